@@ -1,0 +1,101 @@
+# What a developer does in a day; `make` alone lists it. GNU make 3.81 (macOS) is enough.
+# A finished step leaves a stamp newer than what it was made from, so a second run is instant.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install -qq
+RUN := $(VENV)/.run-installed
+DEV := $(VENV)/.dev-installed
+
+NPM_CI := npm ci --no-audit --no-fund --loglevel=error
+WEB := web/node_modules/.installed
+PEERS := $(patsubst %/package-lock.json,%/node_modules/.installed, \
+	$(wildcard benchmarks/peers/package-lock.json benchmarks/peers/*/package-lock.json))
+CLIENT := src/passerby/static/index.html
+# Directories too: a deleted file changes only its directory.
+CLIENT_SOURCES := $(shell find web/src web/public 2>/dev/null) \
+	$(wildcard web/*.html web/*.json web/*.js web/*.ts)
+
+# Only what is said on make's own command line becomes a flag: a shell may export HOST by itself.
+given = $(if $(filter command line,$(origin $(1))),--$(2) $($(1)))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help setup run test e2e check format bench screenshots lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(DEV) $(CLIENT) ## make .venv, install everything, build the web client
+
+run: $(RUN) $(CLIENT) ## serve on http://localhost:3001 (HOST=… PORT=… ARGS="--log-level debug")
+	@exec $(VENV)/bin/passerby serve $(call given,HOST,host) $(call given,PORT,port) $(ARGS)
+
+test: $(DEV) $(CLIENT) ## run every test, those in a browser too (ARGS="-k matching")
+	@$(PY) -m tests.e2e.browser >/dev/null || true # the browser tests then say what is missing
+	$(PY) -m pytest $(ARGS)
+	cd web && CI=1 npm run --silent --if-present test
+
+e2e: $(DEV) $(CLIENT) ## run only the tests in a browser
+	@$(PY) -m tests.e2e.browser >/dev/null
+	$(PY) -m pytest -m e2e $(ARGS)
+
+check: $(DEV) $(WEB) ## formatting, lint, types, generated files; changes nothing
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(PY) -m passerby.schema --check
+	cd web && npm run --silent check
+
+format: $(DEV) ## put Python into its one format, fix what lint can fix
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: $(DEV) $(CLIENT) $(PEERS) ## measure, side by side with the peers
+	$(PY) -m benchmarks $(ARGS)
+
+screenshots: $(DEV) $(CLIENT) ## take the screenshots in docs/ anew
+	@$(PY) -m tests.e2e.browser >/dev/null
+	$(PY) -m tests.e2e.screenshots $(ARGS)
+
+# One resolution for every platform and Python; dev.txt contains run.txt, version for version.
+COMPILE = $(PY) -m uv pip compile --quiet --universal --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) pyproject.toml
+lock: $(DEV) ## write requirements/ anew from pyproject.toml (UPGRADE=1: newest versions)
+	$(COMPILE) --group build --output-file requirements/run.txt
+	$(COMPILE) --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+
+clean: ## remove all that make made
+	rm -rf $(VENV) src/passerby/static web/node_modules $(dir $(PEERS))
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'Python 3.11 or newer is needed; name one that you have: make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo 'Python cannot make environments: install python3-venv (apt-get install python3-venv)' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(RUN): requirements/run.txt pyproject.toml | $(PY)
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml | $(PY)
+	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $(RUN) $@
+
+%/node_modules/.installed: %/package-lock.json %/package.json
+	@command -v npm >/dev/null || { echo 'npm is missing: install Node.js 20 or newer' >&2; exit 1; }
+	cd $* && $(NPM_CI)
+	@mkdir -p $(@D) && touch $@
+
+$(CLIENT): $(WEB) $(CLIENT_SOURCES)
+	cd web && npm run --silent build
+	@touch $@

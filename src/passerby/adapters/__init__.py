@@ -1,0 +1,1 @@
+"""Implementations of the ports: `memory` needs nothing installed."""

@@ -1,0 +1,202 @@
+"""The ports in this process's memory: the default, for one node."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from passerby.models import Guest, Message
+from passerby.ports import Replay, Tally, Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from passerby.clock import Clock
+
+
+class MemorySessionStore:
+    """Sessions as encoded JSON, so that what comes out is a copy, as from any store."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Expire by `clock`."""
+        self._clock = clock
+        self._sessions: dict[str, tuple[float, bytes]] = {}
+        self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(Guest)
+
+    async def save(self, guest: Guest, lifetime: float) -> None:
+        """See SessionStore."""
+        self._sessions[guest.session_id] = (
+            self._clock.monotonic() + lifetime,
+            self._encoder.encode(guest),
+        )
+
+    async def load(self, session_id: str) -> Guest | None:
+        """See SessionStore."""
+        entry = self._sessions.get(session_id)
+        if entry is None or entry[0] <= self._clock.monotonic():
+            return None
+        return self._decoder.decode(entry[1])
+
+    async def remove(self, session_id: str) -> None:
+        """See SessionStore."""
+        self._sessions.pop(session_id, None)
+
+    async def count(self) -> int:
+        """See SessionStore."""
+        return len(self._sessions)
+
+    async def sweep(self) -> int:
+        """See SessionStore."""
+        now = self._clock.monotonic()
+        expired = [key for key, (expires, _) in self._sessions.items() if expires <= now]
+        for key in expired:
+            del self._sessions[key]
+        return len(expired)
+
+
+class MemoryMatchQueue:
+    """Tickets in a list, so that a random one is one step away; removal swaps with the last."""
+
+    def __init__(self, choose: random.Random | None = None) -> None:
+        """Draw with `choose`, by default the system's source."""
+        self._choose = choose or random.SystemRandom()
+        self._tickets: list[Ticket] = []
+        self._places: dict[str, int] = {}
+
+    async def enter(self, ticket: Ticket) -> Ticket | None:
+        """See MatchQueue."""
+        self._remove(ticket.guest_id)
+        if not self._tickets:
+            self._places[ticket.guest_id] = 0
+            self._tickets.append(ticket)
+            return None
+        found = self._tickets[self._choose.randrange(len(self._tickets))]
+        self._remove(found.guest_id)
+        return found
+
+    async def cancel(self, ticket: Ticket) -> bool:
+        """See MatchQueue."""
+        place = self._places.get(ticket.guest_id)
+        if place is None or self._tickets[place].id != ticket.id:
+            return False
+        self._remove(ticket.guest_id)
+        return True
+
+    async def size(self) -> int:
+        """See MatchQueue."""
+        return len(self._tickets)
+
+    def _remove(self, guest_id: str) -> None:
+        place = self._places.pop(guest_id, None)
+        if place is None:
+            return
+        last = self._tickets.pop()
+        if place < len(self._tickets):
+            self._tickets[place] = last
+            self._places[last.guest_id] = place
+
+
+class _Log:
+    """One room's: messages with their sizes, and the newest ones by their sender's id for them."""
+
+    __slots__ = ("by_client_id", "epoch", "messages", "seq", "size")
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.seq = 0
+        self.size = 0
+        self.messages: deque[tuple[Message, int]] = deque()
+        self.by_client_id: dict[tuple[str, str], Message] = {}
+
+
+_OVERHEAD = 256
+"""Bytes counted for a message besides its content: its other fields, as encoded."""
+
+
+class MemoryRoomLog:
+    """The logs of this process's rooms."""
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        """Keep at most so many messages, and bytes of them, a room."""
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._logs: dict[str, _Log] = {}
+
+    def open(self, room_id: str, epoch: int) -> None:
+        """See RoomLog."""
+        self._logs[room_id] = _Log(epoch)
+
+    def append(self, room_id: str, epoch: int, message: Message, accepted: Callable[[Message, bool], None]) -> None:
+        """See RoomLog."""
+        log = self._logs.get(room_id)
+        if log is None or log.epoch != epoch:
+            return
+        client_id = message.client_id
+        if isinstance(client_id, str):
+            key = (message.sender_id, client_id)
+            earlier = log.by_client_id.get(key)
+            if earlier is not None:
+                accepted(msgspec.structs.replace(earlier), False)  # noqa: FBT003 - "is it new", as the port says
+                return
+            log.by_client_id[key] = message
+        log.seq += 1
+        message.seq = log.seq
+        content = message.content
+        size = _OVERHEAD + (len(content) if isinstance(content, str) and content.isascii() else _encoded_size(content))
+        log.messages.append((message, size))
+        log.size += size
+        while len(log.messages) > self._max_messages or log.size > self._max_bytes:
+            self._evict(log)
+        accepted(message, True)  # noqa: FBT003 - "is it new", as the port says
+
+    async def replay(self, room_id: str, epoch: int, after: int) -> Replay:
+        """See RoomLog."""
+        log = self._logs.get(room_id)
+        if log is None or log.epoch != epoch:
+            return Replay([], 0)
+        messages = [msgspec.structs.replace(message) for message, _ in log.messages if message.seq > after]
+        return Replay(messages, max(0, log.seq - after - len(messages)))
+
+    def close(self, room_id: str, epoch: int) -> None:
+        """See RoomLog."""
+        log = self._logs.get(room_id)
+        if log is not None and log.epoch == epoch:
+            del self._logs[room_id]
+
+    @staticmethod
+    def _evict(log: _Log) -> None:
+        message, size = log.messages.popleft()
+        log.size -= size
+        if isinstance(message.client_id, str):
+            log.by_client_id.pop((message.sender_id, message.client_id), None)
+
+
+def _encoded_size(content: object) -> int:
+    return len(msgspec.json.encode(content))
+
+
+class MemoryCounters:
+    """The tallies of the nodes in this process: one, outside of tests."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Expire by `clock`."""
+        self._clock = clock
+        self._reports: dict[str, tuple[float, Tally]] = {}
+
+    async def report(self, node: str, tally: Tally, lifetime: float) -> None:
+        """See Counters."""
+        self._reports[node] = (self._clock.monotonic() + lifetime, tally)
+
+    async def total(self) -> Tally:
+        """See Counters."""
+        now = self._clock.monotonic()
+        live = [tally for expires, tally in self._reports.values() if expires > now]
+        return Tally(
+            online=sum(tally.online for tally in live),
+            chatting=sum(tally.chatting for tally in live),
+            pairs=sum(tally.pairs for tally in live),
+        )

@@ -1,0 +1,231 @@
+"""The one place that builds, starts and closes everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from passerby import ids
+from passerby.adapters.memory import (
+    MemoryCounters,
+    MemoryMatchQueue,
+    MemoryRoomLog,
+    MemorySessionStore,
+)
+from passerby.addresses import ClientAddress
+from passerby.clock import Clock, SystemClock
+from passerby.gateway import Gateway
+from passerby.guests import Guests, LiveGuest
+from passerby.http import app as http
+from passerby.http.services import Services
+from passerby.hub import Publisher
+from passerby.limits import AddressLimit
+from passerby.matchmaking import Matchmaking
+from passerby.presence import Periods, Presence
+from passerby.rooms import Rooms
+from passerby.sessions import SessionWriter
+from passerby.socketio import Options, Refusal, Request, Server
+from passerby.socketio.http import GuardedHttpProtocol
+from passerby.socketio.origins import Origins
+from passerby.socketio.polling import Polling
+from passerby.socketio.websocket import protocol_factory
+from passerby.stats import Statistics
+from passerby.tokens import Tokens
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from passerby.settings import Settings
+
+
+class Application:
+    """The ASGI application and everything behind it. `start` and `stop` belong to one event loop."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        """Build; nothing runs until `start`."""
+        self.settings = settings
+        clock = clock or SystemClock()
+        store = MemorySessionStore(clock)
+        self.writer = SessionWriter(store, settings.session_ttl)
+        tokens = Tokens(
+            clock,
+            secret=settings.jwt_secret,
+            previous=settings.jwt_secret_previous,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            lifetime=settings.session_ttl,
+        )
+        self.guests = Guests(store, tokens, clock, session_ttl=settings.session_ttl, changed=self._changed)
+        self.rooms = Rooms(
+            MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
+            clock,
+            text_limit=settings.text_limit,
+            log_messages=settings.room_log_messages,
+            grace=settings.grace,
+            changed=self.guests.touch,
+        )
+        self.matchmaking = Matchmaking(
+            MemoryMatchQueue(),
+            self.rooms,
+            clock,
+            find=self.guests.online.get,
+            changed=self.guests.touch,
+        )
+        self.stats = Statistics(
+            self.guests,
+            self.rooms,
+            store,
+            MemoryCounters(clock),
+            clock,
+            node=ids.node_id(),
+            sample=settings.online_sample,
+            interval=settings.stats_interval,
+            frames=settings.stats_frames,
+            publish=Publisher(),
+        )
+        self.presence = Presence(
+            self.guests,
+            self.rooms,
+            self.matchmaking,
+            self.stats,
+            store,
+            self.writer,
+            clock,
+            Periods(
+                settings.grace,
+                settings.renew_before,
+                settings.refresh_interval,
+                settings.session_sweep,
+            ),
+        )
+        self._address = ClientAddress(settings.trusted_proxies)
+        self._limits = {
+            name: AddressLimit(settings.rate(f"address_{name}"), clock)
+            for name in ("events", "connects", "sessions", "requests")
+        }
+        self.server = self._realtime(clock)
+        self.polling = Polling(self.server.engine)
+        services = Services(self.guests, self.presence, self.stats, self.server, self._address, self._limits)
+        self.http = http.create(services, cors_origin=settings.cors_origin)
+        self._running: list[asyncio.Task[None]] = []
+
+    def _realtime(self, clock: Clock) -> Server:
+        settings = self.settings
+
+        def allow(request: Request) -> Refusal | None:
+            wait = self._limits["connects"].take(address(request))
+            return Refusal(6, "Too Many Requests", status=429, retry_after=wait) if wait else None
+
+        def address(request: Request) -> str:
+            return self._address.of(request.peer, request.header(b"x-forwarded-for"))
+
+        server = Server(
+            Options(
+                ping_interval=settings.ping_interval,
+                ping_timeout=settings.ping_timeout,
+                connect_timeout=settings.connect_timeout,
+                max_payload=settings.max_payload,
+                outbox_limit=settings.outbox_limit,
+                stall_timeout=settings.stall_timeout,
+            ),
+            origins=Origins(settings.cors_origin),
+            allow=allow,
+            address=address,
+        )
+        Gateway(
+            server.namespace("/"),
+            self.guests,
+            self.rooms,
+            self.matchmaking,
+            self.presence,
+            self.stats,
+            clock,
+            {name: settings.rate(name) for name in ("messages", "typing", "matching", "events", "refusals")},
+            self._limits["events"],
+        )
+        return server
+
+    def _changed(self, live: LiveGuest) -> None:
+        self.writer.save(live.guest)
+        self.stats.changed()
+
+    # ── ASGI ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Serve one HTTP request: Socket.IO's path is polling, all others are Litestar's."""
+        if scope["path"].rstrip("/") == "/socket.io":
+            await self.polling(scope, receive, send)
+        else:
+            await self.http(scope, receive, send)  # type: ignore[arg-type]  # the same ASGI, differently typed
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Start what runs in the background, in the running event loop."""
+        self.server.start()
+        loop = asyncio.get_running_loop()
+        self._running = [
+            loop.create_task(work) for work in (self.stats.run(), self.presence.refresh(), self.presence.sweep())
+        ]
+
+    async def stop(self) -> None:
+        """Close every connection and end what runs in the background."""
+        await self.server.stop()
+        for task in self._running:
+            task.cancel()
+        for task in self._running:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.presence.settle()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn, closing Socket.IO connections first: it would wait for long polls to end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._application.stop()
+        await super().shutdown(sockets)
+
+
+async def serve(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM. `ready` is called with the port once it is open."""
+    application = Application(settings)
+    config = uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.port,
+        http=GuardedHttpProtocol,
+        ws=protocol_factory(application.server.engine),  # type: ignore[arg-type]  # uvicorn only calls it
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    server = _Uvicorn(config, application)
+    application.start()
+    # Thousands of idle guests are long-lived objects: do not walk over them for every few new ones.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    serving = asyncio.ensure_future(server.serve())
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event to wait for
+        await asyncio.sleep(0.01)
+    if ready is not None and server.started:
+        ready(server.servers[0].sockets[0].getsockname()[1])
+    await serving

@@ -1,0 +1,70 @@
+"""Errors are data: a stable code, an HTTP status, whether a retry can help.
+
+PasserbyError
+├── InvalidInputError      400  invalid_payload, unsupported_type, text_empty, text_too_long, …
+├── UnauthorizedError      401  token_required, token_expired, token_invalid, session_not_found
+├── NotFoundError          404  not_found
+├── ConflictError          409  not_in_room, already_in_room, not_searching, unknown_message
+└── RateLimitedError       429  rate_limited (retryable, with `retry_after`)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+
+class PasserbyError(Exception):
+    """Base: `message` is for people, in English; `code` is for programs and never changes."""
+
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, code: str, message: str, *, field: str | None = None, retry_after: float | None = None) -> None:
+        """`field` names the offending field; `retry_after` is in seconds."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+        self.retry_after = retry_after
+
+
+class InvalidInputError(PasserbyError):
+    """What came in can never be accepted as it is."""
+
+    status = 400
+
+
+class UnauthorizedError(PasserbyError):
+    """No token, or one that opens nothing. The messages are the contract's, word for word."""
+
+    status = 401
+
+
+class NotFoundError(PasserbyError):
+    """There is no such thing, or no longer."""
+
+    status = 404
+
+
+class ConflictError(PasserbyError):
+    """Fine in itself, but not in the state the guest is in."""
+
+    status = 409
+
+
+class RateLimitedError(PasserbyError):
+    """Too much at once."""
+
+    status = 429
+    retryable = True
+
+    def __init__(self, retry_after: float) -> None:
+        """Ask to wait `retry_after` seconds."""
+        super().__init__("rate_limited", "Too many requests, slow down", retry_after=round(retry_after, 3))
+
+
+TOKEN_REQUIRED: Final = "Access token is required"
+HANDSHAKE_TOKEN_REQUIRED: Final = "Authentication token required"
+TOKEN_EXPIRED: Final = "Token has expired"
+TOKEN_INVALID: Final = "Invalid token"
+SESSION_NOT_FOUND: Final = "Guest session not found or expired"

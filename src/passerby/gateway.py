@@ -1,0 +1,249 @@
+"""From Socket.IO events to service calls, and from errors to the family's `*:error` events."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from passerby import errors, events
+from passerby.errors import InvalidInputError, PasserbyError, RateLimitedError
+from passerby.hub import SocketLink
+from passerby.limits import TokenBucket
+from passerby.socketio import ConnectionRefusedError, InvalidPayloadError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from passerby.clock import Clock
+    from passerby.guests import Guests, LiveGuest
+    from passerby.limits import AddressLimit, Rate
+    from passerby.matchmaking import Matchmaking
+    from passerby.presence import Presence
+    from passerby.rooms import Rooms
+    from passerby.socketio import Ack, Namespace, Socket
+    from passerby.stats import Statistics
+
+    _Call = Callable[[LiveGuest, Any, Ack | None], Awaitable[None] | None]
+
+log = logging.getLogger(__name__)
+
+
+class _Admission(msgspec.Struct, frozen=True):
+    """What the handshake has proved, from the middleware to the connect handler."""
+
+    guest: Any
+    token_expires: float
+    resume: events.Resume | None
+
+
+class Gateway:
+    """Registers every event of the contract on a namespace. `socket.data` is the LiveGuest once connected."""
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        guests: Guests,
+        rooms: Rooms,
+        matchmaking: Matchmaking,
+        presence: Presence,
+        stats: Statistics,
+        clock: Clock,
+        rates: dict[str, Rate],
+        addresses: AddressLimit,
+    ) -> None:
+        """`rates` has messages, typing, matching, events and refusals; `addresses` is for events."""
+        self._guests = guests
+        self._rooms = rooms
+        self._matchmaking = matchmaking
+        self._presence = presence
+        self._stats = stats
+        self._monotonic = clock.monotonic
+        self._rates = rates
+        self._addresses = addresses
+        self._families: dict[str, type[events.ErrorEvent]] = {}
+        namespace.use(self._authenticate)
+        namespace.on_connect = self._connected
+        namespace.on_disconnect = self._disconnected
+        namespace.on_error = self._malformed
+        namespace.on_unknown = self._unknown
+        self._register(namespace)
+
+    def _register(self, namespace: Namespace) -> None:
+        def on(
+            event: type[events.Event],
+            payload: Any,
+            family: type[events.ErrorEvent],
+            rate: str,
+            call: _Call,
+        ) -> None:
+            self._families[event.event] = family
+            namespace.on(event.event, payload, self._guarded(family, rate, call))
+
+        # What an event has no use for is not looked at: whatever old clients send along does no harm.
+        anything = Any
+        on(events.SendMessage, events.SendMessage, events.ChatError, "messages", self._send_message)
+        on(
+            events.ConfirmDelivery,
+            events.ConfirmDelivery,
+            events.ChatError,
+            "events",
+            self._confirm,
+        )
+        on(events.TypingStart, anything, events.ChatError, "typing", self._typing_start)
+        on(events.TypingStop, anything, events.ChatError, "typing", self._typing_stop)
+        on(
+            events.MatchRequest,
+            events.MatchRequest | None,
+            events.MatchError,
+            "matching",
+            self._match,
+        )
+        on(events.MatchCancel, anything, events.MatchCancelError, "matching", self._cancel)
+        for leave in (events.ChatClear, events.LeaveRoom, events.CloseRoom):
+            on(leave, anything, events.ChatError, "matching", self._leave)
+        on(events.GetStats, anything, events.StatsError, "events", self._get_stats)
+
+    # ── connecting ────────────────────────────────────────────────────────────────────────────────
+
+    async def _authenticate(self, socket: Socket) -> None:
+        try:
+            auth = msgspec.convert(socket.auth, events.Auth)
+        except msgspec.ValidationError as error:
+            raise ConnectionRefusedError(errors.TOKEN_INVALID, {"code": "invalid_payload"}) from error
+        token = auth.token or socket.query.get("token")
+        if not token:
+            raise ConnectionRefusedError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": "token_required"})
+        try:
+            guest, expires = await self._guests.authenticate(token)
+        except PasserbyError as error:
+            raise ConnectionRefusedError(error.message, {"code": error.code}) from error
+        socket.data = _Admission(guest, expires, auth.resume)
+
+    def _connected(self, socket: Socket) -> None:
+        admission: _Admission = socket.data
+        link = SocketLink(socket)
+        live = socket.data = self._presence.connect(
+            admission.guest, link, socket.id, admission.token_expires, admission.resume
+        )
+        live.address_bucket = self._addresses.bucket(socket.address)
+
+    def _disconnected(self, socket: Socket, _reason: str) -> None:
+        live: LiveGuest = socket.data
+        link = live.link
+        if isinstance(link, SocketLink) and link.socket is socket:
+            self._presence.disconnect(live, link)
+
+    # ── guarding ──────────────────────────────────────────────────────────────────────────────────
+
+    def _guarded(
+        self, family: type[events.ErrorEvent], rate: str, call: _Call
+    ) -> Callable[[Socket, Any, Ack | None], Awaitable[None] | None]:
+        """Return `call` as a handler: within the limits, and with its errors sent to the client."""
+
+        def handle(socket: Socket, payload: Any, ack: Ack | None) -> Awaitable[None] | None:  # noqa: ANN401 - the event's
+            live: LiveGuest = socket.data
+            try:
+                self._charge(live, rate)
+                work = call(live, payload, ack)
+            except PasserbyError as error:
+                self._refuse(live, family, error, payload, ack)
+                return None
+            return None if work is None else finish(work, live, payload, ack)
+
+        async def finish(work: Awaitable[None], live: LiveGuest, payload: object, ack: Ack | None) -> None:
+            try:
+                await work
+            except PasserbyError as error:
+                self._refuse(live, family, error, payload, ack)
+
+        return handle
+
+    def _charge(self, live: LiveGuest, rate: str) -> None:
+        """Take one token of the guest and one of the address. Raises RateLimitedError."""
+        now = self._monotonic()
+        bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
+        wait = bucket.take(now) or (live.address_bucket.take(now) if live.address_bucket is not None else 0.0)
+        if wait:
+            raise RateLimitedError(wait)
+
+    def _bucket(self, live: LiveGuest, rate: str, now: float) -> TokenBucket:
+        bucket = live.buckets.get(rate)
+        if bucket is None:
+            bucket = live.buckets[rate] = TokenBucket(self._rates[rate], now)
+        return bucket
+
+    def _refuse(
+        self,
+        live: LiveGuest,
+        family: type[events.ErrorEvent],
+        error: PasserbyError,
+        payload: object,
+        ack: Ack | None,
+    ) -> None:
+        fields: dict[str, Any] = {"message": error.message, "code": error.code}
+        if error.retry_after is not None:
+            fields["retry_after"] = error.retry_after
+        if isinstance(payload, events.SendMessage) and payload.client_id is not None:
+            fields["client_id"] = payload.client_id
+        event = family(**fields)
+        live.send(event)
+        if ack is not None:
+            ack(event)
+        if isinstance(error, RateLimitedError):
+            self._warn(live)
+
+    def _warn(self, live: LiveGuest) -> None:
+        """A refusal for the rate is a warning; a guest who goes on all the same is put out."""
+        now = self._monotonic()
+        if self._bucket(live, "refusals", now).take(now) and live.link is not None:
+            log.info("connection closed for flooding")
+            live.link.close("rate_limited", "Too many requests for too long")
+
+    def _unknown(self, socket: Socket, _event: str) -> None:
+        """An event that this server does not know is ignored; only a flood of them is not."""
+        try:
+            self._charge(socket.data, "events")
+        except RateLimitedError:
+            self._warn(socket.data)
+
+    def _malformed(self, socket: Socket, event: str, error: Exception, ack: Ack | None) -> None:
+        """An event's payload is not what it should be: that is told, and nothing else happens."""
+        live: LiveGuest = socket.data
+        message = (
+            str(error) if isinstance(error, msgspec.ValidationError | InvalidPayloadError) else "Malformed payload"
+        )
+        refusal: PasserbyError = InvalidInputError("invalid_payload", message)
+        try:
+            self._charge(live, "events")
+        except RateLimitedError as limited:
+            refusal = limited
+        self._refuse(live, self._families[event], refusal, None, ack)
+
+    # ── the events ────────────────────────────────────────────────────────────────────────────────
+
+    def _send_message(self, live: LiveGuest, payload: events.SendMessage, ack: Ack | None) -> None:
+        self._rooms.send(live, payload, ack)
+
+    def _confirm(self, live: LiveGuest, payload: events.ConfirmDelivery, _ack: Ack | None) -> None:
+        self._rooms.confirm(live, payload.message_id)
+
+    def _typing_start(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
+        self._rooms.typing(live, started=True)
+
+    def _typing_stop(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
+        self._rooms.typing(live, started=False)
+
+    def _match(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> Awaitable[None]:
+        return self._matchmaking.search(live)
+
+    def _cancel(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> Awaitable[None]:
+        return self._matchmaking.cancel(live)
+
+    def _leave(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
+        self._rooms.leave(live, "user_left")
+        live.send(events.ChatClearConfirmed(message="You have left the conversation"))
+
+    async def _get_stats(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
+        live.send(await self._stats.snapshot())

@@ -1,0 +1,182 @@
+"""Guests: their sessions, tokens and names, and who is here right now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from passerby import errors, ids
+from passerby.clock import Timestamps
+from passerby.errors import NotFoundError, UnauthorizedError
+from passerby.models import Guest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from passerby.clock import Clock, Timer
+    from passerby.events import RoomClosed
+    from passerby.limits import TokenBucket
+    from passerby.ports import Link, SessionStore, Ticket
+    from passerby.rooms import Member
+    from passerby.tokens import Tokens
+
+
+class LiveGuest:
+    """A guest who is connected, or was within the grace window: what the process knows beyond the session."""
+
+    __slots__ = (
+        "address_bucket",
+        "buckets",
+        "grace",
+        "guest",
+        "link",
+        "member",
+        "notice",
+        "suspended",
+        "ticket",
+        "token_expires",
+    )
+
+    def __init__(self, guest: Guest) -> None:
+        """Begin without a connection."""
+        self.guest = guest
+        self.link: Link | None = None
+        self.token_expires = 0.0
+        self.grace: Timer | None = None
+        self.member: Member | None = None
+        self.ticket: Ticket | None = None
+        self.suspended: Ticket | None = None
+        """The search of a guest who lost the connection, to go on with when they are back."""
+        self.notice: RoomClosed | None = None
+        """How their conversation ended while they were away."""
+        self.buckets: dict[str, TokenBucket] = {}
+        self.address_bucket: TokenBucket | None = None
+
+    def send(self, *events: object) -> None:
+        """Send events to the guest's client, if there is one now."""
+        if self.link is not None:
+            self.link.send(*events)  # type: ignore[arg-type]  # Event or Message, see Link
+
+
+class Guests:
+    """Sessions in the store, live guests in memory. A live guest's own copy is the one that counts."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        tokens: Tokens,
+        clock: Clock,
+        *,
+        session_ttl: float,
+        changed: Callable[[LiveGuest], None],
+    ) -> None:
+        """`changed` is called after each change of a live guest's session: it is to be saved and counted."""
+        self._store = store
+        self._tokens = tokens
+        self._clock = clock
+        self._ttl = session_ttl
+        self._changed = changed
+        self.timestamps = Timestamps(clock)
+        self._by_session: dict[str, LiveGuest] = {}
+        self.online: dict[str, LiveGuest] = {}
+        """The connected guests by id, in the order in which they came."""
+
+    # ── sessions ──────────────────────────────────────────────────────────────────────────────────
+
+    async def create(
+        self, username: str | None, location: str | None, gender: str | None, language: str | None
+    ) -> tuple[Guest, str]:
+        """Begin a session of `session_ttl` seconds; return it and its token."""
+        now = self.timestamps.now()
+        guest = Guest(
+            id=ids.guest_id(),
+            session_id=ids.session_id(),
+            username=username or ids.random_username(),
+            location=location,
+            gender=gender,
+            language=language,
+            last_seen=now,
+            created_at=now,
+        )
+        await self._store.save(guest, self._ttl)
+        token, _ = self._tokens.issue(guest.session_id)
+        return guest, token
+
+    async def authenticate(self, token: str) -> tuple[Guest, float]:
+        """Return whose token it is and when it ends (epoch seconds). Raises UnauthorizedError."""
+        session_id, expires = self._tokens.verify(token)
+        guest = await self._find(session_id)
+        if guest is None:
+            raise UnauthorizedError("session_not_found", errors.SESSION_NOT_FOUND)
+        return guest, expires
+
+    async def public(self, session_id: str) -> Guest:
+        """Return the session for its public view. Raises NotFoundError."""
+        guest = await self._find(session_id)
+        if guest is None:
+            raise NotFoundError("session_not_found", errors.SESSION_NOT_FOUND)
+        return guest
+
+    async def update(self, guest: Guest, **traits: str | None) -> None:
+        """Change location, gender or language, and count it as activity."""
+        for name, value in traits.items():
+            setattr(guest, name, value)
+        live = self._by_session.get(guest.session_id)
+        if live is not None:
+            self.touch(live)
+        else:
+            guest.last_seen = self.timestamps.now()
+            await self._store.save(guest, self._ttl)
+
+    def renew(self, live: LiveGuest) -> tuple[str, str]:
+        """Return a fresh token and its end as a timestamp."""
+        token, live.token_expires = self._tokens.issue(live.guest.session_id)
+        return token, self.timestamps.at(live.token_expires)
+
+    async def _find(self, session_id: str) -> Guest | None:
+        live = self._by_session.get(session_id)
+        return live.guest if live is not None else await self._store.load(session_id)
+
+    # ── presence ──────────────────────────────────────────────────────────────────────────────────
+
+    def live(self, session_id: str) -> LiveGuest | None:
+        """Return the live guest of a session: connected, or in the grace window."""
+        return self._by_session.get(session_id)
+
+    def all_live(self) -> Iterable[LiveGuest]:
+        """Return all live guests."""
+        return self._by_session.values()
+
+    def attach(self, guest: Guest, link: Link, socket_id: str) -> LiveGuest:
+        """The guest's client is connected through `link`."""
+        live = self._by_session.get(guest.session_id)
+        if live is None:
+            live = self._by_session[guest.session_id] = LiveGuest(guest)
+        if live.grace is not None:
+            live.grace.cancel()
+            live.grace = None
+        live.link = link
+        own = live.guest
+        own.is_online, own.socket_id, own.connected_at = True, socket_id, self.timestamps.now()
+        self.online[own.id] = live
+        self.touch(live)
+        return live
+
+    def detach(self, live: LiveGuest) -> None:
+        """The guest's client is gone."""
+        live.link = None
+        live.guest.is_online, live.guest.socket_id = False, None
+        self.online.pop(live.guest.id, None)
+        self.touch(live)
+
+    def touch(self, live: LiveGuest) -> None:
+        """Something about the guest changed, now."""
+        live.guest.last_seen = self.timestamps.now()
+        self._changed(live)
+
+    def forget(self, live: LiveGuest) -> None:
+        """The guest is no longer live; the session's removal from the store is the caller's."""
+        self._by_session.pop(live.guest.session_id, None)
+        self.online.pop(live.guest.id, None)
+        if live.grace is not None:
+            live.grace.cancel()
+            live.grace = None

@@ -1,0 +1,1 @@
+"""HTTP: thin Litestar routes that parse, call a service and render."""

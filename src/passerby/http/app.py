@@ -1,0 +1,153 @@
+"""The Litestar application: routes, errors as the contract's envelope, limits, headers, the web client."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+from litestar import Litestar, Request, Response
+from litestar.config.cors import CORSConfig
+from litestar.connection import ASGIConnection
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.static_files import create_static_files_router
+from litestar.types import Message, Scope
+from msgspec import UNSET
+
+from passerby import __version__
+from passerby.errors import PasserbyError, RateLimitedError
+from passerby.http.guests import GuestController, authenticated
+from passerby.http.models import Failure, FieldError
+from passerby.http.services import Services
+from passerby.http.status import StatusController
+
+log = logging.getLogger(__name__)
+
+STATIC: Final = Path(__file__).parents[1] / "static"
+MAX_JSON_BODY: Final = 64 * 1024
+"""Bytes of a request body: a guest's traits have a few hundred."""
+
+_SECURITY_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; media-src 'self' blob:; "
+        b"style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; "
+        b"object-src 'none'",
+    ),
+)
+
+
+def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
+    """Return the ASGI application for everything but Socket.IO."""
+
+    def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        limit = handler.opt.get("limit", "requests")
+        if limit is not None:
+            wait = services.limits[limit].take(client_address(services, connection))
+            if wait:
+                raise RateLimitedError(wait)
+
+    routes: list[Any] = [GuestController, StatusController]
+    if STATIC.is_dir():
+        routes.append(
+            create_static_files_router("/", directories=[STATIC], html_mode=True, opt={"limit": None}, name="client")
+        )
+    return Litestar(
+        routes,
+        dependencies={
+            "services": Provide(lambda: services, sync_to_thread=False),
+            "guest": Provide(authenticated),
+        },
+        guards=[limited],
+        cors_config=CORSConfig(allow_origins=list(cors_origin)) if cors_origin else None,
+        exception_handlers={
+            PasserbyError: _refused,
+            ValidationException: _invalid,
+            HTTPException: _http_error,
+            Exception: _failed,
+        },
+        before_send=[_add_headers],
+        request_max_body_size=MAX_JSON_BODY,
+        openapi_config=OpenAPIConfig(
+            title="Passerby",
+            version=__version__,
+            path="/schema",
+            render_plugins=[JsonRenderPlugin()],
+            components=Components(
+                security_schemes={"token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+            ),
+        ),
+        logging_config=None,
+        debug=False,
+    )
+
+
+def client_address(services: Services, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return whose request it is, as far as the trusted proxies tell."""
+    peer = connection.client.host if connection.client else ""
+    return services.address.of(peer, connection.headers.get("x-forwarded-for", ""))
+
+
+async def _add_headers(message: Message, _scope: Scope) -> None:
+    if message["type"] == "http.response.start":
+        message["headers"] = [*message["headers"], *_SECURITY_HEADERS]
+
+
+def _refused(_request: Request[Any, Any, Any], error: PasserbyError) -> Response[Failure]:
+    failure = Failure(
+        success=False,
+        message=error.message,
+        code=error.code,
+        errors=[FieldError(error.field, error.message)] if error.field else UNSET,
+        retry_after=error.retry_after if error.retry_after is not None else UNSET,
+    )
+    headers = {} if error.retry_after is None else {"retry-after": str(max(1, round(error.retry_after)))}
+    return Response(failure, status_code=error.status, headers=headers)
+
+
+_RULES: Final = {
+    "username": "Use 3-20 of the characters A-Z a-z 0-9 _",
+    "language": "Use a language tag such as en or pt-BR",
+}
+
+
+def _invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Response[Failure]:
+    details = error.extra if isinstance(error.extra, list) else []
+    fields = [
+        FieldError(key := str(detail.get("key", "")), _RULES.get(key) or str(detail.get("message", "")))
+        for detail in details
+        if isinstance(detail, dict)
+    ]
+    message = "; ".join(f"{field.field}: {field.message}" for field in fields) or "Malformed body"
+    return Response(
+        Failure(success=False, message=message, code="invalid_payload", errors=fields or UNSET),
+        status_code=400,
+    )
+
+
+_CODES: Final = {
+    400: "invalid_payload",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+
+
+def _http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Failure]:
+    code = _CODES.get(error.status_code, "http_error")
+    return Response(Failure(success=False, message=error.detail, code=code), status_code=error.status_code)
+
+
+def _failed(_request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
+    log.error("request failed", exc_info=error)
+    return Response(Failure(success=False, message="Internal server error", code="internal"), status_code=500)

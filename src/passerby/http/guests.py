@@ -1,0 +1,119 @@
+"""`/api/guest`: sessions."""
+
+from __future__ import annotations
+
+from litestar import Controller, Request, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, RequestBody
+from msgspec import UNSET
+
+from passerby import ids
+from passerby.errors import TOKEN_REQUIRED, UnauthorizedError
+from passerby.http.models import (
+    GuestCreated,
+    GuestData,
+    GuestUser,
+    LegacyLocation,
+    NewGuest,
+    PublicGuestData,
+    Success,
+    TraitsUpdate,
+    UsernameData,
+)
+from passerby.http.services import Services
+from passerby.models import Guest, OnlineUser
+
+
+async def authenticated(request: Request, services: NamedDependency[Services]) -> Guest:
+    """Provide the guest whose bearer token came with the request. Raises UnauthorizedError."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise UnauthorizedError("token_required", TOKEN_REQUIRED)
+    guest, _ = await services.guests.authenticate(token.strip())
+    return guest
+
+
+class GuestController(Controller):
+    """Begin, look at, change and end a session."""
+
+    path = "/api/guest"
+    tags = ("guests",)
+
+    @post(opt={"limit": "sessions"}, summary="Begin a session")
+    async def create(
+        self, services: NamedDependency[Services], data: RequestBody[NewGuest | None] = None
+    ) -> Success[GuestCreated]:
+        """Return a token and the guest it is for; a name is made up when none is given."""
+        wish = data or NewGuest()
+        guest, token = await services.guests.create(
+            wish.username, _one_string(wish.location), wish.gender, wish.language
+        )
+        services.stats.changed()
+        return Success(
+            success=True,
+            message="Guest session created",
+            data=GuestCreated(token, _own_view(guest)),
+        )
+
+    @get("/username", summary="A fresh random name")
+    async def username(self) -> Success[UsernameData]:
+        """Return a name in the AdjectiveNounNumber pattern."""
+        return Success(success=True, data=UsernameData(ids.random_username()))
+
+    @get("/me", summary="The guest who asks", security=[{"token": []}])
+    async def me(self, guest: NamedDependency[Guest]) -> Success[GuestData]:
+        """Return the session that the token opens."""
+        return Success(success=True, data=GuestData(_own_view(guest)))
+
+    @get("/{session_id:str}", summary="A session's public view")
+    async def public(self, services: NamedDependency[Services], session_id: FromPath[str]) -> Success[PublicGuestData]:
+        """Return what anybody may see of a session; 404 when it is gone."""
+        guest = await services.guests.public(session_id)
+        return Success(success=True, data=PublicGuestData(OnlineUser.of(guest)))
+
+    @post(
+        "/location",
+        status_code=200,
+        summary="Change location, gender, language",
+        security=[{"token": []}],
+    )
+    async def update(
+        self,
+        services: NamedDependency[Services],
+        guest: NamedDependency[Guest],
+        data: RequestBody[TraitsUpdate],
+    ) -> Success[GuestData]:
+        """Change what is given; null empties a field."""
+        traits: dict[str, str | None] = {}
+        if data.location is not UNSET:
+            traits["location"] = _one_string(data.location)
+        if data.gender is not UNSET:
+            traits["gender"] = data.gender
+        if data.language is not UNSET:
+            traits["language"] = data.language
+        await services.guests.update(guest, **traits)
+        return Success(success=True, message="Updated", data=GuestData(_own_view(guest)))
+
+    @delete("/me", status_code=200, summary="End the session now", security=[{"token": []}])
+    async def end(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[None]:
+        """Close the room, forget everything, refuse the token from now on."""
+        await services.presence.end(guest)
+        return Success(success=True, message="Session ended", data=None)
+
+
+def _own_view(guest: Guest) -> GuestUser:
+    return GuestUser(
+        id=guest.id,
+        username=guest.username,
+        is_guest=True,
+        session_id=guest.session_id,
+        location=guest.location,
+        gender=guest.gender,
+        language=guest.language,
+    )
+
+
+def _one_string(location: str | LegacyLocation | None) -> str | None:
+    if not isinstance(location, LegacyLocation):
+        return location
+    return ", ".join(part for part in (location.city, location.country) if part) or None

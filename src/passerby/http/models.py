@@ -1,0 +1,155 @@
+"""Bodies of the HTTP contract. Answers are an envelope: `success`, maybe `message`, and `data`."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+from passerby.models import (
+    GuestId,
+    LanguageTag,
+    OnlineUser,
+    SessionId,
+    Stats,
+    Timestamp,
+    Trait,
+    Username,
+)
+
+T = TypeVar("T")
+
+
+class LegacyLocation(Struct, rename="camel", frozen=True):
+    """How old clients send a location; stored as one string, `city, country`."""
+
+    country: str | None = None
+    city: str | None = None
+
+
+class NewGuest(Struct, rename="camel", frozen=True):
+    """Body of POST /api/guest; everything is optional."""
+
+    username: Username | None = None
+    location: Trait | LegacyLocation | None = None
+    gender: Trait | None = None
+    language: LanguageTag | None = None
+
+
+class TraitsUpdate(Struct, rename="camel", frozen=True):
+    """Body of POST /api/guest/location: a field left out stays, null empties it."""
+
+    location: Trait | LegacyLocation | UnsetType | None = UNSET
+    gender: Trait | UnsetType | None = UNSET
+    language: LanguageTag | UnsetType | None = UNSET
+
+
+class GuestUser(Struct, rename="camel", frozen=True):
+    """A guest as told to themselves."""
+
+    id: GuestId
+    username: str
+    is_guest: bool
+    session_id: SessionId
+    location: str | None
+    gender: str | None
+    language: str | None
+
+
+class GuestCreated(Struct, rename="camel", frozen=True):
+    """A new session and the token that opens it."""
+
+    token: str
+    user: GuestUser
+
+
+class GuestData(Struct, rename="camel", frozen=True):
+    """The guest who asks."""
+
+    user: GuestUser
+
+
+class PublicGuestData(Struct, rename="camel", frozen=True):
+    """The public view of a session."""
+
+    user: OnlineUser
+
+
+class UsernameData(Struct, rename="camel", frozen=True):
+    """A fresh random name, in the AdjectiveNounNumber pattern."""
+
+    username: str
+
+
+class StatsData(Struct, rename="camel", frozen=True):
+    """The live counts and a bounded sample of who is online."""
+
+    stats: Stats
+    online_users: list[OnlineUser]
+    timestamp: Timestamp
+
+
+class OnlineUsersData(Struct, rename="camel", frozen=True):
+    """A bounded sample of who is online; `count` is of all of them."""
+
+    online_users: list[OnlineUser]
+    count: int
+    timestamp: Timestamp
+
+
+class SocketStats(Struct, rename="camel", frozen=True):
+    """Counts of this process's connections."""
+
+    connections: int
+    websocket: int
+    polling: int
+    guests: int
+    rooms: int
+
+
+class Health(Struct, rename="camel", frozen=True):
+    """Liveness."""
+
+    status: str
+    version: str
+    uptime: float
+
+
+class Success(Struct, Generic[T], rename="camel", frozen=True, omit_defaults=True, kw_only=True):
+    """The envelope of every answer that is not an error."""
+
+    success: bool
+    data: T
+    message: str | UnsetType = UNSET
+
+
+class FieldError(Struct, rename="camel", frozen=True):
+    """What is wrong with one field of the body."""
+
+    field: str
+    message: str
+
+
+class Failure(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):
+    """The envelope of every error."""
+
+    success: bool
+    message: str
+    code: str
+    errors: list[FieldError] | UnsetType = UNSET
+    retry_after: float | UnsetType = UNSET
+
+
+HTTP_MODELS: tuple[type, ...] = (
+    NewGuest,
+    TraitsUpdate,
+    GuestCreated,
+    GuestData,
+    PublicGuestData,
+    UsernameData,
+    StatsData,
+    OnlineUsersData,
+    SocketStats,
+    Health,
+    Failure,
+)

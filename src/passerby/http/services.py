@@ -1,0 +1,24 @@
+"""What the routes call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from passerby.addresses import ClientAddress
+from passerby.guests import Guests
+from passerby.limits import AddressLimit
+from passerby.presence import Presence
+from passerby.socketio import Server
+from passerby.stats import Statistics
+
+
+class Services(NamedTuple):
+    """The application, as far as HTTP needs it. `limits` are per address, by the name in a route's `limit`."""
+
+    guests: Guests
+    presence: Presence
+    stats: Statistics
+    server: Server
+    address: ClientAddress
+    limits: Mapping[str, AddressLimit]

@@ -1,0 +1,67 @@
+"""Statistics, liveness, and the AsyncAPI document."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+
+from passerby import __version__, schema
+from passerby.http.models import Health, OnlineUsersData, SocketStats, StatsData, Success
+from passerby.http.services import Services
+from passerby.models import Guest
+
+_STARTED = time.monotonic()
+_ASYNCAPI = schema.asyncapi()
+
+
+class StatusController(Controller):
+    """What is going on."""
+
+    tags = ("status",)
+
+    @get("/api/stats", summary="The live counts", security=[{"token": []}])
+    async def stats(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[StatsData]:
+        """Return the counts and a bounded sample of who is online."""
+        now = await services.stats.snapshot()
+        return Success(success=True, data=StatsData(now.stats, now.online_users, now.timestamp))
+
+    @get("/api/stats/online-users", summary="Who is online", security=[{"token": []}])
+    async def online_users(
+        self, services: NamedDependency[Services], guest: NamedDependency[Guest]
+    ) -> Success[OnlineUsersData]:
+        """Return a bounded sample of who is online, and how many there are."""
+        now = await services.stats.snapshot()
+        return Success(
+            success=True,
+            data=OnlineUsersData(now.online_users, now.stats.online_users, now.timestamp),
+        )
+
+    @get("/api/socket/stats", summary="Counts of this process's connections")
+    async def sockets(self, services: NamedDependency[Services]) -> Success[SocketStats]:
+        """Return how many connections there are, and of which kind."""
+        connections = services.server.engine.sessions.values()
+        websocket = sum(session.transport == "websocket" for session in connections)
+        tally = services.stats.tally()
+        return Success(
+            success=True,
+            data=SocketStats(
+                connections=len(connections),
+                websocket=websocket,
+                polling=len(connections) - websocket,
+                guests=tally.online,
+                rooms=tally.pairs,
+            ),
+        )
+
+    @get("/health", summary="Liveness", opt={"limit": None})
+    async def health(self) -> Health:
+        """Answer while the process is well; `uptime` is in seconds."""
+        return Health(status="ok", version=__version__, uptime=round(time.monotonic() - _STARTED, 3))
+
+    @get("/schema/asyncapi.json", include_in_schema=False)
+    async def asyncapi(self) -> dict[str, Any]:
+        """Return the AsyncAPI document of the Socket.IO events."""
+        return _ASYNCAPI

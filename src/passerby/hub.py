@@ -1,0 +1,64 @@
+"""From events to bytes: encodes once, whoever and however many it is for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from passerby.events import OUTBOUND, ConnectionClosing, RealtimeStats
+from passerby.socketio import event_prefix
+from passerby.socketio.server import broadcast
+
+if TYPE_CHECKING:
+    from passerby.events import Event
+    from passerby.guests import LiveGuest
+    from passerby.models import Message
+    from passerby.socketio import Socket
+
+_PREFIXES = {event: event_prefix(event.event) for event in OUTBOUND}
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_event(event: Event | Message) -> bytes:
+    """Return `event` as a packet."""
+    return _PREFIXES[type(event)] + _encode(event) + b"]"
+
+
+class SocketLink:
+    """The Link of a guest who is connected to this process."""
+
+    __slots__ = ("socket",)
+
+    def __init__(self, socket: Socket) -> None:
+        """Send through `socket`."""
+        self.socket = socket
+
+    def send(self, *events: Event | Message) -> None:
+        """See Link."""
+        send = self.socket.send
+        for event in events:
+            send(_PREFIXES[type(event)] + _encode(event) + b"]")
+
+    def close(self, code: str, message: str) -> None:
+        """See Link."""
+        self.send(ConnectionClosing(code=code, message=message))
+        self.socket.disconnect(code)
+
+
+class Publisher:
+    """Sends statistics to many; the last ones stay encoded for newcomers."""
+
+    def __init__(self) -> None:
+        """Begin with nothing encoded."""
+        self._event: RealtimeStats | None = None
+        self._packet = b""
+
+    def __call__(self, event: RealtimeStats, guests: list[LiveGuest]) -> None:
+        """Send `event` to those of `guests` who are connected here."""
+        if event is not self._event:
+            self._event, self._packet = event, encode_event(event)
+        broadcast(
+            (guest.link.socket for guest in guests if isinstance(guest.link, SocketLink)),
+            self._packet,
+        )

@@ -1,0 +1,179 @@
+"""Identifiers and random names."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from typing import Final
+
+_ADJECTIVES: Final = [
+    "Amber",
+    "Bold",
+    "Brave",
+    "Breezy",
+    "Bright",
+    "Calm",
+    "Candid",
+    "Clever",
+    "Cosmic",
+    "Cozy",
+    "Crisp",
+    "Curious",
+    "Dapper",
+    "Daring",
+    "Dreamy",
+    "Eager",
+    "Early",
+    "Earnest",
+    "Fancy",
+    "Fearless",
+    "Fond",
+    "Free",
+    "Gentle",
+    "Glad",
+    "Golden",
+    "Happy",
+    "Hidden",
+    "Honest",
+    "Humble",
+    "Jolly",
+    "Keen",
+    "Kind",
+    "Lively",
+    "Lucky",
+    "Lunar",
+    "Mellow",
+    "Merry",
+    "Mild",
+    "Misty",
+    "Noble",
+    "Patient",
+    "Playful",
+    "Polite",
+    "Proud",
+    "Quick",
+    "Quiet",
+    "Rapid",
+    "Rustic",
+    "Silent",
+    "Silver",
+    "Sleepy",
+    "Smart",
+    "Snowy",
+    "Solar",
+    "Steady",
+    "Sunny",
+    "Swift",
+    "Tidy",
+    "Velvet",
+    "Warm",
+    "Wild",
+    "Windy",
+    "Wise",
+    "Witty",
+]
+_NOUNS: Final = [
+    "Badger",
+    "Bear",
+    "Beaver",
+    "Bison",
+    "Breeze",
+    "Brook",
+    "Canyon",
+    "Cedar",
+    "Cloud",
+    "Comet",
+    "Coral",
+    "Crane",
+    "Cricket",
+    "Dolphin",
+    "Eagle",
+    "Falcon",
+    "Fern",
+    "Finch",
+    "Fjord",
+    "Forest",
+    "Fox",
+    "Gecko",
+    "Glacier",
+    "Harbor",
+    "Hawk",
+    "Heron",
+    "Island",
+    "Jaguar",
+    "Juniper",
+    "Koala",
+    "Lagoon",
+    "Lake",
+    "Lark",
+    "Lynx",
+    "Maple",
+    "Meadow",
+    "Moose",
+    "Moon",
+    "Ocean",
+    "Orchid",
+    "Otter",
+    "Owl",
+    "Panda",
+    "Pebble",
+    "Pine",
+    "Planet",
+    "Puffin",
+    "Quail",
+    "Raven",
+    "Reef",
+    "River",
+    "Robin",
+    "Sparrow",
+    "Spruce",
+    "Star",
+    "Stream",
+    "Swan",
+    "Tiger",
+    "Valley",
+    "Walrus",
+    "Whale",
+    "Willow",
+    "Wolf",
+    "Wren",
+]
+
+_random = random.SystemRandom()
+# Message ids need to be unique, not secret: a fast generator, seeded by the system.
+_fast_random = random.Random(secrets.randbits(128))  # noqa: S311 - uniqueness only
+
+
+def guest_id() -> str:
+    """Return a public guest id with 80 random bits; the session id cannot be derived from it."""
+    return f"guest_{secrets.token_hex(10)}"
+
+
+def session_id() -> str:
+    """Return a session id with 192 random bits."""
+    return secrets.token_urlsafe(24)
+
+
+def message_id(milliseconds: int) -> str:
+    """Return `msg_<epoch ms>_<random>` with 48 random bits."""
+    return f"msg_{milliseconds}_{_fast_random.getrandbits(48):012x}"
+
+
+def room_id(first: str, second: str) -> str:
+    """Return the two guest ids, sorted, joined by `_`."""
+    return f"{first}_{second}" if first < second else f"{second}_{first}"
+
+
+def random_username() -> str:
+    """Return a name in the AdjectiveNounNumber pattern, e.g. `CoolPanda1234`; at most 19 characters."""
+    return f"{_random.choice(_ADJECTIVES)}{_random.choice(_NOUNS)}{_random.randrange(1000, 10000)}"
+
+
+def ticket_id() -> str:
+    """Return an id for one search, unique among all."""
+    return f"ticket_{_fast_random.getrandbits(96):024x}"
+
+
+def node_id() -> str:
+    """Return an id for this process."""
+    return f"node_{secrets.token_hex(6)}"

@@ -1,0 +1,119 @@
+"""Matchmaking: who searches, and how two who do meet.
+
+The queue pairs atomically. What it returns is checked once more against who is here: whoever turns out
+to be gone is dropped, and the other one's ticket goes back with its place, unnoticed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from passerby import ids
+from passerby.errors import ConflictError
+from passerby.events import MatchCancelled, MatchNoUsers, MatchSearching
+from passerby.ports import Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from passerby.clock import Clock
+    from passerby.guests import LiveGuest
+    from passerby.ports import MatchQueue
+    from passerby.rooms import Rooms
+
+_SEARCHING = MatchSearching(message="Looking for someone to talk to")
+_NOBODY = MatchNoUsers(message="Nobody else is waiting right now; the search goes on")
+_CANCELLED = MatchCancelled(message="The search has ended")
+
+
+class Matchmaking:
+    """Searches of live guests. `find` tells the connected guest of an id, `changed` is called for a changed one."""
+
+    def __init__(
+        self,
+        queue: MatchQueue,
+        rooms: Rooms,
+        clock: Clock,
+        *,
+        find: Callable[[str], LiveGuest | None],
+        changed: Callable[[LiveGuest], None],
+    ) -> None:
+        """Search in `queue`, meet in `rooms`."""
+        self._queue = queue
+        self._rooms = rooms
+        self._clock = clock
+        self._find = find
+        self._changed = changed
+        self.waiting = 0
+        """Live guests who search."""
+
+    async def search(self, guest: LiveGuest) -> None:
+        """Begin to search; a guest who does so already is told so again, and keeps the place.
+
+        Raises ConflictError (already_in_room).
+        """
+        if guest.member is not None:
+            raise ConflictError("already_in_room", "You are in a conversation; leave it to find someone new")
+        if guest.ticket is not None:
+            guest.send(_SEARCHING)
+            return
+        await self._begin(guest, Ticket(ids.ticket_id(), guest.guest.id, self._clock.time()))
+
+    async def cancel(self, guest: LiveGuest) -> None:
+        """Stop searching. Raises ConflictError (not_searching)."""
+        ticket = guest.ticket
+        if ticket is None:
+            raise ConflictError("not_searching", "You are not searching")
+        self._set(guest, None)
+        guest.send(_CANCELLED)
+        await self._queue.cancel(ticket)
+
+    async def suspend(self, guest: LiveGuest) -> None:
+        """The guest lost the connection: nobody is to meet them, but their place is kept."""
+        ticket = guest.ticket
+        if ticket is not None:
+            guest.suspended = ticket
+            self._set(guest, None)
+            await self._queue.cancel(ticket)
+
+    async def restore(self, guest: LiveGuest) -> None:
+        """The guest is back: a suspended search goes on at its place."""
+        ticket, guest.suspended = guest.suspended, None
+        if ticket is not None and guest.ticket is None and guest.member is None:
+            # A new id, so that a cancellation of the old ticket still on its way cannot hit this one.
+            await self._begin(guest, Ticket(ids.ticket_id(), ticket.guest_id, ticket.entered_at))
+
+    async def _begin(self, guest: LiveGuest, ticket: Ticket) -> None:
+        self._set(guest, ticket)
+        guest.send(_SEARCHING)
+        await self._enter(guest, ticket)
+
+    async def _enter(self, guest: LiveGuest | None, ticket: Ticket) -> None:
+        """Enter until there is a partner who is really there, or nobody; then also for those taken in vain."""
+        while True:
+            found = await self._queue.enter(ticket)
+            here = guest is not None and guest.ticket is ticket and guest.link is not None
+            if found is None:
+                if not here:
+                    await self._queue.cancel(ticket)
+                elif guest is not None:
+                    guest.send(_NOBODY)
+                return
+            partner = self._find(found.guest_id)
+            partner_here = partner is not None and partner.ticket is not None and partner.ticket.id == found.id
+            if here and partner_here and guest is not None and partner is not None:
+                self._set(guest, None)
+                self._set(partner, None)
+                self._rooms.open(guest, partner)
+                return
+            if not here:
+                if not partner_here or partner is None or partner.ticket is None:
+                    return
+                # Taken by somebody who is gone: back with them, at their place.
+                guest, ticket = partner, partner.ticket
+
+    def _set(self, guest: LiveGuest, ticket: Ticket | None) -> None:
+        self.waiting += (ticket is not None) - (guest.ticket is not None)
+        guest.ticket = ticket
+        guest.guest.is_searching = ticket is not None
+        self._changed(guest)

@@ -1,0 +1,379 @@
+"""Rooms: two guests, their messages in order, and what happens when one is away.
+
+A room lives in the process that holds its members. Its log numbers and keeps the messages; here are the
+members' places in it: `written` is what was handed to the member's connection, `unconfirmed` what their
+client has not yet confirmed. A member who comes back is first brought up to date (`resume`), and only
+then gets new messages at once, so that order never depends on luck.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import UNSET
+
+from passerby import ids
+from passerby.clock import Timestamps
+from passerby.errors import ConflictError, InvalidInputError
+from passerby.events import (
+    ChatCleared,
+    Matched,
+    MessageDelivered,
+    MessageSent,
+    PartnerAway,
+    PartnerBack,
+    RoomClosed,
+    RoomResumed,
+    TypingStarted,
+    TypingStopped,
+    Undelivered,
+    UserJoined,
+    UserLeft,
+)
+from passerby.models import Message, Partner, RoomSummary
+from passerby.text import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from passerby.clock import Clock
+    from passerby.events import Resume, SendMessage
+    from passerby.guests import LiveGuest
+    from passerby.ports import RoomLog
+
+Departure = Literal["user_left", "session_ended"]
+
+
+class Room:
+    """Two members. `seq` is the number of the newest message."""
+
+    __slots__ = ("epoch", "id", "members", "seq")
+
+    members: tuple[Member, Member]
+
+    def __init__(self, room_id: str, epoch: int, first: LiveGuest, second: LiveGuest) -> None:
+        """Open for two guests who are in no room."""
+        self.id = room_id
+        self.epoch = epoch
+        self.seq = 0
+        one, other = Member(self, first), Member(self, second)
+        one.partner, other.partner = other, one
+        self.members = (one, other)
+
+
+class Member:
+    """One guest's side of a room."""
+
+    __slots__ = (
+        "attached",
+        "confirmed",
+        "confirms",
+        "live",
+        "partner",
+        "room",
+        "unconfirmed",
+        "written",
+    )
+
+    partner: Member
+
+    def __init__(self, room: Room, live: LiveGuest) -> None:
+        """Begin attached: new messages go to the connection at once."""
+        self.room = room
+        self.live = live
+        self.attached = True
+        self.written = 0
+        self.confirmed = 0
+        self.confirms = False
+        """Whether this member's client confirms messages at all; old ones may not."""
+        self.unconfirmed: dict[str, Message] = {}
+        """Messages to this member, oldest first."""
+
+    @property
+    def received(self) -> int:
+        """The highest seq that this member surely has, by the best evidence there is."""
+        return self.confirmed if self.confirms else self.written
+
+
+class Rooms:
+    """All rooms of the process. `changed` is called for a guest whose session a room has changed."""
+
+    def __init__(
+        self,
+        log: RoomLog,
+        clock: Clock,
+        *,
+        text_limit: int,
+        log_messages: int,
+        grace: float,
+        changed: Callable[[LiveGuest], None],
+    ) -> None:
+        """`text_limit` is in characters; `log_messages` also bounds what is remembered as unconfirmed."""
+        self._log = log
+        self._clock = clock
+        self._timestamps = Timestamps(clock)
+        self._text_limit = text_limit
+        self._log_messages = log_messages
+        self._grace = grace
+        self._changed = changed
+        self._last_epoch = 0
+        self.count = 0
+        """Rooms that are open."""
+        self.online_members = 0
+        """Members with a connection, of all rooms."""
+
+    # ── the conversation ──────────────────────────────────────────────────────────────────────────
+
+    def open(self, first: LiveGuest, second: LiveGuest) -> Room:
+        """Put two guests who are in no room into one, and tell both."""
+        # Milliseconds, so that the epoch of a room of the same two after a restart is greater too.
+        self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
+        room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
+        self._log.open(room.id, room.epoch)
+        self.count += 1
+        for member in room.members:
+            guest, partner = member.live.guest, member.partner.live.guest
+            member.live.member = member
+            self.online_members += member.live.link is not None
+            guest.in_chat, guest.connected_user = True, partner.id
+            self._changed(member.live)
+        joined = [
+            UserJoined(
+                user_id=member.live.guest.id,
+                username=member.live.guest.username,
+                message=f"{member.live.guest.username} is here",
+            )
+            for member in room.members
+        ]
+        for member in room.members:
+            view = Partner.of(member.partner.live.guest)
+            member.live.send(Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
+        return room
+
+    def send(self, sender: LiveGuest, payload: SendMessage, answer: Callable[[MessageSent], None] | None) -> None:
+        """Log a message, deliver it, and tell the sender (`answer` gets what is told, as an ack).
+
+        Raises ConflictError (not_in_room) and what `clean_text` raises; then nothing has happened.
+        """
+        member = _member(sender)
+        if payload.type != "text":
+            raise InvalidInputError("unsupported_type", "Only text messages can be sent", field="type")
+        text = clean_text(payload.content, self._text_limit)
+        now = self._clock.time()
+        message = Message(
+            ids.message_id(int(now * 1000)),
+            sender.guest.id,
+            sender.guest.username,
+            "text",
+            text,
+            self._timestamps.at(now),
+            "sent",
+            0,
+            payload.client_id or UNSET,
+        )
+        room = member.room
+        self._log.append(room.id, room.epoch, message, partial(self._accepted, member, answer))
+
+    def _accepted(
+        self,
+        member: Member,
+        answer: Callable[[MessageSent], None] | None,
+        message: Message,
+        new: bool,  # noqa: FBT001 - the port's callback
+    ) -> None:
+        if new:
+            member.room.seq = message.seq
+            self._deliver(member.partner, message)
+        sent = MessageSent(
+            message_id=message.id,
+            timestamp=message.timestamp,
+            status="sent",
+            seq=message.seq,
+            client_id=message.client_id,
+        )
+        member.live.send(sent)
+        if answer is not None:
+            answer(sent)
+
+    def _deliver(self, member: Member, message: Message) -> None:
+        unconfirmed = member.unconfirmed
+        unconfirmed[message.id] = message
+        if len(unconfirmed) > self._log_messages:
+            del unconfirmed[next(iter(unconfirmed))]
+        link = member.live.link
+        if link is not None and member.attached:
+            member.written = message.seq
+            link.send(message, MessageDelivered(message_id=message.id, timestamp=message.timestamp))
+
+    def confirm(self, recipient: LiveGuest, message_id: str) -> None:
+        """The recipient's client has a message and all before it: tell the author, once.
+
+        A message that is not of this room, or confirmed already, is ignored. Raises ConflictError (not_in_room).
+        """
+        member = _member(recipient)
+        message = member.unconfirmed.get(message_id)
+        if message is None:
+            return
+        member.confirms = True
+        member.confirmed = message.seq
+        for earlier in list(member.unconfirmed):
+            del member.unconfirmed[earlier]
+            if earlier == message_id:
+                break
+        member.partner.live.send(MessageDelivered(message_id=message_id, timestamp=self._timestamps.now()))
+
+    def typing(self, guest: LiveGuest, *, started: bool) -> None:
+        """Tell the partner. Raises ConflictError (not_in_room)."""
+        member = _member(guest)
+        event = TypingStarted if started else TypingStopped
+        member.partner.live.send(event(user_id=guest.guest.id, username=guest.guest.username))
+
+    # ── away and back ─────────────────────────────────────────────────────────────────────────────
+
+    def away(self, guest: LiveGuest) -> None:
+        """A guest lost the connection: the partner is told, messages wait."""
+        member = guest.member
+        if member is not None:
+            member.attached = False
+            self.online_members -= 1
+            name = guest.guest.username
+            member.partner.live.send(
+                PartnerAway(
+                    user_id=guest.guest.id,
+                    username=name,
+                    message=f"{name} lost the connection; messages will wait",
+                    grace=self._grace,
+                )
+            )
+
+    def back(self, guest: LiveGuest) -> None:
+        """A guest who was away is connected again: the partner is told."""
+        member = guest.member
+        if member is not None:
+            self.online_members += 1
+            name = guest.guest.username
+            member.partner.live.send(PartnerBack(user_id=guest.guest.id, username=name, message=f"{name} is back"))
+
+    def summary(self, guest: LiveGuest) -> RoomSummary | None:
+        """Return the room a guest is in."""
+        member = guest.member
+        if member is None:
+            return None
+        room = member.room
+        return RoomSummary(room.id, room.epoch, room.seq, Partner.of(member.partner.live.guest))
+
+    async def resume(self, guest: LiveGuest, resume: Resume | None) -> None:
+        """Bring a connected member up to date: room:resumed, then the missing messages in order.
+
+        With `resume` of this room that is all after its `seq`, of both sides; of another room, all there
+        is. Without, as from old clients, it is what the partner wrote and the guest surely has not got.
+        """
+        member, link = guest.member, guest.link
+        if member is None or link is None:
+            return
+        member.attached = False
+        room = member.room
+        if resume is None:
+            after = member.received
+        else:
+            after = resume.seq if (resume.room_id, resume.epoch) == (room.id, room.epoch) else 0
+        announced = False
+        while True:
+            replay = await self._log.replay(room.id, room.epoch, after)
+            if guest.member is not member or guest.link is not link:
+                return  # gone meanwhile, or replaced by a connection that resumes for itself
+            if not announced:
+                announced = True
+                link.send(self._resumed(member, replay.gap))
+            for message in replay.messages:
+                after = message.seq
+                if resume is not None or message.sender_id != guest.guest.id:
+                    link.send(message)
+            if after >= room.seq or not replay.messages:
+                break
+        member.written = room.seq
+        member.attached = True
+
+    def _resumed(self, member: Member, gap: int) -> RoomResumed:
+        room = member.room
+        partner = member.partner.live
+        return RoomResumed(
+            room_id=room.id,
+            epoch=room.epoch,
+            seq=room.seq,
+            partner=Partner.of(partner.guest),
+            partner_away=not partner.guest.is_online,
+            delivered=member.partner.received,
+            gap=gap,
+        )
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────
+
+    def leave(self, guest: LiveGuest, reason: Departure) -> bool:
+        """End a guest's room by their own wish; False when they are in none.
+
+        A partner who is away learns it on return, as room:closed.
+        """
+        member = guest.member
+        if member is None:
+            return False
+        partner = member.partner
+        name = guest.guest.username
+        if partner.live.link is None:
+            partner.live.notice = self._closed(partner, reason, f"{name} has left")
+        else:
+            partner.live.send(
+                UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left"),
+                ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
+            )
+        self._close(member.room)
+        return True
+
+    def expire(self, guest: LiveGuest) -> None:
+        """End the room of a guest who did not come back in time; the partner learns what never arrived."""
+        member = guest.member
+        if member is None:
+            return
+        partner = member.partner
+        closed = self._closed(partner, "user_disconnected", f"{guest.guest.username} did not come back")
+        if partner.live.link is None:
+            partner.live.notice = closed
+        else:
+            partner.live.send(closed)
+        self._close(member.room)
+
+    @staticmethod
+    def _closed(
+        member: Member,
+        reason: Literal["user_left", "session_ended", "user_disconnected"],
+        message: str,
+    ) -> RoomClosed:
+        """Return what `member` is told of the end: their partner is gone, and these never reached them."""
+        gone = member.partner
+        return RoomClosed(
+            user_id=gone.live.guest.id,
+            username=gone.live.guest.username,
+            message=message,
+            reason=reason,
+            undelivered=[
+                Undelivered(lost.id, lost.client_id) for lost in gone.unconfirmed.values() if lost.seq > gone.received
+            ],
+        )
+
+    def _close(self, room: Room) -> None:
+        self._log.close(room.id, room.epoch)
+        self.count -= 1
+        for member in room.members:
+            member.live.member = None
+            self.online_members -= member.live.link is not None
+            guest = member.live.guest
+            guest.in_chat, guest.connected_user = False, None
+            self._changed(member.live)
+
+
+def _member(guest: LiveGuest) -> Member:
+    member = guest.member
+    if member is None:
+        raise ConflictError("not_in_room", "You are not in a conversation")
+    return member

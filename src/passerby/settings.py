@@ -1,0 +1,191 @@
+"""Every setting, from a flag (`--grace 30`) or the environment (`GRACE=30`), checked before anything starts."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from passerby.limits import Rate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message is one line that names it."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The server's settings. Times are seconds, sizes bytes, rates `BURST/PER_SECOND`."""
+
+    host: Annotated[str, Meta(description="Address to listen on; `0.0.0.0` for every interface")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on")] = 3001
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="Least important lines that are logged"),
+    ] = "info"
+    log_format: Annotated[Literal["console", "json"], Meta(description="For eyes or for machines")] = "console"
+    cors_origin: Annotated[
+        tuple[str, ...],
+        Meta(description="Other web origins whose pages may use this server, comma-separated; `*` for all"),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="Networks (CIDR, comma-separated) whose `X-Forwarded-For` is believed"),
+    ] = ()
+    jwt_secret: Annotated[
+        str | None,
+        Meta(description="Signs guests' tokens, 32 characters or more; without it tokens end with the process"),
+    ] = None
+    jwt_secret_previous: Annotated[
+        str | None,
+        Meta(description="An older secret whose tokens are still accepted, for rotation"),
+    ] = None
+    jwt_issuer: Annotated[str, Meta(min_length=1, description="`iss` of the tokens")] = "passerby"
+    jwt_audience: Annotated[str, Meta(min_length=1, description="`aud` of the tokens")] = "passerby-guests"
+    session_ttl: Annotated[
+        float, Meta(gt=0, description="A session, and its token, lives this long without activity")
+    ] = 7200
+    renew_before: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="A connected guest gets a fresh token this long before the old one ends",
+        ),
+    ] = 1800
+    grace: Annotated[float, Meta(ge=0, description="A guest who lost the connection has this long to come back")] = 20
+    session_sweep: Annotated[float, Meta(gt=0, description="Expired sessions are removed from memory this often")] = 600
+    refresh_interval: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="A connected guest's session is written this often when nothing changes",
+        ),
+    ] = 60
+    room_log_messages: Annotated[int, Meta(ge=1, description="Messages a room keeps for replay")] = 200
+    room_log_bytes: Annotated[int, Meta(ge=1024, description="Bytes of messages a room keeps for replay")] = 262_144
+    text_limit: Annotated[int, Meta(ge=1, description="Characters of a text message, as a person counts them")] = 1000
+    online_sample: Annotated[int, Meta(ge=0, description="Guests named in the online list")] = 50
+    stats_interval: Annotated[float, Meta(gt=0, description="Between two broadcasts of the statistics")] = 1
+    stats_frames: Annotated[
+        int, Meta(ge=1, description="Statistics frames a second that the process sends at most")
+    ] = 2000
+    ping_interval: Annotated[float, Meta(gt=0, description="Between two heartbeats of a connection")] = 25
+    ping_timeout: Annotated[
+        float, Meta(gt=0, description="A heartbeat is answered within this, or the client is gone")
+    ] = 20
+    connect_timeout: Annotated[
+        float, Meta(gt=0, description="A connection authenticates within this, or is closed")
+    ] = 10
+    max_payload: Annotated[
+        int, Meta(ge=1024, description="Bytes of one WebSocket message or polling request, at most")
+    ] = 131_072
+    outbox_limit: Annotated[int, Meta(ge=4096, description="Bytes that may wait for one client to read them")] = 262_144
+    stall_timeout: Annotated[
+        float,
+        Meta(gt=0, description="A client that does not read is closed after this at the latest"),
+    ] = 10
+    limits_scale: Annotated[float, Meta(gt=0, description="Multiplies every rate below; for load tests")] = 1
+    limit_messages: Annotated[Rate, Meta(description="Messages of a guest")] = Rate(30, 5)
+    limit_typing: Annotated[Rate, Meta(description="Typing events of a guest")] = Rate(30, 5)
+    limit_matching: Annotated[Rate, Meta(description="Searches, cancellations and goodbyes of a guest")] = Rate(30, 2)
+    limit_events: Annotated[Rate, Meta(description="All other events of a guest")] = Rate(400, 40)
+    limit_refusals: Annotated[Rate, Meta(description="Refused events of a guest before the connection is closed")] = (
+        Rate(50, 1)
+    )
+    limit_address_events: Annotated[Rate, Meta(description="Events of all guests of an address")] = Rate(4000, 400)
+    limit_address_connects: Annotated[Rate, Meta(description="Connections opened from an address")] = Rate(200, 5)
+    limit_address_sessions: Annotated[Rate, Meta(description="Sessions created from an address")] = Rate(100, 1)
+    limit_address_requests: Annotated[Rate, Meta(description="Other HTTP requests of an address")] = Rate(400, 20)
+
+    def rate(self, name: str) -> Rate:
+        """Return `limit_<name>`, scaled."""
+        rate: Rate = getattr(self, f"limit_{name}")
+        return rate.scaled(self.limits_scale)
+
+
+class Description(Struct, frozen=True):
+    """A setting as documented: environment variable, default as text, meaning."""
+
+    variable: str
+    default: str
+    meaning: str
+
+
+def describe() -> list[Description]:
+    """Return all settings in order."""
+    hints = get_type_hints(Settings, include_extras=True)
+    rows = []
+    for field in msgspec.structs.fields(Settings):
+        meaning = next(
+            note.description for note in get_args(hints[field.name])[1:] if isinstance(note, Meta) and note.description
+        )
+        rows.append(Description(field.name.upper(), _show(field.default), meaning))
+    return rows
+
+
+def _show(value: object) -> str:
+    if value is None or value == ():
+        return ""
+    if isinstance(value, Rate):
+        return f"{value.burst:g}/{value.per_second:g}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def load(environment: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
+    """Return the settings: a flag beats the environment beats the default. An empty variable counts as unset.
+
+    Raises SettingsError with one line that names the first setting that is wrong.
+    """
+    hints = get_type_hints(Settings, include_extras=True)
+    values = {}
+    for field in msgspec.structs.fields(Settings):
+        variable = field.name.upper()
+        text = (flags or {}).get(field.name)
+        name = f"--{field.name.replace('_', '-')}"
+        if text is None:
+            text, name = environment.get(variable) or None, variable
+        if text is not None:
+            values[field.name] = _parse(name, text, hints[field.name])
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def _parse(name: str, text: str, kind: Any) -> Any:  # noqa: ANN401 - a type out of the hints, and a value of it
+    bare = get_args(kind)[0]
+    value: object = text
+    if bare is Rate:
+        burst, _, per_second = text.partition("/")
+        value = {"burst": burst, "per_second": per_second}
+    elif get_origin(bare) is tuple:
+        value = [item.strip() for item in text.split(",") if item.strip()]
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        hint = " (want BURST/PER_SECOND, such as 30/5)" if bare is Rate else ""
+        raise SettingsError(f"{name}={text!r}: {error}{hint}") from None
+
+
+def _check(settings: Settings) -> None:
+    """Check what one field's type cannot say."""
+    for name in ("jwt_secret", "jwt_secret_previous"):
+        secret = getattr(settings, name)
+        if secret is not None and len(secret) < 32:  # noqa: PLR2004 - RFC 7518 §3.2: 256 bits for HS256
+            raise SettingsError(f"{name.upper()}: must have at least 32 characters")
+    for network in settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise SettingsError(f"TRUSTED_PROXIES={network!r}: is no network such as 10.0.0.0/8") from None
+    for origin in settings.cors_origin:
+        if origin != "*" and not origin.startswith(("http://", "https://")):
+            raise SettingsError(f"CORS_ORIGIN={origin!r}: is no origin such as https://chat.example")
+    if settings.renew_before >= settings.session_ttl:
+        raise SettingsError("RENEW_BEFORE: must be shorter than SESSION_TTL")

@@ -1,0 +1,35 @@
+"""A Socket.IO 5 / Engine.IO 4 server: WebSocket and long polling on one port with an ASGI app.
+
+It knows nothing of chat. `engineio` and `packets` are pure codecs, `session` and `engine` are
+Engine.IO, `websocket` and `polling` its transports, `server` is Socket.IO, `http` the guard at the
+door. Names are the two protocols' own.
+"""
+
+from passerby.socketio.engine import Engine, Options
+from passerby.socketio.engineio import ProtocolError
+from passerby.socketio.handshake import Refusal, Request
+from passerby.socketio.packets import InvalidPayloadError, event_prefix
+from passerby.socketio.server import (
+    Ack,
+    Arguments,
+    ConnectionRefusedError,
+    Namespace,
+    Server,
+    Socket,
+)
+
+__all__ = [
+    "Ack",
+    "Arguments",
+    "ConnectionRefusedError",
+    "Engine",
+    "InvalidPayloadError",
+    "Namespace",
+    "Options",
+    "ProtocolError",
+    "Refusal",
+    "Request",
+    "Server",
+    "Socket",
+    "event_prefix",
+]

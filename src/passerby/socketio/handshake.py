@@ -1,0 +1,58 @@
+"""A request to open or use a session, however it came in, and the ways to refuse it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
+
+from msgspec import Struct
+from msgspec.json import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MAX_QUERY_FIELDS: Final = 64
+"""Engine.IO needs five; a client may add a few of its own."""
+
+
+class Request(Struct, frozen=True):
+    """The head of an HTTP request. `peer` is the host at the other end of the socket."""
+
+    method: str
+    query: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    peer: str
+    websocket: bool = False
+
+    def header(self, name: bytes) -> str:
+        """Return a header (lower-case `name`), empty when absent; the last one of several."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+class Refusal(Struct, frozen=True):
+    """An HTTP error as the Engine.IO server of reference answers it: `{"code", "message"}`."""
+
+    code: int
+    message: str
+    status: int = 400
+    retry_after: float | None = None
+
+    def body(self) -> bytes:
+        """Return the JSON body."""
+        return encode({"code": self.code, "message": self.message})
+
+
+TRANSPORT_UNKNOWN: Final = Refusal(0, "Transport unknown")
+SESSION_UNKNOWN: Final = Refusal(1, "Session ID unknown")
+BAD_METHOD: Final = Refusal(2, "Bad handshake method")
+BAD_REQUEST: Final = Refusal(3, "Bad request")
+FORBIDDEN: Final = Refusal(4, "Forbidden", status=403)
+UNSUPPORTED_PROTOCOL: Final = Refusal(5, "Unsupported protocol version")
+
+
+def parse_query(query: str) -> dict[str, str]:
+    """Return the fields of a query string, the last value of each; nothing when there are absurdly many."""
+    try:
+        return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS))
+    except ValueError:
+        return {}

@@ -1,0 +1,242 @@
+"""Socket.IO 5 codec: pure functions between the text of an Engine.IO message and a packet.
+
+The grammar (https://github.com/socketio/socket.io/tree/main/docs/socket.io-protocol)::
+
+    packet = type [attachments "-"] [namespace ","] [ack id] [JSON]
+    type   = 0 CONNECT, 1 DISCONNECT, 2 EVENT, 3 ACK, 4 CONNECT_ERROR, 5 BINARY_EVENT, 6 BINARY_ACK
+
+    0{"token":"…"}            CONNECT to / with auth         0/admin,        CONNECT to /admin
+    2["name",1]               EVENT                          212["name",1]   EVENT that asks for ack 12
+    312[true]                 ACK 12                         4{"message":…}  CONNECT_ERROR
+    51-["name",{"_placeholder":true,"num":0}]                BINARY_EVENT, one binary message follows
+
+Packets come in as `str` and go out as `bytes`, here with the Engine.IO type `4` already in front.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from passerby.socketio.engineio import Binary, ProtocolError
+
+MAX_ATTACHMENTS: Final = 10
+"""Binary attachments of one packet, at most (socket.io-parser's default too)."""
+
+MAX_ACK_DIGITS: Final = 15
+"""Ack ids stay below 10^15, so that they are exact in a JavaScript number."""
+
+RESERVED_EVENTS: Final = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener"})
+"""Names that a client may not send: they are the library's own events."""
+
+
+class PacketType(IntEnum):
+    """The first character of a packet."""
+
+    CONNECT = 0
+    DISCONNECT = 1
+    EVENT = 2
+    ACK = 3
+    CONNECT_ERROR = 4
+    BINARY_EVENT = 5
+    BINARY_ACK = 6
+
+
+class Packet(NamedTuple):
+    """A packet with its JSON still undecoded (`data` may be empty)."""
+
+    type: PacketType
+    namespace: str
+    id: int | None
+    data: str
+    attachments: int = 0
+
+
+class InvalidPayloadError(ValueError):
+    """Well-formed JSON that this server will not take (lone surrogates, nested too deeply).
+
+    `event` is the event's name where it can be told.
+    """
+
+    def __init__(self, message: str, event: str | None = None) -> None:
+        """Say what is wrong in `message`."""
+        super().__init__(message)
+        self.event = event
+
+
+_HEADER = re.compile(
+    rf"([0-6])(?:(?<=[56])([0-9]{{1,2}})-)?(?:(/[^,]*)(?:,|$))?((?:0|[1-9][0-9]{{0,{MAX_ACK_DIGITS - 1}}})(?=\[))?",
+    re.ASCII,
+)
+_EVENT_NAME = re.compile(r'\[\s*"([^"\\]{0,128})"')
+_PAIR = msgspec.json.Decoder(tuple[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_NAME = msgspec.json.Decoder(str)
+_DATA_START: Final = {
+    PacketType.CONNECT: ("", "{"),
+    PacketType.DISCONNECT: ("",),
+    PacketType.EVENT: ("[",),
+    PacketType.ACK: ("[",),
+    PacketType.BINARY_EVENT: ("[",),
+    PacketType.BINARY_ACK: ("[",),
+}
+_ACKS: Final = (PacketType.ACK, PacketType.BINARY_ACK)
+
+
+def decode(text: str) -> Packet:
+    """Decode the text of one Engine.IO message (without its `4`).
+
+    Raises ProtocolError for anything a client may not send: an unknown type, a bad number of
+    attachments or ack id, data of the wrong shape, CONNECT_ERROR.
+    """
+    match = _HEADER.match(text)
+    if match is None:
+        raise ProtocolError("unknown packet type")
+    kind = PacketType(int(match[1]))
+    data = text[match.end() :]
+    if data[:1] not in _DATA_START.get(kind, ()):
+        raise ProtocolError("malformed packet")
+    attachments = int(match[2]) if match[2] else 0
+    if (kind >= PacketType.BINARY_EVENT) != (match[2] is not None) or attachments > MAX_ATTACHMENTS:
+        raise ProtocolError("bad number of attachments")
+    if kind in _ACKS and match[4] is None:
+        raise ProtocolError("ack without id")
+    namespace = match[3].partition("?")[0] if match[3] else "/"
+    return Packet(kind, namespace, int(match[4]) if match[4] else None, data, attachments)
+
+
+def decode_event(data: str) -> tuple[str, list[msgspec.Raw]]:
+    """Split an event's JSON array into its name and its arguments, still undecoded.
+
+    Raises ProtocolError when it is no JSON array that begins with a name a client may use, and
+    InvalidPayloadError when it is JSON all the same, but not to be taken.
+    """
+    try:
+        name, argument = _PAIR.decode(data)
+        arguments = [argument]
+    except msgspec.ValidationError:
+        name, arguments = _decode_list(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise _judge(data, error) from error
+    if name in RESERVED_EVENTS:
+        raise ProtocolError("reserved event name")
+    return name, arguments
+
+
+def _decode_list(data: str) -> tuple[str, list[msgspec.Raw]]:
+    """Decode an array that is not just a name and one argument. A number for a name is legal, and unknown here."""
+    try:
+        name, *arguments = _LIST.decode(data)
+        first = bytes(name)
+        return (_NAME.decode(first) if first[:1] == b'"' else str(int(first))), arguments
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise _judge(data, error) from error
+
+
+def _judge(data: str, error: Exception) -> ProtocolError | InvalidPayloadError:
+    """Tell broken JSON from JSON that is only unwelcome. Slow, but only the odd client gets here."""
+    name = _EVENT_NAME.match(data)
+    event = name[1] if name else None
+    if isinstance(error, RecursionError):
+        return InvalidPayloadError("nested too deeply", event)
+    try:
+        value = json.loads(data, parse_constant=_refuse_constant)
+    except RecursionError:
+        return InvalidPayloadError("nested too deeply", event)
+    except ValueError:
+        return ProtocolError("malformed JSON")
+    if event is None or not isinstance(value, list):
+        return ProtocolError("an event needs a name")
+    return InvalidPayloadError("text is not valid Unicode", event)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def decode_json(data: str | msgspec.Raw, attachments: list[bytes]) -> Any:  # noqa: ANN401 - whatever the JSON holds
+    """Decode JSON of any shape and put `attachments` where their placeholders stand.
+
+    Raises ProtocolError for malformed JSON or a placeholder without attachment.
+    """
+    try:
+        value = msgspec.json.decode(data)
+        return _fill(value, attachments) if attachments else value
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise ProtocolError("malformed JSON") from error
+
+
+def _fill(value: Any, attachments: list[bytes]) -> Any:  # noqa: ANN401 - walks any JSON
+    if isinstance(value, dict):
+        if value.get("_placeholder") is True:
+            number = value.get("num")
+            if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(attachments):
+                raise ProtocolError("placeholder without attachment")
+            return attachments[number]
+        return {key: _fill(item, attachments) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, attachments) for item in value]
+    return value
+
+
+def event_prefix(event: str, namespace: str = "/") -> bytes:
+    """Return what stands before the one argument of `event`: `prefix + JSON + b"]"` is the whole packet.
+
+    Worked out once an event, it makes encoding on the hot path two concatenations.
+    """
+    return b"42" + _namespace(namespace) + b"[" + msgspec.json.encode(event) + b","
+
+
+def encode_connect(namespace: str, sid: str) -> bytes:
+    """Return the CONNECT that accepts a client."""
+    return b"40" + _namespace(namespace) + msgspec.json.encode({"sid": sid})
+
+
+def encode_connect_error(namespace: str, message: str, data: object = None) -> bytes:
+    """Return the CONNECT_ERROR that refuses a client."""
+    error: dict[str, object] = {"message": message}
+    if data is not None:
+        error["data"] = data
+    return b"44" + _namespace(namespace) + msgspec.json.encode(error)
+
+
+def encode_disconnect(namespace: str) -> bytes:
+    """Return the DISCONNECT of one namespace."""
+    return b"41" + (namespace.encode() + b"," if namespace != "/" else b"")
+
+
+def encode_event(namespace: str, event: str, arguments: tuple[object, ...], ack_id: int | None = None) -> list[bytes]:
+    """Return an event as its text packet and the binary messages that must follow it at once."""
+    return _encode(PacketType.EVENT, PacketType.BINARY_EVENT, namespace, ack_id, [event, *arguments])
+
+
+def encode_ack(namespace: str, ack_id: int, arguments: tuple[object, ...]) -> list[bytes]:
+    """Return an ack as its text packet and the binary messages that must follow it at once."""
+    return _encode(PacketType.ACK, PacketType.BINARY_ACK, namespace, ack_id, list(arguments))
+
+
+def _encode(plain: PacketType, binary: PacketType, namespace: str, ack_id: int | None, data: object) -> list[bytes]:
+    attachments: list[bytes] = []
+    data = _extract(data, attachments)
+    kind = b"4%d%d-" % (binary, len(attachments)) if attachments else b"4%d" % plain
+    identifier = b"" if ack_id is None else b"%d" % ack_id
+    return [kind + _namespace(namespace) + identifier + msgspec.json.encode(data), *attachments]
+
+
+def _extract(value: object, attachments: list[bytes]) -> object:
+    if isinstance(value, bytes | bytearray | memoryview):
+        attachments.append(Binary(value))
+        return {"_placeholder": True, "num": len(attachments) - 1}
+    if isinstance(value, dict):
+        return {key: _extract(item, attachments) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_extract(item, attachments) for item in value]
+    return value
+
+
+def _namespace(namespace: str) -> bytes:
+    return b"" if namespace == "/" else namespace.encode() + b","

@@ -1,0 +1,314 @@
+"""An Engine.IO session: one client, over long polling, over WebSocket, or on its way from one to the other.
+
+State:  OPEN ──upgrade: probe──▶ UPGRADING ──"5"──▶ OPEN          any ──close──▶ CLOSED
+While polling, and until an upgrade is complete, packets wait in a bounded outbox for the next poll.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from passerby.socketio.engineio import (
+    CLOSE,
+    NOOP,
+    PING,
+    PROBE,
+    PROBE_ANSWER,
+    UPGRADE,
+    Binary,
+    ProtocolError,
+    decode_payload,
+    encode_payload,
+)
+from passerby.socketio.frames import CloseCode, binary_frame, text_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from passerby.socketio.engine import Engine
+    from passerby.socketio.websocket import WebSocket
+
+
+class Receiver(Protocol):
+    """Who gets what the client sends; made by the engine's `accept`."""
+
+    def on_text(self, data: str) -> None:
+        """Take a text message. May raise ProtocolError, which closes the session."""
+
+    def on_binary(self, data: bytes) -> None:
+        """Take a binary message. May raise ProtocolError, which closes the session."""
+
+    def on_close(self, reason: str) -> None:
+        """The session is over; called exactly once, nothing can be sent any more."""
+
+
+class State(Enum):
+    """Where a session stands."""
+
+    OPEN = "open"
+    UPGRADING = "upgrading"
+    CLOSED = "closed"
+
+
+class Session:
+    """One client. `address` is the client's, as the engine's rules tell it; `query` the handshake's."""
+
+    __slots__ = (
+        "_awaits_pong",
+        "_candidate",
+        "_engine",
+        "_outbox",
+        "_outbox_bytes",
+        "_poll",
+        "_websocket",
+        "address",
+        "ping_due",
+        "query",
+        "receiver",
+        "sid",
+        "state",
+    )
+
+    receiver: Receiver
+
+    def __init__(self, engine: Engine, sid: str, address: str, query: Mapping[str, str]) -> None:
+        """Begin as a polling session; `attach` makes it a WebSocket one."""
+        self._engine = engine
+        self.sid = sid
+        self.address = address
+        self.query = query
+        self.state = State.OPEN
+        self._websocket: WebSocket | None = None
+        self._candidate: WebSocket | None = None
+        self._poll: asyncio.Future[bytes] | None = None
+        self._outbox: list[bytes] = []
+        self._outbox_bytes = 0
+        self._awaits_pong = False
+        self.ping_due = 0.0
+
+    @property
+    def transport(self) -> str:
+        """`websocket` or `polling`."""
+        return "polling" if self._websocket is None else "websocket"
+
+    # ── sending ───────────────────────────────────────────────────────────────────────────────────
+
+    def send_binary(self, data: bytes) -> None:
+        """Send one binary message."""
+        self.send(Binary(data))
+
+    def send(self, packet: bytes) -> None:
+        """Send one packet: text with its type in front, or `Binary`. Silently nothing once closed."""
+        websocket = self._websocket
+        if websocket is None:
+            self._queue(packet)
+        elif isinstance(packet, Binary):
+            websocket.write(binary_frame(packet))
+        else:
+            websocket.write(text_frame(packet))
+
+    def send_framed(self, packet: bytes, frame: bytes) -> None:
+        """Send a text packet whose WebSocket `frame` the caller has made, once for many sessions."""
+        websocket = self._websocket
+        if websocket is None:
+            self._queue(packet)
+        else:
+            websocket.write(frame)
+
+    def _queue(self, packet: bytes) -> None:
+        if self.state is State.CLOSED:
+            return
+        self._outbox.append(packet)
+        self._outbox_bytes += len(packet)
+        if self._poll is not None and not self._poll.done():
+            # End of this turn of the loop, so that packets of one turn travel in one answer.
+            asyncio.get_running_loop().call_soon(self._answer_poll)
+        elif self._outbox_bytes > self._engine.options.outbox_limit:
+            self.close("outbox overflow")
+        elif len(self._outbox) == 1:
+            self._engine.stalled.add(self)
+
+    def _answer_poll(self) -> None:
+        poll = self._poll
+        if poll is not None and self._outbox and not poll.done():
+            poll.set_result(self._drain())
+
+    def _drain(self) -> bytes:
+        body = encode_payload(self._outbox)
+        self._outbox.clear()
+        self._outbox_bytes = 0
+        self._engine.stalled.discard(self)
+        return body
+
+    # ── heartbeat (driven by the engine's queues) ─────────────────────────────────────────────────
+
+    def ping(self) -> None:
+        """Send a ping; the pong is due within the ping time-out."""
+        self._awaits_pong = True
+        self.send(PING)
+
+    def expire(self) -> None:
+        """The pong has not come: nobody is there to take what waits."""
+        self._outbox.clear()
+        self.close("ping timeout")
+
+    def _on_pong(self) -> None:
+        if self._awaits_pong:
+            self._awaits_pong = False
+            self._engine.heard_from(self)
+
+    # ── receiving ─────────────────────────────────────────────────────────────────────────────────
+
+    def receive_text(self, packet: str) -> None:
+        """Take one text packet, its type in front. A broken one closes the session."""
+        kind = packet[:1]
+        try:
+            if kind == "4":
+                self.receiver.on_text(packet[1:])
+            elif kind == "3":
+                self._on_pong()
+            elif kind == "1":
+                self.close("transport close", answer=NOOP)
+            elif kind != "6":
+                self.close("parse error", CloseCode.PROTOCOL_ERROR)
+        except ProtocolError:
+            self.close("parse error", CloseCode.PROTOCOL_ERROR)
+
+    def receive_binary(self, data: bytes) -> None:
+        """Take one binary message."""
+        try:
+            self.receiver.on_binary(data)
+        except ProtocolError:
+            self.close("parse error", CloseCode.PROTOCOL_ERROR)
+
+    def receive_payload(self, body: str) -> None:
+        """Take the body of a POST. Raises ProtocolError, having closed the session, when it is malformed."""
+        try:
+            packets = decode_payload(body)
+        except ProtocolError:
+            self.close("parse error")
+            raise
+        for packet in packets:
+            if self.state is State.CLOSED or self._websocket is not None:
+                return
+            if isinstance(packet, str):
+                self.receive_text(packet)
+            else:
+                self.receive_binary(packet)
+
+    # ── long polling ──────────────────────────────────────────────────────────────────────────────
+
+    def start_poll(self) -> asyncio.Future[bytes] | None:
+        """Begin a poll: a future of the answer's body. None for a second poll at once, which closes the session."""
+        if self._poll is not None:
+            self.close("duplicate poll", answer=CLOSE)
+            return None
+        poll: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._poll = poll
+        if self._outbox:
+            poll.set_result(self._drain())
+        elif self.state is State.UPGRADING:
+            poll.set_result(NOOP)
+        return poll
+
+    def end_poll(self, poll: asyncio.Future[bytes]) -> None:
+        """The poll is answered, or its request is gone: then what it was to carry is lost, and so the session."""
+        if self._poll is poll:
+            self._poll = None
+        if not poll.done():
+            poll.cancel()
+            self.close("transport error")
+        elif self._outbox and self.state is not State.CLOSED:
+            self._engine.stalled.add(self)
+
+    # ── WebSocket and upgrade ─────────────────────────────────────────────────────────────────────
+
+    def attach(self, websocket: WebSocket) -> None:
+        """Use `websocket` from the start."""
+        self._websocket = websocket
+        websocket.bind(self.receive_text, self.receive_binary, self._on_websocket_closed)
+
+    def start_upgrade(self, websocket: WebSocket) -> bool:
+        """Let `websocket` probe; False when the session is past that."""
+        if self._websocket is not None or self.state is not State.OPEN:
+            return False
+        self._candidate = websocket
+        self.state = State.UPGRADING
+        self._engine.upgrading.add(self)
+        websocket.bind(self._on_probe, self._on_probe_binary, self._on_candidate_closed)
+        return True
+
+    def _on_probe(self, packet: str) -> None:
+        candidate = self._candidate
+        if candidate is None:
+            return
+        if packet == PROBE:
+            candidate.write(text_frame(PROBE_ANSWER))
+            if self._poll is not None and not self._poll.done():
+                self._poll.set_result(NOOP)
+        elif packet == UPGRADE:
+            self._complete_upgrade(candidate)
+        else:
+            self.abandon_upgrade()
+
+    def _complete_upgrade(self, websocket: WebSocket) -> None:
+        self._engine.upgrading.discard(self)
+        self._candidate = None
+        self.state = State.OPEN
+        if self._poll is not None and not self._poll.done():
+            self._poll.set_result(NOOP)
+        waiting, self._outbox = self._outbox, []
+        self._outbox_bytes = 0
+        self._engine.stalled.discard(self)
+        self.attach(websocket)
+        for packet in waiting:
+            self.send(packet)
+
+    def _on_probe_binary(self, _data: bytes) -> None:
+        self.abandon_upgrade()
+
+    def abandon_upgrade(self) -> None:
+        """Give up on the probing WebSocket and stay with polling."""
+        candidate, self._candidate = self._candidate, None
+        self._engine.upgrading.discard(self)
+        if candidate is not None:
+            self.state = State.OPEN
+            candidate.close("upgrade not completed", CloseCode.POLICY_VIOLATION)
+
+    def _on_candidate_closed(self, _reason: str) -> None:
+        if self._candidate is not None:
+            self.abandon_upgrade()
+
+    def _on_websocket_closed(self, reason: str) -> None:
+        self._finish(reason)
+
+    # ── closing ───────────────────────────────────────────────────────────────────────────────────
+
+    def close(self, reason: str, code: CloseCode = CloseCode.NORMAL, *, answer: bytes = CLOSE) -> None:
+        """End the session: a waiting poll gets `answer`, a WebSocket gets `code` and `reason`. Once is enough.
+
+        What is in the outbox still leaves: behind a WebSocket's close frame nothing is sent, and a
+        poll that comes soon gets the rest.
+        """
+        if self.state is State.CLOSED:
+            return
+        if self._websocket is not None:
+            self._websocket.close(reason, code)
+        elif self._poll is not None and not self._poll.done():
+            self._poll.set_result(encode_payload([*self._outbox, answer]))
+            self._outbox.clear()
+        elif self._outbox or answer is NOOP:
+            # A client that says goodbye may have its last poll still on the way.
+            self._engine.linger(self.sid, encode_payload([*self._outbox, answer]))
+        self._finish(reason)
+
+    def _finish(self, reason: str) -> None:
+        if self.state is State.CLOSED:
+            return
+        if self._candidate is not None:
+            self.abandon_upgrade()
+        self.state = State.CLOSED
+        self._engine.forget(self)
+        self.receiver.on_close(reason)

@@ -1,0 +1,308 @@
+"""The WebSocket transport: picows inside uvicorn, on the port that also serves HTTP.
+
+uvicorn, on an upgrade request, makes an object of our class and calls `connection_made(transport)`,
+`data_received(request head)`, `transport.set_protocol(it)`. picows' WSProtocol is an
+`asyncio.BufferedProtocol`, so handing it the head through `get_buffer` and `buffer_updated` makes it
+a complete endpoint. Both are pinned; tests/socketio/test_websocket.py fails the day either changes.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows import WSAutoPingStrategy, WSProtocol
+
+from passerby.socketio.frames import CloseCode
+from passerby.socketio.handshake import Refusal, Request, parse_query
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from passerby.socketio.engine import Engine
+
+_picows_logger = logging.getLogger("passerby.socketio.picows")
+# picows logs peers' addresses at INFO and malformed frames at ERROR: the first must not be in a log,
+# and the second is the client's doing and already counted as a closed session.
+_picows_logger.setLevel(logging.CRITICAL + 1)
+# An adapter, because picows makes a child of every `logging.Logger` for every connection.
+_SILENT: Final = logging.LoggerAdapter(_picows_logger)
+
+_TEXT: Final = WSMsgType.TEXT
+_READ_BUFFER: Final = 2048
+_REASON_LIMIT: Final = 123
+"""RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code."""
+
+
+class WebSocket(WSListener):  # type: ignore[misc]  # picows' classes are untyped to mypy
+    """One WebSocket: frames in, to whoever it is bound to; framed packets out, through a bounded buffer."""
+
+    __slots__ = (
+        "_engine",
+        "_fragments",
+        "_limit",
+        "_on_binary",
+        "_on_closed",
+        "_on_text",
+        "_request",
+        "_ws",
+        "closed",
+    )
+
+    _ws: WSTransport
+    _on_text: Callable[[str], None]
+    _on_binary: Callable[[bytes], None]
+    _on_closed: Callable[[str], None]
+
+    def __init__(self, engine: Engine, request: Request) -> None:
+        """Serve `request`, which the engine has checked."""
+        self._engine = engine
+        self._request: Request | None = request
+        self._limit = engine.options.outbox_limit
+        self._fragments: list[bytes] | None = None
+        self.closed = False
+
+    def bind(
+        self,
+        on_text: Callable[[str], None],
+        on_binary: Callable[[bytes], None],
+        on_closed: Callable[[str], None],
+    ) -> None:
+        """Say who takes the messages from now on, and who is told of the end."""
+        self._on_text = on_text
+        self._on_binary = on_binary
+        self._on_closed = on_closed
+
+    # ── outgoing ──────────────────────────────────────────────────────────────────────────────────
+
+    def write(self, frames: bytes) -> None:
+        """Send whole frames; nothing once closed. More unread bytes than the limit close the session."""
+        if self.closed:
+            return
+        wire = self._ws.underlying_transport
+        wire.write(frames)
+        if wire.get_write_buffer_size() > self._limit:
+            self.close("outbox overflow", CloseCode.TRY_AGAIN_LATER)
+
+    def close(self, reason: str, code: CloseCode = CloseCode.NORMAL) -> None:
+        """Start the closing handshake behind what is already written; cut the line if it takes too long."""
+        if self.closed:
+            return
+        self.closed = True
+        self._engine.stalled.discard(self)
+        self._engine.closing.add(self)
+        self._ws.send_close(code, reason.encode()[:_REASON_LIMIT])
+        self._on_closed(reason)
+
+    def abort(self) -> None:
+        """Cut the line."""
+        self._ws.disconnect(graceful=False)
+
+    # ── called by picows ──────────────────────────────────────────────────────────────────────────
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Open a session, or begin to probe for one that polls."""
+        self._ws = transport
+        engine, request = self._engine, self._request
+        assert request is not None  # noqa: S101 - set in __init__, dropped here
+        self._request = None
+        session = engine.sessions.get(request.query.get("sid", ""))
+        if session is None:
+            engine.open(request, self)
+        elif not session.start_upgrade(self):
+            self.bind(_ignore, _ignore, _ignore)
+            self.close("session has a WebSocket already", CloseCode.POLICY_VIOLATION)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame of any kind."""
+        kind = frame.msg_type
+        if self.closed:
+            if kind == WSMsgType.CLOSE:
+                transport.disconnect()
+        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.close("no extension was agreed on", CloseCode.PROTOCOL_ERROR)
+        elif kind is _TEXT and frame.fin and self._fragments is None:
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
+                return
+            self._on_text(text)
+        elif kind == WSMsgType.CLOSE:
+            self.closed = True
+            self._engine.closing.add(self)
+            transport.send_close(frame.get_close_code() or CloseCode.NORMAL)
+            transport.disconnect()
+            self._on_closed("transport close")
+        elif kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
+            self._on_binary(frame.get_payload_as_bytes())
+        elif kind != WSMsgType.PONG:
+            self._take_fragment(kind, frame)
+
+    def _take_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
+        """Collect a fragmented message (RFC 6455 §5.4): first its kind, then its parts."""
+        if (self._fragments is None) == (kind == WSMsgType.CONTINUATION):
+            self.close("fragments out of order", CloseCode.PROTOCOL_ERROR)
+            return
+        if self._fragments is None:
+            self._fragments = [b"t" if kind == _TEXT else b"b"]
+        self._fragments.append(frame.get_payload_as_bytes())
+        if sum(map(len, self._fragments)) > self._engine.options.max_payload:
+            self.close("message too big", CloseCode.TOO_BIG)
+        elif frame.fin:
+            first, *parts = self._fragments
+            self._fragments = None
+            self._take_message(b"".join(parts), text=first == b"t")
+
+    def _take_message(self, data: bytes, *, text: bool) -> None:
+        if not text:
+            self._on_binary(data)
+            return
+        try:
+            self._on_text(data.decode())
+        except UnicodeDecodeError:
+            self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
+
+    def on_ws_disconnected(self, _transport: WSTransport) -> None:
+        """The line is gone."""
+        self._engine.closing.discard(self)
+        self._engine.stalled.discard(self)
+        if not self.closed:
+            self.closed = True
+            self._on_closed("transport close")
+
+    def pause_writing(self) -> None:
+        """The client does not read: it has until the stall time-out."""
+        if not self.closed:
+            self._engine.stalled.add(self)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._engine.stalled.discard(self)
+
+
+def _ignore(_data: object) -> None:
+    pass
+
+
+class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes are untyped to mypy
+    """What uvicorn makes for an upgrade request. Refusals are answered here, before picows sees anything."""
+
+    def __init__(self, engine: Engine, server_state: ServerState) -> None:
+        """Serve one connection of `engine`."""
+        super().__init__(
+            host_port=None,
+            ws_path=None,
+            is_client_side=False,
+            ws_listener_factory=self._listener,
+            logger=_SILENT,
+            disconnect_on_exception=True,
+            websocket_handshake_timeout=None,  # the head is complete when we are made
+            enable_auto_ping=False,
+            auto_ping_idle_timeout=0,
+            auto_ping_reply_timeout=0,
+            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
+            enable_auto_pong=True,
+            max_frame_size=engine.options.max_payload,
+            extra_headers=None,
+            read_buffer_init_size=_READ_BUFFER,
+        )
+        self._engine = engine
+        self._connections: set[Any] = server_state.connections
+        self._request: Request | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """See `asyncio.BaseProtocol`."""
+        super().connection_made(transport)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.BaseProtocol`."""
+        self._connections.discard(self)
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when the server stops, after the engine has closed its sessions."""
+        if self.listener is not None:
+            self.listener.close("server shutting down", CloseCode.SERVICE_RESTART)
+
+    def data_received(self, head: bytes) -> None:
+        """Take the request head from uvicorn."""
+        request, path, headers = _parse_head(head, self.transport.underlying_transport)
+        engine = self._engine
+        if path.rstrip("/") != engine.options.path.rstrip("/"):
+            refusal: Refusal | None = Refusal(3, "Not found", status=404)
+        else:
+            refusal = engine.check(request)
+        if refusal is not None:
+            self._refuse(refusal)
+            return
+        self._request = request
+        self._feed(_picows_head(headers))
+
+    def _listener(self, _upgrade: object) -> WebSocket:
+        request, self._request = self._request, None
+        assert request is not None  # noqa: S101 - picows asks once, after data_received
+        return WebSocket(self._engine, request)
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            buffer = self.get_buffer(len(data))
+            count = min(len(buffer), len(data))
+            buffer[:count] = data[:count]
+            self.buffer_updated(count)
+            data = data[count:]
+
+    def _refuse(self, refusal: Refusal) -> None:
+        body = refusal.body()
+        retry = f"Retry-After: {max(1, round(refusal.retry_after))}\r\n" if refusal.retry_after is not None else ""
+        head = (
+            f"HTTP/1.1 {refusal.status} {refusal.message}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"
+        )
+        wire = self.transport.underlying_transport
+        wire.write(head.encode("latin-1") + body)
+        wire.close()
+
+
+def _parse_head(head: bytes, wire: asyncio.Transport) -> tuple[Request, str, dict[bytes, bytes]]:
+    request_line, *lines = head.split(b"\r\n")
+    method, target, _ = request_line.split(b" ", 2)
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(b":")
+        headers[name] = value.strip()
+    url = urlsplit(target.decode("latin-1"))
+    peer = wire.get_extra_info("peername")
+    request = Request(
+        method=method.decode("latin-1"),
+        query=parse_query(url.query),
+        headers=headers,
+        peer=str(peer[0]) if isinstance(peer, tuple) else "",
+        websocket=True,
+    )
+    return request, url.path, headers
+
+
+def _picows_head(headers: dict[bytes, bytes]) -> bytes:
+    """Return the head as picows takes it: `Connection: upgrade` alone (Firefox says `keep-alive, Upgrade`), no extras."""
+    lines = [b"GET / HTTP/1.1", b"Connection: Upgrade"]
+    for name in (b"host", b"upgrade", b"sec-websocket-key", b"sec-websocket-version"):
+        if name in headers:
+            lines.append(name + b": " + headers[name])
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def protocol_factory(engine: Engine) -> Callable[..., WebSocketProtocol]:
+    """Return what uvicorn's `ws` setting takes: it makes the protocol of each upgrade request."""
+
+    def make(config: Config, server_state: ServerState, app_state: dict[str, Any]) -> WebSocketProtocol:
+        return WebSocketProtocol(engine, server_state)
+
+    return make

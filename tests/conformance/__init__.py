@@ -1,0 +1,1 @@
+"""A server for the public Engine.IO and Socket.IO protocol suites, and our own statement of their rules."""
