@@ -89,19 +89,14 @@ class Application:
             publish=Publisher(),
         )
         self.presence = Presence(
-            self.guests,
-            self.rooms,
-            self.matchmaking,
-            self.stats,
-            store,
-            self.writer,
-            clock,
-            Periods(
-                settings.grace,
-                settings.renew_before,
-                settings.refresh_interval,
-                settings.session_sweep,
-            ),
+            guests=self.guests,
+            rooms=self.rooms,
+            matchmaking=self.matchmaking,
+            stats=self.stats,
+            store=store,
+            writer=self.writer,
+            clock=clock,
+            periods=Periods(settings.grace, settings.renew_before, settings.refresh_interval, settings.session_sweep),
         )
         self._address = ClientAddress(settings.trusted_proxies)
         self._limits = {
@@ -138,15 +133,15 @@ class Application:
             address=address,
         )
         Gateway(
-            server.namespace("/"),
-            self.guests,
-            self.rooms,
-            self.matchmaking,
-            self.presence,
-            self.stats,
-            clock,
-            {name: settings.rate(name) for name in ("messages", "typing", "matching", "events", "refusals")},
-            self._limits["events"],
+            namespace=server.namespace("/"),
+            guests=self.guests,
+            rooms=self.rooms,
+            matchmaking=self.matchmaking,
+            presence=self.presence,
+            stats=self.stats,
+            clock=clock,
+            rates={name: settings.rate(name) for name in ("messages", "typing", "matching", "events", "refusals")},
+            addresses=self._limits["events"],
         )
         return server
 

@@ -34,7 +34,12 @@ class Clock(Protocol):
 async def sleep(clock: Clock, delay: float) -> None:
     """Wait `delay` seconds (≥ 0) of `clock`."""
     woken = asyncio.get_running_loop().create_future()
-    timer = clock.call_later(delay, lambda: woken.done() or woken.set_result(None))
+
+    def wake() -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    timer = clock.call_later(delay, wake)
     try:
         await woken
     finally:

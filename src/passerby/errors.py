@@ -63,8 +63,8 @@ class RateLimitedError(PasserbyError):
         super().__init__("rate_limited", "Too many requests, slow down", retry_after=round(retry_after, 3))
 
 
-TOKEN_REQUIRED: Final = "Access token is required"
-HANDSHAKE_TOKEN_REQUIRED: Final = "Authentication token required"
-TOKEN_EXPIRED: Final = "Token has expired"
-TOKEN_INVALID: Final = "Invalid token"
+TOKEN_REQUIRED: Final = "Access token is required"  # noqa: S105 - a message
+HANDSHAKE_TOKEN_REQUIRED: Final = "Authentication token required"  # noqa: S105 - a message
+TOKEN_EXPIRED: Final = "Token has expired"  # noqa: S105 - a message
+TOKEN_INVALID: Final = "Invalid token"  # noqa: S105 - a message
 SESSION_NOT_FOUND: Final = "Guest session not found or expired"

@@ -11,7 +11,7 @@ from passerby import errors, events
 from passerby.errors import InvalidInputError, PasserbyError, RateLimitedError
 from passerby.hub import SocketLink
 from passerby.limits import TokenBucket
-from passerby.socketio import ConnectionRefusedError, InvalidPayloadError
+from passerby.socketio import ConnectError, InvalidPayloadError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,6 +43,7 @@ class Gateway:
 
     def __init__(
         self,
+        *,
         namespace: Namespace,
         guests: Guests,
         rooms: Rooms,
@@ -73,37 +74,31 @@ class Gateway:
     def _register(self, namespace: Namespace) -> None:
         def on(
             event: type[events.Event],
-            payload: Any,
-            family: type[events.ErrorEvent],
-            rate: str,
             call: _Call,
+            *,
+            rate: str,
+            error: type[events.ErrorEvent] = events.ChatError,
+            payload: Any = Any,  # noqa: ANN401 - a type, or a union of types
         ) -> None:
-            self._families[event.event] = family
-            namespace.on(event.event, payload, self._guarded(family, rate, call))
+            self._families[event.event] = error
+            namespace.on(event.event, payload, self._guarded(error, rate, call))
 
-        # What an event has no use for is not looked at: whatever old clients send along does no harm.
-        anything = Any
-        on(events.SendMessage, events.SendMessage, events.ChatError, "messages", self._send_message)
-        on(
-            events.ConfirmDelivery,
-            events.ConfirmDelivery,
-            events.ChatError,
-            "events",
-            self._confirm,
-        )
-        on(events.TypingStart, anything, events.ChatError, "typing", self._typing_start)
-        on(events.TypingStop, anything, events.ChatError, "typing", self._typing_stop)
+        # Without `payload` nobody looks at it: whatever old clients send along does no harm.
+        on(events.SendMessage, self._send_message, rate="messages", payload=events.SendMessage)
+        on(events.ConfirmDelivery, self._confirm, rate="events", payload=events.ConfirmDelivery)
+        on(events.TypingStart, self._typing_start, rate="typing")
+        on(events.TypingStop, self._typing_stop, rate="typing")
         on(
             events.MatchRequest,
-            events.MatchRequest | None,
-            events.MatchError,
-            "matching",
             self._match,
+            rate="matching",
+            error=events.MatchError,
+            payload=events.MatchRequest | None,
         )
-        on(events.MatchCancel, anything, events.MatchCancelError, "matching", self._cancel)
+        on(events.MatchCancel, self._cancel, rate="matching", error=events.MatchCancelError)
         for leave in (events.ChatClear, events.LeaveRoom, events.CloseRoom):
-            on(leave, anything, events.ChatError, "matching", self._leave)
-        on(events.GetStats, anything, events.StatsError, "events", self._get_stats)
+            on(leave, self._leave, rate="matching")
+        on(events.GetStats, self._get_stats, rate="events", error=events.StatsError)
 
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
@@ -111,14 +106,14 @@ class Gateway:
         try:
             auth = msgspec.convert(socket.auth, events.Auth)
         except msgspec.ValidationError as error:
-            raise ConnectionRefusedError(errors.TOKEN_INVALID, {"code": "invalid_payload"}) from error
+            raise ConnectError(errors.TOKEN_INVALID, {"code": "invalid_payload"}) from error
         token = auth.token or socket.query.get("token")
         if not token:
-            raise ConnectionRefusedError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": "token_required"})
+            raise ConnectError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": "token_required"})
         try:
             guest, expires = await self._guests.authenticate(token)
         except PasserbyError as error:
-            raise ConnectionRefusedError(error.message, {"code": error.code}) from error
+            raise ConnectError(error.message, {"code": error.code}) from error
         socket.data = _Admission(guest, expires, auth.resume)
 
     def _connected(self, socket: Socket) -> None:

@@ -46,6 +46,7 @@ class Presence:
 
     def __init__(
         self,
+        *,
         guests: Guests,
         rooms: Rooms,
         matchmaking: Matchmaking,

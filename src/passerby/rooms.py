@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from passerby import ids
 from passerby.clock import Timestamps
-from passerby.errors import ConflictError, InvalidInputError
+from passerby.errors import ConflictError
 from passerby.events import (
     ChatCleared,
     Matched,
@@ -157,8 +157,6 @@ class Rooms:
         Raises ConflictError (not_in_room) and what `clean_text` raises; then nothing has happened.
         """
         member = _member(sender)
-        if payload.type != "text":
-            raise InvalidInputError("unsupported_type", "Only text messages can be sent", field="type")
         text = clean_text(payload.content, self._text_limit)
         now = self._clock.time()
         message = Message(

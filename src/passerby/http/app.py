@@ -39,9 +39,19 @@ _SECURITY_HEADERS: Final = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (
         b"content-security-policy",
-        b"default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; media-src 'self' blob:; "
-        b"style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; "
-        b"object-src 'none'",
+        b"; ".join(
+            (
+                b"default-src 'self'",
+                b"connect-src 'self' ws: wss:",
+                b"img-src 'self' data: blob:",
+                b"media-src 'self' blob:",
+                b"style-src 'self' 'unsafe-inline'",
+                b"frame-ancestors 'none'",
+                b"base-uri 'none'",
+                b"form-action 'none'",
+                b"object-src 'none'",
+            )
+        ),
     ),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from litestar import Controller, Request, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, RequestBody
@@ -24,7 +26,7 @@ from passerby.http.services import Services
 from passerby.models import Guest, OnlineUser
 
 
-async def authenticated(request: Request, services: NamedDependency[Services]) -> Guest:
+async def authenticated(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Guest:
     """Provide the guest whose bearer token came with the request. Raises UnauthorizedError."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":

@@ -12,7 +12,7 @@ from passerby.socketio.packets import InvalidPayloadError, event_prefix
 from passerby.socketio.server import (
     Ack,
     Arguments,
-    ConnectionRefusedError,
+    ConnectError,
     Namespace,
     Server,
     Socket,
@@ -21,7 +21,7 @@ from passerby.socketio.server import (
 __all__ = [
     "Ack",
     "Arguments",
-    "ConnectionRefusedError",
+    "ConnectError",
     "Engine",
     "InvalidPayloadError",
     "Namespace",

@@ -112,12 +112,10 @@ class Engine:
         if (transport == "websocket") != request.websocket:
             return handshake.BAD_REQUEST
         sid = request.query.get("sid")
-        if sid is not None:
-            known = sid in self.sessions or (sid in self._last_words and not request.websocket)
-            return None if known else handshake.SESSION_UNKNOWN
-        if request.method != "GET":
-            return handshake.BAD_METHOD
-        return self.allow(request)
+        if sid is None:
+            return self.allow(request) if request.method == "GET" else handshake.BAD_METHOD
+        known = sid in self.sessions or (sid in self._last_words and not request.websocket)
+        return None if known else handshake.SESSION_UNKNOWN
 
     def open(self, request: Request, websocket: WebSocket | None = None) -> Session:
         """Open a session for a request that `check` has passed, and send its open packet."""

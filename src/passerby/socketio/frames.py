@@ -17,7 +17,7 @@ _LONG = struct.Struct(">BBQ").pack
 
 
 class CloseCode(IntEnum):
-    """RFC 6455 §7.4.1, and two of ours that tell a client not to come straight back."""
+    """RFC 6455 §7.4.1, those that a server of ours has a use for."""
 
     NORMAL = 1000
     GOING_AWAY = 1001

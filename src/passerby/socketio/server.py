@@ -40,7 +40,7 @@ _MAX_BACKLOG = 256
 """Events that may wait behind one of the same socket's that is still being handled."""
 
 
-class ConnectionRefusedError(Exception):
+class ConnectError(Exception):
     """Raised by a middleware or connect handler: the client gets CONNECT_ERROR with this message and data."""
 
     def __init__(self, message: str, data: object = None) -> None:
@@ -56,6 +56,14 @@ class Handler(msgspec.Struct, Generic[T], frozen=True):
     call: Callable[[Socket, T, Ack | None], Awaitable[None] | None]
     type: type[T] | None
     decoder: msgspec.json.Decoder[T] | None
+
+    def decode(self, arguments: list[msgspec.Raw], attachments: list[bytes]) -> T | list[Any]:
+        """Return the payload. Raises msgspec.DecodeError when it is not what the handler takes."""
+        if self.decoder is None:
+            return [packets.decode_json(argument, attachments) for argument in arguments]
+        if attachments and arguments:
+            return msgspec.convert(packets.decode_json(arguments[0], attachments), self.type)
+        return self.decoder.decode(arguments[0] if arguments else b"null")
 
 
 class Namespace:
@@ -94,7 +102,7 @@ class Namespace:
             self.handlers[event] = Handler(handler, payload, msgspec.json.Decoder(payload))
 
     def use(self, middleware: Callable[[Socket], Awaitable[None] | None]) -> None:
-        """Ask `middleware(socket)` before a socket connects; it may raise ConnectionRefusedError."""
+        """Ask `middleware(socket)` before a socket connects; it may raise ConnectError."""
         self.middlewares.append(middleware)
 
 
@@ -103,7 +111,7 @@ def _nothing(*_arguments: object) -> None:
 
 
 class Socket:
-    """A client in a namespace. `data` is the application's own; `auth` is what CONNECT brought, until it is accepted."""
+    """A client in a namespace. `data` is the application's own; `auth` is CONNECT's, until it is accepted."""
 
     __slots__ = (
         "_acks",
@@ -174,7 +182,8 @@ class Socket:
             self._client.session.send(packet)
         try:
             async with asyncio.timeout(timeout):
-                return await future
+                answer: list[Any] = await future
+                return answer
         finally:
             acks.pop(number, None)
 
@@ -270,7 +279,7 @@ class Client:
             if socket is None or not socket.connected:
                 self._not_connected("/")
                 return
-            self._event(socket, data[1:], None, ())
+            self._event(socket, data[1:], None, [])
             return
         packet = packets.decode(data)
         if packet.attachments:
@@ -316,26 +325,21 @@ class Client:
         if namespace not in self._left:
             raise ProtocolError("packet before CONNECT")
 
-    def _event(self, socket: Socket, data: str, ack_id: int | None, attachments: Iterable[bytes]) -> None:
+    def _event(self, socket: Socket, data: str, ack_id: int | None, attachments: list[bytes]) -> None:
         namespace = socket.namespace
         ack = None if ack_id is None else socket.acknowledger(ack_id)
         try:
             event, arguments = packets.decode_event(data)
-            handler = namespace.handlers.get(event)
-            if handler is None:
-                namespace.on_unknown(socket, event)
-                return
-            if handler.decoder is None:
-                payload = [packets.decode_json(argument, list(attachments)) for argument in arguments]
-            elif attachments:
-                value = packets.decode_json(arguments[0], list(attachments)) if arguments else None
-                payload = msgspec.convert(value, handler.type)
-            else:
-                payload = handler.decoder.decode(arguments[0] if arguments else b"null")
         except InvalidPayloadError as error:
             if error.event in namespace.handlers:
                 namespace.on_error(socket, error.event, error, ack)
             return
+        handler = namespace.handlers.get(event)
+        if handler is None:
+            namespace.on_unknown(socket, event)
+            return
+        try:
+            payload = handler.decode(arguments, attachments)
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
             namespace.on_error(socket, event, error, ack)
             return
@@ -368,7 +372,7 @@ class Client:
                 answer = middleware(socket)
                 if answer is not None:
                     await answer
-        except ConnectionRefusedError as error:
+        except ConnectError as error:
             self._refuse(socket, error.message, error.data)
         except Exception:
             log.exception("middleware failed")

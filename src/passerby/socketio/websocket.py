@@ -12,8 +12,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport
-from picows.picows import WSAutoPingStrategy, WSProtocol
+from picows import WSAutoPingStrategy, WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
 from passerby.socketio.frames import CloseCode
 from passerby.socketio.handshake import Refusal, Request, parse_query
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from uvicorn.config import Config
     from uvicorn.server import ServerState
 
     from passerby.socketio.engine import Engine
@@ -40,7 +39,7 @@ _REASON_LIMIT: Final = 123
 """RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code."""
 
 
-class WebSocket(WSListener):  # type: ignore[misc]  # picows' classes are untyped to mypy
+class WebSocket(WSListener):
     """One WebSocket: frames in, to whoever it is bound to; framed packets out, through a bounded buffer."""
 
     __slots__ = (
@@ -97,7 +96,7 @@ class WebSocket(WSListener):  # type: ignore[misc]  # picows' classes are untype
         self.closed = True
         self._engine.stalled.discard(self)
         self._engine.closing.add(self)
-        self._ws.send_close(code, reason.encode()[:_REASON_LIMIT])
+        self._ws.send_close(WSCloseCode(code), reason.encode()[:_REASON_LIMIT])
         self._on_closed(reason)
 
     def abort(self) -> None:
@@ -137,7 +136,8 @@ class WebSocket(WSListener):  # type: ignore[misc]  # picows' classes are untype
         elif kind == WSMsgType.CLOSE:
             self.closed = True
             self._engine.closing.add(self)
-            transport.send_close(frame.get_close_code() or CloseCode.NORMAL)
+            code = frame.get_close_code()
+            transport.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code)
             transport.disconnect()
             self._on_closed("transport close")
         elif kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
@@ -291,18 +291,16 @@ def _parse_head(head: bytes, wire: asyncio.Transport) -> tuple[Request, str, dic
 
 
 def _picows_head(headers: dict[bytes, bytes]) -> bytes:
-    """Return the head as picows takes it: `Connection: upgrade` alone (Firefox says `keep-alive, Upgrade`), no extras."""
-    lines = [b"GET / HTTP/1.1", b"Connection: Upgrade"]
-    for name in (b"host", b"upgrade", b"sec-websocket-key", b"sec-websocket-version"):
-        if name in headers:
-            lines.append(name + b": " + headers[name])
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+    """Return the head as picows takes it: no extras, and `Connection: Upgrade` alone (Firefox adds keep-alive)."""
+    wanted = (b"host", b"upgrade", b"sec-websocket-key", b"sec-websocket-version")
+    lines = [name + b": " + headers[name] for name in wanted if name in headers]
+    return b"\r\n".join([b"GET / HTTP/1.1", b"Connection: Upgrade", *lines]) + b"\r\n\r\n"
 
 
 def protocol_factory(engine: Engine) -> Callable[..., WebSocketProtocol]:
     """Return what uvicorn's `ws` setting takes: it makes the protocol of each upgrade request."""
 
-    def make(config: Config, server_state: ServerState, app_state: dict[str, Any]) -> WebSocketProtocol:
+    def make(*, server_state: ServerState, **_: object) -> WebSocketProtocol:
         return WebSocketProtocol(engine, server_state)
 
     return make
