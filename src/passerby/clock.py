@@ -65,16 +65,20 @@ class SystemClock:
 class Timestamps:
     """ISO 8601 UTC with milliseconds and `Z` (the contract's only time format), cheaply.
 
-    The date and time to the second change once a second, so they are formatted once a second.
+    The date and time to the second change once a second, so they are formatted once a second; and a busy
+    server asks many times a millisecond.
     """
 
-    __slots__ = ("_clock", "_prefix", "_second")
+    __slots__ = ("_clock", "_prefix", "_second", "_text", "milliseconds")
 
     def __init__(self, clock: Clock) -> None:
         """Read the time from `clock`."""
         self._clock = clock
         self._second = -1
         self._prefix = ""
+        self.milliseconds = -1
+        """What `at` was last asked for, in whole milliseconds after the Unix epoch."""
+        self._text = ""
 
     def now(self) -> str:
         """Return the present moment, e.g. `2023-12-07T10:30:00.000Z`."""
@@ -83,8 +87,12 @@ class Timestamps:
     def at(self, seconds: float) -> str:
         """Return the moment `seconds` after the Unix epoch, cut to milliseconds."""
         milliseconds = int(seconds * 1000)
+        if milliseconds == self.milliseconds:
+            return self._text
         second, fraction = divmod(milliseconds, 1000)
         if second != self._second:
             self._second = second
             self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._prefix}.{fraction:03d}Z"
+        self.milliseconds = milliseconds
+        self._text = f"{self._prefix}.{fraction:03d}Z"
+        return self._text

@@ -28,8 +28,11 @@ Text = Annotated[str, Meta(description="For people, in English; programs read `c
 Code = Annotated[str, Meta(description="Stable, for programs and translations", examples=["rate_limited"])]
 
 
-class Event(Struct, rename="camel", kw_only=True):
-    """Base of all events: `event` is the Socket.IO event name, the fields are its one argument."""
+class Event(Struct, rename="camel", kw_only=True, gc=False):
+    """Base of all events: `event` is the Socket.IO event name, the fields are its one argument.
+
+    Nothing in an event can refer back to it, so the garbage collector need not look (`gc=False`).
+    """
 
     event: ClassVar[str]
 

@@ -84,7 +84,7 @@ class Gateway:
             namespace.on(event.event, payload, self._guarded(error, rate, call))
 
         # Without `payload` nobody looks at it: whatever old clients send along does no harm.
-        on(events.SendMessage, self._send_message, rate="messages", payload=events.SendMessage)
+        on(events.SendMessage, self._rooms.send, rate="messages", payload=events.SendMessage)
         on(events.ConfirmDelivery, self._confirm, rate="events", payload=events.ConfirmDelivery)
         on(events.TypingStart, self._typing_start, rate="typing")
         on(events.TypingStop, self._typing_stop, rate="typing")
@@ -136,11 +136,17 @@ class Gateway:
         self, family: type[events.ErrorEvent], rate: str, call: _Call
     ) -> Callable[[Socket, Any, Ack | None], Awaitable[None] | None]:
         """Return `call` as a handler: within the limits, and with its errors sent to the client."""
+        monotonic = self._monotonic
 
         def handle(socket: Socket, payload: Any, ack: Ack | None) -> Awaitable[None] | None:  # noqa: ANN401 - the event's
             live: LiveGuest = socket.data
             try:
-                self._charge(live, rate)
+                # `_charge`, but for the call: this is the hot path.
+                now = monotonic()
+                bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
+                wait = bucket.take(now) or live.address_bucket.take(now)
+                if wait:
+                    raise RateLimitedError(wait)
                 work = call(live, payload, ack)
             except PasserbyError as error:
                 self._refuse(live, family, error, payload, ack)
@@ -159,7 +165,7 @@ class Gateway:
         """Take one token of the guest and one of the address. Raises RateLimitedError."""
         now = self._monotonic()
         bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
-        wait = bucket.take(now) or (live.address_bucket.take(now) if live.address_bucket is not None else 0.0)
+        wait = bucket.take(now) or live.address_bucket.take(now)
         if wait:
             raise RateLimitedError(wait)
 
@@ -217,9 +223,6 @@ class Gateway:
         self._refuse(live, self._families[event], refusal, None, ack)
 
     # ── the events ────────────────────────────────────────────────────────────────────────────────
-
-    def _send_message(self, live: LiveGuest, payload: events.SendMessage, ack: Ack | None) -> None:
-        self._rooms.send(live, payload, ack)
 
     def _confirm(self, live: LiveGuest, payload: events.ConfirmDelivery, _ack: Ack | None) -> None:
         self._rooms.confirm(live, payload.message_id)

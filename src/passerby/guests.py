@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class LiveGuest:
     """A guest who is connected, or was within the grace window: what the process knows beyond the session."""
 
+    address_bucket: TokenBucket
+    """Set by the gateway for each connection, whose address it is of."""
+
     __slots__ = (
         "address_bucket",
         "buckets",
@@ -49,7 +52,6 @@ class LiveGuest:
         self.notice: RoomClosed | None = None
         """How their conversation ended while they were away."""
         self.buckets: dict[str, TokenBucket] = {}
-        self.address_bucket: TokenBucket | None = None
 
     def send(self, *events: object) -> None:
         """Send events to the guest's client, if there is one now."""

@@ -8,7 +8,6 @@ import msgspec
 
 from passerby.events import OUTBOUND, ConnectionClosing, RealtimeStats
 from passerby.socketio import event_prefix
-from passerby.socketio.server import broadcast
 
 if TYPE_CHECKING:
     from passerby.events import Event
@@ -20,25 +19,20 @@ _PREFIXES = {event: event_prefix(event.event) for event in OUTBOUND}
 _encode = msgspec.json.Encoder().encode
 
 
-def encode_event(event: Event | Message) -> bytes:
-    """Return `event` as a packet."""
-    return _PREFIXES[type(event)] + _encode(event) + b"]"
-
-
 class SocketLink:
     """The Link of a guest who is connected to this process."""
 
-    __slots__ = ("socket",)
+    __slots__ = ("_send_event", "socket")
 
     def __init__(self, socket: Socket) -> None:
         """Send through `socket`."""
         self.socket = socket
+        self._send_event = socket.send_event
 
     def send(self, *events: Event | Message) -> None:
         """See Link."""
-        send = self.socket.send
         for event in events:
-            send(_PREFIXES[type(event)] + _encode(event) + b"]")
+            self._send_event(_PREFIXES[type(event)], _encode(event))
 
     def close(self, code: str, message: str) -> None:
         """See Link."""
@@ -52,13 +46,14 @@ class Publisher:
     def __init__(self) -> None:
         """Begin with nothing encoded."""
         self._event: RealtimeStats | None = None
-        self._packet = b""
+        self._argument = b""
 
     def __call__(self, event: RealtimeStats, guests: list[LiveGuest]) -> None:
         """Send `event` to those of `guests` who are connected here."""
         if event is not self._event:
-            self._event, self._packet = event, encode_event(event)
-        broadcast(
-            (guest.link.socket for guest in guests if isinstance(guest.link, SocketLink)),
-            self._packet,
-        )
+            self._event, self._argument = event, _encode(event)
+        prefix, argument = _PREFIXES[RealtimeStats], self._argument
+        for guest in guests:
+            link = guest.link
+            if isinstance(link, SocketLink):
+                link.socket.send_event(prefix, argument)

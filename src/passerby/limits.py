@@ -15,6 +15,8 @@ from msgspec import Meta, Struct
 if TYPE_CHECKING:
     from passerby.clock import Clock
 
+_ROUNDING: Final = 1e-6
+"""Seconds that floats may be off after a long burst."""
 _MAX_ADDRESSES: Final = 100_000
 """Addresses remembered per kind; the one used longest ago is forgotten first."""
 
@@ -31,27 +33,29 @@ class Rate(Struct, frozen=True):
 
 
 class TokenBucket:
-    """One guest's or address's share of one thing."""
+    """One guest's or address's share of one thing.
 
-    __slots__ = ("_rate", "_tokens", "_updated")
+    Kept as one moment, when the bucket will be full again (GCRA, ITU-T I.371): taking a token moves it on by
+    `1 / per_second`, and there is no token while it is further off than a whole `burst`.
+    """
+
+    __slots__ = ("_depth", "_full_at", "_interval")
 
     def __init__(self, rate: Rate, now: float) -> None:
         """Begin full at `now` (monotonic seconds)."""
-        self._rate = rate
-        self._tokens = rate.burst
-        self._updated = now
+        self._interval = 1 / rate.per_second
+        self._depth = rate.burst * self._interval
+        self._full_at = now
 
     def take(self, now: float) -> float:
         """Take one token: 0.0 when there was one, else the seconds until there is."""
-        rate = self._rate
-        tokens = self._tokens + (now - self._updated) * rate.per_second
-        tokens = min(tokens, rate.burst)
-        self._updated = now
-        if tokens >= 1:
-            self._tokens = tokens - 1
-            return 0.0
-        self._tokens = tokens
-        return (1 - tokens) / rate.per_second
+        full_at = self._full_at
+        full_at = (full_at if full_at > now else now) + self._interval  # noqa: FURB136 - max() costs a call
+        wait = full_at - now - self._depth
+        if wait > _ROUNDING:
+            return wait
+        self._full_at = full_at
+        return 0.0
 
 
 class AddressLimit:

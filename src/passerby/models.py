@@ -122,10 +122,11 @@ MessageType = Literal["text", "file", "voice"]
 MessageStatus = Literal["sending", "sent", "delivered"]
 
 
-class Message(Struct, rename="camel"):
+class Message(Struct, rename="camel", gc=False):
     """One message of a conversation, as logged and as sent to the partner.
 
     `seq` numbers the messages of a room from 1 without holes; both members' messages share it.
+    Nothing in it can refer back to it, so the garbage collector need not look (`gc=False`).
     `client_id` comes back to the sender on resume, so that their client knows its own message again.
     """
 

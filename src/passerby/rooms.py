@@ -8,6 +8,7 @@ then gets new messages at once, so that order never depends on luck.
 
 from __future__ import annotations
 
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -48,12 +49,13 @@ Departure = Literal["user_left", "session_ended"]
 class Room:
     """Two members. `seq` is the number of the newest message."""
 
-    __slots__ = ("epoch", "id", "members", "seq")
+    __slots__ = ("epoch", "id", "log_messages", "members", "seq")
 
     members: tuple[Member, Member]
 
-    def __init__(self, room_id: str, epoch: int, first: LiveGuest, second: LiveGuest) -> None:
+    def __init__(self, room_id: str, epoch: int, log_messages: int, first: LiveGuest, second: LiveGuest) -> None:
         """Open for two guests who are in no room."""
+        self.log_messages = log_messages
         self.id = room_id
         self.epoch = epoch
         self.seq = 0
@@ -87,8 +89,8 @@ class Member:
         self.confirmed = 0
         self.confirms = False
         """Whether this member's client confirms messages at all; old ones may not."""
-        self.unconfirmed: dict[str, Message] = {}
-        """Messages to this member, oldest first."""
+        self.unconfirmed: deque[Message] = deque(maxlen=room.log_messages)
+        """Messages to this member, oldest first; no more than the log would still hold."""
 
     @property
     def received(self) -> int:
@@ -113,6 +115,7 @@ class Rooms:
         self._log = log
         self._clock = clock
         self._timestamps = Timestamps(clock)
+        self._message_ids = ids.MessageIds()
         self._text_limit = text_limit
         self._log_messages = log_messages
         self._grace = grace
@@ -129,7 +132,7 @@ class Rooms:
         """Put two guests who are in no room into one, and tell both."""
         # Milliseconds, so that the epoch of a room of the same two after a restart is greater too.
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
-        room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
+        room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, self._log_messages, first, second)
         self._log.open(room.id, room.epoch)
         self.count += 1
         for member in room.members:
@@ -156,16 +159,18 @@ class Rooms:
 
         Raises ConflictError (not_in_room) and what `clean_text` raises; then nothing has happened.
         """
-        member = _member(sender)
+        member = sender.member
+        if member is None:
+            raise _not_in_room()
         text = clean_text(payload.content, self._text_limit)
-        now = self._clock.time()
+        timestamp = self._timestamps.now()
         message = Message(
-            ids.message_id(int(now * 1000)),
+            self._message_ids.next(self._timestamps.milliseconds),
             sender.guest.id,
             sender.guest.username,
             "text",
             text,
-            self._timestamps.at(now),
+            timestamp,
             "sent",
             0,
             payload.client_id or UNSET,
@@ -182,7 +187,12 @@ class Rooms:
     ) -> None:
         if new:
             member.room.seq = message.seq
-            self._deliver(member.partner, message)
+            recipient = member.partner
+            recipient.unconfirmed.append(message)
+            link = recipient.live.link
+            if link is not None and recipient.attached:
+                recipient.written = message.seq
+                link.send(message, MessageDelivered(message_id=message.id, timestamp=message.timestamp))
         sent = MessageSent(
             message_id=message.id,
             timestamp=message.timestamp,
@@ -190,19 +200,11 @@ class Rooms:
             seq=message.seq,
             client_id=message.client_id,
         )
-        member.live.send(sent)
+        link = member.live.link
+        if link is not None:
+            link.send(sent)
         if answer is not None:
             answer(sent)
-
-    def _deliver(self, member: Member, message: Message) -> None:
-        unconfirmed = member.unconfirmed
-        unconfirmed[message.id] = message
-        if len(unconfirmed) > self._log_messages:
-            del unconfirmed[next(iter(unconfirmed))]
-        link = member.live.link
-        if link is not None and member.attached:
-            member.written = message.seq
-            link.send(message, MessageDelivered(message_id=message.id, timestamp=message.timestamp))
 
     def confirm(self, recipient: LiveGuest, message_id: str) -> None:
         """The recipient's client has a message and all before it: tell the author, once.
@@ -210,14 +212,14 @@ class Rooms:
         A message that is not of this room, or confirmed already, is ignored. Raises ConflictError (not_in_room).
         """
         member = _member(recipient)
-        message = member.unconfirmed.get(message_id)
-        if message is None:
+        unconfirmed = member.unconfirmed
+        if not any(message.id == message_id for message in unconfirmed):
             return
         member.confirms = True
-        member.confirmed = message.seq
-        for earlier in list(member.unconfirmed):
-            del member.unconfirmed[earlier]
-            if earlier == message_id:
+        while unconfirmed:
+            message = unconfirmed.popleft()
+            member.confirmed = message.seq
+            if message.id == message_id:
                 break
         member.partner.live.send(MessageDelivered(message_id=message_id, timestamp=self._timestamps.now()))
 
@@ -354,9 +356,7 @@ class Rooms:
             username=gone.live.guest.username,
             message=message,
             reason=reason,
-            undelivered=[
-                Undelivered(lost.id, lost.client_id) for lost in gone.unconfirmed.values() if lost.seq > gone.received
-            ],
+            undelivered=[Undelivered(lost.id, lost.client_id) for lost in gone.unconfirmed if lost.seq > gone.received],
         )
 
     def _close(self, room: Room) -> None:
@@ -373,5 +373,9 @@ class Rooms:
 def _member(guest: LiveGuest) -> Member:
     member = guest.member
     if member is None:
-        raise ConflictError("not_in_room", "You are not in a conversation")
+        raise _not_in_room()
     return member
+
+
+def _not_in_room() -> ConflictError:
+    return ConflictError("not_in_room", "You are not in a conversation")

@@ -27,6 +27,8 @@ def clean_text(text: str, limit: int) -> str:
         text = text.replace("\r\n", "\n")
     if len(text) > limit:
         _check_length(text, limit)
+    if text.isascii() and text.isprintable() and text.strip():
+        return text  # the common case, without a regular expression
     if not text.isprintable() and _FORBIDDEN.search(text):
         raise InvalidInputError("text_control_characters", "Control characters are not allowed", field="content")
     if not _VISIBLE.search(text):

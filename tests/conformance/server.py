@@ -29,8 +29,8 @@ class Echo:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def on_text(self, data: str) -> None:
-        self._session.send(b"4" + data.encode())
+    def on_text(self, packet: str) -> None:
+        self._session.send(packet.encode())
 
     def on_binary(self, data: bytes) -> None:
         self._session.send_binary(data)

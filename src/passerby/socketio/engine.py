@@ -77,6 +77,7 @@ class Engine:
         self._accept = accept
         self.sessions: dict[str, Session] = {}
         self._last_words: dict[str, bytes] = {}
+        self._unflushed: list[Session] = []
 
     def start(self) -> None:
         """Bind the delays to the running event loop."""
@@ -94,6 +95,17 @@ class Engine:
         self.closing: DelayQueue[WebSocket] = DelayQueue(
             loop, options.close_timeout, lambda websocket: websocket.abort()
         )
+
+    def flush_soon(self, session: Session) -> None:
+        """Flush `session` when everything that can be read now is handled."""
+        if not self._unflushed:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unflushed.append(session)
+
+    def _flush(self) -> None:
+        unflushed, self._unflushed = self._unflushed, []
+        for session in unflushed:
+            session.flush()
 
     def stop(self, reason: str = "server shutting down") -> None:
         """Close every session, telling WebSockets that they may come back (1012)."""

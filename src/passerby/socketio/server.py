@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NewType, TypeVar
 
 import msgspec
@@ -19,7 +19,7 @@ import msgspec
 from passerby.socketio import packets
 from passerby.socketio.engine import Engine, Options
 from passerby.socketio.engineio import ProtocolError
-from passerby.socketio.frames import CloseCode, text_frame
+from passerby.socketio.frames import CloseCode
 from passerby.socketio.packets import InvalidPayloadError, Packet, PacketType
 from passerby.socketio.session import Session, State
 from passerby.socketio.timers import DelayQueue
@@ -51,19 +51,22 @@ class ConnectError(Exception):
 
 
 class Handler(msgspec.Struct, Generic[T], frozen=True):
-    """What is registered for an event. `decoder` is None for `Arguments`."""
+    """What is registered for an event. `decode` takes an argument's JSON; it is None for `Arguments`."""
 
     call: Callable[[Socket, T, Ack | None], Awaitable[None] | None]
     type: type[T] | None
-    decoder: msgspec.json.Decoder[T] | None
+    decode: Callable[[msgspec.Raw], T] | None
 
-    def decode(self, arguments: list[msgspec.Raw], attachments: list[bytes]) -> T | list[Any]:
+    def payload(self, arguments: list[msgspec.Raw], attachments: list[bytes]) -> T | list[Any]:
         """Return the payload. Raises msgspec.DecodeError when it is not what the handler takes."""
-        if self.decoder is None:
+        if self.decode is None:
             return [packets.decode_json(argument, attachments) for argument in arguments]
         if attachments and arguments:
             return msgspec.convert(packets.decode_json(arguments[0], attachments), self.type)
-        return self.decoder.decode(arguments[0] if arguments else b"null")
+        return self.decode(arguments[0] if arguments else _NULL)
+
+
+_NULL = msgspec.Raw(b"null")
 
 
 class Namespace:
@@ -99,7 +102,7 @@ class Namespace:
         if payload is Arguments:
             self.handlers[event] = Handler(handler, None, None)
         else:
-            self.handlers[event] = Handler(handler, payload, msgspec.json.Decoder(payload))
+            self.handlers[event] = Handler(handler, payload, msgspec.json.Decoder(payload).decode)
 
     def use(self, middleware: Callable[[Socket], Awaitable[None] | None]) -> None:
         """Ask `middleware(socket)` before a socket connects; it may raise ConnectError."""
@@ -123,6 +126,8 @@ class Socket:
         "data",
         "id",
         "namespace",
+        "send",
+        "send_event",
     )
 
     def __init__(self, client: Client, namespace: Namespace, auth: object) -> None:
@@ -132,6 +137,10 @@ class Socket:
         self.auth = auth
         self.id = secrets.token_urlsafe(15)
         self.connected = False
+        self.send = client.session.send
+        """Send an encoded packet."""
+        self.send_event = client.session.send_event
+        """Send an event from its `event_prefix` and the JSON of its one argument."""
         self.data: Any = None
         self._acks: dict[int, asyncio.Future[list[Any]]] | None = None
         self._next_ack = 0
@@ -153,14 +162,6 @@ class Socket:
         return self._client.session.transport
 
     # ── sending ───────────────────────────────────────────────────────────────────────────────────
-
-    def send(self, packet: bytes) -> None:
-        """Send an encoded packet (`event_prefix(…) + JSON + b"]"`)."""
-        self._client.session.send(packet)
-
-    def send_framed(self, packet: bytes, frame: bytes) -> None:
-        """Send an encoded packet whose WebSocket `frame` is made already."""
-        self._client.session.send_framed(packet, frame)
 
     def emit(self, event: str, *arguments: object) -> None:
         """Send an event; bytes anywhere in lists and dicts of `arguments` travel as attachments."""
@@ -218,7 +219,11 @@ class Socket:
                 return
             self._backlog.append((handler, payload, ack))
             return
-        result = handler.call(self, payload, ack)
+        try:
+            result = handler.call(self, payload, ack)
+        except Exception:
+            log.exception("event handler failed")
+            return
         if result is not None:
             self._backlog = deque()
             self._client.server.spawn(self._work(result))
@@ -270,22 +275,20 @@ class Client:
 
     # ── from the session ──────────────────────────────────────────────────────────────────────────
 
-    def on_text(self, data: str) -> None:
-        """Take a packet. Raises ProtocolError."""
+    def on_text(self, packet: str) -> None:
+        """Take a packet, Engine.IO's `4` in front. Raises ProtocolError."""
         if self._partial is not None:
             raise ProtocolError("text where an attachment is due")
-        if data.startswith("2["):  # the hot path: an event of namespace / that wants no ack
+        if packet.startswith("42["):  # the hot path: an event of namespace / that wants no ack
             socket = self.sockets.get("/")
-            if socket is None or not socket.connected:
-                self._not_connected("/")
+            if socket is not None and socket.connected:
+                self._plain_event(socket, packet[2:])
                 return
-            self._event(socket, data[1:], None, [])
-            return
-        packet = packets.decode(data)
-        if packet.attachments:
-            self._partial = packet
+        decoded = packets.decode(packet[1:])
+        if decoded.attachments:
+            self._partial = decoded
         else:
-            self._take(packet, [])
+            self._take(decoded, [])
 
     def on_binary(self, data: bytes) -> None:
         """Take an attachment. Raises ProtocolError."""
@@ -325,6 +328,17 @@ class Client:
         if namespace not in self._left:
             raise ProtocolError("packet before CONNECT")
 
+    def _plain_event(self, socket: Socket, data: str) -> None:
+        """Handle an event of one argument whose handler is there and takes it; everything else is `_event`'s."""
+        try:
+            event, argument = packets.decode_pair(data)
+            handler = socket.namespace.handlers[event]
+            payload = handler.decode(argument)  # type: ignore[misc]  # None is a TypeError, and not plain
+        except (KeyError, TypeError, msgspec.DecodeError, RecursionError, UnicodeError):
+            self._event(socket, data, None, [])
+        else:
+            socket.dispatch(handler, payload, None)
+
     def _event(self, socket: Socket, data: str, ack_id: int | None, attachments: list[bytes]) -> None:
         namespace = socket.namespace
         ack = None if ack_id is None else socket.acknowledger(ack_id)
@@ -339,14 +353,11 @@ class Client:
             namespace.on_unknown(socket, event)
             return
         try:
-            payload = handler.decode(arguments, attachments)
+            payload = handler.payload(arguments, attachments)
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
             namespace.on_error(socket, event, error, ack)
             return
-        try:
-            socket.dispatch(handler, payload, ack)
-        except Exception:
-            log.exception("event handler failed", extra={"event": event})
+        socket.dispatch(handler, payload, ack)
 
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
@@ -472,10 +483,3 @@ class Server:
         client = Client(self, session)
         self.unconnected.add(client)
         return client
-
-
-def broadcast(sockets: Iterable[Socket], packet: bytes) -> None:
-    """Send one encoded packet to many sockets, encoded and framed once."""
-    frame = text_frame(packet)
-    for socket in sockets:
-        socket.send_framed(packet, frame)

@@ -22,7 +22,7 @@ from passerby.socketio.engineio import (
     decode_payload,
     encode_payload,
 )
-from passerby.socketio.frames import CloseCode, binary_frame, text_frame
+from passerby.socketio.frames import CloseCode, binary_header, text_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 class Receiver(Protocol):
     """Who gets what the client sends; made by the engine's `accept`."""
 
-    def on_text(self, data: str) -> None:
-        """Take a text message. May raise ProtocolError, which closes the session."""
+    def on_text(self, packet: str) -> None:
+        """Take a text message, its type `4` still in front: cutting it off would copy every message.
+
+        May raise ProtocolError, which closes the session.
+        """
 
     def on_binary(self, data: bytes) -> None:
         """Take a binary message. May raise ProtocolError, which closes the session."""
@@ -61,6 +64,7 @@ class Session:
         "_engine",
         "_outbox",
         "_outbox_bytes",
+        "_parts",
         "_poll",
         "_websocket",
         "address",
@@ -85,6 +89,7 @@ class Session:
         self._poll: asyncio.Future[bytes] | None = None
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
+        self._parts: list[bytes] = []
         self._awaits_pong = False
         self.ping_due = 0.0
 
@@ -95,27 +100,42 @@ class Session:
 
     # ── sending ───────────────────────────────────────────────────────────────────────────────────
 
+    def send(self, packet: bytes) -> None:
+        """Send one packet: text with its type in front, or `Binary`. Silently nothing once closed.
+
+        Over WebSocket it leaves at the end of this turn of the event loop, in one write with all others: a
+        write costs more than everything else about a message.
+        """
+        if self._websocket is None:
+            self._queue(packet)
+            return
+        size = len(packet)
+        parts = self._parts
+        if not parts:
+            self._engine.flush_soon(self)
+        parts += (binary_header(size) if isinstance(packet, Binary) else text_header(size), packet)
+
     def send_binary(self, data: bytes) -> None:
         """Send one binary message."""
         self.send(Binary(data))
 
-    def send(self, packet: bytes) -> None:
-        """Send one packet: text with its type in front, or `Binary`. Silently nothing once closed."""
-        websocket = self._websocket
-        if websocket is None:
-            self._queue(packet)
-        elif isinstance(packet, Binary):
-            websocket.write(binary_frame(packet))
-        else:
-            websocket.write(text_frame(packet))
+    def send_event(self, prefix: bytes, argument: bytes) -> None:
+        """Send the text packet `prefix + argument + b"]"`, see `packets.event_prefix`: the hot path."""
+        if self._websocket is None:
+            self._queue(b"".join((prefix, argument, b"]")))
+            return
+        parts = self._parts
+        if not parts:
+            self._engine.flush_soon(self)
+        parts += (text_header(len(prefix) + len(argument) + 1), prefix, argument, b"]")
 
-    def send_framed(self, packet: bytes, frame: bytes) -> None:
-        """Send a text packet whose WebSocket `frame` the caller has made, once for many sessions."""
-        websocket = self._websocket
-        if websocket is None:
-            self._queue(packet)
-        else:
-            websocket.write(frame)
+    def flush(self) -> None:
+        """Write what is pending to the WebSocket."""
+        parts = self._parts
+        if parts and self._websocket is not None:
+            data = b"".join(parts)
+            parts.clear()
+            self._websocket.write(data)
 
     def _queue(self, packet: bytes) -> None:
         if self.state is State.CLOSED:
@@ -166,7 +186,7 @@ class Session:
         kind = packet[:1]
         try:
             if kind == "4":
-                self.receiver.on_text(packet[1:])
+                self.receiver.on_text(packet)
             elif kind == "3":
                 self._on_pong()
             elif kind == "1":
@@ -245,7 +265,7 @@ class Session:
         if candidate is None:
             return
         if packet == PROBE:
-            candidate.write(text_frame(PROBE_ANSWER))
+            candidate.write(text_header(len(PROBE_ANSWER)) + PROBE_ANSWER)
             if self._poll is not None and not self._poll.done():
                 self._poll.set_result(NOOP)
         elif packet == UPGRADE:
@@ -295,6 +315,7 @@ class Session:
         if self.state is State.CLOSED:
             return
         if self._websocket is not None:
+            self.flush()
             self._websocket.close(reason, code)
         elif self._poll is not None and not self._poll.done():
             self._poll.set_result(encode_payload([*self._outbox, answer]))

@@ -50,11 +50,13 @@ class WebSocket(WSListener):
         "_on_closed",
         "_on_text",
         "_request",
+        "_wire",
         "_ws",
         "closed",
     )
 
     _ws: WSTransport
+    _wire: asyncio.Transport
     _on_text: Callable[[str], None]
     _on_binary: Callable[[bytes], None]
     _on_closed: Callable[[str], None]
@@ -81,10 +83,10 @@ class WebSocket(WSListener):
     # ── outgoing ──────────────────────────────────────────────────────────────────────────────────
 
     def write(self, frames: bytes) -> None:
-        """Send whole frames; nothing once closed. More unread bytes than the limit close the session."""
+        """Write whole frames; nothing once closed. More unread bytes than the limit close the session."""
         if self.closed:
             return
-        wire = self._ws.underlying_transport
+        wire = self._wire
         wire.write(frames)
         if wire.get_write_buffer_size() > self._limit:
             self.close("outbox overflow", CloseCode.TRY_AGAIN_LATER)
@@ -108,6 +110,7 @@ class WebSocket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Open a session, or begin to probe for one that polls."""
         self._ws = transport
+        self._wire = transport.underlying_transport
         engine, request = self._engine, self._request
         assert request is not None  # noqa: S101 - set in __init__, dropped here
         self._request = None
@@ -121,18 +124,19 @@ class WebSocket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame of any kind."""
         kind = frame.msg_type
-        if self.closed:
-            if kind == WSMsgType.CLOSE:
-                transport.disconnect()
-        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.close("no extension was agreed on", CloseCode.PROTOCOL_ERROR)
-        elif kind is _TEXT and frame.fin and self._fragments is None:
+        reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
+        if kind is _TEXT and frame.fin and self._fragments is None and not reserved and not self.closed:
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
                 self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
                 return
             self._on_text(text)
+        elif self.closed:
+            if kind == WSMsgType.CLOSE:
+                transport.disconnect()
+        elif reserved:
+            self.close("no extension was agreed on", CloseCode.PROTOCOL_ERROR)
         elif kind == WSMsgType.CLOSE:
             self.closed = True
             self._engine.closing.add(self)
