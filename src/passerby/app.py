@@ -127,6 +127,7 @@ class Application:
                 max_payload=settings.max_payload,
                 outbox_limit=settings.outbox_limit,
                 stall_timeout=settings.stall_timeout,
+                packet_rate=settings.packet_rate * settings.limits_scale,
             ),
             origins=Origins(settings.cors_origin),
             allow=allow,
@@ -142,6 +143,7 @@ class Application:
             clock=clock,
             rates={name: settings.rate(name) for name in ("messages", "typing", "matching", "events", "refusals")},
             addresses=self._limits["events"],
+            connects=self._limits["connects"],
         )
         return server
 

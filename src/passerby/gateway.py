@@ -9,6 +9,7 @@ import msgspec
 
 from passerby import errors, events
 from passerby.errors import InvalidInputError, PasserbyError, RateLimitedError
+from passerby.guests import LiveGuest
 from passerby.hub import SocketLink
 from passerby.limits import TokenBucket
 from passerby.socketio import ConnectError, InvalidPayloadError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from passerby.clock import Clock
-    from passerby.guests import Guests, LiveGuest
+    from passerby.guests import Guests
     from passerby.limits import AddressLimit, Rate
     from passerby.matchmaking import Matchmaking
     from passerby.presence import Presence
@@ -53,6 +54,7 @@ class Gateway:
         clock: Clock,
         rates: dict[str, Rate],
         addresses: AddressLimit,
+        connects: AddressLimit,
     ) -> None:
         """`rates` has messages, typing, matching, events and refusals; `addresses` is for events."""
         self._guests = guests
@@ -63,6 +65,7 @@ class Gateway:
         self._monotonic = clock.monotonic
         self._rates = rates
         self._addresses = addresses
+        self._connects = connects
         self._families: dict[str, type[events.ErrorEvent]] = {}
         namespace.use(self._authenticate)
         namespace.on_connect = self._connected
@@ -103,6 +106,10 @@ class Gateway:
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
     async def _authenticate(self, socket: Socket) -> None:
+        wait = self._connects.take(socket.address)
+        if wait:
+            limited = RateLimitedError(wait)
+            raise ConnectError(limited.message, {"code": limited.code, "retryAfter": limited.retry_after})
         try:
             auth = msgspec.convert(socket.auth, events.Auth)
         except msgspec.ValidationError as error:
@@ -125,7 +132,9 @@ class Gateway:
         live.address_bucket = self._addresses.bucket(socket.address)
 
     def _disconnected(self, socket: Socket, _reason: str) -> None:
-        live: LiveGuest = socket.data
+        live = socket.data
+        if not isinstance(live, LiveGuest):
+            return  # connecting failed half-way
         link = live.link
         if isinstance(link, SocketLink) and link.socket is socket:
             self._presence.disconnect(live, link)

@@ -92,6 +92,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(gt=0, description="A client that does not read is closed after this at the latest"),
     ] = 10
     limits_scale: Annotated[float, Meta(gt=0, description="Multiplies every rate below; for load tests")] = 1
+    packet_rate: Annotated[
+        float, Meta(gt=0, description="Packets a second of one connection, of any kind, before it is closed")
+    ] = 1000
     limit_messages: Annotated[Rate, Meta(description="Messages of a guest")] = Rate(30, 5)
     limit_typing: Annotated[Rate, Meta(description="Typing events of a guest")] = Rate(30, 5)
     limit_matching: Annotated[Rate, Meta(description="Searches, cancellations and goodbyes of a guest")] = Rate(30, 2)
@@ -100,7 +103,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Rate(50, 1)
     )
     limit_address_events: Annotated[Rate, Meta(description="Events of all guests of an address")] = Rate(4000, 400)
-    limit_address_connects: Annotated[Rate, Meta(description="Connections opened from an address")] = Rate(200, 5)
+    limit_address_connects: Annotated[Rate, Meta(description="Connections opened from an address")] = Rate(400, 10)
     limit_address_sessions: Annotated[Rate, Meta(description="Sessions created from an address")] = Rate(100, 1)
     limit_address_requests: Annotated[Rate, Meta(description="Other HTTP requests of an address")] = Rate(400, 20)
 

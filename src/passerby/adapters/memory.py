@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET
 
 from passerby.models import Guest, Message
 from passerby.ports import Replay, Tally, Ticket
@@ -101,16 +102,24 @@ class MemoryMatchQueue:
 
 
 class _Log:
-    """One room's: messages with their sizes, and the newest ones by their sender's id for them."""
+    """One room's: messages, their sizes, and those with their sender's own id for them."""
 
-    __slots__ = ("by_client_id", "epoch", "messages", "seq", "size")
+    __slots__ = ("by_client_id", "epoch", "messages", "seq", "size", "sizes")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.seq = 0
         self.size = 0
-        self.messages: deque[tuple[Message, int]] = deque()
-        self.by_client_id: dict[tuple[str, str], Message] = {}
+        self.messages: deque[Message] = deque()
+        self.sizes: deque[int] = deque()
+        self.by_client_id: dict[tuple[str, object], Message] = {}
+
+    def evict(self) -> None:
+        """Forget the oldest message."""
+        message = self.messages.popleft()
+        self.size -= self.sizes.popleft()
+        if message.client_id is not UNSET:
+            del self.by_client_id[message.sender_id, message.client_id]
 
 
 _OVERHEAD = 256
@@ -135,22 +144,18 @@ class MemoryRoomLog:
         log = self._logs.get(room_id)
         if log is None or log.epoch != epoch:
             return
-        client_id = message.client_id
-        if isinstance(client_id, str):
-            key = (message.sender_id, client_id)
-            earlier = log.by_client_id.get(key)
-            if earlier is not None:
+        if message.client_id is not UNSET:
+            earlier = log.by_client_id.setdefault((message.sender_id, message.client_id), message)
+            if earlier is not message:
                 accepted(msgspec.structs.replace(earlier), False)  # noqa: FBT003 - "is it new", as the port says
                 return
-            log.by_client_id[key] = message
-        log.seq += 1
-        message.seq = log.seq
-        content = message.content
-        size = _OVERHEAD + (len(content) if isinstance(content, str) and content.isascii() else _encoded_size(content))
-        log.messages.append((message, size))
+        log.seq = message.seq = log.seq + 1
+        size = _size(message)
+        log.messages.append(message)
+        log.sizes.append(size)
         log.size += size
-        while len(log.messages) > self._max_messages or log.size > self._max_bytes:
-            self._evict(log)
+        while log.size > self._max_bytes or len(log.messages) > self._max_messages:
+            log.evict()
         accepted(message, True)  # noqa: FBT003 - "is it new", as the port says
 
     async def replay(self, room_id: str, epoch: int, after: int) -> Replay:
@@ -158,7 +163,7 @@ class MemoryRoomLog:
         log = self._logs.get(room_id)
         if log is None or log.epoch != epoch:
             return Replay([], 0)
-        messages = [msgspec.structs.replace(message) for message, _ in log.messages if message.seq > after]
+        messages = [msgspec.structs.replace(message) for message in log.messages if message.seq > after]
         return Replay(messages, max(0, log.seq - after - len(messages)))
 
     def close(self, room_id: str, epoch: int) -> None:
@@ -167,16 +172,12 @@ class MemoryRoomLog:
         if log is not None and log.epoch == epoch:
             del self._logs[room_id]
 
-    @staticmethod
-    def _evict(log: _Log) -> None:
-        message, size = log.messages.popleft()
-        log.size -= size
-        if isinstance(message.client_id, str):
-            log.by_client_id.pop((message.sender_id, message.client_id), None)
 
-
-def _encoded_size(content: object) -> int:
-    return len(msgspec.json.encode(content))
+def _size(message: Message) -> int:
+    content = message.content
+    if isinstance(content, str) and content.isascii():
+        return _OVERHEAD + len(content)
+    return _OVERHEAD + len(msgspec.json.encode(content))
 
 
 class MemoryCounters:

@@ -35,13 +35,13 @@ def _header(first: int, size: int) -> bytes:
     return _LONG(first, 127, size)
 
 
-# Nearly all packets are this short, and looking a header up costs half of making it.
-_TEXT_HEADERS = tuple(_header(_TEXT, size) for size in range(1024))
+TEXT_HEADERS = tuple(_header(_TEXT, size) for size in range(1024))
+"""The headers of short text frames: nearly all packets are, and a look-up costs half of making one."""
 
 
 def text_header(size: int) -> bytes:
     """Return the header of a text frame with `size` bytes of payload."""
-    return _TEXT_HEADERS[size] if size < len(_TEXT_HEADERS) else _header(_TEXT, size)
+    return TEXT_HEADERS[size] if size < len(TEXT_HEADERS) else _header(_TEXT, size)
 
 
 def binary_header(size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with a guard at the door: a request head has a deadline and a size."""
+"""uvicorn's HTTP/1.1 protocol with a guard at the door: a request head has a deadline and a size, a body a pace."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ if TYPE_CHECKING:
     import asyncio
 
 HEAD_TIMEOUT: Final = 10.0
-"""Seconds for a whole request head, from the connection or from the end of the request before."""
+"""Seconds for a whole request head, from the connection or from the first byte after the request before."""
 HEAD_LIMIT: Final = 32 * 1024
 """Bytes of a request head: far above browsers' with a token and cookies, far below what hurts."""
+BODY_TIMEOUT: Final = 10.0
+"""Seconds within which some more of a request's body has to come."""
 
 
 class GuardedHttpProtocol(HttpToolsProtocol):
-    """Cuts a connection whose request head is late or too large; uvicorn itself waits for ever."""
+    """Cuts a connection whose request head is late or too large, or whose body stops; uvicorn waits for ever."""
 
-    _head_timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _in_head = False
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -28,19 +31,21 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
-        self._head_complete()
+        self._expect_nothing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever uvicorn says
-        if self._head_timer is None and (cycle is None or cycle.response_complete):
+        if self._timer is None and (cycle is None or cycle.response_complete):
             self._expect_head()
         super().data_received(data)
-        if self._head_timer is not None:
+        if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_LIMIT:
                 self.transport.abort()
+        elif self._timer is not None:
+            self._expect_body()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header that came whole; raising here makes uvicorn answer 400 and close."""
@@ -51,19 +56,37 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is there in time."""
-        self._head_complete()
+        self._in_head = False
+        self._expect_body()
         super().on_headers_complete()
 
-    def _expect_head(self) -> None:
-        self._head_bytes = 0
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self._cut)
+    def on_message_complete(self) -> None:
+        """The body is there too."""
+        self._expect_nothing()
+        super().on_message_complete()
 
-    def _head_complete(self) -> None:
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over; from now on the WebSocket's own limits hold."""
+        self._expect_nothing()
+        super().handle_websocket_upgrade()
+
+    def _expect_head(self) -> None:
+        self._in_head = True
         self._head_bytes = 0
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        self._timer = self.loop.call_later(HEAD_TIMEOUT, self._cut)
+
+    def _expect_body(self) -> None:
+        self._expect_nothing()
+        self._timer = self.loop.call_later(BODY_TIMEOUT, self._cut)
+
+    def _expect_nothing(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _cut(self) -> None:
-        self._head_timer = None
-        self.transport.abort()
+        self._timer = None
+        if self.flow.read_paused:
+            self._expect_body()  # it is the application that does not read
+        else:
+            self.transport.abort()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from passerby.socketio.engineio import (
     CLOSE,
@@ -22,13 +22,17 @@ from passerby.socketio.engineio import (
     decode_payload,
     encode_payload,
 )
-from passerby.socketio.frames import CloseCode, binary_header, text_header
+from passerby.socketio.frames import TEXT_HEADERS, CloseCode, binary_header, text_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from passerby.socketio.engine import Engine
     from passerby.socketio.websocket import WebSocket
+
+
+PACE_PACKETS: Final = 256
+"""Packets between two looks at the clock: enough to cost nothing, few enough to stop a flood at once."""
 
 
 class Receiver(Protocol):
@@ -66,8 +70,10 @@ class Session:
         "_outbox_bytes",
         "_parts",
         "_poll",
+        "_received",
         "_websocket",
         "address",
+        "pace_due",
         "ping_due",
         "query",
         "receiver",
@@ -91,6 +97,8 @@ class Session:
         self._outbox_bytes = 0
         self._parts: list[bytes] = []
         self._awaits_pong = False
+        self._received = 0
+        self.pace_due = 0.0
         self.ping_due = 0.0
 
     @property
@@ -127,7 +135,8 @@ class Session:
         parts = self._parts
         if not parts:
             self._engine.flush_soon(self)
-        parts += (text_header(len(prefix) + len(argument) + 1), prefix, argument, b"]")
+        size = len(prefix) + len(argument) + 1
+        parts += (TEXT_HEADERS[size] if size < len(TEXT_HEADERS) else text_header(size), prefix, argument, b"]")
 
     def flush(self) -> None:
         """Write what is pending to the WebSocket."""
@@ -183,6 +192,10 @@ class Session:
 
     def receive_text(self, packet: str) -> None:
         """Take one text packet, its type in front. A broken one closes the session."""
+        self._received += 1
+        if self._received % PACE_PACKETS == 0 and not self._engine.keeps_pace(self):
+            self.close("too many packets", CloseCode.POLICY_VIOLATION)
+            return
         kind = packet[:1]
         try:
             if kind == "4":
@@ -198,6 +211,7 @@ class Session:
 
     def receive_binary(self, data: bytes) -> None:
         """Take one binary message."""
+        self._received += 1
         try:
             self.receiver.on_binary(data)
         except ProtocolError:
