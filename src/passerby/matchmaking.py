@@ -88,29 +88,33 @@ class Matchmaking:
         guest.send(_SEARCHING)
         await self._enter(guest, ticket)
 
-    async def _enter(self, guest: LiveGuest | None, ticket: Ticket) -> None:
-        """Enter until there is a partner who is really there, or nobody; then also for those taken in vain."""
+    async def _enter(self, guest: LiveGuest, ticket: Ticket) -> None:
+        """Enter until there is a partner who is really there, or nobody; then also for whoever was taken in vain."""
         while True:
             found = await self._queue.enter(ticket)
-            here = guest is not None and guest.ticket is ticket and guest.link is not None
+            here = guest.ticket == ticket
             if found is None:
-                if not here:
-                    await self._queue.cancel(ticket)
-                elif guest is not None:
+                if here:
                     guest.send(_NOBODY)
+                else:
+                    await self._queue.cancel(ticket)
                 return
-            partner = self._find(found.guest_id)
-            partner_here = partner is not None and partner.ticket is not None and partner.ticket.id == found.id
-            if here and partner_here and guest is not None and partner is not None:
+            partner = self._searching(found)
+            if here and partner is not None:
                 self._set(guest, None)
                 self._set(partner, None)
                 self._rooms.open(guest, partner)
                 return
             if not here:
-                if not partner_here or partner is None or partner.ticket is None:
+                if partner is None:
                     return
-                # Taken by somebody who is gone: back with them, at their place.
-                guest, ticket = partner, partner.ticket
+                # Taken by somebody who is gone: back they go, at their place.
+                guest, ticket = partner, found
+
+    def _searching(self, ticket: Ticket) -> LiveGuest | None:
+        """Return the guest whose ticket it is, if they still wait for a match with it."""
+        guest = self._find(ticket.guest_id)
+        return guest if guest is not None and guest.ticket == ticket else None
 
     def _set(self, guest: LiveGuest, ticket: Ticket | None) -> None:
         self.waiting += (ticket is not None) - (guest.ticket is not None)

@@ -88,6 +88,8 @@ class RoomLog(Protocol):
     def append(self, room_id: str, epoch: int, message: Message, accepted: Callable[[Message, bool], None]) -> None:
         """Number `message` (its `seq` is set to the next one) and log it, then call `accepted(message, True)`.
 
+        The one value that is not copied: `message` is the log's from then on, and its caller only reads it.
+
         When the same sender's `client_id` is in the log already, nothing is logged and the call is
         `accepted(the message of then, False)`. `accepted` is called exactly once, for one room in the order
         of the appends, maybe before `append` returns and maybe later. After `close` it is not called.

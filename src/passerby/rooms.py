@@ -212,16 +212,19 @@ class Rooms:
         A message that is not of this room, or confirmed already, is ignored. Raises ConflictError (not_in_room).
         """
         member = _member(recipient)
-        unconfirmed = member.unconfirmed
-        if not any(message.id == message_id for message in unconfirmed):
-            return
-        member.confirms = True
-        while unconfirmed:
-            message = unconfirmed.popleft()
-            member.confirmed = message.seq
+        for message in member.unconfirmed:
             if message.id == message_id:
+                self._confirm_through(member, message.seq)
                 break
-        member.partner.live.send(MessageDelivered(message_id=message_id, timestamp=self._timestamps.now()))
+
+    def _confirm_through(self, member: Member, seq: int) -> None:
+        newest: Message | None = None
+        while member.unconfirmed and member.unconfirmed[0].seq <= seq:
+            newest = member.unconfirmed.popleft()
+        if newest is not None:
+            member.confirms = True
+            member.confirmed = newest.seq
+            member.partner.live.send(MessageDelivered(message_id=newest.id, timestamp=self._timestamps.now()))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Tell the partner. Raises ConflictError (not_in_room)."""
@@ -276,8 +279,11 @@ class Rooms:
         room = member.room
         if resume is None:
             after = member.received
+        elif (resume.room_id, resume.epoch) == (room.id, room.epoch):
+            after = resume.seq
+            self._confirm_through(member, after)  # the confirmations may have been lost with the connection
         else:
-            after = resume.seq if (resume.room_id, resume.epoch) == (room.id, room.epoch) else 0
+            after = 0
         announced = False
         while True:
             replay = await self._log.replay(room.id, room.epoch, after)
