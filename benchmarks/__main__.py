@@ -1,0 +1,101 @@
+"""``python -m benchmarks``: measure, print one table, exit 1 if a bar is missed."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import uvloop
+
+from benchmarks import crowds, latency, newcomers, relays
+from benchmarks.machine import describe, pin_load, raise_file_limit
+from benchmarks.plan import FULL, QUICK, Plan
+from benchmarks.report import Row, table, write_json
+from benchmarks.servers import LIMITS_SCALE, MeasurementError, Start, passerby
+
+Measure = Callable[[Plan, Start | None], Awaitable[list[Row]]]
+
+MEASUREMENTS: dict[str, Measure] = {
+    "relays": relays.measure,
+    "latency": latency.measure,
+    "newcomers": newcomers.measure,
+    "crowds": crowds.measure,
+}
+
+NOTES = f"""\
+Servers on one core, the load on another, all on loopback. CPU is user + system time of
+the server process with all its threads. Passerby runs with LIMITS_SCALE={LIMITS_SCALE}, so that
+its limits do not end the test, and logs warnings only; all else is as it comes.
+What each row measures and how: benchmarks/README.md."""
+
+
+def read_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only", choices=MEASUREMENTS, action="append", help="measure this alone (repeatable)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small and short: shows that all works, no more"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all values here too")
+    parser.add_argument(
+        "--no-client-ids", action="store_true", help="send messages without a clientId"
+    )
+    parser.add_argument(
+        "--passerby", default="passerby", metavar="COMMAND", help="the server's command"
+    )
+    parser.add_argument(
+        "--peers-only", action="store_true", help="measure the peers without Passerby"
+    )
+    return parser.parse_args()
+
+
+async def measure_all(plan: Plan, names: list[str], start: Start | None) -> list[Row]:
+    """Run the measurements by name, one after another."""
+    rows: list[Row] = []
+    for name in names:
+        began = time.monotonic()
+        print(f"measuring {name} ...", end=" ", file=sys.stderr, flush=True)
+        try:
+            rows += await MEASUREMENTS[name](plan, start)
+        except (MeasurementError, OSError) as error:
+            print(error, file=sys.stderr)
+            rows.append(Row(f"{name}: could not be measured", "", "", broken=True))
+        print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    return rows
+
+
+def main() -> int:
+    """Return the exit code: 1 if any bar is missed."""
+    arguments = read_arguments()
+    # A polite end unwinds the stack, and with it ends the servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    raise_file_limit()
+    machine = describe()
+    pin_load()
+    plan = replace(QUICK if arguments.quick else FULL, client_ids=not arguments.no_client_ids)
+    start = None if arguments.peers_only else passerby(arguments.passerby)
+    began = time.monotonic()
+    uvloop.install()
+    rows = asyncio.run(measure_all(plan, arguments.only or list(MEASUREMENTS), start))
+    seconds = time.monotonic() - began
+    print(f"{machine}\n\n{table(rows)}\n\n{NOTES}")
+    if arguments.quick:
+        print("--quick: too small and too short for its figures to decide anything.")
+    if arguments.json is not None:
+        write_json(arguments.json, machine, seconds, rows)
+    missed = sum(row.passed is False for row in rows)
+    print(f"{missed} bars missed, {seconds:.0f} s")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The bare relays that Passerby is measured against."""

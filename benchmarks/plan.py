@@ -1,0 +1,44 @@
+"""How long and how large each measurement is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes and durations of one run; times are seconds."""
+
+    pairs: int = 100
+    rounds: int = 3
+    warm_up: float = 1.0
+    window: float = 3.0
+    client_ids: bool = True
+
+    large_crowd: int = 5000
+    small_crowd: int = 500
+    joiners: int = 500
+    settle: float = 3.0
+    """Covers one whole round of statistics: 5,500 guests at 2,000 frames a second."""
+
+    seekers: int = 50
+    match_window: float = 1.5
+
+    newcomers: int = 400
+    newcomers_per_second: float = 200.0
+
+    latency_window: float = 2.0
+
+
+FULL = Plan()
+
+QUICK = Plan(
+    rounds=1,
+    warm_up=0.5,
+    window=1.0,
+    large_crowd=1000,
+    small_crowd=100,
+    joiners=200,
+    settle=2.0,
+    match_window=0.7,
+    latency_window=1.0,
+)
+"""Shows that everything works; its figures decide nothing."""

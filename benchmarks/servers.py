@@ -1,0 +1,182 @@
+"""The servers under test: started on their own core, measured, and ended."""
+
+import contextlib
+import ctypes
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import cores
+
+ADDRESS = "127.0.0.1"
+RELAY_FOLDER = Path(__file__).parent / "peers" / "socketio-relay"
+PROJECT_FOLDER = Path(__file__).parent.parent
+START_SECONDS = 20.0
+STOP_SECONDS = 3.0
+LIMITS_SCALE = "1000000"
+PR_SET_PDEATHSIG = 1
+
+
+class MeasurementError(RuntimeError):
+    """A measurement cannot go on."""
+
+
+class ServerFailedError(MeasurementError):
+    """A server did not start or ended early; carries the end of its log."""
+
+
+@dataclass(frozen=True)
+class FrameSizes:
+    """Payload bytes of the three frames that one relayed message becomes."""
+
+    message: int = 278
+    delivered: int = 104
+    sent: int = 134
+
+
+@dataclass
+class Server:
+    """A running server process."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def cpu_seconds(self) -> float:
+        """Return CPU seconds used so far, user and system, all threads and children."""
+        return sum(_cpu_clock(pid) for pid in _family(self.process.pid))
+
+    def resident_bytes(self) -> int:
+        """Return the resident set, children included."""
+        return sum(_resident(pid) for pid in _family(self.process.pid))
+
+
+Start = Callable[[], contextlib.AbstractContextManager[Server]]
+
+
+def _cpu_clock(pid: int) -> float:
+    # The kernel's per-process CPU clock (see clock_getcpuclockid(3)): the same sum
+    # as utime + stime in /proc/<pid>/stat, in nanoseconds instead of ticks of 10 ms.
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def _family(pid: int) -> list[int]:
+    family = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text(encoding="ascii").split():
+            family += _family(int(child))
+    return family
+
+
+def _resident(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def passerby(command: str) -> Start:
+    """Return how to start Passerby; ``command`` is its executable and first arguments."""
+    words = shlex.split(command)
+    beside_python = str(Path(sys.executable).parent)
+    found = shutil.which(words[0], path=f"{beside_python}{os.pathsep}{os.environ['PATH']}")
+    settings = {
+        "LIMITS_SCALE": LIMITS_SCALE,
+        "LOG_LEVEL": "warning",
+        "JWT_SECRET": secrets.token_hex(32),
+    }
+
+    def start() -> contextlib.AbstractContextManager[Server]:
+        if found is None:
+            raise ServerFailedError(f"no command {words[0]!r}: install the project first")
+        port = _free_port()
+        arguments = [found, *words[1:], "serve", "--host", ADDRESS, "--port", str(port)]
+        return _run("passerby", port, arguments, settings | {"HOST": ADDRESS, "PORT": str(port)})
+
+    return start
+
+
+def socketio_relay() -> contextlib.AbstractContextManager[Server]:
+    """Start the bare Socket.IO relay on Node; its packages are installed if missing."""
+    if not (RELAY_FOLDER / "node_modules" / "socket.io").is_dir():
+        subprocess.run(["npm", "ci", "--silent"], cwd=RELAY_FOLDER, check=True)
+    port = _free_port()
+    arguments = ["node", str(RELAY_FOLDER / "relay.js"), str(port)]
+    return _run("socket.io", port, arguments, {"NODE_ENV": "production"})
+
+
+def picows_relay(sizes: FrameSizes) -> contextlib.AbstractContextManager[Server]:
+    """Start the raw picows relay, padding its frames to ``sizes``."""
+    port = _free_port()
+    numbers = [str(number) for number in (port, sizes.message, sizes.delivered, sizes.sent)]
+    arguments = [sys.executable, "-m", "benchmarks.peers.picows_relay", *numbers]
+    return _run("picows", port, arguments, {})
+
+
+@contextlib.contextmanager
+def _run(
+    name: str, port: int, arguments: Sequence[str], settings: Mapping[str, str]
+) -> Iterator[Server]:
+    # The C library is loaded before the fork: nothing may be imported after it.
+    prctl = ctypes.CDLL(None).prctl
+    server_core = cores()[0]
+
+    def settle_in() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.sched_setaffinity(0, {server_core})
+
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=PROJECT_FOLDER,
+            env={**os.environ, **settings},
+            start_new_session=True,
+            preexec_fn=settle_in,  # noqa: PLW1509  (this process has no other thread)
+        )
+        try:
+            if not _wait_for_port(process, port):
+                log.seek(0)
+                tail = log.read()[-2000:].decode(errors="replace")
+                raise ServerFailedError(f"{name} did not start:\n{tail}")
+            yield Server(name, port, process)
+        finally:
+            _stop(process)
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection((ADDRESS, port), timeout=1):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((ADDRESS, 0))
+        port: int = probe.getsockname()[1]
+        return port

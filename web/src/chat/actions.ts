@@ -1,0 +1,121 @@
+/** What the guest does. */
+import { unsent } from './conversation';
+import * as talk from './exchange';
+import type { Effect, Emission, State, Step } from './state';
+
+/** Our unacknowledged messages, in order; after the server asked for a pause, only the first. */
+function flush(state: State): Emission[] {
+  const { conversation, ready, pause } = state;
+  if (!conversation || conversation.ending || !ready) return [];
+  const waiting = unsent(conversation);
+  return (pause === null ? waiting : waiting.slice(0, 1)).map(({ key, content }) => ({
+    do: 'emit',
+    event: 'chat:message',
+    payload: { type: 'text', content: content as string, clientId: key },
+  }));
+}
+
+/** Send what is waiting; with nothing left, nothing holds us back. */
+export function catchUp(state: State): Step {
+  const waiting = flush(state);
+  return [{ ...state, pause: waiting.length > 0 ? state.pause : null }, waiting];
+}
+
+/** The server has answered for a message: after a pause, the next one's turn comes in a while. */
+export function proceed(state: State): Step {
+  const { conversation, pause } = state;
+  if (pause === null || !conversation) return [state, []];
+  if (unsent(conversation).length === 0) return [{ ...state, pause: null }, []];
+  return [state, [{ do: 'timer', key: 'outbox', ms: pause }]];
+}
+
+function search(state: State): Step {
+  const effects: Effect[] = state.ready ? [{ do: 'emit', event: 'user:match', payload: {} }] : [];
+  return [
+    {
+      ...state,
+      view: 'searching',
+      conversation: null,
+      nobodyYet: false,
+      pause: null,
+      leaving: state.leaving === 'search' ? null : state.leaving,
+      notice: null,
+      nameTrouble: null,
+    },
+    effects,
+  ];
+}
+
+export function start(state: State, username: string): Step {
+  if (!state.me || state.creating === 'named') return [state, []];
+  if (username === state.me.username) return search(state);
+  return [
+    { ...state, creating: 'named', notice: null, nameTrouble: null },
+    [{ do: 'createSession', username }],
+  ];
+}
+
+export function cancel(state: State): Step {
+  return [
+    { ...state, view: 'start', leaving: state.leaving ?? 'search', notice: null },
+    [
+      { do: 'timer', key: 'search', ms: null },
+      ...(state.ready ? [{ do: 'emit', event: 'user:match:cancel', payload: {} } as const] : []),
+    ],
+  ];
+}
+
+/** Turn away from the conversation; without a connection the server is told on the next one. */
+export function leave(state: State): Step {
+  const { conversation, ready } = state;
+  const gone: State = { ...state, view: 'start', conversation: null, pause: null, notice: null };
+  const quiet: Effect[] = [
+    { do: 'timer', key: 'typing', ms: null },
+    { do: 'timer', key: 'outbox', ms: null },
+  ];
+  if (!conversation || conversation.ending) return [gone, quiet];
+  const { roomId, epoch } = conversation;
+  return [
+    { ...gone, leaving: { roomId, epoch } },
+    ready ? [...quiet, { do: 'emit', event: 'chat:clear', payload: {} }] : quiet,
+  ];
+}
+
+export function next(state: State): Step {
+  const [left, goodbye] = leave(state);
+  const [searching, hello] = search(left);
+  return [searching, [...goodbye, ...hello]];
+}
+
+export function send(state: State, clientId: string, content: string, at: string): Step {
+  const { conversation } = state;
+  if (!conversation || conversation.ending) return [state, []];
+  return post(
+    { ...state, conversation: talk.wrote(conversation, clientId, content, at) },
+    clientId,
+  );
+}
+
+export function retry(state: State, clientId: string): Step {
+  const { conversation } = state;
+  if (!conversation || conversation.ending) return [state, []];
+  return post({ ...state, conversation: talk.retried(conversation, clientId) }, clientId);
+}
+
+/** Send one message now; held back, it waits for its turn. */
+function post(state: State, clientId: string): Step {
+  if (state.pause !== null) return [state, []];
+  const own = ({ payload }: Emission): boolean =>
+    'clientId' in payload && payload.clientId === clientId;
+  return [state, flush(state).filter(own)];
+}
+
+export function typing(state: State, active: boolean): Step {
+  const { conversation, ready } = state;
+  if (!ready || !conversation || conversation.ending || conversation.partnerAway)
+    return [state, []];
+  return [
+    state,
+    [{ do: 'emit', event: active ? 'chat:typing:start' : 'chat:typing:stop', payload: {} }],
+  ];
+}

@@ -1,0 +1,142 @@
+/**
+ * One conversation as this client knows it: a value. What happens to it stands in exchange.ts; nothing
+ * in either knows of sockets, clocks or the page.
+ *
+ * Both members' messages share one numbering (`seq`, from 1, without holes). A message of our own has
+ * no seq until the server accepts it; until then it stands last.
+ */
+import type { Message, Partner } from '../wire/types';
+
+export type MessageState = 'sending' | 'sent' | 'delivered' | 'failed' | 'undelivered' | 'received';
+
+export interface Trouble {
+  code: string;
+  message: string;
+}
+
+/** A message as shown. */
+export interface Line {
+  /** Stable from the moment of writing, before the server gave the message an id. */
+  key: string;
+  own: boolean;
+  id: string | null;
+  seq: number | null;
+  /** The last seq when it was written: where a refused message, which never gets a seq, belongs. */
+  after: number;
+  type: Message['type'];
+  content: Message['content'];
+  at: string;
+  refused: Trouble | null;
+  undelivered: boolean;
+}
+
+export interface Gap {
+  after: number;
+  count: number;
+}
+
+export type Ending =
+  'left' | 'disconnected' | 'session_ended' | 'partner_offline' | 'away' | 'expired';
+
+export interface Room {
+  roomId: string;
+  epoch: number;
+  partner: Partner;
+}
+
+export interface Conversation extends Room {
+  lines: readonly Line[];
+  gaps: readonly Gap[];
+  /** Every message up to this seq is here, or is known to be lost. */
+  contiguous: number;
+  /** Seqs above `contiguous` that are here already. */
+  ahead: readonly number[];
+  /** The partner's client has confirmed everything up to this seq. */
+  delivered: number;
+  /** While messages up to this seq are being replayed, the last of them is confirmed for all. */
+  replayUntil: number;
+  /** Id of the partner's message to confirm next. */
+  unconfirmed: string | null;
+  /** Brought back from before a reload and not yet confirmed by the server. */
+  restoring: boolean;
+  partnerAway: boolean;
+  partnerTyping: boolean;
+  ending: Ending | null;
+}
+
+export function open(room: Room): Conversation {
+  return {
+    roomId: room.roomId,
+    epoch: room.epoch,
+    partner: room.partner,
+    lines: [],
+    gaps: [],
+    contiguous: 0,
+    ahead: [],
+    delivered: 0,
+    replayUntil: 0,
+    unconfirmed: null,
+    restoring: false,
+    partnerAway: false,
+    partnerTyping: false,
+    ending: null,
+  };
+}
+
+export function sameRoom(a: Omit<Room, 'partner'>, b: Omit<Room, 'partner'>): boolean {
+  return a.roomId === b.roomId && a.epoch === b.epoch;
+}
+
+export function stateOf(conversation: Conversation, line: Line): MessageState {
+  if (!line.own) return 'received';
+  if (line.refused) return 'failed';
+  if (line.undelivered) return 'undelivered';
+  if (line.seq === null) return 'sending';
+  return line.seq <= conversation.delivered ? 'delivered' : 'sent';
+}
+
+/** Our messages that the server has not acknowledged, in the order of writing. */
+export function unsent(conversation: Conversation): Line[] {
+  return conversation.lines.filter((line) => stateOf(conversation, line) === 'sending');
+}
+
+/** The highest seq here, holes or not. */
+export function lastSeq(conversation: Conversation): number {
+  return Math.max(conversation.contiguous, ...conversation.ahead);
+}
+
+function position(line: Line): number {
+  if (line.seq !== null) return line.seq;
+  return line.refused ? line.after + 0.5 : Infinity;
+}
+
+/** `conversation` with these lines, put in order. */
+export function withLines(conversation: Conversation, lines: readonly Line[]): Conversation {
+  // Sorting is stable: messages still without a seq keep the order of writing.
+  const sorted = [...lines].sort((a, b) => {
+    const [left, right] = [position(a), position(b)];
+    return left === right ? 0 : left - right;
+  });
+  return { ...conversation, lines: sorted };
+}
+
+/** `conversation` with `changes` made to the lines that match. */
+export function change(
+  conversation: Conversation,
+  matches: (line: Line) => boolean,
+  changes: Partial<Line>,
+): Conversation {
+  return withLines(
+    conversation,
+    conversation.lines.map((line) => (matches(line) ? { ...line, ...changes } : line)),
+  );
+}
+
+/** `conversation` knowing that the message of this seq is here. */
+export function seen(conversation: Conversation, seq: number): Conversation {
+  if (seq <= conversation.contiguous) return conversation;
+  const ahead = new Set([...conversation.ahead, seq]);
+  let { contiguous } = conversation;
+  while (ahead.delete(contiguous + 1)) contiguous += 1;
+  return { ...conversation, contiguous, ahead: [...ahead] };
+}

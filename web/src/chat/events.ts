@@ -1,0 +1,189 @@
+/** What the server says while we are connected: the search and the conversation. */
+import type { ChatError, MatchError, Message, RoomResumed } from '../wire/types';
+import { catchUp, proceed } from './actions';
+import * as talk from './exchange';
+import { open, sameRoom, unsent, type Conversation, type Room } from './conversation';
+import type { State, Step, WireEvent } from './state';
+
+/** Some clients say only once that they type; longer than this and they have forgotten to say stop. */
+const TYPING_LASTS_MS = 10_000;
+const DEFAULT_PAUSE_S = 2;
+const LEAST_PAUSE_MS = 250;
+
+export function enter(state: State, room: Room): State {
+  return {
+    ...state,
+    view: 'conversation',
+    conversation: open(room),
+    pause: null,
+    notice: null,
+  };
+}
+
+/** Confirm the latest message of the partner, unless more of a replay is to come. */
+function confirm(state: State): Step {
+  if (!state.conversation) return [state, []];
+  const [messageId, conversation] = talk.takeConfirmation(state.conversation);
+  if (messageId === null) return [state, []];
+  return [
+    { ...state, conversation },
+    [{ do: 'emit', event: 'chat:message:delivered', payload: { messageId } }],
+  ];
+}
+
+function roomResumed(state: State, event: RoomResumed): Step {
+  const { conversation } = state;
+  if (!conversation || conversation.ending || !sameRoom(conversation, event)) return [state, []];
+  const back = { ...state, ready: true, conversation: talk.resumed(conversation, event) };
+  const [confirmed, confirmation] = confirm(back);
+  const [next, messages] = catchUp(confirmed);
+  return [next, [...confirmation, ...messages]];
+}
+
+function message(state: State, event: Message): Step {
+  if (!state.conversation || !state.me) return [state, []];
+  const conversation = talk.received(state.conversation, event, state.me.id);
+  return confirm({ ...state, conversation });
+}
+
+/** Wait, and longer if waiting `ms` was not enough: refusals that go on would get us put out. */
+function hold(state: State, conversation: Conversation, clientId: string, ms: number): Step {
+  const again = state.pause !== null;
+  // One refusal for each message of a burst; the first says it all.
+  if (again && unsent(conversation)[0]?.key !== clientId) return [state, []];
+  const pause = Math.max(ms, LEAST_PAUSE_MS, (state.pause ?? 0) * 1.5);
+  return [{ ...state, pause }, [{ do: 'timer', key: 'outbox', ms: pause }]];
+}
+
+function chatError(state: State, event: ChatError): Step {
+  const { conversation } = state;
+  const { clientId, code, message: text, retryAfter } = event;
+  if (!conversation || conversation.ending) return [state, []];
+  if (code === 'rate_limited') {
+    // Without a message it was the typing signal: nothing is lost.
+    if (clientId === undefined) return [state, []];
+    const ms = (retryAfter ?? DEFAULT_PAUSE_S) * 1000;
+    return hold(state, conversation, clientId, ms);
+  }
+  // We have lost track of where we are; a new connection begins with being told.
+  if (code === 'not_in_room') return [state, [{ do: 'connect' }]];
+  const trouble = { code, message: text };
+  if (clientId === undefined) return [{ ...state, notice: trouble }, []];
+  return proceed({ ...state, conversation: talk.refused(conversation, clientId, trouble) });
+}
+
+function matchError(state: State, event: MatchError): Step {
+  // An answer that comes after the search is old news.
+  if (state.view !== 'searching') return [state, []];
+  const { code, message: text, retryAfter } = event;
+  if (code === 'rate_limited') {
+    const ms = (retryAfter ?? DEFAULT_PAUSE_S) * 1000;
+    return [{ ...state, notice: { code, message: text } }, [{ do: 'timer', key: 'search', ms }]];
+  }
+  // We have lost track of where we are; a new connection begins with being told.
+  if (code === 'already_in_room') return [state, [{ do: 'connect' }]];
+  return [{ ...state, view: 'start', notice: { code, message: text } }, []];
+}
+
+/** Apply `change` if the event is about the partner of a conversation that goes on. */
+function ofPartner(
+  state: State,
+  userId: string,
+  change: (conversation: Conversation) => Conversation,
+): Step {
+  const { conversation } = state;
+  if (!conversation || conversation.ending || conversation.partner.id !== userId)
+    return [state, []];
+  return [{ ...state, conversation: change(conversation) }, []];
+}
+
+export function onEvent(state: State, input: WireEvent): Step {
+  const { conversation } = state;
+  switch (input.event) {
+    case 'realtime:stats':
+      return [{ ...state, stats: input.payload.stats }, []];
+    case 'session:renewed':
+      return [{ ...state, token: input.payload.token }, []];
+    case 'user:match:no_users':
+      return [{ ...state, nobodyYet: true }, []];
+    case 'user:match:cancelled':
+    case 'user:match:cancel:error':
+      return [state.leaving === 'search' ? { ...state, leaving: null } : state, []];
+    case 'user:match:error':
+      return matchError(state, input.payload);
+    case 'user:matched': {
+      const { matchedUser: partner, roomId, epoch } = input.payload;
+      if (state.view === 'searching') return [enter(state, { partner, roomId, epoch }), []];
+      // The match and our cancel crossed.
+      return [
+        { ...state, leaving: { roomId, epoch } },
+        [{ do: 'emit', event: 'chat:clear', payload: {} }],
+      ];
+    }
+    case 'chat:clear:confirmed':
+      return [typeof state.leaving === 'object' ? { ...state, leaving: null } : state, []];
+    case 'room:resumed':
+      return roomResumed(state, input.payload);
+    case 'chat:message':
+      return message(state, input.payload);
+    case 'chat:message:sent': {
+      const { messageId: id, seq, timestamp: at, clientId } = input.payload;
+      if (!conversation || clientId === undefined) return [state, []];
+      return proceed({
+        ...state,
+        conversation: talk.accepted(conversation, clientId, { id, seq, at }),
+      });
+    }
+    case 'chat:message:delivered':
+      if (!conversation) return [state, []];
+      return [
+        { ...state, conversation: talk.delivered(conversation, input.payload.messageId) },
+        [],
+      ];
+    case 'chat:error':
+      return chatError(state, input.payload);
+    case 'chat:typing:start': {
+      const [typing] = ofPartner(state, input.payload.userId, (c) => ({
+        ...c,
+        partnerTyping: true,
+      }));
+      return [typing, [{ do: 'timer', key: 'typing', ms: TYPING_LASTS_MS }]];
+    }
+    case 'chat:typing:stop':
+      return ofPartner(state, input.payload.userId, (c) => ({ ...c, partnerTyping: false }));
+    case 'room:partner_away':
+      return ofPartner(state, input.payload.userId, (c) => ({
+        ...c,
+        partnerAway: true,
+        partnerTyping: false,
+      }));
+    case 'room:partner_back':
+      return ofPartner(state, input.payload.userId, (c) => ({ ...c, partnerAway: false }));
+    case 'room:user_left':
+      return ofPartner(state, input.payload.userId, (c) => talk.ended(c, 'left'));
+    case 'chat:cleared': {
+      const ending = input.payload.reason === 'user_left' ? 'left' : 'session_ended';
+      return ofPartner(state, input.payload.userId, (c) => talk.ended(c, ending));
+    }
+    case 'room:closed':
+      return roomClosed(state, input.payload);
+    default:
+      return [state, []];
+  }
+}
+
+const ENDINGS = {
+  user_left: 'left',
+  user_disconnected: 'disconnected',
+  session_ended: 'session_ended',
+  partner_offline: 'partner_offline',
+} as const;
+
+function roomClosed(state: State, event: WireEvent<'room:closed'>['payload']): Step {
+  const { conversation, me } = state;
+  // `away` was our own guess from finding no room; this says what became of it.
+  if (!conversation || (conversation.ending && conversation.ending !== 'away')) return [state, []];
+  if (event.userId !== conversation.partner.id && event.userId !== me?.id) return [state, []];
+  const ending = talk.ended(conversation, ENDINGS[event.reason], event.undelivered);
+  return [{ ...state, conversation: ending }, []];
+}

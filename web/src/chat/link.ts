@@ -1,0 +1,148 @@
+/** The session and its connection: how they begin, break, and come back. */
+import type { ConnectionEstablished, GuestCreated } from '../wire/types';
+import { enter } from './events';
+import { sameRoom, type Trouble } from './conversation';
+import * as talk from './exchange';
+import type { Effect, Saved, State, Step } from './state';
+import { restore } from './state';
+
+const RECONNECT_MS = 2000;
+const SESSION_RETRY_MS = 3000;
+
+/** Refusals that only a new session can answer: the contract's words. */
+const SESSION_GONE = new Set([
+  'Authentication token required',
+  'Token has expired',
+  'Invalid token',
+  'Guest session not found or expired',
+]);
+
+/** Closings after which to come back by itself would do harm: two tabs fighting over one guest, or a flood. */
+const STAY_AWAY = new Set(['replaced', 'rate_limited']);
+
+export function boot(state: State, saved: Saved | null, online: boolean): Step {
+  if (saved) return [{ ...restore(saved), online }, [{ do: 'connect' }]];
+  return [{ ...state, online, creating: 'first' }, [{ do: 'createSession', username: null }]];
+}
+
+export function sessionCreated(state: State, { token, user }: GuestCreated): Step {
+  const effects: Effect[] = [{ do: 'disconnect' }];
+  const named = state.creating === 'named';
+  if (named && state.token !== null) effects.push({ do: 'endSession', token: state.token });
+  return [
+    {
+      ...state,
+      view: named ? 'searching' : state.view,
+      token,
+      me: { id: user.id, username: user.username },
+      creating: null,
+      link: 'connecting',
+      ready: false,
+      nobodyYet: false,
+      leaving: null,
+    },
+    [...effects, { do: 'connect' }],
+  ];
+}
+
+export function sessionFailed(state: State, trouble: Trouble, retryAfter: number | null): Step {
+  if (state.creating === 'named') {
+    return [{ ...state, creating: null, nameTrouble: trouble }, []];
+  }
+  const ms = retryAfter === null ? SESSION_RETRY_MS : retryAfter * 1000;
+  return [
+    { ...state, notice: trouble.code === 'unreachable' ? state.notice : trouble },
+    [{ do: 'timer', key: 'session', ms }],
+  ];
+}
+
+/** The session is gone: make another with the same name, and say so in one line. */
+function anew(state: State): Step {
+  const { conversation, me } = state;
+  const over =
+    conversation && !conversation.ending ? talk.ended(conversation, 'expired') : conversation;
+  return [
+    {
+      ...state,
+      token: null,
+      creating: 'expired',
+      link: 'connecting',
+      ready: false,
+      conversation: over,
+      leaving: null,
+      notice: over ? null : { code: 'session_anew', message: 'Your session had ended.' },
+    },
+    [{ do: 'disconnect' }, { do: 'createSession', username: me?.username ?? null }],
+  ];
+}
+
+export function refused(state: State, message: string): Step {
+  if (SESSION_GONE.has(message)) return anew(state);
+  return [
+    { ...state, link: 'reconnecting' },
+    [{ do: 'timer', key: 'reconnect', ms: RECONNECT_MS }],
+  ];
+}
+
+export function closing(state: State, trouble: Trouble): Step {
+  if (trouble.code === 'session_ended') return anew(state);
+  if (!STAY_AWAY.has(trouble.code)) return [{ ...state, notice: trouble }, []];
+  return [{ ...state, link: 'stopped', ready: false, stopped: trouble }, [{ do: 'disconnect' }]];
+}
+
+export function down(state: State, retrying: boolean): Step {
+  if (state.link === 'stopped' || state.creating === 'expired') return [state, []];
+  const { conversation } = state;
+  const quiet = conversation && { ...conversation, partnerTyping: false };
+  return [
+    { ...state, link: 'reconnecting', ready: false, conversation: quiet },
+    retrying ? [] : [{ do: 'timer', key: 'reconnect', ms: RECONNECT_MS }],
+  ];
+}
+
+/** The network is back: do not wait for the next scheduled attempt. */
+export function online(state: State, isOnline: boolean): Step {
+  const hurry = isOnline && state.link === 'reconnecting';
+  return [{ ...state, online: isOnline }, hurry ? [{ do: 'connect' }] : []];
+}
+
+/** The guest's wish after the server told us to stay away. */
+export function reconnect(state: State): Step {
+  return [{ ...state, link: 'connecting', stopped: null }, [{ do: 'connect' }]];
+}
+
+export function established(state: State, event: ConnectionEstablished): Step {
+  const { userId: id, username, room } = event;
+  const { notice } = state;
+  const here: State = {
+    ...state,
+    // What was said of the connection is over now.
+    notice: notice?.code === 'session_anew' ? notice : null,
+    me: { id, username },
+    link: 'connected',
+    ready: true,
+    stopped: null,
+  };
+  const { conversation, leaving } = here;
+  const effects: Effect[] = [];
+  if (room) {
+    const unwanted = leaving === 'search' || (leaving !== null && sameRoom(leaving, room));
+    if (!unwanted) {
+      const asked = conversation && !conversation.ending;
+      const known = asked && sameRoom(conversation, room);
+      // Nothing is sent before room:resumed has said what the server has.
+      const waiting = { ...(known ? here : enter(here, room)), ready: false, leaving: null };
+      // A room we knew nothing of: come again, and ask for all of it.
+      return [waiting, !asked && room.seq > 0 ? [{ do: 'connect' }] : []];
+    }
+    effects.push({ do: 'emit', event: 'chat:clear', payload: {} });
+  } else if (leaving !== 'search') {
+    here.leaving = null;
+  }
+  if (conversation && !conversation.ending) here.conversation = talk.ended(conversation, 'away');
+  if (here.view === 'searching') effects.push({ do: 'emit', event: 'user:match', payload: {} });
+  else if (leaving === 'search' && !room) {
+    effects.push({ do: 'emit', event: 'user:match:cancel', payload: {} });
+  }
+  return [here, effects];
+}

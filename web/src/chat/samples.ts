@@ -1,0 +1,112 @@
+/** Events and states for the tests, with only what matters left to say. */
+import type { Message, Partner, RoomResumed } from '../wire/types';
+import { open, type Conversation } from './conversation';
+import { initial, type Effect, type Input, type State, type WireEvent } from './state';
+import { step } from './step';
+
+export const ME = 'guest_me';
+export const ROOM = { roomId: 'guest_me_guest_them', epoch: 7 };
+export const PARTNER: Partner = {
+  id: 'guest_them',
+  username: 'QuietHeron1148',
+  isGuest: true,
+  location: null,
+  gender: null,
+  language: null,
+};
+
+export function conversation(): Conversation {
+  return open({ ...ROOM, partner: PARTNER });
+}
+
+export function message(seq: number, changes: Partial<Message> = {}): Message {
+  return {
+    id: `msg_${seq}`,
+    senderId: PARTNER.id,
+    senderUsername: PARTNER.username,
+    type: 'text',
+    content: `text ${seq}`,
+    timestamp: '2026-01-02T03:04:05.000Z',
+    status: 'sent',
+    seq,
+    ...changes,
+  };
+}
+
+export function resumed(changes: Partial<RoomResumed> = {}): RoomResumed {
+  return {
+    ...ROOM,
+    seq: 0,
+    partner: PARTNER,
+    partnerAway: false,
+    delivered: 0,
+    gap: 0,
+    ...changes,
+  };
+}
+
+export function event<E extends WireEvent['event']>(
+  name: E,
+  payload: WireEvent<E>['payload'],
+): Input {
+  return { type: 'event', event: name, payload } as unknown as Input;
+}
+
+export function established(room: boolean | number): Input {
+  const seq = typeof room === 'number' ? room : 0;
+  return event('connection:established', {
+    userId: ME,
+    username: 'CalmOtter1000',
+    socketId: 's1',
+    isGuest: true,
+    sessionId: 'secret',
+    room: room === false ? null : { ...ROOM, seq, partner: PARTNER },
+  });
+}
+
+export const CREATED: Input = {
+  type: 'sessionCreated',
+  created: {
+    token: 'token-1',
+    user: {
+      id: ME,
+      username: 'CalmOtter1000',
+      isGuest: true,
+      sessionId: 'secret',
+      location: null,
+      gender: null,
+      language: null,
+    },
+  },
+};
+
+export const MATCHED = event('user:matched', { ...ROOM, matchedUser: PARTNER });
+
+/** Feed inputs in turn; the last state, and the effects of the last input alone. */
+export function run(from: State, ...inputs: Input[]): { state: State; effects: Effect[] } {
+  let state = from;
+  let effects: Effect[] = [];
+  for (const input of inputs) [state, effects] = step(state, input);
+  return { state, effects };
+}
+
+/** Connected, on the start page. */
+export function connected(): State {
+  const boot: Input = { type: 'boot', saved: null, online: true };
+  return run(initial(), boot, CREATED, established(false)).state;
+}
+
+/** In a conversation that has just begun. */
+export function talking(): State {
+  return run(connected(), { type: 'start', username: 'CalmOtter1000' }, MATCHED).state;
+}
+
+export function write(clientId: string, content = `text ${clientId}`): Input {
+  return { type: 'send', clientId, content, at: '2026-01-02T03:04:05.000Z' };
+}
+
+export function emitted(effects: Effect[]): [string, unknown][] {
+  return effects.flatMap((effect) =>
+    effect.do === 'emit' ? [[effect.event, effect.payload] as [string, unknown]] : [],
+  );
+}

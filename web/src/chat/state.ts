@@ -1,0 +1,151 @@
+/** Everything the client knows, what can happen to it, and what it then wants done. */
+import type { Auth, ClientToServer, GuestCreated, ServerToClient, Stats } from '../wire/types';
+import { open, unsent, type Conversation, type Room, type Trouble } from './conversation';
+import { wrote } from './exchange';
+
+export type View = 'start' | 'searching' | 'conversation';
+
+export interface State {
+  view: View;
+  token: string | null;
+  me: { id: string; username: string } | null;
+  /** A session being made, and why: the first, in place of an expired one, or for a name of choice. */
+  creating: 'first' | 'expired' | 'named' | null;
+  /** `stopped`: closed by the server, and only the guest's wish connects again. */
+  link: 'connecting' | 'connected' | 'reconnecting' | 'stopped';
+  online: boolean;
+  /** Events may be sent: the server has told us where we are. */
+  ready: boolean;
+  stats: Stats | null;
+  nobodyYet: boolean;
+  conversation: Conversation | null;
+  /** The server asked for a pause: until the outbox is empty, messages go one by one, so many ms apart. */
+  pause: number | null;
+  /**
+   * What the guest has turned away from while the server may not know it yet: a room, or a search
+   * that may have found somebody in the meantime.
+   */
+  leaving: Pick<Room, 'roomId' | 'epoch'> | 'search' | null;
+  /** One calm line for the guest. */
+  notice: Trouble | null;
+  nameTrouble: Trouble | null;
+  stopped: Trouble | null;
+}
+
+/** What outlives a reload of the page. */
+export interface Saved {
+  token: string;
+  username: string;
+  searching: boolean;
+  leaving: State['leaving'];
+  room: Room | null;
+  outbox: { clientId: string; content: string; at: string }[];
+}
+
+export type TimerKey = 'typing' | 'search' | 'outbox' | 'session' | 'reconnect';
+
+export type WireEvent<Name extends keyof ServerToClient = keyof ServerToClient> = {
+  [E in Name]: { type: 'event'; event: E; payload: ServerToClient[E] };
+}[Name];
+
+export type Input =
+  | WireEvent
+  | { type: 'boot'; saved: Saved | null; online: boolean }
+  | { type: 'online'; online: boolean }
+  | { type: 'sessionCreated'; created: GuestCreated }
+  | { type: 'sessionFailed'; trouble: Trouble; retryAfter: number | null }
+  | { type: 'down'; retrying: boolean }
+  | { type: 'refused'; message: string }
+  | { type: 'timer'; key: TimerKey }
+  | { type: 'start'; username: string }
+  | { type: 'cancel' }
+  | { type: 'send'; clientId: string; content: string; at: string }
+  | { type: 'retry'; clientId: string }
+  | { type: 'typing'; active: boolean }
+  | { type: 'next' }
+  | { type: 'leave' }
+  | { type: 'reconnect' };
+
+export type Emission = {
+  [E in keyof ClientToServer]: { do: 'emit'; event: E; payload: ClientToServer[E] };
+}[keyof ClientToServer];
+
+export type Effect =
+  | Emission
+  | { do: 'connect' }
+  | { do: 'disconnect' }
+  | { do: 'createSession'; username: string | null }
+  | { do: 'endSession'; token: string }
+  | { do: 'timer'; key: TimerKey; ms: number | null };
+
+export type Step = [State, Effect[]];
+
+export function initial(): State {
+  return {
+    view: 'start',
+    token: null,
+    me: null,
+    creating: null,
+    link: 'connecting',
+    online: true,
+    ready: false,
+    stats: null,
+    nobodyYet: false,
+    conversation: null,
+    pause: null,
+    leaving: null,
+    notice: null,
+    nameTrouble: null,
+    stopped: null,
+  };
+}
+
+export function save(state: State): Saved | null {
+  const { token, me, conversation } = state;
+  if (token === null || me === null) return null;
+  const alive = conversation && !conversation.ending ? conversation : null;
+  return {
+    token,
+    username: me.username,
+    searching: state.view === 'searching',
+    leaving: state.leaving,
+    room: alive && { roomId: alive.roomId, epoch: alive.epoch, partner: alive.partner },
+    outbox: alive
+      ? unsent(alive).map(({ key, content, at }) => ({
+          clientId: key,
+          content: content as string,
+          at,
+        }))
+      : [],
+  };
+}
+
+export function restore(saved: Saved): State {
+  const { token, username, searching, leaving, room, outbox } = saved;
+  let conversation = room && { ...open(room), restoring: true };
+  for (const { clientId, content, at } of outbox) {
+    conversation = conversation && wrote(conversation, clientId, content, at);
+  }
+  return {
+    ...initial(),
+    view: conversation ? 'conversation' : searching ? 'searching' : 'start',
+    token,
+    // The id comes with the connection; nothing is shown or compared before.
+    me: { id: '', username },
+    leaving,
+    conversation,
+  };
+}
+
+/** What the handshake carries. */
+export function credentials(state: State): Auth {
+  const { token, conversation } = state;
+  if (!conversation || conversation.ending) return { token };
+  const { roomId, epoch, contiguous } = conversation;
+  return { token, resume: { roomId, epoch, seq: contiguous } };
+}
+
+/** The connection as one word for the guest. */
+export function connectionOf({ link, online }: State): State['link'] | 'offline' {
+  return !online && link !== 'connected' && link !== 'stopped' ? 'offline' : link;
+}

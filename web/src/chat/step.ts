@@ -1,0 +1,71 @@
+/** The whole client as one function: a state and what happens, to the next state and what to do. */
+import * as actions from './actions';
+import { onEvent } from './events';
+import * as link from './link';
+import type { Input, State, Step, TimerKey } from './state';
+
+export function step(state: State, input: Input): Step {
+  switch (input.type) {
+    case 'boot':
+      return link.boot(state, input.saved, input.online);
+    case 'online':
+      return link.online(state, input.online);
+    case 'sessionCreated':
+      return link.sessionCreated(state, input.created);
+    case 'sessionFailed':
+      return link.sessionFailed(state, input.trouble, input.retryAfter);
+    case 'down':
+      return link.down(state, input.retrying);
+    case 'refused':
+      return link.refused(state, input.message);
+    case 'reconnect':
+      return link.reconnect(state);
+    case 'timer':
+      return timer(state, input.key);
+    case 'start':
+      return actions.start(state, input.username);
+    case 'cancel':
+      return actions.cancel(state);
+    case 'send':
+      return actions.send(state, input.clientId, input.content, input.at);
+    case 'retry':
+      return actions.retry(state, input.clientId);
+    case 'typing':
+      return actions.typing(state, input.active);
+    case 'next':
+      return actions.next(state);
+    case 'leave':
+      return actions.leave(state);
+    case 'event':
+      switch (input.event) {
+        case 'connection:established':
+          return link.established(state, input.payload);
+        case 'connection:closing':
+          return link.closing(state, input.payload);
+        default:
+          return onEvent(state, input);
+      }
+  }
+}
+
+function timer(state: State, key: TimerKey): Step {
+  const { conversation, ready, view } = state;
+  switch (key) {
+    case 'typing':
+      if (!conversation) return [state, []];
+      return [{ ...state, conversation: { ...conversation, partnerTyping: false } }, []];
+    case 'search':
+      if (view !== 'searching' || !ready) return [state, []];
+      return [{ ...state, notice: null }, [{ do: 'emit', event: 'user:match', payload: {} }]];
+    case 'outbox':
+      return state.ready ? actions.catchUp(state) : [state, []];
+    case 'session':
+      if (state.creating === null) return [state, []];
+      return [
+        { ...state, notice: null },
+        [{ do: 'createSession', username: state.me?.username ?? null }],
+      ];
+    case 'reconnect':
+      return [state, state.link === 'reconnecting' ? [{ do: 'connect' }] : []];
+  }
+}

@@ -1,0 +1,112 @@
+/** Runs the state machine: feeds it what happens, does what it wants done, and shows its state to the page. */
+import {
+  credentials,
+  initial,
+  save,
+  type Effect,
+  type Input,
+  type State,
+  type TimerKey,
+} from '../chat/state';
+import { step } from '../chat/step';
+import { Wire } from '../wire/socket';
+import * as api from './api';
+import { load, store } from './storage';
+
+export class Passerby {
+  /**
+   * The truth. What Svelte shows is a copy: a component that is being removed reads the copy as it was
+   * before, and to step from there would undo what has just happened.
+   */
+  #state = initial();
+  #shown = $state.raw(this.#state);
+
+  readonly #timers = new Map<TimerKey, ReturnType<typeof setTimeout>>();
+  readonly #wire = new Wire(() => credentials(this.#state), {
+    event: (event, payload) => {
+      this.dispatch({ type: 'event', event, payload } as Input);
+    },
+    down: (retrying) => {
+      this.dispatch({ type: 'down', retrying });
+    },
+    refused: (message) => {
+      this.dispatch({ type: 'refused', message });
+    },
+  });
+
+  get state(): State {
+    return this.#shown;
+  }
+
+  boot(): void {
+    addEventListener('online', () => {
+      this.dispatch({ type: 'online', online: true });
+    });
+    addEventListener('offline', () => {
+      this.dispatch({ type: 'online', online: false });
+    });
+    this.dispatch({ type: 'boot', saved: load(), online: navigator.onLine });
+  }
+
+  dispatch(input: Input): void {
+    const [state, effects] = step(this.#state, input);
+    this.#state = state;
+    this.#shown = state;
+    store(save(state));
+    for (const effect of effects) this.#run(effect);
+  }
+
+  send(content: string): void {
+    const clientId = Array.from(crypto.getRandomValues(new Uint8Array(12)), hex).join('');
+    this.dispatch({ type: 'send', clientId, content, at: new Date().toISOString() });
+  }
+
+  #run(effect: Effect): void {
+    switch (effect.do) {
+      case 'emit':
+        this.#wire.emit(effect.event, effect.payload);
+        break;
+      case 'connect':
+        this.#wire.connect();
+        break;
+      case 'disconnect':
+        this.#wire.disconnect();
+        break;
+      case 'createSession':
+        void this.#createSession(effect.username);
+        break;
+      case 'endSession':
+        // Best effort: a session that is not ended here ends by itself.
+        api.endSession(effect.token).catch(() => undefined);
+        break;
+      case 'timer':
+        this.#timer(effect.key, effect.ms);
+        break;
+    }
+  }
+
+  async #createSession(username: string | null): Promise<void> {
+    try {
+      this.dispatch({ type: 'sessionCreated', created: await api.createGuest(username) });
+    } catch (error) {
+      if (!(error instanceof api.ApiError)) throw error;
+      const { code, message, retryAfter } = error;
+      this.dispatch({ type: 'sessionFailed', trouble: { code, message }, retryAfter });
+    }
+  }
+
+  #timer(key: TimerKey, ms: number | null): void {
+    clearTimeout(this.#timers.get(key));
+    if (ms === null) return;
+    this.#timers.set(
+      key,
+      setTimeout(() => {
+        this.dispatch({ type: 'timer', key });
+      }, ms),
+    );
+  }
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, '0');
+}

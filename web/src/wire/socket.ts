@@ -1,0 +1,56 @@
+/** The connection: socket.io-client, with the contract's events as types and no buffering of its own. */
+import { io, type Socket } from 'socket.io-client';
+import type { Auth, ClientToServer, ServerToClient } from './types';
+
+/** What the connection reports. */
+export interface WireListener {
+  event<E extends keyof ServerToClient>(event: E, payload: ServerToClient[E]): void;
+  /** Lost or not to be had; `retrying` when the next attempt comes by itself. */
+  down(retrying: boolean): void;
+  /** The server answered and said no. */
+  refused(message: string): void;
+}
+
+export class Wire {
+  readonly #socket: Socket;
+
+  constructor(credentials: () => Auth, listener: WireListener) {
+    this.#socket = io({
+      autoConnect: false,
+      // Straight to WebSocket; long polling only where a proxy or a firewall leaves nothing else.
+      transports: ['websocket', 'polling'],
+      tryAllTransports: true,
+      reconnectionDelay: 500,
+      reconnectionDelayMax: 8000,
+      // Asked for at every attempt, so that a reconnect carries the position reached by then.
+      auth: (give) => {
+        give(credentials());
+      },
+    });
+    this.#socket.onAny((event: keyof ServerToClient, payload: ServerToClient[typeof event]) => {
+      listener.event(event, payload);
+    });
+    this.#socket.on('disconnect', (reason) => {
+      if (reason !== 'io client disconnect') listener.down(this.#socket.active);
+    });
+    this.#socket.on('connect_error', (error) => {
+      // An inactive socket was refused by the server; otherwise the network failed and it tries again.
+      if (this.#socket.active) listener.down(true);
+      else listener.refused(error.message);
+    });
+  }
+
+  /** Connect now, whatever attempt is scheduled. */
+  connect(): void {
+    this.#socket.disconnect().connect();
+  }
+
+  disconnect(): void {
+    this.#socket.disconnect();
+  }
+
+  /** Send if connected. What must survive a broken connection is kept and sent again by the caller. */
+  emit<E extends keyof ClientToServer>(event: E, payload: ClientToServer[E]): void {
+    if (this.#socket.connected) this.#socket.emit(event, payload);
+  }
+}
