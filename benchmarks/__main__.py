@@ -36,22 +36,12 @@ What each row measures and how: benchmarks/README.md."""
 def read_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--only", choices=MEASUREMENTS, action="append", help="measure this alone (repeatable)"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="small and short: shows that all works, no more"
-    )
+    parser.add_argument("--only", choices=MEASUREMENTS, action="append", help="measure this alone (repeatable)")
+    parser.add_argument("--quick", action="store_true", help="small and short: shows that all works, no more")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values here too")
-    parser.add_argument(
-        "--no-client-ids", action="store_true", help="send messages without a clientId"
-    )
-    parser.add_argument(
-        "--passerby", default="passerby", metavar="COMMAND", help="the server's command"
-    )
-    parser.add_argument(
-        "--peers-only", action="store_true", help="measure the peers without Passerby"
-    )
+    parser.add_argument("--no-client-ids", action="store_true", help="send messages without a clientId")
+    parser.add_argument("--passerby", default="passerby", metavar="COMMAND", help="the server's command")
+    parser.add_argument("--peers-only", action="store_true", help="measure the peers without Passerby")
     return parser.parse_args()
 
 

@@ -52,9 +52,7 @@ class Seeker(Guest):
             partner = json.loads(payload[2:])[1]["matchedUser"]["id"]
             if self.own_id < partner:  # so that just one of the two leaves
                 self.send(b'42["leave-room"]')
-        elif payload.startswith(
-            (b'42["chat:clear:confirmed"', b'42["chat:cleared"', b'42["room:user_left"')
-        ):
+        elif payload.startswith((b'42["chat:clear:confirmed"', b'42["chat:cleared"', b'42["room:user_left"')):
             if self.in_room:
                 self.in_room = False
                 self.seek()
@@ -87,9 +85,7 @@ async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
         return []
     with contextlib.ExitStack() as running:
         sizes = (plan.large_crowd, plan.small_crowd, plan.seekers)
-        large, small, few = [
-            await _gather(running.enter_context(passerby()), size, plan) for size in sizes
-        ]
+        large, small, few = [await _gather(running.enter_context(passerby()), size, plan) for size in sizes]
         for _ in range(plan.rounds):
             for crowd in (large, small):
                 crowd.join_costs.append(await _join_cost(crowd, plan))
@@ -176,9 +172,7 @@ def _match_row(large: Crowd, few: Crowd, plan: Plan) -> Row:
     )
 
 
-def _cost_row(
-    what: str, remark: str, bar: Bar, large: Sequence[float], small: Sequence[float]
-) -> Row:
+def _cost_row(what: str, remark: str, bar: Bar, large: Sequence[float], small: Sequence[float]) -> Row:
     many, few = statistics.median(large), statistics.median(small)
     values = {f"large_{number}": cost for number, cost in enumerate(large)}
     values |= {f"small_{number}": cost for number, cost in enumerate(small)}

@@ -112,9 +112,7 @@ def check(guests: Iterable[Guest]) -> None:
         raise UnexpectedAnswerError(f"{len(faults)} guests failed, the first: {faults[0][:300]}")
 
 
-async def request(
-    server: Server, address: str, method: str, path: str, token: str = ""
-) -> dict[str, Any]:
+async def request(server: Server, address: str, method: str, path: str, token: str = "") -> dict[str, Any]:
     """Make one HTTP request over its own connection; return the answer's ``data``."""
     body = b"{}" if method == "POST" else b""
     head = [f"{method} {path} HTTP/1.1", f"Host: {ADDRESS}:{server.port}", "Connection: close"]
@@ -153,9 +151,7 @@ async def join(server: Server, kind: Callable[[str | None], G]) -> G:
     return guest
 
 
-async def join_many(
-    server: Server, kind: Callable[[str | None], G], count: int, pace: float | None = None
-) -> list[G]:
+async def join_many(server: Server, kind: Callable[[str | None], G], count: int, pace: float | None = None) -> list[G]:
     """Bring ``count`` guests in: as fast as HANDS at a time let them, or ``pace`` a second."""
     loop = asyncio.get_running_loop()
     began = loop.time()

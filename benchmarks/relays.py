@@ -33,9 +33,7 @@ async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
     return rows
 
 
-async def _run(
-    plan: Plan, starting: contextlib.AbstractContextManager[Server]
-) -> tuple[Load, FrameSizes]:
+async def _run(plan: Plan, starting: contextlib.AbstractContextManager[Server]) -> tuple[Load, FrameSizes]:
     with starting as server:
         talkers = await seat(server, Talker, plan.pairs, client_ids=plan.client_ids)
         load = await closed_loop(server, talkers, plan.warm_up, plan.window)
@@ -45,10 +43,7 @@ async def _run(
 
 
 def _row(name: str, bar: Bar, ours: Sequence[Load], theirs: Sequence[Load]) -> Row:
-    ratios = [
-        our.relays_per_cpu_second / their.relays_per_cpu_second
-        for our, their in zip(ours, theirs, strict=False)
-    ]
+    ratios = [our.relays_per_cpu_second / their.relays_per_cpu_second for our, their in zip(ours, theirs, strict=False)]
     values = {f"{name}_{round_}": load.relays_per_cpu_second for round_, load in enumerate(theirs)}
     values |= {f"passerby_{round_}": load.relays_per_cpu_second for round_, load in enumerate(ours)}
     return Row(

@@ -124,9 +124,7 @@ def picows_relay(sizes: FrameSizes) -> contextlib.AbstractContextManager[Server]
 
 
 @contextlib.contextmanager
-def _run(
-    name: str, port: int, arguments: Sequence[str], settings: Mapping[str, str]
-) -> Iterator[Server]:
+def _run(name: str, port: int, arguments: Sequence[str], settings: Mapping[str, str]) -> Iterator[Server]:
     # The C library is loaded before the fork: nothing may be imported after it.
     prctl = ctypes.CDLL(None).prctl
     server_core = cores()[0]

@@ -118,9 +118,7 @@ class Load:
         return self.cpu_seconds / self.wall_seconds
 
 
-async def seat(
-    server: Server, kind: Callable[[str | None], Speaker], pairs: int, *, client_ids: bool
-) -> list[Speaker]:
+async def seat(server: Server, kind: Callable[[str | None], Speaker], pairs: int, *, client_ids: bool) -> list[Speaker]:
     """Bring ``2 * pairs`` guests in and wait until each has a partner."""
     talkers = await join_many(server, kind, 2 * pairs)
     for number, talker in enumerate(talkers):
@@ -133,9 +131,7 @@ async def seat(
     return talkers
 
 
-async def closed_loop(
-    server: Server, talkers: Sequence[Talker], warm_up: float, window: float
-) -> Load:
+async def closed_loop(server: Server, talkers: Sequence[Talker], warm_up: float, window: float) -> Load:
     """Let everybody talk for ``warm_up`` + ``window`` seconds; count the window."""
     for talker in talkers:
         talker.talking = True

@@ -21,9 +21,7 @@ from picows import (
     ws_create_server,
 )
 
-OPEN = (
-    b'0{"sid":"relay","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
-)
+OPEN = b'0{"sid":"relay","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 TEXT = WSMsgType.TEXT
 
 
