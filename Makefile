@@ -25,7 +25,7 @@ given = $(if $(filter command line,$(origin $(1))),--$(2) $($(1)))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test e2e check format bench screenshots lock clean
+.PHONY: help setup run test e2e check format types bench screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,10 @@ check: $(DEV) $(WEB) ## formatting, lint, types, generated files; changes nothin
 format: $(DEV) ## put Python into its one format, fix what lint can fix
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+types: $(DEV) $(WEB) ## write the schema and the client's types anew, from the events
+	$(PY) -m passerby.schema
+	npm --prefix web run types
 
 bench: $(DEV) $(CLIENT) $(PEERS) ## measure, side by side with the peers
 	$(PY) -m benchmarks $(ARGS)

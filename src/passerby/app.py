@@ -105,7 +105,9 @@ class Application:
         }
         self.server = self._realtime(clock)
         self.polling = Polling(self.server.engine)
-        services = Services(self.guests, self.presence, self.stats, self.server, self._address, self._limits)
+        services = Services(
+            self.guests, self.presence, self.matchmaking, self.stats, self.server, self._address, self._limits
+        )
         self.http = http.create(services, cors_origin=settings.cors_origin)
         self._running: list[asyncio.Task[None]] = []
 
@@ -141,7 +143,7 @@ class Application:
             presence=self.presence,
             stats=self.stats,
             clock=clock,
-            rates={name: settings.rate(name) for name in ("messages", "typing", "matching", "events", "refusals")},
+            rates={name: settings.rate(name) for name in GUEST_RATES},
             addresses=self._limits["events"],
             connects=self._limits["connects"],
         )
@@ -160,6 +162,8 @@ class Application:
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         """Serve one HTTP request: Socket.IO's path is polling, all others are Litestar's."""
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # uvicorn itself leaves the body out
         if scope["path"].rstrip("/") == "/socket.io":
             await self.polling(scope, receive, send)
         else:

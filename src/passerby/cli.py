@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     except SystemExit as error:  # uvicorn exits so when it cannot bind, having logged why
-        return int(error.code or 0)
+        return 1 if error.code else 0
     return 0
 
 

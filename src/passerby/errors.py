@@ -1,10 +1,10 @@
 """Errors are data: a stable code, an HTTP status, whether a retry can help.
 
 PasserbyError
-├── InvalidInputError      400  invalid_payload, unsupported_type, text_empty, text_too_long, …
+├── InvalidInputError      400  invalid_payload, text_empty, text_too_long, text_control_characters
 ├── UnauthorizedError      401  token_required, token_expired, token_invalid, session_not_found
-├── NotFoundError          404  not_found
-├── ConflictError          409  not_in_room, already_in_room, not_searching, unknown_message
+├── NotFoundError          404  session_not_found, not_found
+├── ConflictError          409  not_in_room, already_in_room, not_searching
 └── RateLimitedError       429  rate_limited (retryable, with `retry_after`)
 """
 

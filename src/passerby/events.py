@@ -51,10 +51,15 @@ class Resume(Struct, rename="camel", frozen=True):
     ]
 
 
-class Auth(Struct, frozen=True):
-    """The handshake's `auth`."""
+class Token(Struct, frozen=True):
+    """The least that the handshake's `auth` holds."""
 
     token: str | None = None
+
+
+class Auth(Token, frozen=True):
+    """The handshake's `auth`."""
+
     resume: Resume | None = None
 
 
@@ -141,7 +146,7 @@ class ConnectionEstablished(Event):
 
 
 class ConnectionClosing(Event):
-    """Why the server is about to close this connection; the client should not come back by itself."""
+    """Why the server is about to close this connection for good; the client should not come back by itself."""
 
     event: ClassVar[str] = "connection:closing"
     code: Annotated[Code, Meta(examples=["replaced", "session_ended", "rate_limited"])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+GUEST_RATES: Final = ("messages", "typing", "matching", "events", "refusals", "connects")
+"""What a guest has a rate of; see Settings."""
+
+
 class _Admission(msgspec.Struct, frozen=True):
     """What the handshake has proved, from the middleware to the connect handler."""
 
@@ -56,7 +60,7 @@ class Gateway:
         addresses: AddressLimit,
         connects: AddressLimit,
     ) -> None:
-        """`rates` has messages, typing, matching, events and refusals; `addresses` is for events."""
+        """`rates` has one for each of GUEST_RATES; `addresses` is for events, `connects` for CONNECTs."""
         self._guests = guests
         self._rooms = rooms
         self._matchmaking = matchmaking
@@ -106,14 +110,8 @@ class Gateway:
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
     async def _authenticate(self, socket: Socket) -> None:
-        wait = self._connects.take(socket.address)
-        if wait:
-            limited = RateLimitedError(wait)
-            raise ConnectError(limited.message, {"code": limited.code, "retryAfter": limited.retry_after})
-        try:
-            auth = msgspec.convert(socket.auth, events.Auth)
-        except msgspec.ValidationError as error:
-            raise ConnectError(errors.TOKEN_INVALID, {"code": "invalid_payload"}) from error
+        self._check_pace(self._connects.take(socket.address))
+        auth = _auth(socket)
         token = auth.token or socket.query.get("token")
         if not token:
             raise ConnectError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": "token_required"})
@@ -121,7 +119,17 @@ class Gateway:
             guest, expires = await self._guests.authenticate(token)
         except PasserbyError as error:
             raise ConnectError(error.message, {"code": error.code}) from error
+        live = self._guests.live(guest.session_id)
+        if live is not None:
+            now = self._monotonic()
+            self._check_pace(self._bucket(live, "connects", now).take(now))
         socket.data = _Admission(guest, expires, auth.resume)
+
+    @staticmethod
+    def _check_pace(wait: float) -> None:
+        if wait:
+            limited = RateLimitedError(wait)
+            raise ConnectError(limited.message, {"code": limited.code, "retryAfter": limited.retry_after})
 
     def _connected(self, socket: Socket) -> None:
         admission: _Admission = socket.data
@@ -254,3 +262,14 @@ class Gateway:
 
     async def _get_stats(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
         live.send(await self._stats.snapshot())
+
+
+def _auth(socket: Socket) -> events.Auth:
+    """Return what CONNECT brought. A `resume` that is none is as good as none: the token still counts."""
+    for kind in (events.Auth, events.Token):
+        try:
+            auth = msgspec.json.decode(socket.auth, type=kind)
+        except (msgspec.DecodeError, UnicodeError):
+            continue
+        return auth if isinstance(auth, events.Auth) else events.Auth(auth.token)
+    raise ConnectError(errors.TOKEN_INVALID, {"code": "invalid_payload"})

@@ -10,7 +10,7 @@ from passerby.errors import NotFoundError, UnauthorizedError
 from passerby.models import Guest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from passerby.clock import Clock, Timer
     from passerby.events import RoomClosed
@@ -118,16 +118,23 @@ class Guests:
             raise NotFoundError("session_not_found", errors.SESSION_NOT_FOUND)
         return guest
 
-    async def update(self, guest: Guest, **traits: str | None) -> None:
-        """Change location, gender or language, and count it as activity."""
+    async def update(self, guest: Guest, **traits: str | None) -> Guest:
+        """Change location, gender or language, count it as activity, and return the session as it is now.
+
+        Raises UnauthorizedError when the session has ended meanwhile.
+        """
+        current = await self._find(guest.session_id)
+        if current is None:
+            raise UnauthorizedError("session_not_found", errors.SESSION_NOT_FOUND)
         for name, value in traits.items():
-            setattr(guest, name, value)
+            setattr(current, name, value)
         live = self._by_session.get(guest.session_id)
         if live is not None:
             self.touch(live)
         else:
-            guest.last_seen = self.timestamps.now()
-            await self._store.save(guest, self._ttl)
+            current.last_seen = self.timestamps.now()
+            await self._store.save(current, self._ttl)
+        return current
 
     def renew(self, live: LiveGuest) -> tuple[str, str]:
         """Return a fresh token and its end as a timestamp."""
@@ -143,10 +150,6 @@ class Guests:
     def live(self, session_id: str) -> LiveGuest | None:
         """Return the live guest of a session: connected, or in the grace window."""
         return self._by_session.get(session_id)
-
-    def all_live(self) -> Iterable[LiveGuest]:
-        """Return all live guests."""
-        return self._by_session.values()
 
     def attach(self, guest: Guest, link: Link, socket_id: str) -> LiveGuest:
         """The guest's client is connected through `link`."""
@@ -172,8 +175,12 @@ class Guests:
 
     def touch(self, live: LiveGuest) -> None:
         """Something about the guest changed, now."""
-        live.guest.last_seen = self.timestamps.now()
+        self.seen(live)
         self._changed(live)
+
+    def seen(self, live: LiveGuest) -> None:
+        """The guest is here, as before."""
+        live.guest.last_seen = self.timestamps.now()
 
     def forget(self, live: LiveGuest) -> None:
         """The guest is no longer live; the session's removal from the store is the caller's."""

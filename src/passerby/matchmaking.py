@@ -90,13 +90,14 @@ class Matchmaking:
 
     async def _enter(self, guest: LiveGuest, ticket: Ticket) -> None:
         """Enter until there is a partner who is really there, or nobody; then also for whoever was taken in vain."""
+        seeker = guest
         while True:
             found = await self._queue.enter(ticket)
             here = guest.ticket == ticket
             if found is None:
-                if here:
+                if here and guest is seeker:
                     guest.send(_NOBODY)
-                else:
+                elif not here:
                     await self._queue.cancel(ticket)
                 return
             partner = self._searching(found)

@@ -6,9 +6,14 @@ client's TypeScript types. Attribute names are snake_case here and camelCase on 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+
+TRAIT_LENGTH: Final = 64
+"""Characters of a location, gender or language, at most."""
+_END: Final = r"$(?!\n)"
+"""The end of the text and nothing else: Python's `$` alone would also stand before a last newline."""
 
 Timestamp = Annotated[
     str,
@@ -34,20 +39,20 @@ Username = Annotated[
     Meta(
         min_length=3,
         max_length=20,
-        pattern="^[A-Za-z0-9_]+$",
+        pattern=rf"^[A-Za-z0-9_]+{_END}",
         description="3-20 of A-Z a-z 0-9 _",
         examples=["CoolPanda1234"],
     ),
 ]
 Trait = Annotated[
     str,
-    Meta(max_length=64, description="Free text of a guest about themselves, at most 64 characters"),
+    Meta(max_length=TRAIT_LENGTH, description="Free text of a guest about themselves, at most 64 characters"),
 ]
 LanguageTag = Annotated[
     str,
     Meta(
-        max_length=64,
-        pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+        max_length=TRAIT_LENGTH,
+        pattern=rf"^[A-Za-z]{{2,8}}(-[A-Za-z0-9]{{1,8}})*{_END}",
         description="BCP 47 language tag",
         examples=["en", "pt-BR"],
     ),
@@ -156,6 +161,6 @@ class Stats(Struct, rename="camel", frozen=True):
 
     total_users: Annotated[int, Meta(ge=0, description="Sessions alive, connected or not")]
     online_users: Annotated[int, Meta(ge=0, description="Guests with a live connection")]
-    active_users: Annotated[int, Meta(ge=0, description="Online guests who search or talk")]
+    active_users: Annotated[int, Meta(ge=0, description="Connected guests, by the nodes' shared counters")]
     available_users: Annotated[int, Meta(ge=0, description="Online guests who are in no room")]
     connected_users: Annotated[int, Meta(ge=0, description="Pairs in a room, a member in the grace window included")]

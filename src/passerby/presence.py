@@ -76,6 +76,8 @@ class Presence:
         before = self._guests.live(guest.session_id)
         replaced = before.link if before is not None else None
         was_away = before is not None and replaced is None
+        if before is not None:
+            self._rooms.hold(before)
         live = self._guests.attach(guest, link, socket_id)
         live.token_expires = token_expires
         if replaced is not None:
@@ -147,7 +149,8 @@ class Presence:
             await sleep(self._clock, self._periods.refresh_interval)
             soon = self._clock.time() + self._periods.renew_before
             for live in list(self._guests.online.values()):
-                self._guests.touch(live)
+                self._guests.seen(live)
+                self._writer.save(live.guest)
                 if live.token_expires <= soon:
                     token, expires_at = self._guests.renew(live)
                     live.send(SessionRenewed(token=token, expires_at=expires_at))

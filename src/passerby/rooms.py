@@ -218,13 +218,12 @@ class Rooms:
                 break
 
     def _confirm_through(self, member: Member, seq: int) -> None:
-        newest: Message | None = None
+        author, timestamp = member.partner.live, self._timestamps.now()
         while member.unconfirmed and member.unconfirmed[0].seq <= seq:
-            newest = member.unconfirmed.popleft()
-        if newest is not None:
+            message = member.unconfirmed.popleft()
             member.confirms = True
-            member.confirmed = newest.seq
-            member.partner.live.send(MessageDelivered(message_id=newest.id, timestamp=self._timestamps.now()))
+            member.confirmed = message.seq
+            author.send(MessageDelivered(message_id=message.id, timestamp=timestamp))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Tell the partner. Raises ConflictError (not_in_room)."""
@@ -249,6 +248,11 @@ class Rooms:
                     grace=self._grace,
                 )
             )
+
+    def hold(self, guest: LiveGuest) -> None:
+        """Let messages to a guest wait for `resume`: they are about to change connections."""
+        if guest.member is not None:
+            guest.member.attached = False
 
     def back(self, guest: LiveGuest) -> None:
         """A guest who was away is connected again: the partner is told."""
@@ -275,7 +279,6 @@ class Rooms:
         member, link = guest.member, guest.link
         if member is None or link is None:
             return
-        member.attached = False
         room = member.room
         if resume is None:
             after = member.received
@@ -310,7 +313,7 @@ class Rooms:
             seq=room.seq,
             partner=Partner.of(partner.guest),
             partner_away=not partner.guest.is_online,
-            delivered=member.partner.received,
+            delivered=member.partner.confirmed,
             gap=gap,
         )
 
@@ -342,17 +345,17 @@ class Rooms:
         if member is None:
             return
         partner = member.partner
-        closed = self._closed(partner, "user_disconnected", f"{guest.guest.username} did not come back")
+        message = f"{guest.guest.username} did not come back"
         if partner.live.link is None:
-            partner.live.notice = closed
+            partner.live.notice = self._closed(partner, "partner_offline", message)
         else:
-            partner.live.send(closed)
+            partner.live.send(self._closed(partner, "user_disconnected", message))
         self._close(member.room)
 
     @staticmethod
     def _closed(
         member: Member,
-        reason: Literal["user_left", "session_ended", "user_disconnected"],
+        reason: Departure | Literal["user_disconnected", "partner_offline"],
         message: str,
     ) -> RoomClosed:
         """Return what `member` is told of the end: their partner is gone, and these never reached them."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+import math
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+
+
+_ORIGIN: Final = re.compile(r"https?://[^/?#@\s]+/?", re.IGNORECASE)
 
 
 class SettingsError(ValueError):
@@ -102,6 +107,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limit_refusals: Annotated[Rate, Meta(description="Refused events of a guest before the connection is closed")] = (
         Rate(50, 1)
     )
+    limit_connects: Annotated[Rate, Meta(description="Connections of a guest")] = Rate(30, 0.5)
     limit_address_events: Annotated[Rate, Meta(description="Events of all guests of an address")] = Rate(4000, 400)
     limit_address_connects: Annotated[Rate, Meta(description="Connections opened from an address")] = Rate(400, 10)
     limit_address_sessions: Annotated[Rate, Meta(description="Sessions created from an address")] = Rate(100, 1)
@@ -170,10 +176,14 @@ def _parse(name: str, text: str, kind: Any) -> Any:  # noqa: ANN401 - a type out
     elif get_origin(bare) is tuple:
         value = [item.strip() for item in text.split(",") if item.strip()]
     try:
-        return msgspec.convert(value, kind, strict=False)
+        converted = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         hint = " (want BURST/PER_SECOND, such as 30/5)" if bare is Rate else ""
         raise SettingsError(f"{name}={text!r}: {error}{hint}") from None
+    numbers = [converted.burst, converted.per_second] if isinstance(converted, Rate) else [converted]
+    if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
+        raise SettingsError(f"{name}={text!r}: must be finite")
+    return converted
 
 
 def _check(settings: Settings) -> None:
@@ -188,7 +198,9 @@ def _check(settings: Settings) -> None:
         except ValueError:
             raise SettingsError(f"TRUSTED_PROXIES={network!r}: is no network such as 10.0.0.0/8") from None
     for origin in settings.cors_origin:
-        if origin != "*" and not origin.startswith(("http://", "https://")):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
             raise SettingsError(f"CORS_ORIGIN={origin!r}: is no origin such as https://chat.example")
     if settings.renew_before >= settings.session_ttl:
         raise SettingsError("RENEW_BEFORE: must be shorter than SESSION_TTL")
+    if settings.refresh_interval >= settings.renew_before:
+        raise SettingsError("REFRESH_INTERVAL: must be shorter than RENEW_BEFORE")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+import msgspec
 import uvicorn
 import uvloop
 
@@ -55,7 +56,7 @@ def socketio() -> Engine:
     server = Server(options("/socket.io/"))
 
     def connected(socket: Socket) -> None:
-        socket.emit("auth", socket.auth)
+        socket.emit("auth", msgspec.json.decode(socket.auth))
 
     def message(socket: Socket, arguments: list[object], _ack: Ack | None) -> None:
         socket.emit("message-back", *arguments)

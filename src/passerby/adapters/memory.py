@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,12 +24,13 @@ class MemorySessionStore:
     def __init__(self, clock: Clock) -> None:
         """Expire by `clock`."""
         self._clock = clock
-        self._sessions: dict[str, tuple[float, bytes]] = {}
+        self._sessions: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(Guest)
 
     async def save(self, guest: Guest, lifetime: float) -> None:
         """See SessionStore."""
+        self._sessions.pop(guest.session_id, None)
         self._sessions[guest.session_id] = (
             self._clock.monotonic() + lifetime,
             self._encoder.encode(guest),
@@ -48,6 +49,10 @@ class MemorySessionStore:
 
     async def count(self) -> int:
         """See SessionStore."""
+        # Those saved longest ago stand first, and mostly are the first to expire.
+        now = self._clock.monotonic()
+        while self._sessions and next(iter(self._sessions.values()))[0] <= now:
+            self._sessions.popitem(last=False)
         return len(self._sessions)
 
     async def sweep(self) -> int:

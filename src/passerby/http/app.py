@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,6 +67,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             if wait:
                 raise RateLimitedError(wait)
 
+    origins = [origin.rstrip("/").lower() for origin in cors_origin]  # as browsers send them
     routes: list[Any] = [GuestController, StatusController]
     if STATIC.is_dir():
         routes.append(
@@ -78,7 +80,9 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             "guest": Provide(authenticated),
         },
         guards=[limited],
-        cors_config=CORSConfig(allow_origins=list(cors_origin)) if cors_origin else None,
+        cors_config=CORSConfig(allow_origins=[origin.rstrip("/").lower() for origin in cors_origin])
+        if cors_origin
+        else None,
         exception_handlers={
             PasserbyError: _refused,
             ValidationException: _invalid,
@@ -104,7 +108,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
 def client_address(services: Services, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     """Return whose request it is, as far as the trusted proxies tell."""
     peer = connection.client.host if connection.client else ""
-    return services.address.of(peer, connection.headers.get("x-forwarded-for", ""))
+    return services.address.of(peer, ", ".join(connection.headers.getall("x-forwarded-for", [])))
 
 
 async def _add_headers(message: Message, _scope: Scope) -> None:
@@ -120,7 +124,7 @@ def _refused(_request: Request[Any, Any, Any], error: PasserbyError) -> Response
         errors=[FieldError(error.field, error.message)] if error.field else UNSET,
         retry_after=error.retry_after if error.retry_after is not None else UNSET,
     )
-    headers = {} if error.retry_after is None else {"retry-after": str(max(1, round(error.retry_after)))}
+    headers = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
     return Response(failure, status_code=error.status, headers=headers)
 
 

@@ -23,7 +23,7 @@ from passerby.http.models import (
     UsernameData,
 )
 from passerby.http.services import Services
-from passerby.models import Guest, OnlineUser
+from passerby.models import TRAIT_LENGTH, Guest, OnlineUser
 
 
 async def authenticated(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Guest:
@@ -93,8 +93,8 @@ class GuestController(Controller):
             traits["gender"] = data.gender
         if data.language is not UNSET:
             traits["language"] = data.language
-        await services.guests.update(guest, **traits)
-        return Success(success=True, message="Updated", data=GuestData(_own_view(guest)))
+        updated = await services.guests.update(guest, **traits)
+        return Success(success=True, message="Updated", data=GuestData(_own_view(updated)))
 
     @delete("/me", status_code=200, summary="End the session now", security=[{"token": []}])
     async def end(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[None]:
@@ -118,4 +118,5 @@ def _own_view(guest: Guest) -> GuestUser:
 def _one_string(location: str | LegacyLocation | None) -> str | None:
     if not isinstance(location, LegacyLocation):
         return location
-    return ", ".join(part for part in (location.city, location.country) if part) or None
+    joined = ", ".join(part for part in (location.city, location.country) if part)
+    return joined[:TRAIT_LENGTH] or None

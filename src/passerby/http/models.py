@@ -23,8 +23,8 @@ T = TypeVar("T")
 class LegacyLocation(Struct, rename="camel", frozen=True):
     """How old clients send a location; stored as one string, `city, country`."""
 
-    country: str | None = None
-    city: str | None = None
+    country: Trait | None = None
+    city: Trait | None = None
 
 
 class NewGuest(Struct, rename="camel", frozen=True):
@@ -105,6 +105,7 @@ class SocketStats(Struct, rename="camel", frozen=True):
     polling: int
     guests: int
     rooms: int
+    waiting: int
 
 
 class Health(Struct, rename="camel", frozen=True):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from passerby.addresses import ClientAddress
 from passerby.guests import Guests
 from passerby.limits import AddressLimit
+from passerby.matchmaking import Matchmaking
 from passerby.presence import Presence
 from passerby.socketio import Server
 from passerby.stats import Statistics
@@ -18,6 +19,7 @@ class Services(NamedTuple):
 
     guests: Guests
     presence: Presence
+    matchmaking: Matchmaking
     stats: Statistics
     server: Server
     address: ClientAddress

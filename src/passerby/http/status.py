@@ -59,13 +59,15 @@ class StatusController(Controller):
                 polling=len(connections) - websocket,
                 guests=tally.online,
                 rooms=tally.pairs,
+                waiting=services.matchmaking.waiting,
             ),
         )
 
     @get("/health", summary="Liveness", opt={"limit": None})
-    async def health(self) -> Health:
+    async def health(self) -> Success[Health]:
         """Answer while the process is well; `uptime` is in seconds."""
-        return Health(status="ok", version=__version__, uptime=round(time.monotonic() - _STARTED, 3))
+        uptime = round(time.monotonic() - _STARTED, 3)
+        return Success(success=True, data=Health(status="ok", version=__version__, uptime=uptime))
 
     @get("/schema/asyncapi.json", include_in_schema=False)
     async def asyncapi(self) -> dict[str, Any]:

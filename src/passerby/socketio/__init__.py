@@ -1,22 +1,17 @@
 """A Socket.IO 5 / Engine.IO 4 server: WebSocket and long polling on one port with an ASGI app.
 
 It knows nothing of chat. `engineio` and `packets` are pure codecs, `session` and `engine` are
-Engine.IO, `websocket` and `polling` its transports, `server` is Socket.IO, `http` the guard at the
-door. Names are the two protocols' own.
+Engine.IO, `websocket` and `polling` its transports; `server`, `namespace`, `socket` and `client` are
+Socket.IO, `http` is the guard at the door. Names are the two protocols' own.
 """
 
 from passerby.socketio.engine import Engine, Options
 from passerby.socketio.engineio import ProtocolError
 from passerby.socketio.handshake import Refusal, Request
+from passerby.socketio.namespace import Ack, Arguments, ConnectError, Namespace
 from passerby.socketio.packets import InvalidPayloadError, event_prefix
-from passerby.socketio.server import (
-    Ack,
-    Arguments,
-    ConnectError,
-    Namespace,
-    Server,
-    Socket,
-)
+from passerby.socketio.server import Server
+from passerby.socketio.socket import Socket
 
 __all__ = [
     "Ack",

@@ -125,9 +125,14 @@ class Engine:
             return handshake.TRANSPORT_UNKNOWN
         if (transport == "websocket") != request.websocket:
             return handshake.BAD_REQUEST
+        if request.method != "GET" and (request.websocket or "sid" not in request.query):
+            return handshake.BAD_METHOD
+        return self._check_session(request)
+
+    def _check_session(self, request: Request) -> Refusal | None:
         sid = request.query.get("sid")
         if sid is None:
-            return self.allow(request) if request.method == "GET" else handshake.BAD_METHOD
+            return self.allow(request)
         known = sid in self.sessions or (sid in self._last_words and not request.websocket)
         return None if known else handshake.SESSION_UNKNOWN
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.json import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 PROTOCOL: Final = 4
 """The revision that clients name in the query's `EIO`."""
@@ -62,12 +62,17 @@ class Open(Struct, rename="camel", frozen=True):
         return b"0" + encode(self)
 
 
-def decode_payload(body: str) -> list[str | bytes]:
-    """Split the body of a POST into its packets: `str` with the type in front, `bytes` for a binary message.
+def decode_payload(body: str) -> Iterator[str | bytes]:
+    """Yield the packets of a POST's body: `str` with the type in front, `bytes` for a binary message.
 
-    Raises ProtocolError for an empty packet, an unknown type or bad base64.
+    One at a time, because a body of separators would else become a list many times its size. Raises
+    ProtocolError at an empty packet, an unknown type or bad base64.
     """
-    return [_decode_packet(packet) for packet in body.split(SEPARATOR)]
+    start = 0
+    while (end := body.find(SEPARATOR, start)) >= 0:
+        yield _decode_packet(body[start:end])
+        start = end + 1
+    yield _decode_packet(body[start:])
 
 
 def _decode_packet(packet: str) -> str | bytes:

@@ -11,6 +11,7 @@ from enum import IntEnum
 
 _TEXT = 0x81
 _BINARY = 0x82
+_PONG = 0x8A
 _MEDIUM = struct.Struct(">BBH").pack
 _LONG = struct.Struct(">BBQ").pack
 
@@ -47,3 +48,8 @@ def text_header(size: int) -> bytes:
 def binary_header(size: int) -> bytes:
     """Return the header of a binary frame with `size` bytes of payload."""
     return _header(_BINARY, size)
+
+
+def pong_frame(payload: bytes) -> bytes:
+    """Return the answer to a ping with `payload` (at most 125 bytes)."""
+    return _header(_PONG, len(payload)) + payload

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.json import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _MAX_QUERY_FIELDS: Final = 64
 """Engine.IO needs five; a client may add a few of its own."""
@@ -25,7 +25,7 @@ class Request(Struct, frozen=True):
     websocket: bool = False
 
     def header(self, name: bytes) -> str:
-        """Return a header (lower-case `name`), empty when absent; the last one of several."""
+        """Return a header (lower-case `name`), empty when absent; the lines of several joined by `, `."""
         return self.headers.get(name, b"").decode("latin-1")
 
 
@@ -56,3 +56,11 @@ def parse_query(query: str) -> dict[str, str]:
         return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS))
     except ValueError:
         return {}
+
+
+def join_headers(lines: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return header lines by lower-case name, those of one name joined by `, ` (RFC 9110 §5.3)."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in lines:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers

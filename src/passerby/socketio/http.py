@@ -22,7 +22,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     _timer: asyncio.TimerHandle | None = None
     _in_head = False
-    _head_bytes = 0
+    _fed = 0
+    """Bytes since the head began, as they came: what a header without end would make the parser keep."""
+    _parsed = 0
+    """Bytes of the head's parts that are complete."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """See `asyncio.BaseProtocol`."""
@@ -39,20 +42,35 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever uvicorn says
         if self._timer is None and (cycle is None or cycle.response_complete):
             self._expect_head()
+        was_in_head = self._in_head
         super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_LIMIT:
+        if self._in_head and was_in_head:
+            self._fed += len(data)
+            if self._fed > HEAD_LIMIT:
                 self.transport.abort()
-        elif self._timer is not None:
+        elif not self._in_head and self._timer is not None:
             self._expect_body()
 
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._in_head = True
+        self._fed = self._parsed = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request target."""
+        self._count(len(url))
+        super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header that came whole; raising here makes uvicorn answer 400 and close."""
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > HEAD_LIMIT:
-            raise ValueError("request head too large")
+        """Take a header."""
+        self._count(len(name) + len(value))
         super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self._parsed += size
+        if self._parsed > HEAD_LIMIT:
+            raise ValueError("request head too large")  # uvicorn answers 400 and closes
 
     def on_headers_complete(self) -> None:
         """The head is there in time."""
@@ -72,7 +90,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         self._in_head = True
-        self._head_bytes = 0
+        self._fed = 0
         self._timer = self.loop.call_later(HEAD_TIMEOUT, self._cut)
 
     def _expect_body(self) -> None:

@@ -45,6 +45,7 @@ class Origins:
     def _same(origin: str, request: Request) -> bool:
         # Only the host: behind a proxy that ends TLS, this server does not know its own scheme.
         try:
-            return urlsplit(origin).netloc == request.header(b"host").lower()
+            host = urlsplit(origin).netloc
+            return host != "" and host == request.header(b"host").lower()
         except ValueError:
             return False

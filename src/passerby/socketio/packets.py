@@ -15,7 +15,6 @@ Packets come in as `str` and go out as `bytes`, here with the Engine.IO type `4`
 
 from __future__ import annotations
 
-import json
 import re
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
@@ -72,12 +71,13 @@ _HEADER = re.compile(
     rf"([0-6])(?:(?<=[56])([0-9]{{1,2}})-)?(?:(/[^,]*)(?:,|$))?((?:0|[1-9][0-9]{{0,{MAX_ACK_DIGITS - 1}}})(?=\[))?",
     re.ASCII,
 )
-_EVENT_NAME = re.compile(r'\[\s*"([^"\\]{0,128})"')
-_PAIR = msgspec.json.Decoder(tuple[str, msgspec.Raw])
-decode_pair = _PAIR.decode
-"""Split the JSON of an event with just one argument, the common case, in one step of the library's."""
-_LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_NAME = msgspec.json.Decoder(str)
+_STRING_NAME = re.compile(r'\[\s*"([^"\\]{0,128})"')
+_NUMBER_NAME = re.compile(r"\[\s*(-?[0-9]{1,15})\s*[,\]]")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_JSON = msgspec.json.Decoder(msgspec.Raw)
+NULL: Final = msgspec.Raw(b"null")
+
+
 _DATA_START: Final = {
     PacketType.CONNECT: ("", "{"),
     PacketType.DISCONNECT: ("",),
@@ -111,53 +111,59 @@ def decode(text: str) -> Packet:
     return Packet(kind, namespace, int(match[4]) if match[4] else None, data, attachments)
 
 
-def decode_event(data: str) -> tuple[str, list[msgspec.Raw]]:
-    """Split an event's JSON array into its name and its arguments, still undecoded.
+class Event(msgspec.Struct, array_like=True, gc=False):
+    """An event's JSON array: its name and its first argument, still undecoded. Others are skipped, at no cost."""
+
+    name: str
+    argument: msgspec.Raw = NULL
+
+
+decode_plain_event = msgspec.json.Decoder(Event).decode
+"""Decode an event's JSON array, or raise any of the library's errors: `decode_event` tells which matter."""
+
+
+def decode_event(data: str) -> Event:
+    """Decode an event's JSON array.
 
     Raises ProtocolError when it is no JSON array that begins with a name a client may use, and
     InvalidPayloadError when it is JSON all the same, but not to be taken.
     """
     try:
-        name, argument = decode_pair(data)
-        arguments = [argument]
-    except msgspec.ValidationError:
-        name, arguments = _decode_list(data)
+        event = decode_plain_event(data)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise _judge(data, error) from error
-    if name in RESERVED_EVENTS:
+        event = _judge(data, error)
+    if event.name in RESERVED_EVENTS:
         raise ProtocolError("reserved event name")
-    return name, arguments
+    return event
 
 
-def _decode_list(data: str) -> tuple[str, list[msgspec.Raw]]:
-    """Decode an array that is not just a name and one argument. A number for a name is legal, and unknown here."""
+def _judge(data: str, error: Exception) -> Event:
+    """Tell broken JSON from JSON that is only unwelcome; return an event whose name is a number (legal, if odd)."""
+    name = _STRING_NAME.match(data)
+    if not isinstance(error, RecursionError):
+        try:
+            # A lone surrogate is legal JSON, but no text: put a space for it, and only the grammar is judged.
+            _JSON.decode(_SURROGATE.sub(r"\\u0020", data))
+        except RecursionError:
+            pass
+        except msgspec.DecodeError as broken:
+            raise ProtocolError("malformed JSON") from broken
+        else:
+            if name is not None:
+                raise InvalidPayloadError("text is not valid Unicode", name[1]) from error
+            number = _NUMBER_NAME.match(data)
+            if number is None:
+                raise ProtocolError("an event needs a name") from error
+            return Event(number[1])
+    raise InvalidPayloadError("nested too deeply", name[1] if name else None) from error
+
+
+def check_json(data: str) -> msgspec.Raw:
+    """Return `data` undecoded. Raises ProtocolError when it is malformed."""
     try:
-        name, *arguments = _LIST.decode(data)
-        first = bytes(name)
-        return (_NAME.decode(first) if first[:1] == b'"' else str(int(first))), arguments
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise _judge(data, error) from error
-
-
-def _judge(data: str, error: Exception) -> ProtocolError | InvalidPayloadError:
-    """Tell broken JSON from JSON that is only unwelcome. Slow, but only the odd client gets here."""
-    name = _EVENT_NAME.match(data)
-    event = name[1] if name else None
-    if isinstance(error, RecursionError):
-        return InvalidPayloadError("nested too deeply", event)
-    try:
-        value = json.loads(data, parse_constant=_refuse_constant)
-    except RecursionError:
-        return InvalidPayloadError("nested too deeply", event)
-    except ValueError:
-        return ProtocolError("malformed JSON")
-    if event is None or not isinstance(value, list):
-        return ProtocolError("an event needs a name")
-    return InvalidPayloadError("text is not valid Unicode", event)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+        return _JSON.decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise ProtocolError("malformed JSON") from error
 
 
 def decode_json(data: str | msgspec.Raw, attachments: list[bytes]) -> Any:  # noqa: ANN401 - whatever the JSON holds

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 
 from passerby.socketio import handshake
 from passerby.socketio.engineio import ProtocolError
-from passerby.socketio.handshake import Refusal, Request, parse_query
+from passerby.socketio.handshake import Refusal, Request, join_headers, parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -64,7 +65,7 @@ class Polling:
             *self._engine.origins.cors_headers(request),
         ]
         if retry_after is not None:
-            headers.append((b"retry-after", str(max(1, round(retry_after))).encode()))
+            headers.append((b"retry-after", str(math.ceil(retry_after)).encode()))
         await _respond(send, status, headers, body)
 
     async def _preflight(self, request: Request, send: Send) -> None:
@@ -145,7 +146,7 @@ def _request(scope: MutableMapping[str, Any]) -> Request:
     return Request(
         method=scope["method"],
         query=parse_query(scope["query_string"].decode("latin-1")),
-        headers=dict(scope["headers"]),
+        headers=join_headers(scope["headers"]),
         peer=client[0] if client else "",
     )
 

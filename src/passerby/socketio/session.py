@@ -193,8 +193,7 @@ class Session:
     def receive_text(self, packet: str) -> None:
         """Take one text packet, its type in front. A broken one closes the session."""
         self._received += 1
-        if self._received % PACE_PACKETS == 0 and not self._engine.keeps_pace(self):
-            self.close("too many packets", CloseCode.POLICY_VIOLATION)
+        if self._received >= PACE_PACKETS and not self._keeps_pace():
             return
         kind = packet[:1]
         try:
@@ -209,9 +208,18 @@ class Session:
         except ProtocolError:
             self.close("parse error", CloseCode.PROTOCOL_ERROR)
 
+    def _keeps_pace(self) -> bool:
+        self._received = 0
+        if self._engine.keeps_pace(self):
+            return True
+        self.close("too many packets", CloseCode.POLICY_VIOLATION)
+        return False
+
     def receive_binary(self, data: bytes) -> None:
         """Take one binary message."""
         self._received += 1
+        if self._received >= PACE_PACKETS and not self._keeps_pace():
+            return
         try:
             self.receiver.on_binary(data)
         except ProtocolError:
@@ -220,17 +228,16 @@ class Session:
     def receive_payload(self, body: str) -> None:
         """Take the body of a POST. Raises ProtocolError, having closed the session, when it is malformed."""
         try:
-            packets = decode_payload(body)
+            for packet in decode_payload(body):
+                if self.state is State.CLOSED or self._websocket is not None:
+                    return
+                if isinstance(packet, str):
+                    self.receive_text(packet)
+                else:
+                    self.receive_binary(packet)
         except ProtocolError:
             self.close("parse error")
             raise
-        for packet in packets:
-            if self.state is State.CLOSED or self._websocket is not None:
-                return
-            if isinstance(packet, str):
-                self.receive_text(packet)
-            else:
-                self.receive_binary(packet)
 
     # ── long polling ──────────────────────────────────────────────────────────────────────────────
 

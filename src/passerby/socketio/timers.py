@@ -81,17 +81,18 @@ class DelayQueue(Generic[T]):
             self._timer = None
 
     def _fire(self) -> None:
-        # The timer may find its item discarded or renewed: then it only moves on to the next one due.
         now = self._scheduler.time()
         self._timer = None
-        expired = []
-        for item, due in self._due.items():
-            if due > now:
-                self._timer = self._scheduler.call_at(due, self._fire)
-                break
-            expired.append(item)
-        for item in expired:
-            # A callback before may have discarded or renewed it.
-            if self._due.get(item, now + 1) <= now:
+        try:
+            # No more than wait now: what a callback adds has its whole delay before it.
+            for _ in range(len(self._due)):
+                if not self._due:
+                    break
+                item, due = next(iter(self._due.items()))
+                if due > now:
+                    break
                 del self._due[item]
                 self._callback(item)
+        finally:  # also when a callback fails: the others are still waiting
+            if self._due and self._timer is None:
+                self._timer = self._scheduler.call_at(next(iter(self._due.values())), self._fire)

@@ -9,14 +9,14 @@ a complete endpoint. Both are pinned; tests/socketio/test_websocket.py fails the
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from picows import WSAutoPingStrategy, WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
-from passerby.socketio.frames import CloseCode
-from passerby.socketio.handshake import Refusal, Request, parse_query
+from passerby.socketio.frames import CloseCode, pong_frame
+from passerby.socketio.handshake import Refusal, Request, join_headers, parse_query
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,6 +45,7 @@ class WebSocket(WSListener):
     __slots__ = (
         "_engine",
         "_fragments",
+        "_fragments_are_text",
         "_limit",
         "_on_binary",
         "_on_closed",
@@ -66,7 +67,8 @@ class WebSocket(WSListener):
         self._engine = engine
         self._request: Request | None = request
         self._limit = engine.options.outbox_limit
-        self._fragments: list[bytes] | None = None
+        self._fragments: bytearray | None = None
+        self._fragments_are_text = False
         self.closed = False
 
     def bind(
@@ -84,7 +86,7 @@ class WebSocket(WSListener):
 
     def write(self, frames: bytes) -> None:
         """Write whole frames; nothing once closed. More unread bytes than the limit close the session."""
-        if self.closed:
+        if self._ws.is_close_frame_sent:
             return
         wire = self._wire
         wire.write(frames)
@@ -98,7 +100,7 @@ class WebSocket(WSListener):
         self.closed = True
         self._engine.stalled.discard(self)
         self._engine.closing.add(self)
-        self._ws.send_close(WSCloseCode(code), reason.encode()[:_REASON_LIMIT])
+        self._ws.send_close(WSCloseCode(code), _cut(reason))
         self._on_closed(reason)
 
     def abort(self) -> None:
@@ -124,54 +126,70 @@ class WebSocket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame of any kind."""
         kind = frame.msg_type
+        if transport.is_close_frame_sent and self._is_over(frame):
+            if kind == WSMsgType.CLOSE:
+                transport.disconnect()
+            return
         reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
-        if kind is _TEXT and frame.fin and self._fragments is None and not reserved and not self.closed:
+        if kind is _TEXT and frame.fin and self._fragments is None and not reserved:
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
                 self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
                 return
             self._on_text(text)
-        elif self.closed:
-            if kind == WSMsgType.CLOSE:
-                transport.disconnect()
         elif reserved:
             self.close("no extension was agreed on", CloseCode.PROTOCOL_ERROR)
         elif kind == WSMsgType.CLOSE:
-            self.closed = True
-            self._engine.closing.add(self)
-            code = frame.get_close_code()
-            transport.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code)
-            transport.disconnect()
-            self._on_closed("transport close")
+            self._answer_close(frame.get_close_code())
         elif kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
             self._on_binary(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.PING:
+            self.write(pong_frame(frame.get_payload_as_bytes()))
         elif kind != WSMsgType.PONG:
             self._take_fragment(kind, frame)
 
+    def _is_over(self, frame: WSFrame) -> bool:
+        """Tell whether to drop `frame` behind a close frame of ours.
+
+        picows closes by itself when the frame *after* this one is broken: then this one still counts. And it goes
+        on to deliver a frame that it has refused as too big.
+        """
+        return self.closed or frame.payload_size > self._engine.options.max_payload
+
+    def _answer_close(self, code: WSCloseCode) -> None:
+        self.closed = True
+        self._engine.closing.add(self)
+        self._ws.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code)
+        self._ws.disconnect()
+        self._on_closed("transport close")
+
     def _take_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
-        """Collect a fragmented message (RFC 6455 §5.4): first its kind, then its parts."""
+        """Collect a fragmented message (RFC 6455 §5.4)."""
         if (self._fragments is None) == (kind == WSMsgType.CONTINUATION):
             self.close("fragments out of order", CloseCode.PROTOCOL_ERROR)
             return
         if self._fragments is None:
-            self._fragments = [b"t" if kind == _TEXT else b"b"]
-        self._fragments.append(frame.get_payload_as_bytes())
-        if sum(map(len, self._fragments)) > self._engine.options.max_payload:
+            self._fragments = bytearray()
+            self._fragments_are_text = kind == _TEXT
+        fragments = self._fragments
+        fragments += frame.get_payload_as_memoryview()
+        if len(fragments) > self._engine.options.max_payload:
             self.close("message too big", CloseCode.TOO_BIG)
         elif frame.fin:
-            first, *parts = self._fragments
             self._fragments = None
-            self._take_message(b"".join(parts), text=first == b"t")
+            self._take_message(fragments)
 
-    def _take_message(self, data: bytes, *, text: bool) -> None:
-        if not text:
-            self._on_binary(data)
+    def _take_message(self, data: bytearray) -> None:
+        if not self._fragments_are_text:
+            self._on_binary(bytes(data))
             return
         try:
-            self._on_text(data.decode())
+            text = data.decode()
         except UnicodeDecodeError:
             self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
+        else:
+            self._on_text(text)
 
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
         """The line is gone."""
@@ -189,6 +207,11 @@ class WebSocket(WSListener):
     def resume_writing(self) -> None:
         """The client reads again."""
         self._engine.stalled.discard(self)
+
+
+def _cut(reason: str) -> bytes:
+    """Return as much of `reason` as a close frame holds, in whole characters."""
+    return reason.encode()[:_REASON_LIMIT].decode(errors="ignore").encode()
 
 
 def _ignore(_data: object) -> None:
@@ -212,7 +235,7 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
             auto_ping_idle_timeout=0,
             auto_ping_reply_timeout=0,
             auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
-            enable_auto_pong=True,
+            enable_auto_pong=False,  # ours are counted in the outbox
             max_frame_size=engine.options.max_payload,
             extra_headers=None,
             read_buffer_init_size=_READ_BUFFER,
@@ -265,7 +288,7 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
 
     def _refuse(self, refusal: Refusal) -> None:
         body = refusal.body()
-        retry = f"Retry-After: {max(1, round(refusal.retry_after))}\r\n" if refusal.retry_after is not None else ""
+        retry = f"Retry-After: {math.ceil(refusal.retry_after)}\r\n" if refusal.retry_after is not None else ""
         head = (
             f"HTTP/1.1 {refusal.status} {refusal.message}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"
@@ -278,20 +301,18 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
 def _parse_head(head: bytes, wire: asyncio.Transport) -> tuple[Request, str, dict[bytes, bytes]]:
     request_line, *lines = head.split(b"\r\n")
     method, target, _ = request_line.split(b" ", 2)
-    headers = {}
-    for line in lines:
-        name, _, value = line.partition(b":")
-        headers[name] = value.strip()
-    url = urlsplit(target.decode("latin-1"))
+    fields = (line.partition(b":") for line in lines if line)
+    headers = join_headers((name, value.strip()) for name, _, value in fields)
+    path, _, query = target.decode("latin-1").partition("?")
     peer = wire.get_extra_info("peername")
     request = Request(
         method=method.decode("latin-1"),
-        query=parse_query(url.query),
+        query=parse_query(query),
         headers=headers,
         peer=str(peer[0]) if isinstance(peer, tuple) else "",
         websocket=True,
     )
-    return request, url.path, headers
+    return request, path, headers
 
 
 def _picows_head(headers: dict[bytes, bytes]) -> bytes:

@@ -161,15 +161,23 @@ export function onEvent(state: State, input: WireEvent): Step {
       return ofPartner(state, input.payload.userId, (c) => ({ ...c, partnerAway: false }));
     case 'room:user_left':
       return ofPartner(state, input.payload.userId, (c) => talk.ended(c, 'left'));
-    case 'chat:cleared': {
-      const ending = input.payload.reason === 'user_left' ? 'left' : 'session_ended';
-      return ofPartner(state, input.payload.userId, (c) => talk.ended(c, ending));
-    }
+    case 'chat:cleared':
+      return cleared(state, input.payload);
     case 'room:closed':
       return roomClosed(state, input.payload);
     default:
       return [state, []];
   }
+}
+
+function cleared(state: State, { userId, reason }: WireEvent<'chat:cleared'>['payload']): Step {
+  const { conversation } = state;
+  const ending = reason === 'user_left' ? 'left' : 'session_ended';
+  // `room:user_left` comes just before, without a reason; this says which it was.
+  if (conversation?.ending === 'left' && conversation.partner.id === userId) {
+    return [{ ...state, conversation: { ...conversation, ending } }, []];
+  }
+  return ofPartner(state, userId, (c) => talk.ended(c, ending));
 }
 
 const ENDINGS = {

@@ -221,6 +221,16 @@ describe('a conversation', () => {
     expect(later.conversation?.partnerTyping).toBe(false);
   });
 
+  it.each([
+    ['user_left', 'left'],
+    ['session_ended', 'session_ended'],
+  ] as const)('ends with the reason that the server gives: %s', (reason, ending) => {
+    const left = event('room:user_left', { userId: 'guest_them', username: '', message: '' });
+    const cleared = event('chat:cleared', { userId: 'guest_them', username: '', reason });
+    expect(run(talking(), left).state.conversation?.ending).toBe('left');
+    expect(run(talking(), left, cleared).state.conversation?.ending).toBe(ending);
+  });
+
   it('ends in words, and our guess gives way to what the server knows', () => {
     const lost = run(talking(), DOWN, established(false)).state;
     expect(lost.conversation?.ending).toBe('away');

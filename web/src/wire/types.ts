@@ -170,7 +170,7 @@ export interface MatchRequest {}
  */
 export interface MatchCancel {}
 /**
- * Why the server is about to close this connection; the client should not come back by itself.
+ * Why the server is about to close this connection for good; the client should not come back by itself.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "ConnectionClosing".
@@ -600,7 +600,7 @@ export interface RealtimeStats {
  */
 export interface Stats {
   /**
-   * Online guests who search or talk
+   * Connected guests, by the nodes' shared counters
    */
   activeUsers: number;
   /**
@@ -819,6 +819,7 @@ export interface SocketStats {
   guests: number;
   polling: number;
   rooms: number;
+  waiting: number;
   websocket: number;
 }
 /**

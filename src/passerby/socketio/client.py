@@ -1,0 +1,189 @@
+"""The Socket.IO side of one Engine.IO session: packets in, to the sockets of its namespaces."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from passerby.socketio import packets
+from passerby.socketio.engineio import ProtocolError
+from passerby.socketio.namespace import ConnectError, tell
+from passerby.socketio.packets import InvalidPayloadError, Packet, PacketType
+from passerby.socketio.session import Session, State
+from passerby.socketio.socket import NO_AUTH, Socket
+
+if TYPE_CHECKING:
+    from passerby.socketio.server import Server
+
+log = logging.getLogger(__name__)
+
+
+class Client:
+    """The Socket.IO side of one Engine.IO session: its sockets, and the binary packet being put together."""
+
+    __slots__ = ("_attachments", "_left", "_partial", "server", "session", "sockets")
+
+    def __init__(self, server: Server, session: Session) -> None:
+        """Wait for the first CONNECT."""
+        self.server = server
+        self.session = session
+        self.sockets: dict[str, Socket] = {}
+        self._partial: Packet | None = None
+        self._attachments: list[bytes] = []
+        self._left: tuple[str, ...] = ()
+
+    # ── from the session ──────────────────────────────────────────────────────────────────────────
+
+    def on_text(self, packet: str) -> None:
+        """Take a packet, Engine.IO's `4` in front. Raises ProtocolError."""
+        if self._partial is not None:
+            raise ProtocolError("text where an attachment is due")
+        if packet.startswith("42["):  # the hot path: an event of namespace / that wants no ack
+            socket = self.sockets.get("/")
+            if socket is not None and socket.connected:
+                self._plain_event(socket, packet[2:])
+                return
+        decoded = packets.decode(packet[1:])
+        if decoded.attachments:
+            self._partial = decoded
+        else:
+            self._take(decoded, [])
+
+    def on_binary(self, data: bytes) -> None:
+        """Take an attachment. Raises ProtocolError."""
+        packet = self._partial
+        if packet is None:
+            raise ProtocolError("attachment without packet")
+        self._attachments.append(data)
+        if len(self._attachments) == packet.attachments:
+            attachments, self._attachments, self._partial = self._attachments, [], None
+            self._take(packet, attachments)
+
+    def on_close(self, reason: str) -> None:
+        """The session is over."""
+        self.server.unconnected.discard(self)
+        for socket in list(self.sockets.values()):
+            self.drop(socket, reason)
+
+    # ── packets ───────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, packet: Packet, attachments: list[bytes]) -> None:
+        if packet.type is PacketType.CONNECT:
+            self._connect(packet)
+            return
+        socket = self.sockets.get(packet.namespace)
+        if socket is None or not socket.connected:
+            self._not_connected(packet.namespace)
+        elif packet.type in (PacketType.EVENT, PacketType.BINARY_EVENT):
+            self._event(socket, packet.data, packet.id, attachments)
+        elif packet.type is PacketType.DISCONNECT:
+            self.drop(socket, "client disconnect")
+        elif packet.id is not None:
+            socket.resolve(packet.id, packet.data, attachments)
+
+    def _not_connected(self, namespace: str) -> None:
+        """A packet for a namespace without CONNECT breaks the protocol, unless it crossed a DISCONNECT."""
+        if namespace not in self._left:
+            raise ProtocolError("packet before CONNECT")
+
+    def _plain_event(self, socket: Socket, data: str) -> None:
+        """Handle an event whose handler is there and takes it; everything else is `_event`'s."""
+        try:
+            event = packets.decode_plain_event(data)
+            handler = socket.namespace.handlers[event.name]
+            payload = handler.decode(event.argument)  # type: ignore[misc]  # None is a TypeError, and not plain
+        except (KeyError, TypeError, msgspec.DecodeError, RecursionError, UnicodeError):
+            self._event(socket, data, None, [])
+        else:
+            socket.dispatch(handler, payload, None)
+
+    def _event(self, socket: Socket, data: str, ack_id: int | None, attachments: list[bytes]) -> None:
+        namespace = socket.namespace
+        ack = None if ack_id is None else socket.acknowledger(ack_id)
+        try:
+            event = packets.decode_event(data)
+        except InvalidPayloadError as error:
+            if error.event in namespace.handlers:
+                tell(namespace.on_error, socket, error.event, error, ack)
+            return
+        handler = namespace.handlers.get(event.name)
+        if handler is None:
+            tell(namespace.on_unknown, socket, event.name)
+            return
+        try:
+            payload = handler.payload(event, data, attachments)
+        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+            tell(namespace.on_error, socket, event.name, error, ack)
+            return
+        socket.dispatch(handler, payload, ack)
+
+    # ── connecting ────────────────────────────────────────────────────────────────────────────────
+
+    def _connect(self, packet: Packet) -> None:
+        namespace = self.server.namespaces.get(packet.namespace)
+        if namespace is None:
+            self.session.send(packets.encode_connect_error(packet.namespace, "Invalid namespace"))
+            return
+        if packet.namespace in self.sockets:
+            raise ProtocolError("second CONNECT to a namespace")
+        auth = packets.check_json(packet.data) if packet.data else NO_AUTH
+        socket = self.sockets[namespace.name] = Socket(self, namespace, auth)
+        self.server.unconnected.discard(self)
+        if namespace.middlewares:
+            self.server.spawn(self._admit(socket))
+        else:
+            self._accept(socket)
+
+    async def _admit(self, socket: Socket) -> None:
+        namespace = socket.namespace
+        try:
+            for middleware in namespace.middlewares:
+                answer = middleware(socket)
+                if answer is not None:
+                    await answer
+        except ConnectError as error:
+            self._refuse(socket, error.message, error.data)
+        except Exception:
+            log.exception("middleware failed")
+            self._refuse(socket, "Internal server error", None)
+        else:
+            if self.sockets.get(namespace.name) is socket:
+                self._accept(socket)
+
+    def _accept(self, socket: Socket) -> None:
+        namespace = socket.namespace
+        socket.connected = True
+        self._left = tuple(name for name in self._left if name != namespace.name)
+        namespace.sockets[socket.id] = socket
+        self.session.send(packets.encode_connect(namespace.name, socket.id))
+        try:
+            namespace.on_connect(socket)
+        except Exception:
+            log.exception("connect handler failed")
+            socket.disconnect("server error")
+        socket.auth = NO_AUTH
+
+    def _refuse(self, socket: Socket, message: str, data: object) -> None:
+        if self.sockets.get(socket.namespace.name) is socket:
+            del self.sockets[socket.namespace.name]
+            self.session.send(packets.encode_connect_error(socket.namespace.name, message, data))
+            self._wait_for_connect()
+
+    def _wait_for_connect(self) -> None:
+        if not self.sockets and self.session.state is not State.CLOSED:
+            self.server.unconnected.add(self)
+
+    def drop(self, socket: Socket, reason: str) -> None:
+        """Forget a socket and tell the application."""
+        namespace = socket.namespace
+        self.sockets.pop(namespace.name, None)
+        if not socket.connected:
+            return
+        socket.connected = False
+        self._left = (*self._left, namespace.name)
+        namespace.sockets.pop(socket.id, None)
+        socket.give_up_acks()
+        self._wait_for_connect()
+        tell(namespace.on_disconnect, socket, reason)

@@ -1,0 +1,102 @@
+"""Namespaces: what an application registers, and how its handlers get their payloads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, NewType, TypeVar
+
+import msgspec
+
+from passerby.socketio import packets
+
+if TYPE_CHECKING:
+    from passerby.socketio.socket import Socket
+
+T = TypeVar("T")
+Ack = Callable[..., None]
+"""Answers an event that asked for an acknowledgement, with any arguments; the first call counts."""
+Arguments = NewType("Arguments", list)  # type: ignore[type-arg]  # a marker: any JSON, and bytes
+"""As an event's type: the handler gets the list of all arguments, binary ones as bytes."""
+
+log = logging.getLogger(__name__)
+
+
+class ConnectError(Exception):
+    """Raised by a middleware or connect handler: the client gets CONNECT_ERROR with this message and data."""
+
+    def __init__(self, message: str, data: object = None) -> None:
+        """Refuse with `message`."""
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class Handler(msgspec.Struct, Generic[T], frozen=True):
+    """What is registered for an event. `decode` takes an argument's JSON; it is None for `Arguments`."""
+
+    call: Callable[[Socket, T, Ack | None], Awaitable[None] | None]
+    type: type[T] | None
+    decode: Callable[[msgspec.Raw], T] | None
+
+    def payload(self, event: packets.Event, data: str, attachments: list[bytes]) -> T | list[Any]:
+        """Return the payload. Raises msgspec.DecodeError when it is not what the handler takes."""
+        if self.decode is None:
+            arguments: list[Any] = packets.decode_json(data, attachments)
+            return arguments[1:]
+        if attachments:
+            value = packets.decode_json(event.argument, attachments)
+            return msgspec.convert(value, self.type)
+        return self.decode(event.argument)
+
+
+class Namespace:
+    """One namespace: its middlewares, its handlers, its sockets.
+
+    `on_connect(socket)` runs once a socket is accepted, `on_disconnect(socket, reason)` when it is gone,
+    `on_error(socket, event, error, ack)` when an event's payload is not what its handler takes, and
+    `on_unknown(socket, event)` when it has no handler.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Begin empty."""
+        self.name = name
+        self.sockets: dict[str, Socket] = {}
+        self.handlers: dict[str, Handler[Any]] = {}
+        self.middlewares: list[Callable[[Socket], Awaitable[None] | None]] = []
+        self.on_connect: Callable[[Socket], None] = _nothing
+        self.on_disconnect: Callable[[Socket, str], None] = _nothing
+        self.on_error: Callable[[Socket, str, Exception, Ack | None], None] = _nothing
+        self.on_unknown: Callable[[Socket, str], None] = _nothing
+
+    def on(
+        self,
+        event: str,
+        payload: type[T],
+        handler: Callable[[Socket, T, Ack | None], Awaitable[None] | None],
+    ) -> None:
+        """Call `handler(socket, payload, ack)` for `event`; `ack` is None when the client wants none.
+
+        `payload` is the type of the event's first argument (further ones are ignored, an absent one is
+        null), or `Arguments`.
+        """
+        if payload is Arguments:
+            self.handlers[event] = Handler(handler, None, None)
+        else:
+            self.handlers[event] = Handler(handler, payload, msgspec.json.Decoder(payload).decode)
+
+    def use(self, middleware: Callable[[Socket], Awaitable[None] | None]) -> None:
+        """Ask `middleware(socket)` before a socket connects; it may raise ConnectError."""
+        self.middlewares.append(middleware)
+
+
+def _nothing(*_arguments: object) -> None:
+    pass
+
+
+def tell(hook: Callable[..., None], *arguments: object) -> None:
+    """Call one of the application's hooks; what it raises is its own mistake, not the client's."""
+    try:
+        hook(*arguments)
+    except Exception:
+        log.exception("hook failed")
