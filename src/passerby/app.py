@@ -18,7 +18,7 @@ from passerby.adapters.memory import (
 )
 from passerby.addresses import ClientAddress
 from passerby.clock import Clock, SystemClock
-from passerby.gateway import Gateway
+from passerby.gateway import GUEST_RATES, Gateway
 from passerby.guests import Guests, LiveGuest
 from passerby.http import app as http
 from passerby.http.services import Services

@@ -80,9 +80,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             "guest": Provide(authenticated),
         },
         guards=[limited],
-        cors_config=CORSConfig(allow_origins=[origin.rstrip("/").lower() for origin in cors_origin])
-        if cors_origin
-        else None,
+        cors_config=CORSConfig(allow_origins=origins) if origins else None,
         exception_handlers={
             PasserbyError: _refused,
             ValidationException: _invalid,
