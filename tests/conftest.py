@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests.support.server import SECRET, InsideServer, RunningServer, ServerProcess, http_client, inside
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+
+class StartServer(Protocol):
+    """Starts a server in this process with settings changed from their defaults."""
+
+    async def __call__(self, **changes: object) -> InsideServer: ...
+
+
+@pytest.fixture
+async def start_server() -> AsyncIterator[StartServer]:
+    """Start servers with `await start_server(grace=0.5)`; they end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changes: object) -> InsideServer:
+            return await stack.enter_async_context(inside(**changes))
+
+        yield start
+
+
+@pytest.fixture
+async def server(start_server: StartServer) -> InsideServer:
+    """Run a server with the default settings on a free port of this process; `server.url` is where."""
+    return await start_server()
+
+
+@pytest.fixture(scope="session")
+def shared_process() -> Iterator[ServerProcess]:
+    """Run one `passerby serve` for all tests that leave nothing behind; its limits are far away."""
+    process = ServerProcess("--limits-scale", "1000", JWT_SECRET=SECRET)
+    yield process.wait_until_ready()
+    process.stop()
+
+
+@pytest.fixture
+async def shared_server(shared_process: ServerProcess) -> AsyncIterator[RunningServer]:
+    """Use the shared process. Others have been there: its counts and queue are not this test's own."""
+    async with http_client(shared_process.url) as http:
+        server = RunningServer(shared_process.url, http)
+        yield server
+        await server.close()
+
+
+@pytest.fixture
+def start_process() -> Iterator[Callable[..., ServerProcess]]:
+    """Start real `passerby serve` processes: `start_process("--grace", "1", JWT_SECRET="…").wait_until_ready()`."""
+    processes: list[ServerProcess] = []
+
+    def start(*arguments: str, **environment: str) -> ServerProcess:
+        processes.append(ServerProcess(*arguments, **environment))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.stop()
+
+
+@pytest.fixture
+def server_process(start_process: Callable[..., ServerProcess]) -> ServerProcess:
+    """Run `passerby serve` with the default settings; `server_process.url` is where."""
+    return start_process().wait_until_ready()

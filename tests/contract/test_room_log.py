@@ -1,0 +1,547 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from msgspec import UNSET
+
+from passerby.models import Message
+from passerby.ports import Replay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from passerby.ports import RoomLog
+    from tests.contract.backends import Backend
+
+ROOM = "guest_a_guest_b"
+EPOCH = 1_700_000_000_000
+MAX_MESSAGES = 5
+MAX_BYTES = 8192
+OVERHEAD_AT_MOST = 1024
+"""No adapter may count more than this for a message besides its content."""
+PATIENCE = 5.0
+
+
+@pytest.fixture
+def log(backend: Backend) -> RoomLog:
+    log = backend.room_log(MAX_MESSAGES, MAX_BYTES)
+    log.open(ROOM, EPOCH)
+    return log
+
+
+def message(
+    text: str | dict[str, object],
+    sender: str = "guest_a",
+    client_id: str | None = None,
+) -> Message:
+    return Message(
+        id=f"msg_1701945000123_{text if isinstance(text, str) else 'file'}"[:60],
+        sender_id=sender,
+        sender_username="CoolPanda1234",
+        type="text" if isinstance(text, str) else "file",
+        content=text,
+        timestamp="2023-12-07T10:30:00.000Z",
+        status="sent",
+        seq=0,
+        client_id=client_id if client_id is not None else UNSET,
+    )
+
+
+async def append(log: RoomLog, own: Message, room: str = ROOM, epoch: int = EPOCH) -> tuple[Message, bool]:
+    """Append, and wait for what is accepted."""
+    answer: asyncio.Future[tuple[Message, bool]] = asyncio.get_running_loop().create_future()
+    log.append(room, epoch, own, lambda accepted, new: answer.set_result((accepted, new)))
+    return await asyncio.wait_for(answer, PATIENCE)
+
+
+async def contents(log: RoomLog, after: int = 0) -> list[object]:
+    return [logged.content for logged in (await log.replay(ROOM, EPOCH, after)).messages]
+
+
+# ── numbering ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_messages_are_numbered_from_one_without_holes(log: RoomLog) -> None:
+    accepted = [await append(log, message(text)) for text in ("one", "two", "three")]
+
+    assert [(own.seq, own.content, new) for own, new in accepted] == [
+        (1, "one", True),
+        (2, "two", True),
+        (3, "three", True),
+    ]
+
+
+async def test_both_senders_share_the_numbers(log: RoomLog) -> None:
+    await append(log, message("from a", "guest_a"))
+    accepted, _ = await append(log, message("from b", "guest_b"))
+
+    assert accepted.seq == 2
+
+
+async def test_an_appended_message_is_replayed_with_every_field(log: RoomLog) -> None:
+    await append(log, message("hello 👋\nthere", "guest_b", "c-1"))
+
+    replay = await log.replay(ROOM, EPOCH, 0)
+
+    expected = message("hello 👋\nthere", "guest_b", "c-1")
+    expected.seq = 1
+    assert replay == Replay([expected], 0)
+
+
+async def test_a_message_without_client_id_has_none_when_replayed(log: RoomLog) -> None:
+    await append(log, message("bare"))
+
+    replay = await log.replay(ROOM, EPOCH, 0)
+
+    assert replay.messages[0].client_id is UNSET
+
+
+async def test_answers_come_in_the_order_of_the_appends(log: RoomLog) -> None:
+    order: list[tuple[str, int]] = []
+    done = asyncio.Event()
+
+    def accepted(logged: Message, new: bool) -> None:
+        assert new
+        order.append((str(logged.content), logged.seq))
+        if len(order) == 50:
+            done.set()
+
+    for number in range(50):
+        log.append(ROOM, EPOCH, message(str(number)), accepted)
+    await asyncio.wait_for(done.wait(), PATIENCE)
+
+    assert order == [(str(number), number + 1) for number in range(50)]
+
+
+async def test_an_append_from_within_an_answer_comes_next(log: RoomLog) -> None:
+    order: list[int] = []
+    done = asyncio.Event()
+
+    def first(logged: Message, _new: bool) -> None:
+        order.append(logged.seq)
+        log.append(ROOM, EPOCH, message("second"), second)
+
+    def second(logged: Message, _new: bool) -> None:
+        order.append(logged.seq)
+        done.set()
+
+    log.append(ROOM, EPOCH, message("first"), first)
+    await asyncio.wait_for(done.wait(), PATIENCE)
+
+    assert order == [1, 2]
+    assert await contents(log) == ["first", "second"]
+
+
+# ── copies ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_changing_the_message_of_then_changes_nothing_logged(log: RoomLog) -> None:
+    await append(log, message("original", client_id="c"))
+    again, _ = await append(log, message("resent", client_id="c"))
+    again.content = "changed"
+
+    assert await contents(log) == ["original"]
+
+
+async def test_changing_a_replayed_message_changes_nothing_logged(log: RoomLog) -> None:
+    await append(log, message({"filename": "a.pdf", "sizes": [1, 2]}))
+    first = (await log.replay(ROOM, EPOCH, 0)).messages[0]
+    assert isinstance(first.content, dict)
+    first.content["filename"] = "changed"
+    first.seq = 99
+
+    replay = await log.replay(ROOM, EPOCH, 0)
+
+    assert replay.messages[0].content == {"filename": "a.pdf", "sizes": [1, 2]}
+    assert replay.messages[0].seq == 1
+
+
+# ── duplicates ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_same_client_id_again_is_the_message_of_then(log: RoomLog) -> None:
+    first, _ = await append(log, message("original", client_id="c"))
+    expected = msgspec.structs.replace(first)
+    await append(log, message("between"))
+
+    again, new = await append(log, message("resent", client_id="c"))
+
+    assert (again, new) == (expected, False)
+    assert await contents(log) == ["original", "between"]
+
+
+async def test_a_duplicate_takes_no_number(log: RoomLog) -> None:
+    await append(log, message("original", client_id="c"))
+    await append(log, message("resent", client_id="c"))
+    after, _ = await append(log, message("after"))
+
+    assert after.seq == 2
+
+
+async def test_the_same_client_id_of_the_other_sender_is_another_message(log: RoomLog) -> None:
+    await append(log, message("from a", "guest_a", "c"))
+    other, new = await append(log, message("from b", "guest_b", "c"))
+
+    assert (other.content, other.seq, new) == ("from b", 2, True)
+
+
+async def test_messages_without_client_id_are_never_duplicates(log: RoomLog) -> None:
+    await append(log, message("same"))
+    _, new = await append(log, message("same"))
+
+    assert new
+    assert await contents(log) == ["same", "same"]
+
+
+async def test_the_same_client_id_in_another_room_is_another_message(log: RoomLog) -> None:
+    log.open("guest_a_guest_c", EPOCH + 1)
+    await append(log, message("here", client_id="c"))
+    there, new = await append(log, message("there", client_id="c"), "guest_a_guest_c", EPOCH + 1)
+
+    assert (there.seq, new) == (1, True)
+
+
+async def test_simultaneous_resends_are_logged_once(log: RoomLog) -> None:
+    accepted = await asyncio.gather(*(append(log, message(f"try {n}", client_id="c")) for n in range(50)))
+
+    assert sum(new for _, new in accepted) == 1
+    assert len({(own.id, own.seq, str(own.content)) for own, _ in accepted}) == 1
+    assert len(await contents(log)) == 1
+
+
+async def test_simultaneous_appends_get_each_their_own_number(backend: Backend) -> None:
+    log = backend.room_log(1000, 1_000_000)
+    log.open(ROOM, EPOCH)
+    accepted = await asyncio.gather(*(append(log, message(str(n), client_id=str(n))) for n in range(200)))
+
+    assert sorted(own.seq for own, _ in accepted) == list(range(1, 201))
+    replay = await log.replay(ROOM, EPOCH, 0)
+    assert [own.seq for own in replay.messages] == list(range(1, 201))
+    assert {str(own.content): own.seq for own in replay.messages} == {str(own.content): own.seq for own, _ in accepted}
+
+
+# ── replay, bounds, gap ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_replay_begins_after_the_number_asked_for(log: RoomLog) -> None:
+    for text in ("one", "two", "three"):
+        await append(log, message(text))
+
+    assert await contents(log, after=0) == ["one", "two", "three"]
+    assert await contents(log, after=2) == ["three"]
+    assert await log.replay(ROOM, EPOCH, 3) == Replay([], 0)
+
+
+async def test_a_replay_from_beyond_the_end_is_empty_without_gap(log: RoomLog) -> None:
+    await append(log, message("one"))
+
+    assert await log.replay(ROOM, EPOCH, 1000) == Replay([], 0)
+
+
+async def test_an_empty_log_replays_nothing(log: RoomLog) -> None:
+    assert await log.replay(ROOM, EPOCH, 0) == Replay([], 0)
+
+
+async def test_at_the_bound_of_number_nothing_is_lost(log: RoomLog) -> None:
+    for number in range(MAX_MESSAGES):
+        await append(log, message(str(number)))
+
+    replay = await log.replay(ROOM, EPOCH, 0)
+
+    assert (len(replay.messages), replay.gap) == (MAX_MESSAGES, 0)
+
+
+async def test_past_the_bound_of_number_the_oldest_go_and_are_counted(log: RoomLog) -> None:
+    for number in range(MAX_MESSAGES + 3):
+        await append(log, message(str(number)))
+
+    replay = await log.replay(ROOM, EPOCH, 0)
+
+    assert [own.content for own in replay.messages] == ["3", "4", "5", "6", "7"]
+    assert [own.seq for own in replay.messages] == [4, 5, 6, 7, 8]
+    assert replay.gap == 3
+
+
+@pytest.mark.parametrize(("after", "gap"), [(0, 3), (1, 2), (2, 1), (3, 0), (4, 0), (8, 0)])
+async def test_the_gap_is_only_of_what_is_asked_for(log: RoomLog, after: int, gap: int) -> None:
+    for number in range(MAX_MESSAGES + 3):
+        await append(log, message(str(number)))
+
+    replay = await log.replay(ROOM, EPOCH, after)
+
+    assert replay.gap == gap
+    assert len(replay.messages) + gap == 8 - after
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 3000, "é" * 1500, "👋" * 750, "\n" * 3000, '"' * 3000],
+    ids=["ascii", "two bytes", "four bytes", "newlines", "quotes"],
+)
+async def test_the_log_stays_within_its_bytes(log: RoomLog, text: str) -> None:
+    size = len(text.encode())
+    for _ in range(4):
+        await append(log, message(text))
+
+    replay = await log.replay(ROOM, EPOCH, 0)
+
+    kept = len(replay.messages)
+    assert kept * size <= MAX_BYTES
+    assert kept >= 1, "what fits is kept"
+    assert replay.gap == 4 - kept
+
+
+async def test_files_count_with_all_they_hold(log: RoomLog) -> None:
+    for _ in range(3):
+        await append(log, message({"filename": "x", "extra": "y" * 5000}))
+
+    replay = await log.replay(ROOM, EPOCH, 0)
+
+    assert (len(replay.messages), replay.gap) == (1, 2)
+
+
+async def test_small_messages_are_not_pushed_out_by_bytes(log: RoomLog) -> None:
+    for number in range(MAX_MESSAGES):
+        await append(log, message("x" * ((MAX_BYTES // MAX_MESSAGES) - OVERHEAD_AT_MOST) + str(number)))
+
+    assert len(await contents(log)) == MAX_MESSAGES
+
+
+async def test_a_message_pushed_out_is_not_remembered_by_its_client_id(log: RoomLog) -> None:
+    await append(log, message("original", client_id="c"))
+    for number in range(MAX_MESSAGES):
+        await append(log, message(str(number)))
+
+    again, new = await append(log, message("resent", client_id="c"))
+
+    assert (again.content, again.seq, new) == ("resent", MAX_MESSAGES + 2, True)
+
+
+async def test_a_newer_use_of_a_client_id_survives_the_older_one_being_pushed_out(log: RoomLog) -> None:
+    await append(log, message("original", client_id="c"))
+    for number in range(MAX_MESSAGES):
+        await append(log, message(str(number)))
+    resent, _ = await append(log, message("resent", client_id="c"))
+    expected = (resent.seq, "resent")
+
+    again, new = await append(log, message("again", client_id="c"))
+
+    assert ((again.seq, again.content), new) == (expected, False)
+
+
+# ── rooms, epochs, closing ────────────────────────────────────────────────────────────────────────
+
+
+async def test_rooms_do_not_mix(log: RoomLog) -> None:
+    other = "guest_c_guest_d"
+    log.open(other, EPOCH)
+    await append(log, message("here"))
+    elsewhere, _ = await append(log, message("elsewhere"), other)
+
+    assert elsewhere.seq == 1
+    assert await contents(log) == ["here"]
+
+
+async def test_a_log_of_another_epoch_is_not_there(log: RoomLog) -> None:
+    await append(log, message("here"))
+
+    assert await log.replay(ROOM, EPOCH + 1, 0) == Replay([], 0)
+    assert await log.replay(ROOM, EPOCH - 1, 0) == Replay([], 0)
+
+
+async def test_a_room_that_never_opened_replays_nothing(log: RoomLog) -> None:
+    assert await log.replay("guest_x_guest_y", EPOCH, 0) == Replay([], 0)
+
+
+async def test_a_new_epoch_begins_empty_and_takes_the_place_of_the_old_one(log: RoomLog) -> None:
+    await append(log, message("of the old epoch", client_id="c"))
+    log.open(ROOM, EPOCH + 1)
+
+    assert await log.replay(ROOM, EPOCH, 0) == Replay([], 0)
+    assert await log.replay(ROOM, EPOCH + 1, 0) == Replay([], 0)
+    first, new = await append(log, message("of the new one", client_id="c"), epoch=EPOCH + 1)
+    assert (first.seq, new) == (1, True)
+
+
+async def test_closing_an_old_epoch_leaves_the_new_one(log: RoomLog) -> None:
+    log.open(ROOM, EPOCH + 1)
+    await append(log, message("of the new one"), epoch=EPOCH + 1)
+    log.close(ROOM, EPOCH)
+
+    assert len((await log.replay(ROOM, EPOCH + 1, 0)).messages) == 1
+
+
+async def test_a_closed_log_is_forgotten(log: RoomLog) -> None:
+    await append(log, message("gone"))
+    log.close(ROOM, EPOCH)
+
+    assert await log.replay(ROOM, EPOCH, 0) == Replay([], 0)
+
+
+async def test_closing_what_is_not_open_does_nothing(log: RoomLog) -> None:
+    await append(log, message("still here"))
+    log.close("guest_x_guest_y", EPOCH)
+    log.close(ROOM, EPOCH - 1)
+    log.close(ROOM, EPOCH + 1)
+
+    assert await contents(log) == ["still here"]
+    log.close(ROOM, EPOCH)
+    log.close(ROOM, EPOCH)
+
+
+async def test_after_closing_nothing_is_accepted_any_more(log: RoomLog) -> None:
+    accepted: list[Message] = []
+    log.close(ROOM, EPOCH)
+    log.append(ROOM, EPOCH, message("too late"), lambda own, _new: accepted.append(own))
+    log.open(ROOM, EPOCH + 1)
+    log.append(ROOM, EPOCH, message("old epoch"), lambda own, _new: accepted.append(own))
+    # Whatever the log still had to do comes before what it is asked now.
+    await append(log, message("barrier"), epoch=EPOCH + 1)
+
+    assert accepted == []
+    assert [own.content for own in (await log.replay(ROOM, EPOCH + 1, 0)).messages] == ["barrier"]
+
+
+async def test_an_answer_pending_at_the_close_does_not_come_after_it(log: RoomLog) -> None:
+    accepted: list[str] = []
+    closed = False
+
+    def note(_own: Message, _new: bool) -> None:
+        accepted.append("after" if closed else "before")
+
+    for number in range(10):
+        log.append(ROOM, EPOCH, message(str(number)), note)
+    log.close(ROOM, EPOCH)
+    closed = True
+    log.open(ROOM, EPOCH + 1)
+    await append(log, message("barrier"), epoch=EPOCH + 1)
+
+    assert "after" not in accepted
+
+
+# ── any sequence ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Model:
+    """What a log should hold: everything ever accepted in this epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.accepted: list[tuple[str, str | None, str]] = []
+        self.kept = 0
+
+    def fits(self, count: int, overhead: int) -> bool:
+        newest = self.accepted[len(self.accepted) - count :]
+        size = sum(len(text.encode()) + overhead for _, _, text in newest)
+        return count <= MAX_MESSAGES and size <= MAX_BYTES
+
+
+class LogMachine(RuleBasedStateMachine):
+    """Any sequence of commands against lists. Only where exactly bytes run out is left to the adapter."""
+
+    rooms = ("guest_a_guest_b", "guest_a_guest_c")
+
+    def __init__(self, open_backend: Callable[[], AbstractAsyncContextManager[Backend]]) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.context = open_backend()
+        self.log = self.runner.run(self._open())
+        self.models: dict[str, Model] = {}
+        self.epoch = EPOCH
+
+    async def _open(self) -> RoomLog:
+        return (await self.context.__aenter__()).room_log(MAX_MESSAGES, MAX_BYTES)
+
+    async def _close(self) -> None:
+        await self.context.__aexit__(None, None, None)
+
+    def teardown(self) -> None:
+        self.runner.run(self._close())
+        self.runner.close()
+
+    @rule(room=st.sampled_from(rooms))
+    def open(self, room: str) -> None:
+        self.epoch += 1
+        self.log.open(room, self.epoch)
+        self.models[room] = Model(self.epoch)
+
+    @rule(room=st.sampled_from(rooms), stale=st.booleans())
+    def close(self, room: str, stale: bool) -> None:
+        model = self.models.get(room)
+        if model is None:
+            self.log.close(room, self.epoch)
+        elif stale:
+            self.log.close(room, model.epoch - 1)
+        else:
+            self.log.close(room, model.epoch)
+            del self.models[room]
+
+    @rule(
+        room=st.sampled_from(rooms),
+        sender=st.sampled_from(["guest_a", "guest_b"]),
+        client_id=st.none() | st.sampled_from(["c1", "c2", "c3"]),
+        text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+        times=st.sampled_from([1, 1, 1, 40, 150]),
+    )
+    def append(self, room: str, sender: str, client_id: str | None, text: str, times: int) -> None:
+        content = text * times
+        model = self.models.get(room)
+        if model is None:
+            self.log.append(room, self.epoch, message("nowhere"), self._never)
+            return
+        accepted, new = self.runner.run(append(self.log, message(content, sender, client_id), room, model.epoch))
+        remembered = [
+            place
+            for place, (by, known_as, _) in enumerate(model.accepted)
+            if client_id is not None and (by, known_as) == (sender, client_id)
+        ]
+        if not new:
+            assert remembered
+            assert accepted.seq == remembered[-1] + 1
+            assert accepted.content == model.accepted[remembered[-1]][2]
+            return
+        assert not remembered or remembered[-1] < len(model.accepted) - model.kept, "a duplicate was logged"
+        model.accepted.append((sender, client_id, content))
+        assert accepted.seq == len(model.accepted)
+        self._check(room, model)
+
+    def _never(self, _own: Message, _new: bool) -> None:
+        raise AssertionError("accepted into a log that is not open")
+
+    def _check(self, room: str, model: Model) -> None:
+        replay = self.runner.run(self.log.replay(room, model.epoch, 0))
+        kept = len(replay.messages)
+        assert kept <= model.kept + 1
+        assert model.fits(kept, 0), "more than the bounds allow"
+        if kept < model.kept + 1:
+            assert not model.fits(kept + 1, OVERHEAD_AT_MOST), "less than fits"
+        model.kept = kept
+
+    @rule(room=st.sampled_from(rooms), after=st.integers(0, 30))
+    def replay(self, room: str, after: int) -> None:
+        model = self.models.get(room)
+        replay = self.runner.run(self.log.replay(room, self.epoch if model is None else model.epoch, after))
+        if model is None:
+            assert replay == Replay([], 0)
+            return
+        total = len(model.accepted)
+        first = max(after, total - model.kept)
+        assert [own.seq for own in replay.messages] == list(range(first + 1, total + 1))
+        assert [own.content for own in replay.messages] == [text for _, _, text in model.accepted[first:]]
+        assert replay.gap == max(0, min(first, total) - after)
+
+
+def test_any_sequence_of_commands_is_as_the_model_says(
+    open_backend: Callable[[], AbstractAsyncContextManager[Backend]],
+) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it untyped
+        lambda: LogMachine(open_backend),
+        settings=settings(max_examples=60, stateful_step_count=40, deadline=None),
+    )

@@ -1,0 +1,504 @@
+"""Any sequence of what guests and networks do, over all services at once, against clients that keep books."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from passerby.errors import ConflictError, UnauthorizedError
+from passerby.events import (
+    ChatCleared,
+    ConnectionEstablished,
+    Matched,
+    MessageSent,
+    Resume,
+    RoomClosed,
+    RoomResumed,
+)
+from passerby.models import Message
+from tests.support.house import GRACE, House, Person
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from passerby.events import Event
+
+T = TypeVar("T")
+
+LOG_MESSAGES = 6
+CROWD = 5
+WHO = st.integers(0, CROWD - 1)
+
+RoomKey = tuple[str, int]
+
+
+class Client:
+    """A client that follows the protocol, and notices when the server does not.
+
+    It reads what the server sent when it gets to it; what it has not read when the connection is lost, it
+    never sees. It drops no duplicates: the server is to send none to a client that resumes with its `seq`.
+    """
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.connected = False
+        self.ended = False
+        self.read_up_to = 0
+        self.room: RoomKey | None = None
+        self.seq = 0
+        self.knows_its_place = True
+        """False after a reload that forgot the room: then only the order can be checked."""
+        self.unanswered: dict[str, str] = {}
+        self.received: set[str] = set()
+        self.confirmed: dict[RoomKey, int] = {}
+        self.newest_from_partner: Message | None = None
+        self.undelivered: dict[str, set[str]] = {}
+        self.closed_by_grace: set[str] = set()
+        self.lags = False
+        """Whether it reads only when told, and so loses what it has not read; others read at once."""
+
+    @property
+    def unread(self) -> int:
+        return len(self.person.link.sent) - self.read_up_to if self.connected else 0
+
+    def read(self, count: int) -> None:
+        for event in self.person.link.sent[self.read_up_to : self.read_up_to + count]:
+            self.read_up_to += 1
+            self._take(event)
+
+    def _take(self, event: Event | Message) -> None:
+        if isinstance(event, ConnectionEstablished):
+            key = None if event.room is None else (event.room.room_id, event.room.epoch)
+            if key is None:
+                return  # how the room ended, if there was one, follows
+            if key != self.room:
+                self._enter(key)
+        elif isinstance(event, Matched):
+            assert self.room is None, "matched while in a room"
+            assert event.matched_user.id != self.person.id, "matched with oneself"
+            self._enter((event.room_id, event.epoch))
+            self.knows_its_place = True
+        elif isinstance(event, RoomResumed):
+            assert (event.room_id, event.epoch) == self.room
+            if self.knows_its_place:
+                self.seq += event.gap
+        elif isinstance(event, Message):
+            self._number(event.seq)
+            if event.sender_id == self.person.id:
+                self.unanswered.pop(str(event.client_id), None)
+            else:
+                assert event.id not in self.received, "a message came twice"
+                self.received.add(event.id)
+                self.newest_from_partner = event
+        elif isinstance(event, MessageSent):
+            assert self.room is not None
+            self.unanswered.pop(str(event.client_id), None)
+            if event.seq > self.seq:
+                self._number(event.seq)
+        elif isinstance(event, ChatCleared | RoomClosed):
+            self._take_end(event)
+
+    def _take_end(self, event: ChatCleared | RoomClosed) -> None:
+        if isinstance(event, RoomClosed):
+            for lost in event.undelivered:
+                self.undelivered.setdefault(event.user_id, set()).add(lost.message_id)
+            if event.reason == "user_disconnected":
+                self.closed_by_grace.add(event.user_id)
+        self.leave()
+
+    def _number(self, seq: int) -> None:
+        assert self.room is not None, "a message outside of a room"
+        if self.knows_its_place:
+            assert seq == self.seq + 1, f"message {seq} after {self.seq}"
+        else:
+            assert seq > self.seq, f"message {seq} after {self.seq}"
+        self.seq = seq
+
+    def _enter(self, key: RoomKey) -> None:
+        self.room, self.seq, self.newest_from_partner = key, 0, None
+        self.unanswered.clear()
+
+    def leave(self) -> None:
+        self.room, self.seq, self.newest_from_partner = None, 0, None
+        self.unanswered.clear()
+
+    def resume(self) -> Resume | None:
+        if self.room is None or not self.knows_its_place:
+            return None
+        return Resume(room_id=self.room[0], epoch=self.room[1], seq=self.seq)
+
+
+class HouseMachine(RuleBasedStateMachine):
+    """See the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.house = self.run(self._build())
+        self.clients: list[Client] = []
+        self.accepted: dict[RoomKey, dict[int, tuple[Client, MessageSent]]] = {}
+        self.members: dict[RoomKey, tuple[Client, Client]] = {}
+        self.count = 0
+
+    @staticmethod
+    async def _build() -> House:
+        return House(log_messages=LOG_MESSAGES)
+
+    def run(self, work: Coroutine[None, None, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    def do(self, call: Callable[[], T]) -> T:
+        """Call something that needs a running event loop."""
+
+        async def calling() -> T:
+            return call()
+
+        return self.run(calling())
+
+    def settle(self) -> None:
+        """Let everything come to rest, and clients read what they got."""
+        self.run(self.house.settle())
+        for client in self.clients:
+            if not client.lags:
+                client.read(client.unread)
+
+    def teardown(self) -> None:
+        self.settle()
+        self.loop.close()
+
+    # ── coming and going ──────────────────────────────────────────────────────────────────────────
+
+    def pick(self, who: int, *, connected: bool = True) -> Client | None:
+        """Return one of those who are (or are not) connected."""
+        clients = [client for client in self.clients if client.connected is connected and not client.ended]
+        return clients[who % len(clients)] if clients else None
+
+    @initialize()
+    def open_the_house(self) -> None:
+        self.everybody_comes_and_searches()
+
+    @rule()
+    def everybody_comes_and_searches(self) -> None:
+        while sum(not client.ended for client in self.clients) < CROWD:
+            self.clients.append(Client(self.run(self.house.newcomer())))
+        for client in self.clients:
+            if not client.connected and not client.ended:
+                self.run(self._connect(client))
+        self.settle()
+        self._search([client for client in self.clients if client.connected])
+
+    @rule(who=WHO, lags=st.booleans())
+    def read_later(self, who: int, lags: bool) -> None:
+        client = self.pick(who)
+        if client is not None:
+            client.lags = lags
+
+    @rule(who=WHO, forgetful=st.sampled_from([False, False, False, True]))
+    def connect(self, who: int, forgetful: bool) -> None:
+        client = self.pick(who, connected=False)
+        if client is not None:
+            if forgetful:
+                client.leave()
+                client.knows_its_place = False
+            self.run(self._connect(client))
+            self.settle()
+
+    async def _connect(self, client: Client) -> None:
+        try:
+            await client.person.arrive(client.resume())
+        except UnauthorizedError:
+            assert self.house.guests.live(client.person.session_id) is None
+            client.ended = True
+            return
+        client.connected, client.read_up_to = True, 0
+
+    @rule(who=WHO)
+    def disconnect(self, who: int) -> None:
+        client = self.pick(who)
+        if client is not None:
+            self.do(partial(self._disconnect, client))
+            self.settle()
+
+    @staticmethod
+    def _disconnect(client: Client) -> None:
+        client.connected = False
+        client.person.drop()
+
+    @rule(who=WHO)
+    def lose_and_return_in_one_instant(self, who: int) -> None:
+        client = self.pick(who)
+        if client is not None:
+            searched = client.person.live.ticket is not None
+            self.run(self._lose_and_return(client))
+            self.settle()
+            live = client.person.live
+            assert not searched or live.ticket is not None or live.member is not None, "a search got lost"
+
+    async def _lose_and_return(self, client: Client) -> None:
+        self._disconnect(client)
+        await self._connect(client)
+
+    @rule(who=WHO, said_meanwhile=st.booleans())
+    def connect_a_second_time(self, who: int, said_meanwhile: bool) -> None:
+        client = self.pick(who)
+        if client is not None:
+            self.run(self._connect_again(client, said_meanwhile))
+            self.settle()
+
+    async def _connect_again(self, client: Client, said_meanwhile: bool) -> None:
+        first = client.person.link
+        client.connected = False
+        await self._connect(client)
+        assert first.closed == "replaced"
+        partner = self._partner(client)
+        if said_meanwhile and partner is not None and partner.connected and partner.room is not None:
+            self._say(partner)
+
+    @rule(seconds=st.sampled_from([0.5, 5.0, GRACE / 2, GRACE]))
+    def time_passes(self, seconds: float) -> None:
+        self.run(self.house.pass_time(seconds))
+        self.settle()
+
+    @rule(who=WHO, connected=st.booleans())
+    def end(self, who: int, connected: bool) -> None:
+        client = self.pick(who, connected=connected)
+        if client is not None:
+            live = self.house.guests.live(client.person.session_id)
+            guest = live.guest if live is not None else self.run(self.house.store.load(client.person.session_id))
+            if guest is not None:
+                self.run(self.house.presence.end(guest))
+            client.ended, client.connected = True, False
+            self.settle()
+
+    # ── searching and talking ─────────────────────────────────────────────────────────────────────
+
+    @rule(who=WHO)
+    def search(self, who: int) -> None:
+        client = self.pick(who)
+        if client is not None:
+            self._search([client])
+
+    def _search(self, chosen: list[Client]) -> None:
+        async def all_at_once() -> list[BaseException | None]:
+            return await asyncio.gather(*(client.person.search() for client in chosen), return_exceptions=True)
+
+        for client, problem in zip(chosen, self.run(all_at_once()), strict=True):
+            if problem is None:
+                assert client.person.live.ticket is not None or client.person.live.member is not None
+            else:
+                assert isinstance(problem, ConflictError)
+                assert client.person.live.member is not None
+        self.settle()
+
+    @rule(who=WHO)
+    def cancel(self, who: int) -> None:
+        client = self.pick(who)
+        if client is None:
+            return
+        searched = client.person.live.ticket is not None
+        try:
+            self.run(client.person.cancel())
+        except ConflictError:
+            assert not searched
+        else:
+            assert searched
+        assert client.person.live.ticket is None
+        self.settle()
+
+    @rule(who=WHO, times=st.sampled_from([1, 2, 3, LOG_MESSAGES + 2]))
+    def say(self, who: int, times: int) -> None:
+        client = self.pick(who)
+        for _ in range(times):
+            if client is not None and client.room is not None:
+                self.do(partial(self._say, client))
+        self.settle()
+
+    def _say(self, client: Client) -> None:
+        self.count += 1
+        client_id = f"c{self.count}"
+        client.unanswered[client_id] = f"text {self.count}"
+        self._send(client, client_id)
+
+    @rule(who=WHO)
+    def say_again_what_was_not_answered(self, who: int) -> None:
+        client = self.pick(who)
+        for client_id in list(client.unanswered) if client is not None else ():
+            assert client is not None
+            self.do(partial(self._send, client, client_id))
+        self.settle()
+
+    def _send(self, client: Client, client_id: str) -> None:
+        member = client.person.live.member
+        if member is None:
+            return  # refused, see test_rooms; the client will read why
+        room = member.room
+        if (room.id, room.epoch) != client.room:
+            return
+        logged = self.accepted.setdefault(client.room, {})
+        before = [sent for by, sent in logged.values() if by is client and sent.client_id == client_id]
+        if before and before[-1].seq <= room.seq - LOG_MESSAGES:
+            return  # too late to be known again
+        sent = client.person.say(client.unanswered[client_id], client_id)
+        if before:
+            assert sent == before[-1], "another acknowledgement for the same message"
+        else:
+            assert sent.seq not in logged
+            logged[sent.seq] = (client, sent)
+
+    @rule(who=WHO, share=st.sampled_from([0.3, 1.0]))
+    def read(self, who: int, share: float) -> None:
+        client = self.pick(who)
+        if client is not None:
+            client.read(int(client.unread * share) or 1)
+
+    @rule(who=WHO)
+    def confirm(self, who: int) -> None:
+        client = self.pick(who)
+        if client is None or client.room is None or client.newest_from_partner is None:
+            return
+        if client.person.live.member is not None:
+            self.do(partial(self.house.rooms.confirm, client.person.live, client.newest_from_partner.id))
+            self.settle()
+
+    @rule(who=WHO)
+    def leave(self, who: int) -> None:
+        client = self.pick(who)
+        if client is not None:
+            client.read(client.unread)
+            self.do(partial(self.house.rooms.leave, client.person.live, "user_left"))
+            client.leave()
+            self.settle()
+
+    # ── what must always hold ─────────────────────────────────────────────────────────────────────
+
+    def _partner(self, client: Client) -> Client | None:
+        live = self.house.guests.live(client.person.session_id)
+        if live is None or live.member is None:
+            return None
+        partner = live.member.partner.live
+        return next(other for other in self.clients if other.person.session_id == partner.guest.session_id)
+
+    @invariant()
+    def membership_is_symmetric_and_single(self) -> None:
+        rooms: dict[int, list[str]] = {}
+        for live in self.house.lives():
+            member = live.member
+            guest = live.guest
+            assert guest.in_chat is (member is not None)
+            assert guest.is_searching is (live.ticket is not None)
+            assert not (guest.in_chat and guest.is_searching), "searching while in a room"
+            if member is None:
+                assert guest.connected_user is None
+                continue
+            assert member.live is live
+            assert member.partner.partner is member
+            assert member.partner.live is not live, "in a room with oneself"
+            assert member.partner.live.member is member.partner, "the partner is elsewhere"
+            assert self.house.guests.live(member.partner.live.guest.session_id) is member.partner.live
+            assert guest.connected_user == member.partner.live.guest.id
+            rooms.setdefault(id(member.room), []).append(guest.id)
+        assert all(len(set(guests)) == 2 for guests in rooms.values())
+        assert self.house.rooms.count == len(rooms)
+
+    @invariant()
+    def counts_equal_a_recount(self) -> None:
+        lives = self.house.lives()
+        online = [live for live in lives if live.link is not None]
+        tally = self.house.stats.tally()
+        assert {live.guest.id for live in online} == set(self.house.guests.online)
+        assert tally.online == len(online) == sum(client.connected for client in self.clients)
+        assert tally.chatting == sum(live.member is not None for live in online)
+        assert tally.pairs == sum(live.member is not None for live in lives) / 2
+        tickets = sum(live.ticket is not None for live in lives)
+        assert self.house.matchmaking.waiting == tickets
+        assert self.run(self.house.queue.size()) == tickets
+        stored = [self.run(self.house.store.load(client.person.session_id)) for client in self.clients]
+        assert self.run(self.house.store.count()) >= sum(guest is not None for guest in stored)
+
+    @invariant()
+    def whoever_is_online_is_stored_as_they_are(self) -> None:
+        for live in self.house.lives():
+            stored = self.run(self.house.store.load(live.guest.session_id))
+            if live.link is not None:
+                assert stored is not None
+                assert (stored.is_online, stored.in_chat) == (True, live.guest.in_chat)
+
+    @invariant()
+    def the_ended_stay_ended(self) -> None:
+        for client in self.clients:
+            if client.ended:
+                assert self.house.guests.live(client.person.session_id) is None
+                assert self.run(self.house.store.load(client.person.session_id)) is None
+
+    @invariant()
+    def whoever_reads_everything_has_everything(self) -> None:
+        for client in self.clients:
+            if not client.connected or client.unread or client.room is None or not client.knows_its_place:
+                continue
+            member = client.person.live.member
+            assert member is not None, "the end of the room was not told"
+            assert (member.room.id, member.room.epoch) == client.room
+            assert client.seq == member.room.seq, "something is missing"
+
+    @invariant()
+    def nothing_acknowledged_is_silently_lost(self) -> None:
+        """While the room is open it can be replayed or is counted; when grace ends it, it is named."""
+        for client in self.clients:
+            live = self.house.guests.live(client.person.session_id)
+            if live is None or live.member is None:
+                continue
+            room = live.member.room
+            logged = self.accepted.get((room.id, room.epoch), {})
+            assert sorted(logged) == list(range(1, room.seq + 1)), "numbers have holes"
+            resumes = client.room == (room.id, room.epoch) and client.knows_its_place
+            seen = client.seq if resumes and not client.connected else 0
+            replay = self.run(self.house.log.replay(room.id, room.epoch, seen))
+            assert [message.seq for message in replay.messages] == list(range(seen + replay.gap + 1, room.seq + 1))
+            expected = [logged[message.seq][1].message_id for message in replay.messages]
+            assert [message.id for message in replay.messages] == expected
+
+
+class ClosingMachine(HouseMachine):
+    """The same, and when a grace ends a room, the books of both sides are compared."""
+
+    @rule()
+    def somebody_does_not_come_back(self) -> None:
+        pairs = [(client, self._partner(client)) for client in self.clients if client.connected]
+        for stays, goes in pairs:
+            if goes is None or stays.room is None or not goes.connected:
+                continue
+            stays.read(stays.unread)
+            room = stays.room
+            member = goes.person.live.member
+            if room is None or member is None:
+                continue
+            received, certain = set(goes.received), member.confirms
+            handed_over = {event.id for event in goes.person.link.sent if isinstance(event, Message)}
+            self.do(partial(self._disconnect, goes))
+            goes.ended = True
+            self.do(partial(self._say, stays))
+            self.run(self.house.pass_time(GRACE))
+            self.settle()
+            stays.read(stays.unread)
+            assert stays.room is None
+            assert goes.person.id in stays.closed_by_grace
+            named = stays.undelivered.get(goes.person.id, set())
+            logged = self.accepted[room]
+            for seq in sorted(logged)[-LOG_MESSAGES:]:
+                author, sent = logged[seq]
+                if author is stays and sent.message_id not in received:
+                    # A client that never confirms is taken to have what its connection was given.
+                    assert sent.message_id in named or (not certain and sent.message_id in handed_over)
+            return
+
+
+def test_whatever_guests_and_networks_do_the_books_agree() -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it untyped
+        ClosingMachine,
+        settings=settings(max_examples=60, stateful_step_count=50, deadline=None),
+    )

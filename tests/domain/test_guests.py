@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import re
+import typing
+
+import msgspec
+import pytest
+
+from passerby import ids
+from passerby.errors import NotFoundError, UnauthorizedError
+from passerby.models import OnlineUser, Username
+from tests.support.clock import ManualClock
+from tests.support.fakes import SlowSessionStore
+from tests.support.house import House
+
+PATTERN = re.compile(r"[A-Z][a-z]+[A-Z][a-z]+[0-9]{4}")
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def test_random_names_are_adjective_noun_number_and_within_the_contract() -> None:
+    names = {ids.random_username() for _ in range(5000)}
+
+    assert len(names) > 4900, "hardly ever the same twice"
+    for name in names:
+        assert PATTERN.fullmatch(name)
+        assert msgspec.convert(name, Username) == name
+
+
+def test_the_longest_random_name_is_within_the_contract() -> None:
+    longest = max(map(len, ids._ADJECTIVES)) + max(map(len, ids._NOUNS)) + 4
+
+    assert longest <= 20
+
+
+def test_the_session_id_cannot_be_told_from_the_public_id() -> None:
+    public, secret = ids.guest_id(), ids.session_id()
+
+    assert public.startswith("guest_")
+    assert secret not in public
+    assert public.removeprefix("guest_") not in secret
+    assert len({ids.session_id() for _ in range(1000)}) == 1000
+
+
+async def test_a_guest_begins_with_all_fields_of_the_contract(house: House) -> None:
+    guest, token = await house.guests.create("CoolPanda1234", "Lima, Peru", "female", "es-PE")
+
+    assert msgspec.to_builtins(guest) == {
+        "id": guest.id,
+        "sessionId": guest.session_id,
+        "username": "CoolPanda1234",
+        "isOnline": False,
+        "isSearching": False,
+        "inChat": False,
+        "connectedUser": None,
+        "location": "Lima, Peru",
+        "gender": "female",
+        "language": "es-PE",
+        "socketId": None,
+        "lastSeen": "2023-11-14T22:13:20.000Z",
+        "createdAt": "2023-11-14T22:13:20.000Z",
+        "connectedAt": None,
+    }
+    assert token
+
+
+async def test_without_a_name_one_is_made_up(house: House) -> None:
+    guest, _ = await house.guests.create(None, None, None, None)
+
+    assert PATTERN.fullmatch(guest.username)
+
+
+async def test_a_token_opens_its_own_session(house: House) -> None:
+    anna, berta = await house.newcomer("Anna"), await house.newcomer("Berta")
+
+    guest, expires = await house.guests.authenticate(anna.token)
+
+    assert guest.session_id == anna.session_id
+    assert guest.session_id != berta.session_id
+    assert expires == house.clock.time() + 7200
+
+
+async def test_a_session_lives_two_hours_without_activity(house: House) -> None:
+    person = await house.newcomer()
+    house.clock.advance(7199)
+    await house.guests.authenticate(person.token)
+    house.clock.advance(1)
+
+    with pytest.raises(UnauthorizedError):
+        await house.guests.authenticate(person.token)
+    with pytest.raises(NotFoundError):
+        await house.guests.public(person.session_id)
+
+
+async def test_a_good_token_of_a_session_that_is_gone_says_so(house: House) -> None:
+    person = await house.newcomer()
+    await house.store.remove(person.session_id)
+
+    with pytest.raises(UnauthorizedError) as caught:
+        await house.guests.authenticate(person.token)
+
+    assert (caught.value.code, caught.value.message) == ("session_not_found", "Guest session not found or expired")
+
+
+async def test_connecting_is_seen_in_the_session(house: House) -> None:
+    person = await house.newcomer()
+    house.clock.advance(5)
+    await person.connect()
+
+    stored = await house.store.load(person.session_id)
+
+    assert stored is not None
+    assert (stored.is_online, stored.socket_id, stored.connected_at, stored.last_seen) == (
+        True,
+        "socket_1",
+        "2023-11-14T22:13:25.000Z",
+        "2023-11-14T22:13:25.000Z",
+    )
+
+
+async def test_losing_the_connection_is_seen_in_the_session(house: House) -> None:
+    person = await house.visitor()
+    person.drop()
+    await house.settle()
+
+    stored = await house.store.load(person.session_id)
+
+    assert stored is not None
+    assert (stored.is_online, stored.socket_id) == (False, None)
+
+
+async def test_a_conversation_is_seen_in_both_sessions_and_so_is_its_end(house: House) -> None:
+    anna, berta = await house.pair()
+    await house.settle()
+    for one, other in ((anna, berta), (berta, anna)):
+        stored = await house.store.load(one.session_id)
+        assert stored is not None
+        assert (stored.in_chat, stored.connected_user, stored.is_searching) == (True, other.id, False)
+
+    house.rooms.leave(anna.live, "user_left")
+    await house.settle()
+
+    for one in (anna, berta):
+        stored = await house.store.load(one.session_id)
+        assert stored is not None
+        assert (stored.in_chat, stored.connected_user) == (False, None)
+
+
+async def test_searching_is_seen_in_the_session(house: House) -> None:
+    person = await house.visitor()
+    await person.search()
+    await house.settle()
+    stored = await house.store.load(person.session_id)
+    assert stored is not None
+    assert stored.is_searching
+
+    await person.cancel()
+    await house.settle()
+
+    stored = await house.store.load(person.session_id)
+    assert stored is not None
+    assert not stored.is_searching
+
+
+async def test_an_update_changes_what_it_names_and_is_activity(house: House) -> None:
+    person = await house.newcomer()
+    guest, _ = await house.guests.authenticate(person.token)
+    await house.guests.update(guest, location="Oslo", language="no")
+    house.clock.advance(7000)
+    guest, _ = await house.guests.authenticate(person.token)
+    await house.guests.update(guest, location=None)
+    house.clock.advance(1000)
+
+    stored = await house.guests.public(person.session_id)
+
+    assert (stored.location, stored.language, stored.gender) == (None, "no", None)
+    assert stored.last_seen == "2023-11-15T00:10:00.000Z"
+
+
+async def test_an_update_of_a_connected_guest_is_seen_at_once_and_stored(house: House) -> None:
+    person = await house.visitor()
+    guest, _ = await house.guests.authenticate(person.token)
+    await house.guests.update(guest, gender="other")
+    await house.settle()
+
+    stored = await house.store.load(person.session_id)
+
+    assert stored is not None
+    assert stored.gender == "other"
+    assert person.live.guest.gender == "other"
+
+
+async def test_an_update_begun_before_the_guest_connected_is_not_lost(house: House) -> None:
+    person = await house.newcomer()
+    guest, _ = await house.guests.authenticate(person.token)
+    await person.connect()
+    await house.guests.update(guest, location="Oslo")
+    await house.settle()
+
+    assert (await house.guests.public(person.session_id)).location == "Oslo"
+    stored = await house.store.load(person.session_id)
+    assert stored is not None
+    assert (stored.location, stored.is_online) == ("Oslo", True)
+
+
+async def test_an_update_begun_before_the_session_ended_does_not_bring_it_back(house: House) -> None:
+    person = await house.newcomer()
+    guest, _ = await house.guests.authenticate(person.token)
+    await house.presence.end(guest)
+    await house.guests.update(guest, location="Oslo")
+    await house.settle()
+
+    with pytest.raises(UnauthorizedError):
+        await house.guests.authenticate(person.token)
+
+
+async def test_the_public_view_holds_nothing_secret(house: House) -> None:
+    person = await house.visitor()
+
+    view = msgspec.to_builtins(OnlineUser.of(await house.guests.public(person.session_id)))
+
+    assert set(view) == {
+        "id",
+        "username",
+        "isOnline",
+        "isSearching",
+        "lastSeen",
+        "location",
+        "gender",
+        "language",
+        "isGuest",
+    }
+    assert person.session_id not in str(view)
+    assert "socket_1" not in str(view)
+
+
+async def test_the_public_view_of_nobody_is_not_found(house: House) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        await house.guests.public("nobody")
+
+    assert caught.value.status == 404
+
+
+async def test_the_last_state_is_stored_however_slow_the_store_is() -> None:
+    clock = ManualClock()
+    store = SlowSessionStore(clock)
+    house = House(clock=clock, store=store)
+    person = await house.visitor()
+    store.asked.shut()
+    before = store.saves
+    for number in range(20):
+        person.live.guest.location = f"place {number}"
+        house.guests.touch(person.live)
+    await store.asked.arrival()
+    person.live.guest.location = "the last place"
+    house.guests.touch(person.live)
+    store.asked.open()
+    await house.settle()
+
+    stored = await store.load(person.session_id)
+
+    assert stored is not None
+    assert stored.location == "the last place"
+    assert store.saves - before <= 2, "one write for all that was marked meanwhile"
+
+
+async def test_a_removal_is_never_overtaken_by_a_save() -> None:
+    clock = ManualClock()
+    store = SlowSessionStore(clock)
+    house = House(clock=clock, store=store)
+    person = await house.visitor()
+    store.asked.shut()
+    house.guests.touch(person.live)
+    await store.asked.arrival()
+    house.writer.remove(person.session_id)
+    store.asked.open()
+    await house.settle()
+
+    assert await store.load(person.session_id) is None
+
+
+@pytest.mark.filterwarnings("default")
+async def test_what_a_failing_store_refused_is_written_when_it_is_back() -> None:
+    clock = ManualClock()
+    store = SlowSessionStore(clock)
+    house = House(clock=clock, store=store)
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    store.failing = True
+    anna.live.guest.location = "Oslo"
+    house.guests.touch(anna.live)
+    await house.settle()
+    store.failing = False
+    house.guests.touch(berta.live)
+    await house.settle()
+
+    stored = await store.load(anna.session_id)
+
+    assert stored is not None
+    assert stored.location == "Oslo"
+
+
+def test_every_guest_field_of_the_contract_has_a_type() -> None:
+    hints = typing.get_type_hints(OnlineUser)
+
+    assert "session_id" not in hints
+    assert "socket_id" not in hints

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from passerby import limits
+from passerby.limits import AddressLimit, Rate, TokenBucket
+from tests.support.clock import ManualClock
+
+
+def test_a_bucket_holds_its_burst_and_no_more() -> None:
+    bucket = TokenBucket(Rate(3, 1), 100.0)
+
+    assert [bucket.take(100.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert bucket.take(100.0) == pytest.approx(1.0)
+
+
+def test_a_bucket_tells_how_long_to_wait_and_then_gives() -> None:
+    bucket = TokenBucket(Rate(1, 4), 0.0)
+    bucket.take(0.0)
+
+    assert bucket.take(0.0) == pytest.approx(0.25)
+    assert bucket.take(0.1) == pytest.approx(0.15)
+    assert bucket.take(0.25) == 0.0
+    assert bucket.take(0.25) > 0.0
+
+
+def test_a_refusal_costs_nothing() -> None:
+    bucket = TokenBucket(Rate(1, 1), 0.0)
+    bucket.take(0.0)
+    for _ in range(100):
+        assert bucket.take(0.5) == pytest.approx(0.5)
+
+    assert bucket.take(1.0) == 0.0
+
+
+def test_a_bucket_refills_to_its_burst_and_not_beyond() -> None:
+    bucket = TokenBucket(Rate(3, 1), 0.0)
+    for _ in range(3):
+        bucket.take(0.0)
+
+    assert [bucket.take(1_000_000.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert bucket.take(1_000_000.0) > 0
+
+
+@given(
+    burst=st.floats(1, 1000),
+    per_second=st.floats(0.01, 1000),
+    pauses=st.lists(st.floats(0, 10), min_size=1, max_size=200),
+)
+def test_over_any_time_no_more_than_burst_and_rate_pass(burst: float, per_second: float, pauses: list[float]) -> None:
+    bucket = TokenBucket(Rate(burst, per_second), 0.0)
+    now, passed = 0.0, 0
+    for pause in pauses:
+        now += pause
+        wait = bucket.take(now)
+        passed += wait == 0.0
+        assert wait >= 0.0
+        if wait:
+            assert wait <= 1 / per_second + 1e-3
+    assert passed <= burst + now * per_second + 1e-3
+
+
+@given(
+    burst=st.floats(1, 1000),
+    per_second=st.floats(0.01, 1000),
+    pauses=st.lists(st.floats(0, 1), min_size=1, max_size=100),
+)
+def test_whoever_waits_as_long_as_told_is_let_through(burst: float, per_second: float, pauses: list[float]) -> None:
+    bucket = TokenBucket(Rate(burst, per_second), 0.0)
+    now = 0.0
+    for pause in pauses:
+        now += pause
+        wait = bucket.take(now)
+        if wait:
+            now += wait
+            assert bucket.take(now) == 0.0
+
+
+def test_a_scale_multiplies_burst_and_rate() -> None:
+    assert Rate(30, 5).scaled(10) == Rate(300, 50)
+    assert Rate(30, 5).scaled(1) == Rate(30, 5)
+
+
+def test_each_address_has_its_own_bucket() -> None:
+    limit = AddressLimit(Rate(1, 1), ManualClock())
+
+    assert limit.take("192.0.2.1") == 0.0
+    assert limit.take("192.0.2.2") == 0.0
+    assert limit.take("192.0.2.1") > 0.0
+    assert limit.take("192.0.2.2") > 0.0
+
+
+def test_an_address_bucket_refills_with_the_clock() -> None:
+    clock = ManualClock()
+    limit = AddressLimit(Rate(1, 0.5), clock)
+    limit.take("192.0.2.1")
+    clock.advance(1)
+    assert limit.take("192.0.2.1") == pytest.approx(1.0)
+    clock.advance(1)
+
+    assert limit.take("192.0.2.1") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),
+        ("2001:db8:1:2::1", "2001:0DB8:0001:0002:0000:0000:0000:0009"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+    ],
+)
+def test_addresses_of_one_customer_share_a_bucket(one: str, other: str) -> None:
+    limit = AddressLimit(Rate(1, 1), ManualClock())
+
+    assert limit.take(one) == 0.0
+    assert limit.take(other) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:3::1"),
+        ("192.0.2.1", "192.0.2.2"),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+        ("not:an:address", "nor:this:one"),
+    ],
+)
+def test_addresses_of_two_customers_do_not(one: str, other: str) -> None:
+    limit = AddressLimit(Rate(1, 1), ManualClock())
+
+    assert limit.take(one) == 0.0
+    assert limit.take(other) == 0.0
+
+
+def test_the_addresses_remembered_are_bounded_and_the_one_used_longest_ago_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "_MAX_ADDRESSES", 3)
+    limit = AddressLimit(Rate(1, 0.001), ManualClock())
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        limit.take(address)
+    assert limit.take("192.0.2.1") > 0.0, "used again, so no longer the oldest"
+
+    limit.take("192.0.2.4")
+
+    assert len(limit._buckets) == 3
+    assert limit.take("192.0.2.1") > 0.0, "still remembered"
+    assert limit.take("192.0.2.2") == 0.0, "forgotten, and new again"

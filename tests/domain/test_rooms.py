@@ -1,0 +1,765 @@
+from __future__ import annotations
+
+import re
+
+import msgspec
+import pytest
+from msgspec import UNSET
+
+from passerby.errors import ConflictError, InvalidInputError
+from passerby.events import (
+    ChatCleared,
+    ConnectionEstablished,
+    Matched,
+    MessageDelivered,
+    MessageSent,
+    PartnerAway,
+    PartnerBack,
+    Resume,
+    RoomClosed,
+    RoomResumed,
+    TypingStarted,
+    TypingStopped,
+    UserLeft,
+)
+from passerby.models import Message
+from tests.support.clock import turns
+from tests.support.fakes import SlowRoomLog
+from tests.support.house import GRACE, House, Person
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def confirm(person: Person, message: Message) -> None:
+    person.house.rooms.confirm(person.live, message.id)
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_message_reaches_the_partner_whole(house: House) -> None:
+    anna, berta = await house.pair()
+    sent = anna.say("hello", "c-1")
+
+    message = berta.link.last(Message)
+
+    assert msgspec.to_builtins(message) == {
+        "id": sent.message_id,
+        "senderId": anna.id,
+        "senderUsername": "Anna",
+        "type": "text",
+        "content": "hello",
+        "timestamp": "2023-11-14T22:13:20.000Z",
+        "status": "sent",
+        "seq": 1,
+        "clientId": "c-1",
+    }
+    assert re.fullmatch(r"msg_1700000000000_[0-9a-z]+", message.id)
+    assert berta.link.names() == ["chat:message", "chat:message:delivered"]
+    assert berta.link.last(MessageDelivered).message_id == message.id
+
+
+async def test_the_sender_is_told_what_the_acknowledgement_says(house: House) -> None:
+    anna, _ = await house.pair()
+    answer = anna.say("hello", "c-1")
+
+    assert anna.link.sent == [answer]
+    assert (answer.status, answer.seq, answer.client_id) == ("sent", 1, "c-1")
+    assert answer.timestamp == "2023-11-14T22:13:20.000Z"
+
+
+async def test_without_client_id_none_comes_back(house: House) -> None:
+    anna, berta = await house.pair()
+
+    assert anna.say("hello").client_id is UNSET
+    assert berta.link.last(Message).client_id is UNSET
+
+
+async def test_both_sides_share_the_numbers_of_a_room(house: House) -> None:
+    anna, berta = await house.pair()
+
+    assert [anna.say("1").seq, berta.say("2").seq, anna.say("3").seq] == [1, 2, 3]
+    assert [message.seq for message in berta.link.of(Message)] == [1, 3]
+
+
+async def test_a_thousand_messages_at_the_same_instant_have_a_thousand_ids(house: House) -> None:
+    anna, _ = await house.pair()
+
+    assert len({anna.say(str(number)).message_id for number in range(1000)}) == 1000
+
+
+async def test_line_ends_are_cleaned_before_they_are_sent(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("a\r\nb")
+
+    assert berta.link.texts() == ["a\nb"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("", "text_empty"), (" \n", "text_empty"), ("x" * 1001, "text_too_long"), ("\x00", "text_control_characters")],
+)
+async def test_a_bad_text_is_refused_and_nothing_has_happened(house: House, text: str, code: str) -> None:
+    anna, berta = await house.pair()
+
+    with pytest.raises(InvalidInputError) as caught:
+        anna.say(text, "c")
+
+    assert caught.value.code == code
+    assert (anna.link.sent, berta.link.sent) == ([], [])
+    assert anna.say("next", "c").seq == 1
+
+
+async def test_a_message_without_a_room_is_refused(house: House) -> None:
+    anna = await house.visitor()
+
+    with pytest.raises(ConflictError) as caught:
+        anna.say("hello")
+
+    assert caught.value.code == "not_in_room"
+
+
+async def test_a_message_reaches_nobody_but_the_partner(house: House) -> None:
+    anna, berta = await house.pair()
+    carla, dora = await house.pair("Carla", "Dora")
+    anna.say("for Berta")
+
+    assert berta.link.texts() == ["for Berta"]
+    assert (carla.link.sent, dora.link.sent) == ([], [])
+
+
+# ── epochs ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_every_room_has_a_greater_epoch_than_the_one_before(house: House) -> None:
+    anna, berta = await house.pair()
+    epochs = []
+    for _ in range(5):
+        member = anna.live.member
+        assert member is not None
+        epochs.append(member.room.epoch)
+        house.rooms.leave(anna.live, "user_left")
+        await anna.search()
+        await berta.search()
+
+    assert epochs == sorted(set(epochs))
+
+
+async def test_the_epoch_is_greater_after_a_restart_too() -> None:
+    before = House()
+    one, _ = await before.pair()
+    after = House()
+    after.clock.advance(1)
+    other, _ = await after.pair()
+    first, second = one.live.member, other.live.member
+    assert first is not None
+    assert second is not None
+
+    assert second.room.epoch > first.room.epoch
+
+
+async def test_a_new_room_begins_at_one_and_knows_no_old_client_ids(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("old", "c")
+    house.rooms.leave(anna.live, "user_left")
+    await anna.search()
+    await berta.search()
+    berta.link.clear()
+
+    assert anna.say("new", "c").seq == 1
+    assert berta.link.texts() == ["new"]
+
+
+# ── client ids ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_message_sent_again_is_delivered_once_with_the_same_acknowledgement(house: House) -> None:
+    anna, berta = await house.pair()
+    first = anna.say("hello", "c-1")
+    house.clock.advance(3)
+    again = anna.say("hello", "c-1")
+
+    assert again == first
+    assert berta.link.texts() == ["hello"]
+    assert anna.link.of(MessageSent) == [first, first]
+
+
+async def test_the_first_content_counts(house: House) -> None:
+    anna, berta = await house.pair()
+    first = anna.say("first", "c-1")
+
+    assert anna.say("second", "c-1") == first
+    assert berta.link.texts() == ["first"]
+
+
+async def test_the_same_client_id_from_both_sides_is_two_messages(house: House) -> None:
+    anna, berta = await house.pair()
+
+    assert anna.say("from Anna", "c").message_id != berta.say("from Berta", "c").message_id
+    assert (anna.link.texts(), berta.link.texts()) == (["from Berta"], ["from Anna"])
+
+
+async def test_a_message_sent_again_after_a_reconnection_is_still_the_same(house: House) -> None:
+    anna, berta = await house.pair()
+    first = anna.say("hello", "c-1")
+    anna.drop()
+    await anna.connect(anna.resume_from(0))
+
+    assert anna.say("hello", "c-1") == first
+    assert berta.link.texts() == ["hello"]
+
+
+# ── confirmation ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_author_is_told_when_the_recipient_confirms(house: House) -> None:
+    anna, berta = await house.pair()
+    sent = anna.say("hello")
+    anna.link.clear()
+    house.clock.advance(2)
+    confirm(berta, berta.link.last(Message))
+
+    assert anna.link.sent == [MessageDelivered(message_id=sent.message_id, timestamp="2023-11-14T22:13:22.000Z")]
+
+
+async def test_a_confirmation_covers_all_before_and_is_told_once(house: House) -> None:
+    anna, berta = await house.pair()
+    for text in ("1", "2", "3"):
+        anna.say(text)
+    first, second, third = berta.link.of(Message)
+    anna.link.clear()
+    confirm(berta, second)
+    confirm(berta, second)
+    confirm(berta, first)
+    assert [event.message_id for event in anna.link.of(MessageDelivered)] == [first.id, second.id]
+
+    confirm(berta, third)
+
+    assert [event.message_id for event in anna.link.of(MessageDelivered)] == [first.id, second.id, third.id]
+
+
+async def test_ids_that_are_not_the_partners_messages_here_are_ignored(house: House) -> None:
+    anna, berta = await house.pair()
+    carla, dora = await house.pair("Carla", "Dora")
+    own = anna.say("Anna's own")
+    carla.say("of another room")
+    foreign = dora.link.last(Message)
+    for link in (anna.link, berta.link, carla.link, dora.link):
+        link.clear()
+
+    house.rooms.confirm(anna.live, own.message_id)
+    house.rooms.confirm(berta.live, foreign.id)
+    house.rooms.confirm(berta.live, "msg_0_nonsense")
+    house.rooms.confirm(berta.live, "")
+
+    assert [link.sent for link in (anna.link, berta.link, carla.link, dora.link)] == [[], [], [], []]
+    house.rooms.confirm(berta.live, own.message_id)
+    assert anna.link.names() == ["chat:message:delivered"], "still unconfirmed until then"
+
+
+async def test_confirming_without_a_room_is_refused(house: House) -> None:
+    anna = await house.visitor()
+
+    with pytest.raises(ConflictError, match="not in a conversation"):
+        house.rooms.confirm(anna.live, "msg_0_x")
+
+
+# ── typing ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_typing_is_told_to_the_partner_only(house: House) -> None:
+    anna, berta = await house.pair()
+    house.rooms.typing(anna.live, started=True)
+    house.rooms.typing(anna.live, started=False)
+
+    assert berta.link.sent == [
+        TypingStarted(user_id=anna.id, username="Anna"),
+        TypingStopped(user_id=anna.id, username="Anna"),
+    ]
+    assert anna.link.sent == []
+
+
+async def test_typing_without_a_room_is_refused(house: House) -> None:
+    anna = await house.visitor()
+
+    with pytest.raises(ConflictError, match="not in a conversation"):
+        house.rooms.typing(anna.live, started=True)
+
+
+async def test_typing_is_not_kept_for_a_partner_who_is_away(house: House) -> None:
+    anna, berta = await house.pair()
+    berta.drop()
+    house.rooms.typing(anna.live, started=True)
+    await berta.connect(berta.resume_from(0))
+
+    assert berta.link.of(TypingStarted) == []
+
+
+# ── leaving ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_partner_of_one_who_leaves_is_told(house: House) -> None:
+    anna, berta = await house.pair()
+
+    assert house.rooms.leave(anna.live, "user_left") is True
+
+    assert berta.link.names() == ["room:user_left", "chat:cleared"]
+    assert berta.link.last(UserLeft).user_id == anna.id
+    assert berta.link.last(ChatCleared) == ChatCleared(user_id=anna.id, username="Anna", reason="user_left")
+    assert (anna.live.member, berta.live.member) == (None, None)
+    assert (house.rooms.count, house.rooms.online_members) == (0, 0)
+
+
+async def test_leaving_without_a_room_does_nothing(house: House) -> None:
+    anna = await house.visitor()
+    anna.link.clear()
+
+    assert house.rooms.leave(anna.live, "user_left") is False
+    assert anna.link.sent == []
+
+
+async def test_a_partner_who_was_away_learns_of_the_leaving_on_return(house: House) -> None:
+    anna, berta = await house.pair()
+    berta.say("arrived", "b-1")
+    resume = berta.resume_from(1)
+    berta.drop()
+    anna.say("goodbye")
+    house.rooms.leave(anna.live, "user_left")
+    await berta.connect(resume)
+
+    closed = berta.link.last(RoomClosed)
+    assert (closed.user_id, closed.username, closed.reason) == (anna.id, "Anna", "user_left")
+    assert closed.undelivered == []
+    assert berta.link.last(ConnectionEstablished).room is None
+    assert berta.link.of(RoomResumed) == []
+    berta.drop()
+    await berta.connect()
+    assert berta.link.of(RoomClosed) == [], "told once"
+
+
+async def test_what_never_reached_the_one_who_left_is_named(house: House) -> None:
+    """Berta wrote while Anna was away; Anna ends her session from elsewhere; Berta was away by then."""
+    anna, berta = await house.pair()
+    anna.drop()
+    sent = berta.say("are you there?", "b-1")
+    berta.drop()
+    guest, _ = await house.guests.authenticate(anna.token)
+    await house.presence.end(guest)
+    await berta.connect()
+
+    closed = berta.link.last(RoomClosed)
+    assert closed.reason == "session_ended"
+    assert [(lost.message_id, lost.client_id) for lost in closed.undelivered] == [(sent.message_id, "b-1")]
+
+
+# ── away and back ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_partner_is_told_at_once_who_is_away_and_for_how_long(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.drop()
+
+    away = berta.link.last(PartnerAway)
+    assert (away.user_id, away.username, away.grace) == (anna.id, "Anna", GRACE)
+    assert house.rooms.online_members == 1
+    assert house.rooms.count == 1
+
+
+async def test_the_partner_is_told_who_is_back(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.drop()
+    await anna.connect()
+
+    assert berta.link.names() == ["room:partner_away", "room:partner_back"]
+    assert berta.link.last(PartnerBack).user_id == anna.id
+    assert house.rooms.online_members == 2
+
+
+async def test_on_return_the_room_is_told_and_what_is_missing_follows_in_order(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    resume = berta.resume_from(1)
+    berta.drop()
+    anna.say("2")
+    anna.say("3")
+    await berta.connect(resume)
+
+    assert berta.link.names() == ["connection:established", "room:resumed", "chat:message", "chat:message"]
+    room = berta.link.last(ConnectionEstablished).room
+    assert room is not None
+    assert (room.room_id, room.epoch, room.seq, room.partner.id) == (resume.room_id, resume.epoch, 3, anna.id)
+    resumed = berta.link.last(RoomResumed)
+    assert (resumed.room_id, resumed.epoch, resumed.seq) == (resume.room_id, resume.epoch, 3)
+    assert (resumed.partner.id, resumed.partner_away, resumed.gap) == (anna.id, False, 0)
+    assert [(message.seq, message.content) for message in berta.link.of(Message)] == [(2, "2"), (3, "3")]
+
+
+async def test_messages_after_the_return_come_after_the_replay(house: House) -> None:
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    anna.say("1")
+    await berta.connect(resume)
+    anna.say("2")
+
+    assert berta.link.texts() == ["1", "2"]
+
+
+async def test_a_resume_replays_both_sides_from_where_the_client_was(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    berta.say("2", "b-2")
+    anna.say("3")
+    resume = berta.resume_from(1)
+    berta.drop()
+    await berta.connect(resume)
+
+    messages = berta.link.of(Message)
+    assert [(message.seq, message.sender_id) for message in messages] == [(2, berta.id), (3, anna.id)]
+    assert messages[0].client_id == "b-2"
+
+
+async def test_a_resume_of_what_the_client_has_whole_replays_nothing(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    resume = berta.resume_from(1)
+    berta.drop()
+    await berta.connect(resume)
+
+    assert berta.link.names() == ["connection:established", "room:resumed"]
+
+
+@pytest.mark.parametrize("change", ["room", "epoch"])
+async def test_a_resume_of_another_room_replays_everything(house: House, change: str) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    berta.say("2")
+    good = berta.resume_from(2)
+    berta.drop()
+    await berta.connect(
+        Resume(
+            room_id="guest_x_guest_y" if change == "room" else good.room_id,
+            epoch=good.epoch - 1 if change == "epoch" else good.epoch,
+            seq=2,
+        )
+    )
+
+    resumed = berta.link.last(RoomResumed)
+    assert (resumed.room_id, resumed.epoch, resumed.gap) == (good.room_id, good.epoch, 0)
+    assert [message.seq for message in berta.link.of(Message)] == [1, 2]
+
+
+async def test_a_resume_from_beyond_the_end_does_no_harm(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    resume = berta.resume_from(10**15)
+    berta.drop()
+    await berta.connect(resume)
+    anna.say("2")
+
+    assert berta.link.last(RoomResumed).gap == 0
+    assert berta.link.texts() == ["2"]
+
+
+async def test_an_old_client_gets_what_the_partner_wrote_meanwhile(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    berta.say("2")
+    berta.drop()
+    anna.say("3")
+    await berta.connect()
+
+    assert [message.seq for message in berta.link.of(Message)] == [3]
+
+
+async def test_an_old_client_that_confirms_gets_what_it_has_not_confirmed(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    anna.say("2")
+    anna.say("3")
+    confirm(berta, berta.link.of(Message)[0])
+    berta.drop()
+    await berta.connect()
+
+    assert [message.seq for message in berta.link.of(Message)] == [2, 3]
+
+
+async def test_whoever_is_back_learns_what_the_partner_has_of_theirs(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    anna.say("2")
+    confirm(berta, berta.link.of(Message)[0])
+    resume = anna.resume_from(2)
+    anna.drop()
+    confirm(berta, berta.link.of(Message)[1])
+    await anna.connect(resume)
+
+    assert anna.link.last(RoomResumed).delivered == 2
+
+
+async def test_whoever_is_back_learns_that_the_partner_is_away(house: House) -> None:
+    anna, berta = await house.pair()
+    resume = anna.resume_from(0)
+    anna.drop()
+    berta.drop()
+    await anna.connect(resume)
+
+    assert anna.link.last(RoomResumed).partner_away is True
+
+
+async def test_a_gap_is_told_and_the_rest_follows() -> None:
+    house = House(log_messages=3)
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    for number in range(1, 8):
+        anna.say(str(number))
+    await berta.connect(resume)
+
+    resumed = berta.link.last(RoomResumed)
+    assert (resumed.seq, resumed.gap) == (7, 4)
+    assert berta.link.texts() == ["5", "6", "7"]
+
+
+async def test_a_gap_is_counted_from_where_the_client_was() -> None:
+    house = House(log_messages=3)
+    anna, berta = await house.pair()
+    anna.say("1")
+    anna.say("2")
+    resume = berta.resume_from(2)
+    berta.drop()
+    for number in range(3, 8):
+        anna.say(str(number))
+    await berta.connect(resume)
+
+    assert berta.link.last(RoomResumed).gap == 2
+
+
+# ── the grace is over ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_when_the_grace_ends_the_partner_learns_what_never_arrived(house: House) -> None:
+    anna, berta = await house.pair()
+    berta.say("arrived", "b-1")
+    anna.drop()
+    first = berta.say("waits", "b-2")
+    second = berta.say("waits too")
+    await house.pass_time(GRACE)
+
+    closed = berta.link.last(RoomClosed)
+    assert (closed.user_id, closed.username, closed.reason) == (anna.id, "Anna", "user_disconnected")
+    assert [(lost.message_id, lost.client_id) for lost in closed.undelivered] == [
+        (first.message_id, "b-2"),
+        (second.message_id, UNSET),
+    ]
+    assert berta.live.member is None
+    assert house.rooms.count == 0
+
+
+async def test_of_a_client_that_confirms_everything_unconfirmed_is_undelivered(house: House) -> None:
+    anna, berta = await house.pair()
+    berta.say("confirmed", "b-1")
+    confirm(anna, anna.link.last(Message))
+    berta.say("sent into a dead connection", "b-2")
+    anna.drop()
+    berta.say("waits", "b-3")
+    await house.pass_time(GRACE)
+
+    assert [lost.client_id for lost in berta.link.last(RoomClosed).undelivered] == ["b-2", "b-3"]
+
+
+async def test_however_many_never_arrived_all_are_named() -> None:
+    house = House(log_messages=3)
+    anna, berta = await house.pair()
+    anna.drop()
+    sent = [berta.say(str(number)).message_id for number in range(8)]
+    await house.pass_time(GRACE)
+
+    assert [lost.message_id for lost in berta.link.last(RoomClosed).undelivered] == sent
+
+
+async def test_both_away_until_the_first_graces_end(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.drop()
+    await house.pass_time(5)
+    sent = berta.say("anybody?", "b-1")
+    berta.drop()
+    await house.pass_time(GRACE - 5)
+    await berta.connect()
+
+    closed = berta.link.last(RoomClosed)
+    assert closed.reason == "partner_offline"
+    assert [lost.message_id for lost in closed.undelivered] == [sent.message_id]
+
+
+async def test_whoever_returns_too_late_and_finds_nobody_learns_it(house: House) -> None:
+    anna, berta = await house.pair()
+    resume = anna.resume_from(0)
+    berta.drop()
+    await house.pass_time(GRACE)
+    anna.drop()
+    await house.settle()
+    await anna.connect(resume)
+
+    # The room is gone; what the partner's end was, Anna was told while connected.
+    closed = anna.link.last(RoomClosed)
+    assert (closed.reason, closed.user_id, closed.undelivered) == ("partner_offline", berta.id, [])
+
+
+# ── a log that takes its time ─────────────────────────────────────────────────────────────────────
+
+
+async def test_messages_during_a_replay_come_after_it_and_once() -> None:
+    log = SlowRoomLog()
+    house = House(log=log)
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    anna.say("1")
+    anna.say("2")
+    log.told.shut()
+    await berta.arrive(resume)
+    await log.told.arrival()
+    anna.say("3")
+    anna.say("4")
+    log.told.open()
+    await house.settle()
+    anna.say("5")
+
+    assert berta.link.texts() == ["1", "2", "3", "4", "5"]
+    assert berta.link.names()[:2] == ["connection:established", "room:resumed"]
+
+
+async def test_a_second_connection_during_a_replay_gets_everything_once_and_the_first_nothing_more() -> None:
+    log = SlowRoomLog()
+    house = House(log=log)
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    anna.say("1")
+    log.told.shut()
+    first = await berta.arrive(resume)
+    await log.told.arrival()
+    second = await berta.arrive(resume)
+    await log.told.arrival(2)
+    anna.say("2")
+    log.told.open()
+    await house.settle()
+
+    assert first.texts() == []
+    assert second.texts() == ["1", "2"]
+    assert second.of(RoomResumed)[0].gap == 0
+
+
+async def test_lost_again_during_a_replay_and_back_once_more() -> None:
+    log = SlowRoomLog()
+    house = House(log=log)
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    anna.say("1")
+    log.told.shut()
+    await berta.arrive(resume)
+    await log.told.arrival()
+    berta.drop()
+    anna.say("2")
+    log.told.open()
+    await house.settle()
+    await berta.connect(resume)
+    anna.say("3")
+
+    assert berta.link.texts() == ["1", "2", "3"]
+
+
+async def test_a_partner_who_leaves_during_a_replay_is_told_of_and_nothing_follows() -> None:
+    log = SlowRoomLog()
+    house = House(log=log)
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    anna.say("1")
+    log.told.shut()
+    await berta.arrive(resume)
+    await log.told.arrival()
+    house.rooms.leave(anna.live, "user_left")
+    log.told.open()
+    await house.settle()
+
+    names = berta.link.names()
+    assert names[-2:] == ["room:user_left", "chat:cleared"]
+    assert berta.live.member is None
+
+
+async def test_a_gap_that_opens_during_a_replay_is_told_too() -> None:
+    log = SlowRoomLog(max_messages=3)
+    house = House(log=log, log_messages=3)
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    anna.say("1")
+    log.told.shut()
+    await berta.arrive(resume)
+    await log.told.arrival()
+    for number in range(2, 9):
+        anna.say(str(number))
+    log.told.open()
+    await house.settle()
+
+    told = sum(resumed.gap for resumed in berta.link.of(RoomResumed))
+    received = [message.seq for message in berta.link.of(Message)]
+    assert received == sorted(set(received))
+    assert len(received) + told == 8, "a message is replayed or counted, never silently missing"
+
+
+async def test_a_partners_message_between_a_replacing_connection_and_its_replay_comes_once(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    await berta.arrive(berta.resume_from(1))
+    anna.say("2")
+    await house.settle()
+    anna.say("3")
+
+    assert berta.link.texts() == ["2", "3"]
+    assert berta.link.names()[:2] == ["connection:established", "room:resumed"]
+
+
+async def test_a_partners_message_between_a_return_and_its_replay_comes_once(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    resume = berta.resume_from(1)
+    berta.drop()
+    await berta.arrive(resume)
+    anna.say("2")
+    await house.settle()
+
+    assert berta.link.texts() == ["2"]
+    assert berta.link.names()[:2] == ["connection:established", "room:resumed"]
+
+
+async def test_a_new_match_while_an_old_replay_is_still_on_its_way_gets_only_its_own() -> None:
+    log = SlowRoomLog()
+    house = House(log=log)
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    anna.say("of the old room")
+    log.told.shut()
+    await berta.arrive(resume)
+    await log.told.arrival()
+    house.rooms.leave(anna.live, "user_left")
+    carla = await house.newcomer("Carla")
+    await carla.arrive()
+    await carla.search()
+    await berta.search()
+    carla.say("of the new room")
+    log.told.open()
+    await house.settle()
+    await turns()
+
+    matched = berta.link.last(Matched)
+    assert matched.matched_user.id == carla.id
+    assert berta.link.texts() == ["of the new room"]
+    assert berta.link.of(RoomResumed) == []

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import os
+
+import msgspec
+import pytest
+
+from passerby import app, settings
+from passerby.cli import main
+from passerby.limits import Rate
+from passerby.settings import Settings, SettingsError
+
+SECRET = "x" * 32
+
+GOOD: dict[str, tuple[str, object]] = {
+    "HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - a value
+    "PORT": ("8080", 8080),
+    "LOG_LEVEL": ("debug", "debug"),
+    "LOG_FORMAT": ("json", "json"),
+    "CORS_ORIGIN": ("https://a.example, http://b.example:8080", ("https://a.example", "http://b.example:8080")),
+    "TRUSTED_PROXIES": ("10.0.0.0/8,::1", ("10.0.0.0/8", "::1")),
+    "JWT_SECRET": (SECRET, SECRET),
+    "JWT_SECRET_PREVIOUS": (SECRET, SECRET),
+    "JWT_ISSUER": ("me", "me"),
+    "JWT_AUDIENCE": ("you", "you"),
+    "SESSION_TTL": ("3600.5", 3600.5),
+    "RENEW_BEFORE": ("900", 900.0),
+    "GRACE": ("0", 0.0),
+    "SESSION_SWEEP": ("60", 60.0),
+    "REFRESH_INTERVAL": ("30", 30.0),
+    "ROOM_LOG_MESSAGES": ("10", 10),
+    "ROOM_LOG_BYTES": ("4096", 4096),
+    "TEXT_LIMIT": ("500", 500),
+    "ONLINE_SAMPLE": ("0", 0),
+    "STATS_INTERVAL": ("0.5", 0.5),
+    "STATS_FRAMES": ("100", 100),
+    "PING_INTERVAL": ("5", 5.0),
+    "PING_TIMEOUT": ("4", 4.0),
+    "CONNECT_TIMEOUT": ("3", 3.0),
+    "MAX_PAYLOAD": ("65536", 65536),
+    "OUTBOX_LIMIT": ("65536", 65536),
+    "STALL_TIMEOUT": ("2", 2.0),
+    "LIMITS_SCALE": ("2.5", 2.5),
+    "PACKET_RATE": ("500", 500.0),
+    "LIMIT_CONNECTS": ("10/1", Rate(10, 1)),
+    "LIMIT_MESSAGES": ("60/10", Rate(60, 10)),
+    "LIMIT_TYPING": ("1/0.5", Rate(1, 0.5)),
+    "LIMIT_MATCHING": ("2/1", Rate(2, 1)),
+    "LIMIT_EVENTS": ("2/1", Rate(2, 1)),
+    "LIMIT_REFUSALS": ("2/1", Rate(2, 1)),
+    "LIMIT_ADDRESS_EVENTS": ("2/1", Rate(2, 1)),
+    "LIMIT_ADDRESS_CONNECTS": ("2/1", Rate(2, 1)),
+    "LIMIT_ADDRESS_SESSIONS": ("2/1", Rate(2, 1)),
+    "LIMIT_ADDRESS_REQUESTS": ("2/1", Rate(2, 1)),
+}
+
+_TIMES = ("SESSION_TTL", "RENEW_BEFORE", "SESSION_SWEEP", "REFRESH_INTERVAL", "STATS_INTERVAL", "PING_INTERVAL")
+_TIMES_TOO = ("PING_TIMEOUT", "CONNECT_TIMEOUT", "STALL_TIMEOUT")
+_COUNTS = ("ROOM_LOG_MESSAGES", "ROOM_LOG_BYTES", "TEXT_LIMIT", "STATS_FRAMES", "MAX_PAYLOAD", "OUTBOX_LIMIT")
+_RATES = tuple(name for name in GOOD if name.startswith("LIMIT_"))
+
+BAD: list[tuple[str, str]] = [
+    *(("PORT", text) for text in ("-1", "65536", "http", "80.5", "0x50", "1e9")),
+    *(("LOG_LEVEL", text) for text in ("loud", "DEBUG ", "0")),
+    *(("LOG_FORMAT", text) for text in ("xml", "JSON!")),
+    *(("CORS_ORIGIN", text) for text in ("chat.example", "ftp://chat.example", "https://a.example,b.example")),
+    *(("TRUSTED_PROXIES", text) for text in ("10.0.0.0/33", "proxy.example", "10.0.0.0/8,nonsense", "10")),
+    *((name, text) for name in ("JWT_SECRET", "JWT_SECRET_PREVIOUS") for text in ("short", "x" * 31)),
+    *((name, text) for name in (*_TIMES, *_TIMES_TOO) for text in ("0", "-1", "soon", "nan", "1h", "inf")),
+    *(("GRACE", text) for text in ("-0.1", "soon", "nan", "inf")),
+    *((name, text) for name in _COUNTS for text in ("0", "-5", "many", "1.5")),
+    *(("PACKET_RATE", text) for text in ("0", "-1", "fast", "inf")),
+    *(("ONLINE_SAMPLE", text) for text in ("-1", "all")),
+    *(("LIMITS_SCALE", text) for text in ("0", "-1", "off", "nan")),
+    *((name, text) for name in _RATES for text in ("5", "5/", "/5", "0/1", "1/0", "-1/1", "a/b", "1/2/3", "nan/1", "0.5/1")),
+]
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    chosen = settings.load({})
+
+    assert chosen == Settings()
+    assert (chosen.session_ttl, chosen.grace, chosen.renew_before) == (7200, 20, 1800)
+    assert (chosen.ping_interval, chosen.ping_timeout) == (25, 20)
+    assert (chosen.room_log_messages, chosen.room_log_bytes) == (200, 256 * 1024)
+    assert (chosen.session_sweep, chosen.refresh_interval) == (600, 60)
+    assert (chosen.stats_interval, chosen.stats_frames, chosen.online_sample) == (1, 2000, 50)
+    assert (chosen.outbox_limit, chosen.text_limit, chosen.limits_scale) == (256 * 1024, 1000, 1)
+    assert chosen.jwt_secret is None
+
+
+def test_every_setting_is_described_and_tried_here() -> None:
+    rows = settings.describe()
+
+    assert [row.variable for row in rows] == [field.name.upper() for field in msgspec.structs.fields(Settings)]
+    assert all(row.meaning for row in rows)
+    assert set(GOOD) == {row.variable for row in rows}
+    assert {name for name, _ in BAD} >= set(GOOD) - {"HOST", "JWT_ISSUER", "JWT_AUDIENCE"}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_setting_comes_from_the_environment(name: str) -> None:
+    text, value = GOOD[name]
+
+    assert getattr(settings.load({name: text}), name.lower()) == value
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_flag_beats_the_environment(name: str) -> None:
+    text, value = GOOD[name]
+    wrong = "not looked at"
+
+    assert getattr(settings.load({name: wrong}, {name.lower(): text}), name.lower()) == value
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert settings.load(dict.fromkeys(GOOD, "")) == Settings()
+
+
+def test_other_variables_are_left_alone() -> None:
+    assert settings.load({"PATH": "/bin", "PORTS": "x", "LIMITS": "none"}) == Settings()
+
+
+@pytest.mark.parametrize(("name", "text"), BAD, ids=[f"{name}={text}" for name, text in BAD])
+def test_a_bad_value_is_one_clear_line_that_names_it(name: str, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.load({name: text})
+
+    line = str(caught.value)
+    assert line.startswith(name)
+    assert "\n" not in line
+    assert len(line) < 200
+
+
+@pytest.mark.parametrize(("name", "text"), [("GRACE", "soon"), ("LIMIT_TYPING", "x"), ("LOG_LEVEL", "loud")])
+def test_a_bad_flag_is_named_as_it_was_given(name: str, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.load({}, {name.lower(): text})
+
+    assert str(caught.value).startswith(f"--{name.lower().replace('_', '-')}")
+
+
+def test_a_bad_secret_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.load({"JWT_SECRET": "hunter2"})
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_token_must_outlive_the_time_of_its_renewal() -> None:
+    with pytest.raises(SettingsError, match="RENEW_BEFORE"):
+        settings.load({"SESSION_TTL": "100", "RENEW_BEFORE": "100"})
+    assert settings.load({"SESSION_TTL": "100", "RENEW_BEFORE": "99", "REFRESH_INTERVAL": "1"})
+
+
+def test_renewals_must_be_looked_for_more_often_than_they_are_due() -> None:
+    """Else a connected guest's token ends between two looks, and a connected guest's session must not end."""
+    with pytest.raises(SettingsError, match="REFRESH_INTERVAL"):
+        settings.load({"SESSION_TTL": "100", "RENEW_BEFORE": "10", "REFRESH_INTERVAL": "60"})
+
+
+def test_a_scale_multiplies_every_rate() -> None:
+    chosen = settings.load({"LIMITS_SCALE": "10", "LIMIT_MESSAGES": "30/5"})
+
+    assert chosen.rate("messages") == Rate(300, 50)
+    assert chosen.rate("address_connects") == Rate(2000, 50)
+
+
+@pytest.mark.parametrize("scale", ["0.5", "0.001"])
+def test_however_small_the_scale_something_gets_through(scale: str) -> None:
+    chosen = settings.load({"LIMITS_SCALE": scale})
+
+    assert min(chosen.rate(name.removeprefix("LIMIT_").lower()).burst for name in _RATES) >= 1
+
+
+# ── the command line ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """Return the settings that `passerby serve` would have served with."""
+    chosen: list[Settings] = []
+
+    async def serve(with_settings: Settings, **_options: object) -> None:
+        chosen.append(with_settings)
+
+    monkeypatch.setattr(app, "serve", serve)
+    for name in GOOD:
+        monkeypatch.delenv(name, raising=False)
+    return chosen
+
+
+def test_serve_takes_flags_over_the_environment(served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1111")
+    monkeypatch.setenv("GRACE", "7")
+
+    assert main(["serve", "--port", "2222", "--limit-messages", "7/3"]) == 0
+
+    assert (served[0].port, served[0].grace, served[0].limit_messages) == (2222, 7.0, Rate(7, 3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "name"),
+    [
+        (["serve", "--port", "99999"], {}, "--port"),
+        (["serve"], {"PORT": "http"}, "PORT"),
+        (["serve"], {"JWT_SECRET": "short"}, "JWT_SECRET"),
+        (["serve", "--limit-typing", "1"], {}, "--limit-typing"),
+    ],
+)
+def test_serve_with_a_bad_setting_says_so_in_one_line_and_exits_with_2(
+    served: list[Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    environment: dict[str, str],
+    name: str,
+) -> None:
+    for variable, text in environment.items():
+        monkeypatch.setitem(os.environ, variable, text)
+
+    assert main(arguments) == 2
+
+    output = capsys.readouterr()
+    assert output.err.count("\n") == 1
+    assert output.err.startswith(f"passerby: {name}")
+    assert output.out == ""
+    assert served == []
+
+
+def test_an_unknown_flag_exits_with_2(served: list[Settings], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", "--nonsense", "1"])
+
+    assert caught.value.code == 2
+    assert "--nonsense" in capsys.readouterr().err
+    assert served == []
+
+
+def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", "--help"])
+
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"--{name.lower().replace('_', '-')} " in text for name in GOOD)

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
+
+from tests.e2e import browser as chromium
+from tests.e2e.cable import Cable, cable
+from tests.e2e.serving import Serving, serving
+from tests.e2e.visitor import Visitor, end_session
+
+WITHIN_MS = 10_000
+"""Whatever a test waits for happens within this."""
+
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+
+# A violated policy is reported as an error in the console only for some directives.
+_REPORT_VIOLATIONS = """
+addEventListener('securitypolicyviolation', (event) => {
+  console.error('policy violated:', event.effectiveDirective, event.blockedURI);
+});
+"""
+
+
+class Tabs:
+    """Browsers with one tab each. They are used again: to open one costs more than most tests."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: list[Page] = []
+
+    async def take(self, context: dict[str, Any]) -> Page:
+        """A tab of a browser that nobody else uses; `context` is what Playwright takes for a new one."""
+        page = self._free.pop() if self._free and not context else await self._open(context)
+        await page.set_viewport_size(WIDE)
+        await page.emulate_media(reduced_motion="reduce", color_scheme="light")
+        return page
+
+    async def _open(self, context: dict[str, Any]) -> Page:
+        opened = await self._browser.new_context(locale="en-GB", **context)
+        opened.set_default_timeout(WITHIN_MS)
+        await opened.add_init_script(_REPORT_VIOLATIONS)
+        return await opened.new_page()
+
+    async def give_back(self, page: Page, *, again: bool) -> None:
+        """Take back a tab that has been left by its user, to be used `again` or closed."""
+        if again:
+            await page.context.set_offline(offline=False)
+            self._free.append(page)
+        else:
+            await page.context.close()
+
+
+class Street:
+    """Where visitors come by: opens browsers at the server, and tidies up after them."""
+
+    def __init__(self, tabs: Tabs, server: Serving, stack: contextlib.AsyncExitStack) -> None:
+        self.server = server
+        self._tabs = tabs
+        self._stack = stack
+        self._visitors: list[Visitor] = []
+        self._own_context: set[Visitor] = set()
+
+    async def visitor(
+        self,
+        *,
+        through: Cable | None = None,
+        viewport: ViewportSize | None = None,
+        dark: bool = False,
+        expecting: str = "^$",
+        **context: Any,
+    ) -> Visitor:
+        """Someone opens the page in a browser of their own, through a cable if one is given.
+
+        The console may say what is `expecting`ed.
+        """
+        page = await self._tabs.take(context)
+        if viewport is not None:
+            await page.set_viewport_size(viewport)
+        if dark:
+            await page.emulate_media(color_scheme="dark")
+        visitor = Visitor(page, (through or self.server).url, [expecting])
+        self._visitors.append(visitor)
+        if context:
+            self._own_context.add(visitor)
+        await page.goto(visitor.url)
+        return visitor
+
+    async def second_tab(self, visitor: Visitor) -> Visitor:
+        """The visitor duplicates the tab: the same session in both."""
+        async with visitor.page.context.expect_page() as opened:
+            await visitor.page.evaluate("open(location.href)")  # copies the session storage, as duplicating does
+        second = Visitor(await opened.value, visitor.url)
+        self._stack.push_async_callback(second.page.close)
+        return second
+
+    async def pair(self, first: Visitor | None = None, second: Visitor | None = None) -> tuple[Visitor, Visitor]:
+        """Two who have just met."""
+        one = first or await self.visitor()
+        other = second or await self.visitor()
+        await one.start()
+        await other.start()
+        await one.sees_conversation()
+        await other.sees_conversation()
+        return one, other
+
+    async def cable(self) -> Cable:
+        """Lay a cable to the server."""
+        return await self._stack.enter_async_context(cable(self.server.port))
+
+    async def another_server(self, **settings: str) -> Serving:
+        return await self._stack.enter_async_context(serving(**settings))
+
+    async def tidy(self) -> None:
+        """End every session, so that nobody is left for the next test; then see what browsers complained of."""
+        for visitor in self._visitors:
+            await end_session(visitor.page, self.server.url, await visitor.go_for_good())
+            await self._tabs.give_back(visitor.page, again=visitor not in self._own_context)
+        complaints = [complaint for visitor in self._visitors for complaint in visitor.complaints]
+        assert not complaints, "\n".join(complaints)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def tabs() -> AsyncIterator[Tabs]:
+    try:
+        path = chromium.executable()
+    except chromium.NoBrowserError as error:
+        pytest.fail(str(error), pytrace=False)
+    expect.set_options(timeout=WITHIN_MS)
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=path, args=list(chromium.ARGS))
+        yield Tabs(launched)
+        await launched.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def default_server() -> AsyncIterator[Serving]:
+    # All the tests' people come from one address, one soon after the other.
+    async with serving(limit_address_sessions="10000/100", limit_address_connects="10000/100") as running:
+        yield running
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Settings of a server for one test alone: `@pytest.mark.parametrize("settings", [{"grace": "3"}])`."""
+    return {}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def street(tabs: Tabs, default_server: Serving, settings: dict[str, str]) -> AsyncIterator[Street]:
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(**settings)) if settings else default_server
+        opened = Street(tabs, server, stack)
+        yield opened
+        await opened.tidy()

@@ -1,0 +1,138 @@
+"""A person at a browser: what they can do, and what they see."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from playwright.async_api import ConsoleMessage, Error, Locator, Page, expect
+
+# What browsers say by themselves when a connection fails: no program can keep them from it.
+BROKEN_CONNECTION = r"WebSocket connection to .* failed|net::ERR_|Failed to load resource"
+
+_STORAGE_KEY = "passerby.1"
+
+
+async def end_session(page: Page, url: str, token: str | None) -> None:
+    """End a session by its token, if it has not ended yet."""
+    if token is not None:
+        await page.request.delete(f"{url}/api/guest/me", headers={"authorization": f"Bearer {token}"})
+
+
+class Visitor:
+    """One tab. `complaints` is what the console said that no test expected."""
+
+    def __init__(self, page: Page, url: str, expecting: Sequence[str] = ()) -> None:
+        self.page = page
+        self.url = url
+        self.complaints: list[str] = []
+        self._expected = list(expecting)
+        page.on("console", self._console)
+        page.on("pageerror", self._page_error)
+
+    async def go_away(self) -> None:
+        """Leave the page, for a picture on the same server."""
+        await self.page.goto(f"{self.url}/icon.svg")
+
+    async def go_for_good(self) -> str | None:
+        """Leave and forget; return the token of the session, which goes on."""
+        token: str | None = await self.token()
+        self.page.remove_listener("console", self._console)
+        self.page.remove_listener("pageerror", self._page_error)
+        await self.page.evaluate("Storage.prototype.setItem = () => {}; sessionStorage.clear()")
+        await self.page.goto("about:blank")
+        return token
+
+    def _page_error(self, error: Error) -> None:
+        self.complaints.append(f"uncaught: {error}")
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type not in ("error", "warning"):
+            return
+        if not any(re.search(pattern, message.text) for pattern in self._expected):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def expect_complaint(self, pattern: str = BROKEN_CONNECTION) -> None:
+        """From now on the console may say this."""
+        self._expected.append(pattern)
+
+    # ── what is on the page ───────────────────────────────────────────────────────────────────────
+
+    def part(self, testid: str) -> Locator:
+        return self.page.get_by_test_id(testid)
+
+    @property
+    def composer(self) -> Locator:
+        return self.part("composer")
+
+    @property
+    def messages(self) -> Locator:
+        return self.part("message")
+
+    def message(self, text: str) -> Locator:
+        """The line that says exactly this."""
+        exactly = re.compile(f"^{re.escape(text)}$")
+        return self.messages.filter(has=self.page.locator(".text", has_text=exactly))
+
+    def words(self, text: str | re.Pattern[str]) -> Locator:
+        """Whatever shows these words; not what only a screen reader hears."""
+        return self.page.get_by_text(text).locator("visible=true").and_(self.page.locator(":not(.visually-hidden)"))
+
+    async def partner(self) -> str:
+        return await self.part("partner-name").inner_text()
+
+    async def token(self) -> str | None:
+        stored: str | None = await self.page.evaluate("key => sessionStorage.getItem(key)", _STORAGE_KEY)
+        return None if stored is None else str(json.loads(stored)["token"])
+
+    async def end_session(self) -> None:
+        """End the session behind the page's back."""
+        await end_session(self.page, self.url, await self.token())
+
+    # ── what they do ──────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, name: str | None = None) -> None:
+        """Press Start, once it can be pressed, and search."""
+        if name is not None:
+            await self.part("name-input").fill(name)
+        await self.part("start").click()
+        await expect(self.part("searching").or_(self.part("conversation"))).to_be_visible()
+
+    async def say(self, *texts: str) -> None:
+        for text in texts:
+            await self.composer.fill(text)
+            await self.composer.press("Enter")
+            await expect(self.composer).to_have_value("")
+
+    # ── what they see ─────────────────────────────────────────────────────────────────────────────
+
+    async def sees_conversation(self) -> None:
+        await expect(self.part("conversation")).to_be_visible()
+        await expect(self.composer).to_be_focused()
+
+    async def sees(self, *texts: str) -> None:
+        """These messages, in this order, and no others."""
+        await expect(self.messages.locator(".text")).to_have_text(
+            [re.compile(f"^{re.escape(text)}$") for text in texts]
+        )
+
+    async def sees_states(self, *states: str) -> None:
+        """The states of all messages, in order."""
+        await self.settles_to("message", "data-status", states)
+
+    async def settles_to(self, testid: str, attribute: str, values: Sequence[str]) -> None:
+        await self.page.wait_for_function(
+            """([testid, attribute, values]) =>
+                JSON.stringify(Array.from(document.querySelectorAll(`[data-testid="${testid}"]`),
+                  (element) => element.getAttribute(attribute))) === values""",
+            arg=[testid, attribute, json.dumps(list(values), separators=(",", ":"))],
+            timeout=10_000,
+        )
+
+    async def sees_connection(self, word: str) -> None:
+        await expect(self.part("connection-state")).to_have_text(word)
+
+    async def sees_ended(self, words: str | re.Pattern[str]) -> None:
+        await expect(self.part("conversation-ended")).to_contain_text(words)
+        await expect(self.composer).to_have_count(0)

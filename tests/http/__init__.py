@@ -1,0 +1,1 @@
+"""The routes of a running server, through foreign HTTP clients."""

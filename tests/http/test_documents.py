@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from passerby.events import INBOUND, OUTBOUND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.server import RunningServer
+
+ROUTES = {
+    ("post", "/api/guest"),
+    ("get", "/api/guest/username"),
+    ("get", "/api/guest/me"),
+    ("delete", "/api/guest/me"),
+    ("get", "/api/guest/{session_id}"),
+    ("post", "/api/guest/location"),
+    ("get", "/api/stats"),
+    ("get", "/api/stats/online-users"),
+    ("get", "/api/socket/stats"),
+    ("get", "/health"),
+}
+NEED_A_TOKEN = {
+    ("get", "/api/guest/me"),
+    ("delete", "/api/guest/me"),
+    ("post", "/api/guest/location"),
+    ("get", "/api/stats"),
+    ("get", "/api/stats/online-users"),
+}
+
+# The contract's table of events, without the calls.
+FROM_CLIENTS = {
+    "user:match",
+    "user:match:cancel",
+    "chat:message",
+    "chat:message:delivered",
+    "chat:typing:start",
+    "chat:typing:stop",
+    "chat:clear",
+    "leave-room",
+    "close-room",
+    "get:stats",
+}
+TO_CLIENTS = {
+    "connection:established",
+    "realtime:stats",
+    "user:match:searching",
+    "user:match:no_users",
+    "user:matched",
+    "user:match:error",
+    "user:match:cancelled",
+    "user:match:cancel:error",
+    "room:user_joined",
+    "chat:message:sent",
+    "chat:error",
+    "chat:message",
+    "chat:message:delivered",
+    "chat:typing:start",
+    "chat:typing:stop",
+    "chat:clear:confirmed",
+    "room:user_left",
+    "chat:cleared",
+    "room:partner_away",
+    "room:partner_back",
+    "room:closed",
+    "room:resumed",
+    "session:renewed",
+}
+
+
+@pytest.fixture
+async def openapi(shared_server: RunningServer) -> dict[str, Any]:
+    answer = await shared_server.http.get("/schema/openapi.json")
+    assert answer.status_code == 200
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+@pytest.fixture
+async def asyncapi(shared_server: RunningServer) -> dict[str, Any]:
+    answer = await shared_server.http.get("/schema/asyncapi.json")
+    assert answer.status_code == 200
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def nodes(value: object) -> Iterator[dict[str, Any]]:
+    """Walk over every object of a document."""
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from nodes(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from nodes(item)
+
+
+def resolve(document: dict[str, Any], reference: str) -> Any:  # noqa: ANN401 - any part of a document
+    assert reference.startswith("#/")
+    value: Any = document
+    for step in reference[2:].split("/"):
+        value = value[step.replace("~1", "/").replace("~0", "~")]
+    return value
+
+
+@pytest.mark.parametrize("path", ["/schema/openapi.json", "/schema/asyncapi.json"])
+async def test_every_reference_leads_somewhere(shared_server: RunningServer, path: str) -> None:
+    document = (await shared_server.http.get(path)).json()
+    references = [node["$ref"] for node in nodes(document) if isinstance(node.get("$ref"), str)]
+
+    assert references
+    for reference in references:
+        assert resolve(document, reference)
+
+
+async def test_openapi_has_every_route_of_the_contract_and_who_may_use_it(openapi: dict[str, Any]) -> None:
+    assert openapi["openapi"].startswith("3.1")
+    assert openapi["info"]["title"] == "Passerby"
+    operations = {
+        (method, path): operation
+        for path, item in openapi["paths"].items()
+        for method, operation in item.items()
+        if method in {"get", "post", "put", "delete", "patch"}
+    }
+    assert set(operations) >= ROUTES
+    assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
+    schemes = openapi["components"]["securitySchemes"]
+    assert schemes["token"]["scheme"] == "bearer"
+    for key in ROUTES:
+        operation = operations[key]
+        assert operation["summary"]
+        assert any(status.startswith("2") for status in operation["responses"])
+        assert bool(operation.get("security")) is (key in NEED_A_TOKEN), key
+    assert "201" in operations["post", "/api/guest"]["responses"]
+
+
+async def test_openapi_shows_the_envelope_and_the_bounds(openapi: dict[str, Any]) -> None:
+    answer = openapi["paths"]["/api/guest"]["post"]["responses"]["201"]["content"]["application/json"]["schema"]
+    envelope = resolve(openapi, answer["$ref"]) if "$ref" in answer else answer
+    assert {"success", "data"} <= set(envelope["properties"])
+    body = openapi["paths"]["/api/guest"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    text = str([resolve(openapi, node["$ref"]) for node in nodes(body) if "$ref" in node] or body)
+    assert "username" in text
+    assert "'maxLength': 20" in text
+
+
+async def test_asyncapi_has_every_event_of_the_contract(asyncapi: dict[str, Any]) -> None:
+    def names(operation: str) -> set[str]:
+        found = set()
+        for message in asyncapi["operations"][operation]["messages"]:
+            in_channel = resolve(asyncapi, message["$ref"])
+            found.add(resolve(asyncapi, in_channel["$ref"])["name"])
+        return found
+
+    assert asyncapi["asyncapi"] == "3.0.0"
+    assert names("receive") == {event.event for event in INBOUND}
+    assert names("send") == {event.event for event in OUTBOUND}
+    assert names("receive") >= FROM_CLIENTS
+    assert names("send") >= TO_CLIENTS
+
+
+async def test_every_asyncapi_message_has_a_payload_and_says_what_it_is(asyncapi: dict[str, Any]) -> None:
+    for message in asyncapi["components"]["messages"].values():
+        assert message["summary"]
+        schema = resolve(asyncapi, message["payload"]["$ref"])
+        assert schema["type"] == "object"
+
+
+def test_no_two_events_of_one_direction_share_a_name() -> None:
+    for events in (INBOUND, OUTBOUND):
+        assert len({event.event for event in events}) == len(events)

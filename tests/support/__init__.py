@@ -1,0 +1,1 @@
+"""What tests share: a clock, fakes of what the services talk to, clients and servers."""

@@ -1,0 +1,107 @@
+"""Adapters that take their time: they work like those in memory, but suspend until a test lets them go on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from passerby.adapters.memory import MemoryMatchQueue, MemoryRoomLog, MemorySessionStore
+
+if TYPE_CHECKING:
+    from passerby.models import Guest
+    from passerby.ports import Replay, Ticket
+
+
+class Gate:
+    """Where callers wait while it is shut."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open.set()
+        self._arrived = asyncio.Condition()
+        self.waiting = 0
+
+    def shut(self) -> None:
+        self._open.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def passing(self) -> None:
+        """Wait until the gate is open."""
+        if self._open.is_set():
+            return
+        async with self._arrived:
+            self.waiting += 1
+            self._arrived.notify_all()
+        try:
+            await self._open.wait()
+        finally:
+            self.waiting -= 1
+
+    async def arrival(self, count: int = 1) -> None:
+        """Wait until `count` callers stand before the gate."""
+        async with asyncio.timeout(5), self._arrived:
+            await self._arrived.wait_for(lambda: self.waiting >= count)
+
+
+class SlowMatchQueue(MemoryMatchQueue):
+    """`asked` stands before the queue does anything, `told` between what it did and the answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = Gate()
+        self.told = Gate()
+
+    async def enter(self, ticket: Ticket) -> Ticket | None:
+        await self.asked.passing()
+        found = await super().enter(ticket)
+        await self.told.passing()
+        return found
+
+    async def cancel(self, ticket: Ticket) -> bool:
+        await self.asked.passing()
+        cancelled = await super().cancel(ticket)
+        await self.told.passing()
+        return cancelled
+
+
+class SlowRoomLog(MemoryRoomLog):
+    """`told` stands between what a replay read and its answer."""
+
+    def __init__(self, max_messages: int = 200, max_bytes: int = 262_144) -> None:
+        super().__init__(max_messages, max_bytes)
+        self.told = Gate()
+
+    async def replay(self, room_id: str, epoch: int, after: int) -> Replay:
+        replay = await super().replay(room_id, epoch, after)
+        await self.told.passing()
+        return replay
+
+
+class SlowSessionStore(MemorySessionStore):
+    """`asked` stands before a save or removal is done; `failing` makes both fail."""
+
+    failing = False
+    saves = 0
+    _gate: Gate | None = None
+
+    @property
+    def asked(self) -> Gate:
+        if self._gate is None:
+            self._gate = Gate()
+        return self._gate
+
+    async def save(self, guest: Guest, lifetime: float) -> None:
+        await self._arrive()
+        await super().save(guest, lifetime)
+        self.saves += 1
+
+    async def remove(self, session_id: str) -> None:
+        await self._arrive()
+        await super().remove(session_id)
+
+    async def _arrive(self) -> None:
+        await self.asked.passing()
+        if self.failing:
+            raise OSError("the store is out of reach")

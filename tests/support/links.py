@@ -1,0 +1,47 @@
+"""A link that records what a guest's client would get."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from passerby.events import Event, RealtimeStats
+from passerby.models import Message
+
+E = TypeVar("E", bound="Event | Message")
+
+
+class RecordingLink:
+    """See `passerby.ports.Link`. What is sent after the connection is gone vanishes, as it does for a socket."""
+
+    def __init__(self) -> None:
+        self.sent: list[Event | Message] = []
+        self.closed: str | None = None
+        self.lost = False
+
+    def send(self, *events: Event | Message) -> None:
+        if self.closed is None and not self.lost:
+            self.sent.extend(events)
+
+    def close(self, code: str, message: str) -> None:
+        assert self.closed is None, "closed twice"
+        assert message
+        self.closed = code
+
+    def of(self, kind: type[E]) -> list[E]:
+        """Return the events of one kind, in order."""
+        return [event for event in self.sent if isinstance(event, kind)]
+
+    def last(self, kind: type[E]) -> E:
+        """Return the newest event of one kind."""
+        return self.of(kind)[-1]
+
+    def names(self) -> list[str]:
+        """Return the names of all events but the statistics, in order."""
+        return [event.event for event in self.sent if not isinstance(event, RealtimeStats)]
+
+    def texts(self) -> list[object]:
+        """Return the contents of the messages, in order."""
+        return [message.content for message in self.of(Message)]
+
+    def clear(self) -> None:
+        self.sent.clear()

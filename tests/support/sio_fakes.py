@@ -1,0 +1,33 @@
+"""A WebSocket without a wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from passerby.socketio.frames import CloseCode
+
+
+class FakeWebSocket:
+    """Stands in for `passerby.socketio.websocket.WebSocket`: counts what is written, remembers how it was closed."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.closed: tuple[str, CloseCode] | None = None
+        self._on_closed: Callable[[str], None] = lambda reason: None
+
+    def bind(
+        self,
+        on_text: Callable[[str], None],
+        on_binary: Callable[[bytes], None],
+        on_closed: Callable[[str], None],
+    ) -> None:
+        self.on_text, self.on_binary, self._on_closed = on_text, on_binary, on_closed
+
+    def write(self, frames: bytes) -> None:
+        if self.closed is None:
+            self.written += len(frames)
+
+    def close(self, reason: str, code: CloseCode = CloseCode.NORMAL) -> None:
+        if self.closed is None:
+            self.closed = reason, code
+            self._on_closed(reason)

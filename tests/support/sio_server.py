@@ -1,0 +1,158 @@
+"""A Socket.IO or Engine.IO server on a free port, inside the event loop of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import uvicorn
+
+from passerby.socketio import Ack, Arguments, Engine, Options, Server, Socket
+from passerby.socketio.http import GuardedHttpProtocol
+from passerby.socketio.origins import Origins
+from passerby.socketio.polling import Polling
+from passerby.socketio.session import Receiver, Session
+from passerby.socketio.websocket import WebSocketProtocol, protocol_factory
+
+PATH = "/socket.io/"
+BOUND = 5.0
+"""Seconds within which anything that a test waits for must happen, on a busy machine too."""
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the server work until `condition()` holds; for what it does without telling anybody."""
+    async with asyncio.timeout(BOUND):
+        while not condition():  # noqa: ASYNC110 - nothing in the server's state is an event
+            await asyncio.sleep(0.001)
+
+
+class _Errors(logging.Handler):
+    """Keeps what is logged as an error: whatever a client does, it must cause none."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(logging.Formatter().format(record))
+
+
+@dataclass
+class Running:
+    """A server that runs. `errors` is what it logged; a test that expects some takes them out."""
+
+    port: int
+    engine: Engine
+    uvicorn: uvicorn.Server
+    errors: list[str] = field(default_factory=list)
+
+    def take_errors(self) -> list[str]:
+        taken, self.errors[:] = list(self.errors), []
+        return taken
+
+
+def web_server(engine: Engine) -> uvicorn.Server:
+    """Return the uvicorn that serves `engine` as the product does."""
+    config = uvicorn.Config(
+        Polling(engine),
+        host="127.0.0.1",
+        http=GuardedHttpProtocol,
+        ws=protocol_factory(engine),  # type: ignore[arg-type]  # uvicorn only calls it
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+    )
+    return uvicorn.Server(config)
+
+
+@contextlib.asynccontextmanager
+async def running(subject: Server | Engine) -> AsyncIterator[Running]:
+    """Serve `subject`; afterwards stop it, and fail if it logged an error that no test took."""
+    errors = _Errors()
+    logging.getLogger().addHandler(errors)
+    subject.start()
+    engine = subject.engine if isinstance(subject, Server) else subject
+    web = web_server(engine)
+    listener = socket.create_server(("127.0.0.1", 0))
+    web.config.load()
+    web.lifespan = web.config.lifespan_class(web.config)
+    await web.startup(sockets=[listener])
+    try:
+        yield Running(listener.getsockname()[1], engine, web, errors.lines)
+    finally:
+        await _stop(subject, web)
+        logging.getLogger().removeHandler(errors)
+    assert not engine.sessions
+    assert not errors.lines, "\n".join(errors.lines)
+
+
+async def _stop(subject: Server | Engine, web: uvicorn.Server) -> None:
+    # As uvicorn does it, without its pauses and without asking the clients.
+    for server in web.servers:
+        server.close()
+    if isinstance(subject, Server):
+        await subject.stop()
+    else:
+        subject.stop()
+    state = web.server_state
+    async with asyncio.timeout(BOUND):
+        while state.connections or state.tasks:
+            for connection in list(state.connections):
+                if isinstance(connection, WebSocketProtocol):
+                    connection.transport.underlying_transport.abort()
+                elif connection.transport is not None:
+                    connection.transport.abort()
+            await asyncio.sleep(0.001)
+
+
+class EngineEcho:
+    """Answers every Engine.IO message with itself, and remembers why the session ended."""
+
+    def __init__(self, session: Session, ends: asyncio.Queue[str]) -> None:
+        self._session = session
+        self._ends = ends
+
+    def on_text(self, packet: str) -> None:
+        self._session.send(packet.encode())
+
+    def on_binary(self, data: bytes) -> None:
+        self._session.send_binary(data)
+
+    def on_close(self, reason: str) -> None:
+        self._ends.put_nowait(reason)
+
+
+def engine_echo(options: Options, origins: Origins | None = None) -> tuple[Engine, asyncio.Queue[str]]:
+    """Return an engine that echoes, and the queue of the reasons why its sessions end."""
+    ends: asyncio.Queue[str] = asyncio.Queue()
+
+    def accept(session: Session) -> Receiver:
+        return EngineEcho(session, ends)
+
+    return Engine(options, accept, origins=origins), ends
+
+
+def echo(options: Options | None = None, namespaces: tuple[str, ...] = ("/", "/custom")) -> Server:
+    """Return a server that emits `auth`, answers `message` by `message-back`, acknowledges `message-with-ack`."""
+    server = Server(options or Options())
+
+    def connected(socket: Socket) -> None:
+        socket.emit("auth", socket.auth)
+
+    def message(socket: Socket, arguments: list[object], _ack: Ack | None) -> None:
+        socket.emit("message-back", *arguments)
+
+    def message_with_ack(_socket: Socket, arguments: list[object], ack: Ack | None) -> None:
+        if ack is not None:
+            ack(*arguments)
+
+    for name in namespaces:
+        namespace = server.namespace(name)
+        namespace.on_connect = connected
+        namespace.on("message", Arguments, message)
+        namespace.on("message-with-ack", Arguments, message_with_ack)
+    return server

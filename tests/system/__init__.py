@@ -1,0 +1,1 @@
+"""A whole running server, through foreign Socket.IO clients."""

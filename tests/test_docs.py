@@ -1,0 +1,76 @@
+"""The documents say what the code does: settings, events, codes, and links that lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from passerby import settings
+from passerby.events import INBOUND, OUTBOUND
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/*.md")]
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
+HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+
+
+def prose(document: Path) -> str:
+    return FENCE.sub("", document.read_text(encoding="utf-8"))
+
+
+def anchors(document: Path) -> set[str]:
+    """Return what a code host makes of the headings."""
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+        for heading in HEADING.findall(prose(document))
+    }
+
+
+def links(document: Path) -> list[str]:
+    found = [markdown or html for markdown, html in LINK.findall(prose(document))]
+    return [link for link in found if not re.match(r"[a-z]+:", link)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_relative_links_and_images_lead_somewhere(document: Path) -> None:
+    broken = []
+    for link in links(document):
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_readme_has_every_setting_as_it_is() -> None:
+    section = prose(ROOT / "README.md").split("\n## Settings\n")[1].split("\n## ")[0]
+    rows = [
+        tuple(cell.strip() for cell in line.strip("|").split("|")) for line in section.splitlines() if line[:3] == "| `"
+    ]
+    expected = [
+        (f"`{row.variable}`", f"`{row.default}`" if row.default else "", row.meaning) for row in settings.describe()
+    ]
+    assert rows == expected
+
+
+def test_protocol_has_every_event_and_no_other() -> None:
+    text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8").split("\n## Events\n")[1]
+    received, sent = text.split("\n## ")[0].split("\n### From the server\n")
+    for part, events in ((received, INBOUND), (sent, OUTBOUND)):
+        headings = re.findall(r"^#### (.+)$", part, re.MULTILINE)
+        assert {name for heading in headings for name in re.findall(r"`([^`]+)`", heading)} == {
+            event.event for event in events
+        }
+
+
+def test_protocol_has_every_code() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "passerby").rglob("*.py"))
+    raised = re.findall(r"(?:InvalidInput|Unauthorized|NotFound|Conflict)Error\(\s*\"(\w+)\"", source)
+    rendered = re.findall(r"(?:\bcode=|\.close\(|^    \d{3}: )\"(\w+)\"", source, re.MULTILINE)
+    codes = {*raised, *rendered, "rate_limited"} - {"transport", "stalled"}
+    table = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8").split("\n## Errors\n")[1].split("\n## ")[0]
+    assert codes - set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set()
+    assert len(codes) > 10  # the patterns still find something
