@@ -60,7 +60,14 @@ class Application:
             audience=settings.jwt_audience,
             lifetime=settings.session_ttl,
         )
-        self.guests = Guests(store, tokens, clock, session_ttl=settings.session_ttl, changed=self._changed)
+        self.guests = Guests(
+            store,
+            tokens,
+            clock,
+            session_ttl=settings.session_ttl,
+            changed=self._changed,
+            is_ended=self.writer.is_removing,
+        )
         self.rooms = Rooms(
             MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
             clock,
@@ -198,6 +205,8 @@ class _Uvicorn(uvicorn.Server):
         self._application = application
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()  # before clients are told to come back
         await self._application.stop()
         await super().shutdown(sockets)
 

@@ -85,7 +85,7 @@ class Gateway:
             *,
             rate: str,
             error: type[events.ErrorEvent] = events.ChatError,
-            payload: Any = Any,  # noqa: ANN401 - a type, or a union of types
+            payload: Any = msgspec.Raw,  # noqa: ANN401 - a type, or a union of types
         ) -> None:
             self._families[event.event] = error
             namespace.on(event.event, payload, self._guarded(error, rate, call))
@@ -223,8 +223,8 @@ class Gateway:
         """An event that this server does not know is ignored; only a flood of them is not."""
         try:
             self._charge(socket.data, "events")
-        except RateLimitedError:
-            self._warn(socket.data)
+        except RateLimitedError as limited:
+            self._refuse(socket.data, events.ChatError, limited, None, None)
 
     def _malformed(self, socket: Socket, event: str, error: Exception, ack: Ack | None) -> None:
         """An event's payload is not what it should be: that is told, and nothing else happens."""

@@ -70,13 +70,18 @@ class Guests:
         *,
         session_ttl: float,
         changed: Callable[[LiveGuest], None],
+        is_ended: Callable[[str], bool],
     ) -> None:
-        """`changed` is called after each change of a live guest's session: it is to be saved and counted."""
+        """Tell `changed` of each change of a live guest's session: it is to be saved and counted.
+
+        `is_ended` tells of a session id whether it is over, whatever the store still has.
+        """
         self._store = store
         self._tokens = tokens
         self._clock = clock
         self._ttl = session_ttl
         self._changed = changed
+        self._is_ended = is_ended
         self.timestamps = Timestamps(clock)
         self._by_session: dict[str, LiveGuest] = {}
         self.online: dict[str, LiveGuest] = {}
@@ -143,7 +148,10 @@ class Guests:
 
     async def _find(self, session_id: str) -> Guest | None:
         live = self._by_session.get(session_id)
-        return live.guest if live is not None else await self._store.load(session_id)
+        if live is not None:
+            return live.guest
+        guest = await self._store.load(session_id)
+        return None if self._is_ended(session_id) else guest
 
     # ── presence ──────────────────────────────────────────────────────────────────────────────────
 

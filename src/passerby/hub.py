@@ -34,6 +34,10 @@ class SocketLink:
         for event in events:
             self._send_event(_PREFIXES[type(event)], _encode(event))
 
+    async def drain(self) -> None:
+        """See Link."""
+        await self.socket.drain()
+
     def close(self, code: str, message: str) -> None:
         """See Link."""
         self.send(ConnectionClosing(code=code, message=message))

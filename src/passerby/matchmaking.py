@@ -57,7 +57,10 @@ class Matchmaking:
         if guest.ticket is not None:
             guest.send(_SEARCHING)
             return
-        await self._begin(guest, Ticket(ids.ticket_id(), guest.guest.id, self._clock.time()))
+        ticket = Ticket(ids.ticket_id(), guest.guest.id, self._clock.time())
+        self._set(guest, ticket)
+        guest.send(_SEARCHING)
+        await self.enter(guest, ticket)
 
     async def cancel(self, guest: LiveGuest) -> None:
         """Stop searching. Raises ConflictError (not_searching)."""
@@ -68,27 +71,33 @@ class Matchmaking:
         guest.send(_CANCELLED)
         await self._queue.cancel(ticket)
 
-    async def suspend(self, guest: LiveGuest) -> None:
-        """The guest lost the connection: nobody is to meet them, but their place is kept."""
+    def suspend(self, guest: LiveGuest) -> Ticket | None:
+        """The guest lost the connection: nobody is to meet them, but their place is kept.
+
+        Return the ticket that is to be withdrawn, if they were searching.
+        """
         ticket = guest.ticket
         if ticket is not None:
             guest.suspended = ticket
             self._set(guest, None)
-            await self._queue.cancel(ticket)
+        return ticket
 
-    async def restore(self, guest: LiveGuest) -> None:
-        """The guest is back: a suspended search goes on at its place."""
-        ticket, guest.suspended = guest.suspended, None
-        if ticket is not None and guest.ticket is None and guest.member is None:
-            # A new id, so that a cancellation of the old ticket still on its way cannot hit this one.
-            await self._begin(guest, Ticket(ids.ticket_id(), ticket.guest_id, ticket.entered_at))
+    async def withdraw(self, ticket: Ticket) -> None:
+        """Take the ticket of a search that is over, or suspended, out of the queue."""
+        await self._queue.cancel(ticket)
 
-    async def _begin(self, guest: LiveGuest, ticket: Ticket) -> None:
+    def restore(self, guest: LiveGuest) -> Ticket | None:
+        """The guest is back: a suspended search goes on. Return the ticket to enter, at the place of the old one."""
+        suspended, guest.suspended = guest.suspended, None
+        if suspended is None or guest.ticket is not None or guest.member is not None:
+            return None
+        # A new id, so that a withdrawal of the old ticket still on its way cannot hit this one.
+        ticket = Ticket(ids.ticket_id(), suspended.guest_id, suspended.entered_at)
         self._set(guest, ticket)
         guest.send(_SEARCHING)
-        await self._enter(guest, ticket)
+        return ticket
 
-    async def _enter(self, guest: LiveGuest, ticket: Ticket) -> None:
+    async def enter(self, guest: LiveGuest, ticket: Ticket) -> None:
         """Enter until there is a partner who is really there, or nobody; then also for whoever was taken in vain."""
         seeker = guest
         while True:

@@ -15,6 +15,9 @@ TRAIT_LENGTH: Final = 64
 _END: Final = r"$(?!\n)"
 """The end of the text and nothing else: Python's `$` alone would also stand before a last newline."""
 
+_INVISIBLE: Final = r"\u0000-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+"""Control and bidi-override characters: what is shown to strangers must look like what it is."""
+
 Timestamp = Annotated[
     str,
     Meta(description="ISO 8601 UTC with milliseconds and Z", examples=["2023-12-07T10:30:00.000Z"]),
@@ -46,7 +49,11 @@ Username = Annotated[
 ]
 Trait = Annotated[
     str,
-    Meta(max_length=TRAIT_LENGTH, description="Free text of a guest about themselves, at most 64 characters"),
+    Meta(
+        max_length=TRAIT_LENGTH,
+        pattern=rf"^[^{_INVISIBLE}]*{_END}",
+        description="Free text of a guest about themselves, at most 64 characters",
+    ),
 ]
 LanguageTag = Annotated[
     str,

@@ -23,6 +23,9 @@ class Link(Protocol):
     def send(self, *events: Event | Message) -> None:
         """Send events in order, at once; into nothing when the connection is gone."""
 
+    async def drain(self) -> None:
+        """Wait until the client has read most of what was sent, or the connection is gone."""
+
     def close(self, code: str, message: str) -> None:
         """Tell the client why, then end the connection; it should not come back by itself."""
 
@@ -96,8 +99,8 @@ class RoomLog(Protocol):
         The log keeps the newest messages within its bounds of number and bytes.
         """
 
-    async def replay(self, room_id: str, epoch: int, after: int) -> Replay:
-        """Return the messages with `seq` > `after`; nothing for a log that is closed."""
+    async def replay(self, room_id: str, epoch: int, after: int, limit: int) -> Replay:
+        """Return the first `limit` messages (≥ 1) with `seq` > `after`; nothing for a log that is closed."""
 
     def close(self, room_id: str, epoch: int) -> None:
         """Forget the log; nothing happens when it is not open."""

@@ -96,14 +96,15 @@ class Presence:
         if live.member is not None:
             if was_away:
                 self._rooms.back(live)
-            self._spawn(self._rooms.resume(live, resume))
+            self._spawn(self._rooms.resume(live, link, resume))
         elif live.notice is not None:
             link.send(live.notice)
         elif resume is not None:
             link.send(_too_late(resume, live.guest.id))
         live.notice = None
-        if live.suspended is not None:
-            self._spawn(self._matchmaking.restore(live))
+        ticket = self._matchmaking.restore(live)
+        if ticket is not None:
+            self._spawn(self._matchmaking.enter(live, ticket))
         return live
 
     # ── going ─────────────────────────────────────────────────────────────────────────────────────
@@ -114,8 +115,9 @@ class Presence:
             return
         self._guests.detach(live)
         self._rooms.away(live)
-        if live.ticket is not None:
-            self._spawn(self._matchmaking.suspend(live))
+        ticket = self._matchmaking.suspend(live)
+        if ticket is not None:
+            self._spawn(self._matchmaking.withdraw(ticket))
         live.grace = self._clock.call_later(self._periods.grace, lambda: self._expire(live))
 
     def _expire(self, live: LiveGuest) -> None:
@@ -128,8 +130,9 @@ class Presence:
         """End the session by the guest's own wish: room closed, token refused, when this returns."""
         live = self._guests.live(guest.session_id)
         if live is not None:
-            if live.ticket is not None:
-                await self._matchmaking.suspend(live)
+            ticket = self._matchmaking.suspend(live)
+            if ticket is not None:
+                self._spawn(self._matchmaking.withdraw(ticket))
             self._rooms.leave(live, "session_ended")
             link = live.link
             if link is not None:

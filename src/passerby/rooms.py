@@ -1,18 +1,18 @@
 """Rooms: two guests, their messages in order, and what happens when one is away.
 
 A room lives in the process that holds its members. Its log numbers and keeps the messages; here are the
-members' places in it: `written` is what was handed to the member's connection, `unconfirmed` what their
-client has not yet confirmed. A member who comes back is first brought up to date (`resume`), and only
-then gets new messages at once, so that order never depends on luck.
+members' places in it: `pending` is what a member's client has not yet confirmed. A member who comes back
+is first brought up to date (`resume`), and only then gets new messages at once, so that order never
+depends on luck.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct, UnsetType
 
 from passerby import ids
 from passerby.clock import Timestamps
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
     from passerby.events import Resume, SendMessage
     from passerby.guests import LiveGuest
-    from passerby.ports import RoomLog
+    from passerby.ports import Link, RoomLog
+
+_REPLAY_CHUNK: Final = 16
+"""Messages replayed before the client must have read most of them: a slow line is no reason to be cut off."""
 
 Departure = Literal["user_left", "session_ended"]
 
@@ -64,19 +67,18 @@ class Room:
         self.members = (one, other)
 
 
+class Pending(Struct, gc=False):
+    """A message on its way: written to the recipient's connection or waiting for one, not yet confirmed."""
+
+    seq: int
+    message_id: str
+    client_id: str | UnsetType
+
+
 class Member:
     """One guest's side of a room."""
 
-    __slots__ = (
-        "attached",
-        "confirmed",
-        "confirms",
-        "live",
-        "partner",
-        "room",
-        "unconfirmed",
-        "written",
-    )
+    __slots__ = ("attached", "confirmed", "live", "partner", "pending", "room")
 
     partner: Member
 
@@ -85,17 +87,10 @@ class Member:
         self.room = room
         self.live = live
         self.attached = True
-        self.written = 0
         self.confirmed = 0
-        self.confirms = False
-        """Whether this member's client confirms messages at all; old ones may not."""
-        self.unconfirmed: deque[Message] = deque(maxlen=room.log_messages)
+        """The highest seq that this member's client has confirmed: all before it are there too."""
+        self.pending: deque[Pending] = deque(maxlen=room.log_messages)
         """Messages to this member, oldest first; no more than the log would still hold."""
-
-    @property
-    def received(self) -> int:
-        """The highest seq that this member surely has, by the best evidence there is."""
-        return self.confirmed if self.confirms else self.written
 
 
 class Rooms:
@@ -188,10 +183,9 @@ class Rooms:
         if new:
             member.room.seq = message.seq
             recipient = member.partner
-            recipient.unconfirmed.append(message)
+            recipient.pending.append(Pending(message.seq, message.id, message.client_id))
             link = recipient.live.link
             if link is not None and recipient.attached:
-                recipient.written = message.seq
                 link.send(message, MessageDelivered(message_id=message.id, timestamp=message.timestamp))
         sent = MessageSent(
             message_id=message.id,
@@ -212,18 +206,17 @@ class Rooms:
         A message that is not of this room, or confirmed already, is ignored. Raises ConflictError (not_in_room).
         """
         member = _member(recipient)
-        for message in member.unconfirmed:
-            if message.id == message_id:
-                self._confirm_through(member, message.seq)
+        for pending in member.pending:
+            if pending.message_id == message_id:
+                self._confirm_through(member, pending.seq)
                 break
 
     def _confirm_through(self, member: Member, seq: int) -> None:
         author, timestamp = member.partner.live, self._timestamps.now()
-        while member.unconfirmed and member.unconfirmed[0].seq <= seq:
-            message = member.unconfirmed.popleft()
-            member.confirms = True
-            member.confirmed = message.seq
-            author.send(MessageDelivered(message_id=message.id, timestamp=timestamp))
+        while member.pending and member.pending[0].seq <= seq:
+            pending = member.pending.popleft()
+            member.confirmed = pending.seq
+            author.send(MessageDelivered(message_id=pending.message_id, timestamp=timestamp))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Tell the partner. Raises ConflictError (not_in_room)."""
@@ -270,18 +263,18 @@ class Rooms:
         room = member.room
         return RoomSummary(room.id, room.epoch, room.seq, Partner.of(member.partner.live.guest))
 
-    async def resume(self, guest: LiveGuest, resume: Resume | None) -> None:
-        """Bring a connected member up to date: room:resumed, then the missing messages in order.
+    async def resume(self, guest: LiveGuest, link: Link, resume: Resume | None) -> None:
+        """Bring a member up to date over their new `link`: room:resumed, then the missing messages in order.
 
         With `resume` of this room that is all after its `seq`, of both sides; of another room, all there
-        is. Without, as from old clients, it is what the partner wrote and the guest surely has not got.
+        is. Without, as from old clients, it is what the partner wrote and the guest has not confirmed.
         """
-        member, link = guest.member, guest.link
-        if member is None or link is None:
+        member = guest.member
+        if member is None:
             return
         room = member.room
         if resume is None:
-            after = member.received
+            after = member.confirmed
         elif (resume.room_id, resume.epoch) == (room.id, room.epoch):
             after = resume.seq
             self._confirm_through(member, after)  # the confirmations may have been lost with the connection
@@ -289,7 +282,7 @@ class Rooms:
             after = 0
         announced = False
         while True:
-            replay = await self._log.replay(room.id, room.epoch, after)
+            replay = await self._log.replay(room.id, room.epoch, after, _REPLAY_CHUNK)
             if guest.member is not member or guest.link is not link:
                 return  # gone meanwhile, or replaced by a connection that resumes for itself
             if not announced:
@@ -300,9 +293,9 @@ class Rooms:
                 if resume is not None or message.sender_id != guest.guest.id:
                     link.send(message)
             if after >= room.seq or not replay.messages:
-                break
-        member.written = room.seq
-        member.attached = True
+                member.attached = True
+                return
+            await link.drain()
 
     def _resumed(self, member: Member, gap: int) -> RoomResumed:
         room = member.room
@@ -365,7 +358,7 @@ class Rooms:
             username=gone.live.guest.username,
             message=message,
             reason=reason,
-            undelivered=[Undelivered(lost.id, lost.client_id) for lost in gone.unconfirmed if lost.seq > gone.received],
+            undelivered=[Undelivered(lost.message_id, lost.client_id) for lost in gone.pending],
         )
 
     def _close(self, room: Room) -> None:

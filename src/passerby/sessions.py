@@ -27,14 +27,22 @@ class SessionWriter:
         self._store = store
         self._ttl = session_ttl
         self._marked: dict[str, Guest | None] = {}
+        self._removing: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
+    def is_removing(self, session_id: str) -> bool:
+        """Tell whether a session is over, though the store may still have it."""
+        return session_id in self._removing
+
     def save(self, guest: Guest) -> None:
-        """Mark `guest` to be saved as it will be when its turn comes."""
+        """Mark `guest` to be saved as it will be when its turn comes; nothing once it is marked to be removed."""
+        if guest.session_id in self._removing:
+            return
         self._mark(guest.session_id, guest)
 
     def remove(self, session_id: str) -> None:
         """Mark the session to be removed."""
+        self._removing.add(session_id)
         self._mark(session_id, None)
 
     async def flush(self) -> None:
@@ -54,6 +62,7 @@ class SessionWriter:
                 try:
                     if guest is None:
                         await self._store.remove(session_id)
+                        self._removing.discard(session_id)
                     else:
                         await self._store.save(msgspec.structs.replace(guest), self._ttl)
                 except BaseException:

@@ -11,8 +11,8 @@ from passerby.errors import InvalidInputError
 _GRAPHEME: Final = regex.compile(r"\X")
 # C0 and C1 controls but newline and tab, and the code points that JSON may name but Unicode text may not hold.
 _FORBIDDEN: Final = regex.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-# Something a person can see: not white space, not a format character, not a letter that is drawn blank.
-_VISIBLE: Final = regex.compile(r"[^\p{Z}\p{C}\u115f\u1160\u3164\uffa0\u2800]")
+# Something a person can see: not white space, not a format character, not one that is drawn as nothing.
+_VISIBLE: Final = regex.compile(r"[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]")
 _CODE_POINTS_PER_CHARACTER: Final = 16
 """The longest emoji of families and flags have a dozen; more is an attack on the recipient's screen."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections import OrderedDict, deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -129,6 +131,7 @@ class _Log:
 
 _OVERHEAD = 256
 """Bytes counted for a message besides its content: its other fields, as encoded."""
+_encode = msgspec.json.Encoder().encode
 
 
 class MemoryRoomLog:
@@ -152,7 +155,7 @@ class MemoryRoomLog:
         if message.client_id is not UNSET:
             earlier = log.by_client_id.setdefault((message.sender_id, message.client_id), message)
             if earlier is not message:
-                accepted(msgspec.structs.replace(earlier), False)  # noqa: FBT003 - "is it new", as the port says
+                accepted(_copy(earlier), False)  # noqa: FBT003 - "is it new", as the port says
                 return
         log.seq = message.seq = log.seq + 1
         size = _size(message)
@@ -163,13 +166,15 @@ class MemoryRoomLog:
             log.evict()
         accepted(message, True)  # noqa: FBT003 - "is it new", as the port says
 
-    async def replay(self, room_id: str, epoch: int, after: int) -> Replay:
+    async def replay(self, room_id: str, epoch: int, after: int, limit: int) -> Replay:
         """See RoomLog."""
         log = self._logs.get(room_id)
         if log is None or log.epoch != epoch:
             return Replay([], 0)
-        messages = [msgspec.structs.replace(message) for message in log.messages if message.seq > after]
-        return Replay(messages, max(0, log.seq - after - len(messages)))
+        oldest = log.seq - len(log.messages)
+        first = max(0, after - oldest)
+        messages = [_copy(message) for message in islice(log.messages, first, first + limit)]
+        return Replay(messages, max(0, oldest - after))
 
     def close(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""
@@ -179,10 +184,12 @@ class MemoryRoomLog:
 
 
 def _size(message: Message) -> int:
+    return _OVERHEAD + len(_encode(message.content))
+
+
+def _copy(message: Message) -> Message:
     content = message.content
-    if isinstance(content, str) and content.isascii():
-        return _OVERHEAD + len(content)
-    return _OVERHEAD + len(msgspec.json.encode(content))
+    return msgspec.structs.replace(message, content=content if isinstance(content, str) else copy.deepcopy(content))
 
 
 class MemoryCounters:

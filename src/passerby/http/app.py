@@ -71,7 +71,14 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
     routes: list[Any] = [GuestController, StatusController]
     if STATIC.is_dir():
         routes.append(
-            create_static_files_router("/", directories=[STATIC], html_mode=True, opt={"limit": None}, name="client")
+            create_static_files_router(
+                "/",
+                directories=[STATIC],
+                html_mode=True,
+                opt={"limit": None},
+                name="client",
+                exception_handlers={ValueError: _no_such_file, OSError: _no_such_file},
+            )
         )
     return Litestar(
         routes,
@@ -144,6 +151,11 @@ def _invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Re
         Failure(success=False, message=message, code="invalid_payload", errors=fields or UNSET),
         status_code=400,
     )
+
+
+def _no_such_file(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
+    """Answer for a path that no file can have, such as one with a NUL."""
+    return Response(Failure(success=False, message="Not Found", code="not_found"), status_code=404)
 
 
 _CODES: Final = {

@@ -107,6 +107,8 @@ class Client:
         except InvalidPayloadError as error:
             if error.event in namespace.handlers:
                 tell(namespace.on_error, socket, error.event, error, ack)
+            else:
+                tell(namespace.on_unknown, socket, error.event or "")
             return
         handler = namespace.handlers.get(event.name)
         if handler is None:
@@ -130,7 +132,6 @@ class Client:
             raise ProtocolError("second CONNECT to a namespace")
         auth = packets.check_json(packet.data) if packet.data else NO_AUTH
         socket = self.sockets[namespace.name] = Socket(self, namespace, auth)
-        self.server.unconnected.discard(self)
         if namespace.middlewares:
             self.server.spawn(self._admit(socket))
         else:
@@ -155,6 +156,7 @@ class Client:
     def _accept(self, socket: Socket) -> None:
         namespace = socket.namespace
         socket.connected = True
+        self.server.unconnected.discard(self)
         self._left = tuple(name for name in self._left if name != namespace.name)
         namespace.sockets[socket.id] = socket
         self.session.send(packets.encode_connect(namespace.name, socket.id))
@@ -169,7 +171,6 @@ class Client:
         if self.sockets.get(socket.namespace.name) is socket:
             del self.sockets[socket.namespace.name]
             self.session.send(packets.encode_connect_error(socket.namespace.name, message, data))
-            self._wait_for_connect()
 
     def _wait_for_connect(self) -> None:
         if not self.sockets and self.session.state is not State.CLOSED:

@@ -12,7 +12,7 @@ from passerby.socketio import handshake
 from passerby.socketio.engineio import PROTOCOL, Open
 from passerby.socketio.frames import CloseCode
 from passerby.socketio.origins import Origins
-from passerby.socketio.session import PACE_PACKETS, Session
+from passerby.socketio.session import Session
 from passerby.socketio.timers import DelayQueue
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Options(Struct, frozen=True, kw_only=True):
     stall_timeout: Seconds = 10
     """A client with unread packets has this long to begin to read."""
     packet_rate: Annotated[float, Meta(gt=0)] = 1000
-    """Packets a second that one session may send for long, whatever they are."""
+    """Packets a second that a connection may send for long, whatever they are; 4 KiB of one count as another."""
     close_timeout: Seconds = 3
     """A closed client has this long to take its last packets and to answer the closing handshake."""
 
@@ -164,14 +164,6 @@ class Engine:
         """Return, once, what a closed polling session still had to say."""
         self._lingering.discard(sid)
         return self._last_words.pop(sid, None)
-
-    def keeps_pace(self, session: Session) -> bool:
-        """Tell, each `PACE_PACKETS` packets, whether a session sends no more than the rate allows."""
-        now = asyncio.get_running_loop().time()
-        # One stretch in advance is the burst that is let through.
-        due = max(session.pace_due, now - PACE_PACKETS / self.options.packet_rate)
-        session.pace_due = due + PACE_PACKETS / self.options.packet_rate
-        return session.pace_due <= now + PACE_PACKETS / self.options.packet_rate
 
     def heard_from(self, session: Session) -> None:
         """The pong is there: the next ping is due in an interval."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from passerby.socketio.engineio import (
     CLOSE,
@@ -23,16 +23,13 @@ from passerby.socketio.engineio import (
     encode_payload,
 )
 from passerby.socketio.frames import TEXT_HEADERS, CloseCode, binary_header, text_header
+from passerby.socketio.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from passerby.socketio.engine import Engine
     from passerby.socketio.websocket import WebSocket
-
-
-PACE_PACKETS: Final = 256
-"""Packets between two looks at the clock: enough to cost nothing, few enough to stop a flood at once."""
 
 
 class Receiver(Protocol):
@@ -65,15 +62,15 @@ class Session:
     __slots__ = (
         "_awaits_pong",
         "_candidate",
+        "_drained",
         "_engine",
         "_outbox",
         "_outbox_bytes",
         "_parts",
         "_poll",
-        "_received",
         "_websocket",
         "address",
-        "pace_due",
+        "pace",
         "ping_due",
         "query",
         "receiver",
@@ -97,8 +94,8 @@ class Session:
         self._outbox_bytes = 0
         self._parts: list[bytes] = []
         self._awaits_pong = False
-        self._received = 0
-        self.pace_due = 0.0
+        self._drained: asyncio.Future[None] | None = None
+        self.pace = Pace(engine.options.packet_rate)
         self.ping_due = 0.0
 
     @property
@@ -146,6 +143,21 @@ class Session:
             parts.clear()
             self._websocket.write(data)
 
+    async def drain(self) -> None:
+        """Wait until most of what was sent is read: a WebSocket's buffer is low, or the outbox polled."""
+        self.flush()
+        waiting = self._outbox if self._websocket is None else self._websocket.paused
+        if self.state is not State.CLOSED and waiting:
+            if self._drained is None:
+                self._drained = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._drained)
+
+    def on_drained(self) -> None:
+        """Let go on who waits in `drain`."""
+        if self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
+
     def _queue(self, packet: bytes) -> None:
         if self.state is State.CLOSED:
             return
@@ -169,6 +181,7 @@ class Session:
         self._outbox.clear()
         self._outbox_bytes = 0
         self._engine.stalled.discard(self)
+        self.on_drained()
         return body
 
     # ── heartbeat (driven by the engine's queues) ─────────────────────────────────────────────────
@@ -192,9 +205,6 @@ class Session:
 
     def receive_text(self, packet: str) -> None:
         """Take one text packet, its type in front. A broken one closes the session."""
-        self._received += 1
-        if self._received >= PACE_PACKETS and not self._keeps_pace():
-            return
         kind = packet[:1]
         try:
             if kind == "4":
@@ -208,18 +218,8 @@ class Session:
         except ProtocolError:
             self.close("parse error", CloseCode.PROTOCOL_ERROR)
 
-    def _keeps_pace(self) -> bool:
-        self._received = 0
-        if self._engine.keeps_pace(self):
-            return True
-        self.close("too many packets", CloseCode.POLICY_VIOLATION)
-        return False
-
     def receive_binary(self, data: bytes) -> None:
         """Take one binary message."""
-        self._received += 1
-        if self._received >= PACE_PACKETS and not self._keeps_pace():
-            return
         try:
             self.receiver.on_binary(data)
         except ProtocolError:
@@ -231,7 +231,9 @@ class Session:
             for packet in decode_payload(body):
                 if self.state is State.CLOSED or self._websocket is not None:
                     return
-                if isinstance(packet, str):
+                if not self.pace.take(len(packet)):
+                    self.close("too many packets", CloseCode.POLICY_VIOLATION)
+                elif isinstance(packet, str):
                     self.receive_text(packet)
                 else:
                     self.receive_binary(packet)
@@ -269,7 +271,7 @@ class Session:
     def attach(self, websocket: WebSocket) -> None:
         """Use `websocket` from the start."""
         self._websocket = websocket
-        websocket.bind(self.receive_text, self.receive_binary, self._on_websocket_closed)
+        websocket.bind(self.receive_text, self.receive_binary, self._finish, self.on_drained)
 
     def start_upgrade(self, websocket: WebSocket) -> bool:
         """Let `websocket` probe; False when the session is past that."""
@@ -278,7 +280,7 @@ class Session:
         self._candidate = websocket
         self.state = State.UPGRADING
         self._engine.upgrading.add(self)
-        websocket.bind(self._on_probe, self._on_probe_binary, self._on_candidate_closed)
+        websocket.bind(self._on_probe, self._on_probe_binary, self._on_candidate_closed, self.on_drained)
         return True
 
     def _on_probe(self, packet: str) -> None:
@@ -322,9 +324,6 @@ class Session:
         if self._candidate is not None:
             self.abandon_upgrade()
 
-    def _on_websocket_closed(self, reason: str) -> None:
-        self._finish(reason)
-
     # ── closing ───────────────────────────────────────────────────────────────────────────────────
 
     def close(self, reason: str, code: CloseCode = CloseCode.NORMAL, *, answer: bytes = CLOSE) -> None:
@@ -352,5 +351,10 @@ class Session:
         if self._candidate is not None:
             self.abandon_upgrade()
         self.state = State.CLOSED
+        # Sessions and their transports refer to each other: let them go at once, not with the next collection.
+        self._websocket = None
+        self._parts.clear()
+        self._outbox.clear()
+        self.on_drained()
         self._engine.forget(self)
         self.receiver.on_close(reason)

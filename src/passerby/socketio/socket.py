@@ -75,6 +75,10 @@ class Socket:
 
     # ── sending ───────────────────────────────────────────────────────────────────────────────────
 
+    async def drain(self) -> None:
+        """Wait until the client has read most of what was sent, or the connection is gone."""
+        await self._client.session.drain()
+
     def emit(self, event: str, *arguments: object) -> None:
         """Send an event; bytes anywhere in lists and dicts of `arguments` travel as attachments."""
         if self.connected:

@@ -16,7 +16,8 @@ from picows import WSAutoPingStrategy, WSCloseCode, WSFrame, WSListener, WSMsgTy
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
 from passerby.socketio.frames import CloseCode, pong_frame
-from passerby.socketio.handshake import Refusal, Request, join_headers, parse_query
+from passerby.socketio.handshake import BAD_REQUEST, Refusal, Request, join_headers, parse_query
+from passerby.socketio.pace import Pace
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,6 +35,7 @@ _picows_logger.setLevel(logging.CRITICAL + 1)
 _SILENT: Final = logging.LoggerAdapter(_picows_logger)
 
 _TEXT: Final = WSMsgType.TEXT
+_WRONG_VERSION: Final = Refusal(3, "Upgrade Required", status=426)
 _READ_BUFFER: Final = 2048
 _REASON_LIMIT: Final = 123
 """RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code."""
@@ -49,11 +51,14 @@ class WebSocket(WSListener):
         "_limit",
         "_on_binary",
         "_on_closed",
+        "_on_drained",
         "_on_text",
+        "_pace",
         "_request",
         "_wire",
         "_ws",
         "closed",
+        "paused",
     )
 
     _ws: WSTransport
@@ -61,6 +66,7 @@ class WebSocket(WSListener):
     _on_text: Callable[[str], None]
     _on_binary: Callable[[bytes], None]
     _on_closed: Callable[[str], None]
+    _on_drained: Callable[[], None]
 
     def __init__(self, engine: Engine, request: Request) -> None:
         """Serve `request`, which the engine has checked."""
@@ -69,18 +75,23 @@ class WebSocket(WSListener):
         self._limit = engine.options.outbox_limit
         self._fragments: bytearray | None = None
         self._fragments_are_text = False
+        self._pace = Pace(engine.options.packet_rate)
         self.closed = False
+        self.paused = False
+        """The client does not read as fast as it is written to."""
 
     def bind(
         self,
         on_text: Callable[[str], None],
         on_binary: Callable[[bytes], None],
         on_closed: Callable[[str], None],
+        on_drained: Callable[[], None],
     ) -> None:
-        """Say who takes the messages from now on, and who is told of the end."""
+        """Say who takes the messages from now on, who is told of the end, and that the client reads again."""
         self._on_text = on_text
         self._on_binary = on_binary
         self._on_closed = on_closed
+        self._on_drained = on_drained
 
     # ── outgoing ──────────────────────────────────────────────────────────────────────────────────
 
@@ -120,7 +131,7 @@ class WebSocket(WSListener):
         if session is None:
             engine.open(request, self)
         elif not session.start_upgrade(self):
-            self.bind(_ignore, _ignore, _ignore)
+            self.bind(_ignore, _ignore, _ignore, _ignore)
             self.close("session has a WebSocket already", CloseCode.POLICY_VIOLATION)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -130,17 +141,24 @@ class WebSocket(WSListener):
             if kind == WSMsgType.CLOSE:
                 transport.disconnect()
             return
-        reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
-        if kind is _TEXT and frame.fin and self._fragments is None and not reserved:
+        if not self._pace.take(frame.payload_size):
+            self.close("too many packets", CloseCode.POLICY_VIOLATION)
+            return
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.close("no extension was agreed on", CloseCode.PROTOCOL_ERROR)
+        elif kind is _TEXT and frame.fin and self._fragments is None:
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
                 self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
                 return
             self._on_text(text)
-        elif reserved:
-            self.close("no extension was agreed on", CloseCode.PROTOCOL_ERROR)
-        elif kind == WSMsgType.CLOSE:
+        else:
+            self._take_other(kind, frame)
+
+    def _take_other(self, kind: WSMsgType, frame: WSFrame) -> None:
+        """Take a frame that is no whole text message."""
+        if kind == WSMsgType.CLOSE:
             self._answer_close(frame.get_close_code())
         elif kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
             self._on_binary(frame.get_payload_as_bytes())
@@ -198,15 +216,19 @@ class WebSocket(WSListener):
         if not self.closed:
             self.closed = True
             self._on_closed("transport close")
+        self.bind(_ignore, _ignore, _ignore, _ignore)  # or we and the session keep each other alive
 
     def pause_writing(self) -> None:
         """The client does not read: it has until the stall time-out."""
+        self.paused = True
         if not self.closed:
             self._engine.stalled.add(self)
 
     def resume_writing(self) -> None:
         """The client reads again."""
+        self.paused = False
         self._engine.stalled.discard(self)
+        self._on_drained()
 
 
 def _cut(reason: str) -> bytes:
@@ -214,7 +236,7 @@ def _cut(reason: str) -> bytes:
     return reason.encode()[:_REASON_LIMIT].decode(errors="ignore").encode()
 
 
-def _ignore(_data: object) -> None:
+def _ignore(*_data: object) -> None:
     pass
 
 
@@ -265,6 +287,10 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
         engine = self._engine
         if path.rstrip("/") != engine.options.path.rstrip("/"):
             refusal: Refusal | None = Refusal(3, "Not found", status=404)
+        elif headers.get(b"sec-websocket-version") != b"13":
+            refusal = _WRONG_VERSION
+        elif not headers.get(b"host"):
+            refusal = BAD_REQUEST
         else:
             refusal = engine.check(request)
         if refusal is not None:
@@ -291,7 +317,7 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
         retry = f"Retry-After: {math.ceil(refusal.retry_after)}\r\n" if refusal.retry_after is not None else ""
         head = (
             f"HTTP/1.1 {refusal.status} {refusal.message}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"
+            f"Content-Length: {len(body)}\r\n{retry}Sec-WebSocket-Version: 13\r\nConnection: close\r\n\r\n"
         )
         wire = self.transport.underlying_transport
         wire.write(head.encode("latin-1") + body)
