@@ -18,27 +18,24 @@ class ClientAddress:
 
     def of(self, peer: str, forwarded_for: str) -> str:
         """Return the client's address: the last hop that no trusted proxy vouches for."""
-        address = peer
+        address = _parse(peer)
+        if address is None:
+            return peer
         for hop in reversed(forwarded_for.split(",") if forwarded_for else ()):
-            if not self._trusts(address):
+            if not any(address in network for network in self._trusted):
                 break
-            hop_address = hop.strip()
-            if not _is_address(hop_address):
+            before = _parse(hop.strip())
+            if before is None:
                 break
-            address = hop_address
-        return address
-
-    def _trusts(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._trusted)
+            address = before
+        return str(address)
 
 
-def _is_address(text: str) -> bool:
+def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an address, an IPv4 one also where an IPv6 socket shows it as `::ffff:…`; None when it is none."""
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -72,7 +72,6 @@ class Application:
             MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
             clock,
             text_limit=settings.text_limit,
-            log_messages=settings.room_log_messages,
             grace=settings.grace,
             changed=self.guests.touch,
         )

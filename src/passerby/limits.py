@@ -24,12 +24,12 @@ _MAX_ADDRESSES: Final = 100_000
 class Rate(Struct, frozen=True):
     """`burst` at once, then `per_second`."""
 
-    burst: Annotated[float, Meta(gt=0)]
+    burst: Annotated[float, Meta(ge=1)]
     per_second: Annotated[float, Meta(gt=0)]
 
     def scaled(self, factor: float) -> Rate:
-        """Return both numbers times `factor`."""
-        return Rate(self.burst * factor, self.per_second * factor)
+        """Return both numbers times `factor`, but a burst of at least one."""
+        return Rate(max(1.0, self.burst * factor), self.per_second * factor)
 
 
 class TokenBucket:

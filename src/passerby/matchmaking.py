@@ -52,6 +52,8 @@ class Matchmaking:
 
         Raises ConflictError (already_in_room).
         """
+        if guest.link is None:
+            return  # gone while the request waited its turn
         if guest.member is not None:
             raise ConflictError("already_in_room", "You are in a conversation; leave it to find someone new")
         if guest.ticket is not None:

@@ -99,8 +99,8 @@ class RoomLog(Protocol):
         The log keeps the newest messages within its bounds of number and bytes.
         """
 
-    async def replay(self, room_id: str, epoch: int, after: int, limit: int) -> Replay:
-        """Return the first `limit` messages (≥ 1) with `seq` > `after`; nothing for a log that is closed."""
+    async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
+        """Return the first `limit` messages (≥ 1; all without) with `seq` > `after`; nothing for a closed log."""
 
     def close(self, room_id: str, epoch: int) -> None:
         """Forget the log; nothing happens when it is not open."""

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from passerby.guests import LiveGuest
     from passerby.ports import Link, RoomLog
 
+_MAX_PENDING: Final = 1024
+"""Remembered as not confirmed: more than a guest can write in the grace window, less than hurts."""
 _REPLAY_CHUNK: Final = 16
 """Messages replayed before the client must have read most of them: a slow line is no reason to be cut off."""
 
@@ -52,13 +54,12 @@ Departure = Literal["user_left", "session_ended"]
 class Room:
     """Two members. `seq` is the number of the newest message."""
 
-    __slots__ = ("epoch", "id", "log_messages", "members", "seq")
+    __slots__ = ("epoch", "id", "members", "seq")
 
     members: tuple[Member, Member]
 
-    def __init__(self, room_id: str, epoch: int, log_messages: int, first: LiveGuest, second: LiveGuest) -> None:
+    def __init__(self, room_id: str, epoch: int, first: LiveGuest, second: LiveGuest) -> None:
         """Open for two guests who are in no room."""
-        self.log_messages = log_messages
         self.id = room_id
         self.epoch = epoch
         self.seq = 0
@@ -89,8 +90,8 @@ class Member:
         self.attached = True
         self.confirmed = 0
         """The highest seq that this member's client has confirmed: all before it are there too."""
-        self.pending: deque[Pending] = deque(maxlen=room.log_messages)
-        """Messages to this member, oldest first; no more than the log would still hold."""
+        self.pending: deque[Pending] = deque(maxlen=_MAX_PENDING)
+        """Messages to this member, oldest first; the log may hold fewer of them."""
 
 
 class Rooms:
@@ -102,17 +103,15 @@ class Rooms:
         clock: Clock,
         *,
         text_limit: int,
-        log_messages: int,
         grace: float,
         changed: Callable[[LiveGuest], None],
     ) -> None:
-        """`text_limit` is in characters; `log_messages` also bounds what is remembered as unconfirmed."""
+        """`text_limit` is in characters, `grace` in seconds."""
         self._log = log
         self._clock = clock
         self._timestamps = Timestamps(clock)
         self._message_ids = ids.MessageIds()
         self._text_limit = text_limit
-        self._log_messages = log_messages
         self._grace = grace
         self._changed = changed
         self._last_epoch = 0
@@ -127,7 +126,7 @@ class Rooms:
         """Put two guests who are in no room into one, and tell both."""
         # Milliseconds, so that the epoch of a room of the same two after a restart is greater too.
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
-        room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, self._log_messages, first, second)
+        room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
         self._log.open(room.id, room.epoch)
         self.count += 1
         for member in room.members:
@@ -285,7 +284,7 @@ class Rooms:
             replay = await self._log.replay(room.id, room.epoch, after, _REPLAY_CHUNK)
             if guest.member is not member or guest.link is not link:
                 return  # gone meanwhile, or replaced by a connection that resumes for itself
-            if not announced:
+            if replay.gap or not announced:  # a gap may also open while a long replay is being read
                 announced = True
                 link.send(self._resumed(member, replay.gap))
             for message in replay.messages:

@@ -477,8 +477,7 @@ class ClosingMachine(HouseMachine):
             member = goes.person.live.member
             if room is None or member is None:
                 continue
-            received, certain = set(goes.received), member.confirms
-            handed_over = {event.id for event in goes.person.link.sent if isinstance(event, Message)}
+            received = set(goes.received)
             self.do(partial(self._disconnect, goes))
             goes.ended = True
             self.do(partial(self._say, stays))
@@ -492,8 +491,7 @@ class ClosingMachine(HouseMachine):
             for seq in sorted(logged)[-LOG_MESSAGES:]:
                 author, sent = logged[seq]
                 if author is stays and sent.message_id not in received:
-                    # A client that never confirms is taken to have what its connection was given.
-                    assert sent.message_id in named or (not certain and sent.message_id in handed_over)
+                    assert sent.message_id in named
             return
 
 

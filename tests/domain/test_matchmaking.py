@@ -466,9 +466,7 @@ async def test_back_before_the_queue_knew_of_the_loss(slow_house: House, queue: 
     assert partner_of(berta) == anna.id
 
 
-async def test_lost_while_the_search_was_on_its_way_into_the_queue(
-    slow_house: House, queue: SlowMatchQueue
-) -> None:
+async def test_lost_while_the_search_was_on_its_way_into_the_queue(slow_house: House, queue: SlowMatchQueue) -> None:
     anna = await slow_house.visitor()
     began = slow_house.clock.time()
     queue.asked.shut()

@@ -324,6 +324,7 @@ async def test_leaving_without_a_room_does_nothing(house: House) -> None:
 async def test_a_partner_who_was_away_learns_of_the_leaving_on_return(house: House) -> None:
     anna, berta = await house.pair()
     berta.say("arrived", "b-1")
+    confirm(anna, anna.link.last(Message))
     resume = berta.resume_from(1)
     berta.drop()
     anna.say("goodbye")
@@ -467,6 +468,7 @@ async def test_a_resume_from_beyond_the_end_does_no_harm(house: House) -> None:
 async def test_an_old_client_gets_what_the_partner_wrote_meanwhile(house: House) -> None:
     anna, berta = await house.pair()
     anna.say("1")
+    confirm(berta, berta.link.last(Message))
     berta.say("2")
     berta.drop()
     anna.say("3")
@@ -544,6 +546,7 @@ async def test_a_gap_is_counted_from_where_the_client_was() -> None:
 async def test_when_the_grace_ends_the_partner_learns_what_never_arrived(house: House) -> None:
     anna, berta = await house.pair()
     berta.say("arrived", "b-1")
+    confirm(anna, anna.link.last(Message))
     anna.drop()
     first = berta.say("waits", "b-2")
     second = berta.say("waits too")

@@ -5,7 +5,7 @@ import os
 import msgspec
 import pytest
 
-from passerby import app, settings
+from passerby import app, logs, settings
 from passerby.cli import main
 from passerby.limits import Rate
 from passerby.settings import Settings, SettingsError
@@ -72,7 +72,11 @@ BAD: list[tuple[str, str]] = [
     *(("PACKET_RATE", text) for text in ("0", "-1", "fast", "inf")),
     *(("ONLINE_SAMPLE", text) for text in ("-1", "all")),
     *(("LIMITS_SCALE", text) for text in ("0", "-1", "off", "nan")),
-    *((name, text) for name in _RATES for text in ("5", "5/", "/5", "0/1", "1/0", "-1/1", "a/b", "1/2/3", "nan/1", "0.5/1")),
+    *(
+        (name, text)
+        for name in _RATES
+        for text in ("5", "5/", "/5", "0/1", "1/0", "-1/1", "a/b", "1/2/3", "nan/1", "0.5/1")
+    ),
 ]
 
 
@@ -160,10 +164,10 @@ def test_renewals_must_be_looked_for_more_often_than_they_are_due() -> None:
 
 
 def test_a_scale_multiplies_every_rate() -> None:
-    chosen = settings.load({"LIMITS_SCALE": "10", "LIMIT_MESSAGES": "30/5"})
+    chosen = settings.load({"LIMITS_SCALE": "10", "LIMIT_MESSAGES": "30/5", "LIMIT_ADDRESS_CONNECTS": "20/1"})
 
     assert chosen.rate("messages") == Rate(300, 50)
-    assert chosen.rate("address_connects") == Rate(2000, 50)
+    assert chosen.rate("address_connects") == Rate(200, 10)
 
 
 @pytest.mark.parametrize("scale", ["0.5", "0.001"])
@@ -185,6 +189,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         chosen.append(with_settings)
 
     monkeypatch.setattr(app, "serve", serve)
+    monkeypatch.setattr(logs, "configure", lambda *_arguments: None)
     for name in GOOD:
         monkeypatch.delenv(name, raising=False)
     return chosen

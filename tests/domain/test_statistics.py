@@ -178,9 +178,7 @@ async def test_a_search_and_a_match_are_changes_too(house: House) -> None:
         await house.pass_time(2)
         await anna.search()
         await house.pass_time(2)
-        assert any(
-            user.is_searching for user in berta.link.last(RealtimeStats).online_users if user.id == anna.id
-        )
+        assert any(user.is_searching for user in berta.link.last(RealtimeStats).online_users if user.id == anna.id)
         await berta.search()
         await house.pass_time(2)
 

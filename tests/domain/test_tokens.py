@@ -189,7 +189,10 @@ def test_a_header_nested_too_deeply_is_invalid(opening: bytes) -> None:
     assert refusal(f"{part(opening * depth)}.{part(claims())}.{part(b'signature')}") == INVALID
 
 
-@given(st.text(max_size=300) | st.lists(st.binary(max_size=90), min_size=1, max_size=4).map(lambda parts: ".".join(map(part, parts))))
+@given(
+    st.text(max_size=300)
+    | st.lists(st.binary(max_size=90), min_size=1, max_size=4).map(lambda parts: ".".join(map(part, parts)))
+)
 def test_any_text_at_all_is_refused_in_order(token: str) -> None:
     with pytest.raises(UnauthorizedError):
         tokens().verify(token)

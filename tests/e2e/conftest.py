@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -33,14 +32,14 @@ class Tabs:
         self._browser = browser
         self._free: list[Page] = []
 
-    async def take(self, context: dict[str, Any]) -> Page:
+    async def take(self, context: dict[str, bool]) -> Page:
         """A tab of a browser that nobody else uses; `context` is what Playwright takes for a new one."""
         page = self._free.pop() if self._free and not context else await self._open(context)
         await page.set_viewport_size(WIDE)
         await page.emulate_media(reduced_motion="reduce", color_scheme="light")
         return page
 
-    async def _open(self, context: dict[str, Any]) -> Page:
+    async def _open(self, context: dict[str, bool]) -> Page:
         opened = await self._browser.new_context(locale="en-GB", **context)
         opened.set_default_timeout(WITHIN_MS)
         await opened.add_init_script(_REPORT_VIOLATIONS)
@@ -72,7 +71,7 @@ class Street:
         viewport: ViewportSize | None = None,
         dark: bool = False,
         expecting: str = "^$",
-        **context: Any,
+        **context: bool,
     ) -> Visitor:
         """Someone opens the page in a browser of their own, through a cable if one is given.
 

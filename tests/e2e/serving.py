@@ -63,15 +63,18 @@ async def serving(**variables: str) -> AsyncIterator[Serving]:
 
 
 async def _port(process: asyncio.subprocess.Process, log: list[str]) -> int:
-    assert process.stderr is not None
-    async for line in process.stderr:
-        log.append(line.decode().rstrip())
-        if found := _SERVING.search(log[-1]):
+    async for line in _lines(process):
+        log.append(line)
+        if found := _SERVING.search(line):
             return int(found[1])
     raise AssertionError("\n".join(["the server did not start:", *log]))
 
 
 async def _read_on(process: asyncio.subprocess.Process, log: list[str]) -> None:
+    log.extend([line async for line in _lines(process)])
+
+
+async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
     assert process.stderr is not None
     async for line in process.stderr:
-        log.append(line.decode().rstrip())
+        yield line.decode().rstrip()

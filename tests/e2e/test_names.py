@@ -30,7 +30,7 @@ async def test_a_name_that_cannot_be_is_answered_in_words(street: Street) -> Non
     anna = await street.visitor()
     await expect(anna.part("start")).to_be_enabled()
     field = anna.part("name-input")
-    short, characters = "At least 3 characters, please.", "Letters A–Z, digits and _ only, please."
+    short, characters = "At least 3 characters, please.", re.compile(r"^Letters A.Z, digits and _ only, please\.$")
     for name, words in {
         "ab": short,
         "": short,
@@ -45,7 +45,7 @@ async def test_a_name_that_cannot_be_is_answered_in_words(street: Street) -> Non
         await expect(anna.part("start")).to_be_disabled()
         await field.press("Enter")
         await field.fill("Anna_Maria")
-        await expect(field).to_have_accessible_description("3–20 letters, digits or _")
+        await expect(field).to_have_accessible_description(re.compile(r"^3.20 letters, digits or _$"))
         await expect(anna.part("start")).to_be_enabled()
 
 

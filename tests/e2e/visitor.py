@@ -33,6 +33,7 @@ class Visitor:
 
     async def go_away(self) -> None:
         """Leave the page, for a picture on the same server."""
+        self.expect_complaint(r"404 .*/favicon\.ico")  # a picture names no icon, so the browser guesses
         await self.page.goto(f"{self.url}/icon.svg")
 
     async def go_for_good(self) -> str | None:
@@ -48,10 +49,9 @@ class Visitor:
         self.complaints.append(f"uncaught: {error}")
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type not in ("error", "warning"):
-            return
-        if not any(re.search(pattern, message.text) for pattern in self._expected):
-            self.complaints.append(f"{message.type}: {message.text}")
+        said = f"{message.text} ({message.location['url']})"
+        if message.type in ("error", "warning") and not any(re.search(known, said) for known in self._expected):
+            self.complaints.append(f"{message.type}: {said}")
 
     def expect_complaint(self, pattern: str = BROKEN_CONNECTION) -> None:
         """From now on the console may say this."""

@@ -87,7 +87,22 @@ async def test_fields_that_nobody_knows_do_no_harm(shared_server: RunningServer)
 
 @pytest.mark.parametrize(
     "name",
-    ["", "ab", "x" * 21, "x" * 10_000, "with space", "Åsa", "🐼🐼🐼", "<b>bold</b>", "dash-ed", "new\nline", "Anna\n", 7, [], {}],
+    [
+        "",
+        "ab",
+        "x" * 21,
+        "x" * 10_000,
+        "with space",
+        "Åsa",
+        "🐼🐼🐼",
+        "<b>bold</b>",
+        "dash-ed",
+        "new\nline",
+        "Anna\n",
+        7,
+        [],
+        {},
+    ],
     ids=lambda name: ascii(name)[:20],
 )
 async def test_a_bad_name_is_refused_and_named(shared_server: RunningServer, name: object) -> None:
@@ -120,7 +135,9 @@ async def test_a_bad_name_is_refused_and_named(shared_server: RunningServer, nam
     ids=lambda value: ascii(value)[:24],
 )
 @pytest.mark.parametrize("path", ["/api/guest", "/api/guest/location"])
-async def test_a_bad_trait_is_refused_and_named(shared_server: RunningServer, path: str, field: str, value: object) -> None:
+async def test_a_bad_trait_is_refused_and_named(
+    shared_server: RunningServer, path: str, field: str, value: object
+) -> None:
     account = await shared_server.newcomer()
     answer = await shared_server.http.post(path, json={field: value}, headers=account.headers)
 
@@ -244,7 +261,9 @@ async def test_the_public_view_reveals_no_more_than_it_should(shared_server: Run
     assert account.token not in answer.text
 
 
-@pytest.mark.parametrize("session_id", ["nobody", "guest_123", "a b", "%00", "..%2f..%2fetc", "x" * 2000, "{sessionId}"])
+@pytest.mark.parametrize(
+    "session_id", ["nobody", "guest_123", "a b", "%00", "..%2f..%2fetc", "x" * 2000, "{sessionId}"]
+)
 async def test_a_session_that_is_not_there_is_not_found(shared_server: RunningServer, session_id: str) -> None:
     answer = await shared_server.http.get(f"/api/guest/{session_id}")
 
@@ -367,7 +386,10 @@ def sign(**changes: object) -> str:
         pytest.param(f"Bearer {sign()[:-3]}", "token_invalid", "Invalid token", id="cut"),
         pytest.param(f"Bearer {'x' * 20_000}", "token_invalid", "Invalid token", id="giant"),
         pytest.param(
-            f"Bearer {jwt.encode({'sessionId': 'x'}, None, algorithm='none')}", "token_invalid", "Invalid token", id="none"
+            f"Bearer {jwt.encode({'sessionId': 'x'}, None, algorithm='none')}",
+            "token_invalid",
+            "Invalid token",
+            id="none",
         ),
         pytest.param(f"Bearer {sign(exp=1_700_000_001)}", "token_expired", "Token has expired", id="expired"),
         pytest.param(f"Bearer {sign()}", "session_not_found", "Guest session not found or expired", id="no session"),

@@ -164,9 +164,7 @@ async def test_a_listed_origin_may_send_a_token(start_server: StartServer) -> No
 
 
 async def test_the_same_origin_needs_no_list(shared_server: RunningServer) -> None:
-    answer = await shared_server.http.get(
-        "/socket.io/?EIO=4&transport=polling", headers={"Origin": shared_server.url}
-    )
+    answer = await shared_server.http.get("/socket.io/?EIO=4&transport=polling", headers={"Origin": shared_server.url})
 
     assert answer.status_code == 200
 

@@ -73,8 +73,8 @@ class SlowRoomLog(MemoryRoomLog):
         super().__init__(max_messages, max_bytes)
         self.told = Gate()
 
-    async def replay(self, room_id: str, epoch: int, after: int) -> Replay:
-        replay = await super().replay(room_id, epoch, after)
+    async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
+        replay = await super().replay(room_id, epoch, after, limit)
         await self.told.passing()
         return replay
 

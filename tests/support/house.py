@@ -57,12 +57,18 @@ class House:
             audience="passerby-guests",
             lifetime=SESSION_TTL,
         )
-        self.guests = Guests(self.store, tokens, self.clock, session_ttl=SESSION_TTL, changed=self._changed)
+        self.guests = Guests(
+            self.store,
+            tokens,
+            self.clock,
+            session_ttl=SESSION_TTL,
+            changed=self._changed,
+            is_ended=self.writer.is_removing,
+        )
         self.rooms = Rooms(
             self.log,
             self.clock,
             text_limit=1000,
-            log_messages=log_messages,
             grace=grace,
             changed=self.guests.touch,
         )
@@ -195,9 +201,7 @@ class Person:
     def say(self, text: str, client_id: str | None = None) -> MessageSent:
         """Send a text message; return the acknowledgement."""
         answers: list[MessageSent] = []
-        self.house.rooms.send(
-            self.live, SendMessage(type="text", content=text, client_id=client_id), answers.append
-        )
+        self.house.rooms.send(self.live, SendMessage(type="text", content=text, client_id=client_id), answers.append)
         assert len(answers) == 1, "exactly one acknowledgement"
         return answers[0]
 

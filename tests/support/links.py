@@ -22,6 +22,9 @@ class RecordingLink:
         if self.closed is None and not self.lost:
             self.sent.extend(events)
 
+    async def drain(self) -> None:
+        pass
+
     def close(self, code: str, message: str) -> None:
         assert self.closed is None, "closed twice"
         assert message

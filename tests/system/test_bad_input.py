@@ -10,8 +10,7 @@ import pytest
 from tests.support.client import Client
 
 if TYPE_CHECKING:
-    from tests.conftest import StartServer
-    from tests.support.server import InsideServer
+    from tests.support.server import RunningServer
 
 
 def text(content: object) -> str:
@@ -68,10 +67,9 @@ BAD_MESSAGES: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("name", BAD_MESSAGES)
 @pytest.mark.parametrize("acknowledged", [False, True], ids=["event", "ack"])
 async def test_a_bad_message_is_one_clear_error_and_nothing_else(
-    start_server: StartServer, name: str, acknowledged: bool
+    shared_server: RunningServer, name: str, acknowledged: bool
 ) -> None:
-    server = await start_server()
-    (_, one), (_, other), _ = await server.pair()
+    (_, one), (_, other), _ = await shared_server.pair()
     before = await one.say("before")
     await one.next("chat:message:sent")
     packet, code = BAD_MESSAGES[name]
@@ -92,8 +90,8 @@ async def test_a_bad_message_is_one_clear_error_and_nothing_else(
     assert other.is_open
 
 
-async def test_the_error_of_a_message_names_it(server: InsideServer) -> None:
-    (_, one), _, _ = await server.pair()
+async def test_the_error_of_a_message_names_it(shared_server: RunningServer) -> None:
+    (_, one), _, _ = await shared_server.pair()
     answer = await one.ask("chat:message", {"type": "text", "content": " ", "clientId": "c-7"})
 
     assert answer == await one.next("chat:error")
@@ -119,9 +117,9 @@ async def test_the_error_of_a_message_names_it(server: InsideServer) -> None:
     ids=lambda value: value[:40],
 )
 async def test_every_family_answers_with_its_own_error(
-    server: InsideServer, packet: str, event: str, code: str
+    shared_server: RunningServer, packet: str, event: str, code: str
 ) -> None:
-    (_, one), (_, other), _ = await server.pair()
+    (_, one), (_, other), _ = await shared_server.pair()
     await one.send("42" + packet)
     assert (await one.next(event))["code"] == code
     await one.say("after")
@@ -138,8 +136,10 @@ async def test_every_family_answers_with_its_own_error(
         ("chat:typing:stop", {}),
     ],
 )
-async def test_without_a_room_there_is_nobody_to_tell(server: InsideServer, event: str, payload: object) -> None:
-    _, client = await server.visitor()
+async def test_without_a_room_there_is_nobody_to_tell(
+    shared_server: RunningServer, event: str, payload: object
+) -> None:
+    _, client = await shared_server.visitor()
     await client.emit(event, payload)
 
     assert (await client.next("chat:error"))["code"] == "not_in_room"
@@ -165,8 +165,8 @@ async def test_without_a_room_there_is_nobody_to_tell(server: InsideServer, even
     ],
     ids=lambda packet: packet[:32],
 )
-async def test_what_the_server_does_not_know_is_ignored(server: InsideServer, packet: str) -> None:
-    (_, one), (_, other), _ = await server.pair()
+async def test_what_the_server_does_not_know_is_ignored(shared_server: RunningServer, packet: str) -> None:
+    (_, one), (_, other), _ = await shared_server.pair()
     await one.send(packet)
     await one.say("after")
 
@@ -175,9 +175,9 @@ async def test_what_the_server_does_not_know_is_ignored(server: InsideServer, pa
     assert one.is_open
 
 
-async def test_a_room_id_that_a_client_sends_is_never_believed(server: InsideServer) -> None:
-    (_, one), (_, other), _ = await server.pair()
-    (_, third), (_, fourth), room = await server.pair()
+async def test_a_room_id_that_a_client_sends_is_never_believed(shared_server: RunningServer) -> None:
+    (_, one), (_, other), _ = await shared_server.pair()
+    (_, third), (_, fourth), room = await shared_server.pair()
     extra = {"roomId": room["roomId"], "senderId": "guest_x", "seq": 99, "id": "msg_1_x", "status": "delivered"}
     answer = await one.ask("chat:message", {"type": "text", "content": "for mine only", **extra})
 
@@ -191,9 +191,9 @@ async def test_a_room_id_that_a_client_sends_is_never_believed(server: InsideSer
     assert (await fourth.next("chat:message"))["content"] == "theirs"
 
 
-async def test_a_confirmation_of_another_rooms_message_does_nothing(server: InsideServer) -> None:
-    (_, one), (_, other), _ = await server.pair()
-    (_, third), (_, fourth), _ = await server.pair()
+async def test_a_confirmation_of_another_rooms_message_does_nothing(shared_server: RunningServer) -> None:
+    (_, one), (_, other), _ = await shared_server.pair()
+    (_, third), (_, fourth), _ = await shared_server.pair()
     sent = await one.say("hello")
     await fourth.emit("chat:message:delivered", {"messageId": sent["messageId"]})
     await one.emit("chat:message:delivered", {"messageId": sent["messageId"]})
@@ -207,9 +207,11 @@ async def test_a_confirmation_of_another_rooms_message_does_nothing(server: Insi
     assert sum(name == "chat:message:delivered" for name, _ in one.heard) == 1
 
 
-async def test_an_event_before_connect_breaks_the_protocol_and_only_that_connection(server: InsideServer) -> None:
-    (_, one), (_, other), _ = await server.pair()
-    client = await Client.open(server.url)
+async def test_an_event_before_connect_breaks_the_protocol_and_only_that_connection(
+    shared_server: RunningServer,
+) -> None:
+    (_, one), (_, other), _ = await shared_server.pair()
+    client = await Client.open(shared_server.url)
     async with client:
         await client.send('42["chat:message",{"type":"text","content":"x"}]')
         await client.gone()
@@ -218,8 +220,8 @@ async def test_an_event_before_connect_breaks_the_protocol_and_only_that_connect
     assert (await other.next("chat:message"))["content"] == "undisturbed"
 
 
-async def test_a_frame_of_two_megabytes_closes_its_connection_and_loses_nothing(server: InsideServer) -> None:
-    (anna, one), (_, other), room = await server.pair()
+async def test_a_frame_of_two_megabytes_closes_its_connection_and_loses_nothing(shared_server: RunningServer) -> None:
+    (anna, one), (_, other), room = await shared_server.pair()
     await one.say("before")
     await one.send('42["chat:message",{"type":"text","content":"' + "x" * 2_000_000 + '"}]')
     await one.gone()
@@ -228,7 +230,7 @@ async def test_a_frame_of_two_megabytes_closes_its_connection_and_loses_nothing(
     await other.next("room:partner_away")
     await other.say("are you back?")
 
-    back = await server.connect(anna, {**room, "seq": 1})
+    back = await shared_server.connect(anna, {**room, "seq": 1})
 
     await back.until("room:resumed")
     assert (await back.next("chat:message"))["content"] == "are you back?"
@@ -237,8 +239,10 @@ async def test_a_frame_of_two_megabytes_closes_its_connection_and_loses_nothing(
 @pytest.mark.parametrize(
     "packet", ["4x", "9", "42", "42{}", '42["unterminated', "42[", "40", '44{"message":"x"}', '42["connect"]']
 )
-async def test_a_broken_packet_closes_its_connection_and_loses_nothing(server: InsideServer, packet: str) -> None:
-    (anna, one), (_, other), room = await server.pair()
+async def test_a_broken_packet_closes_its_connection_and_loses_nothing(
+    shared_server: RunningServer, packet: str
+) -> None:
+    (anna, one), (_, other), room = await shared_server.pair()
     await one.say("before")
     await one.send(packet)
     await one.gone()
@@ -246,7 +250,7 @@ async def test_a_broken_packet_closes_its_connection_and_loses_nothing(server: I
     await other.next("chat:message:delivered")
     await other.next("room:partner_away")
 
-    back = await server.connect(anna, {**room, "seq": 1})
+    back = await shared_server.connect(anna, {**room, "seq": 1})
 
     await back.until("room:resumed")
     await back.say("here again")

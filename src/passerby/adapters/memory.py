@@ -166,14 +166,14 @@ class MemoryRoomLog:
             log.evict()
         accepted(message, True)  # noqa: FBT003 - "is it new", as the port says
 
-    async def replay(self, room_id: str, epoch: int, after: int, limit: int) -> Replay:
+    async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
         """See RoomLog."""
         log = self._logs.get(room_id)
         if log is None or log.epoch != epoch:
             return Replay([], 0)
         oldest = log.seq - len(log.messages)
         first = max(0, after - oldest)
-        messages = [_copy(message) for message in islice(log.messages, first, first + limit)]
+        messages = [_copy(message) for message in islice(log.messages, first, None if limit is None else first + limit)]
         return Replay(messages, max(0, oldest - after))
 
     def close(self, room_id: str, epoch: int) -> None:

@@ -1,0 +1,138 @@
+"""What a busy server has written at the lowest level holds nothing of what its guests said, or who they are."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import httpx
+import pytest
+
+from passerby import logs
+from passerby.adapters.memory import MemorySessionStore
+from tests.support.client import Client, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import StartServer
+    from tests.support.server import Account, RunningServer, ServerProcess
+
+SAID = "nobody-but-us-may-read-this"
+PLACE = "a-very-particular-village"
+FORWARDED = "203.0.113.77"
+
+
+@contextmanager
+def captured(style: str) -> Iterator[io.StringIO]:
+    """Log as `passerby serve --log-level debug` does, into a buffer."""
+    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn")
+    handlers, level, uvicorn_level = root.handlers[:], root.level, uvicorn.level
+    buffer = io.StringIO()
+    before, sys.stderr = sys.stderr, buffer
+    try:
+        logs.configure("debug", style)
+    finally:
+        sys.stderr = before
+    # This process holds the test's own clients too, and they may say what they like.
+    for handler in root.handlers:
+        handler.addFilter(lambda record: not record.name.startswith(("httpx", "httpcore", "aiohttp", "tests")))
+    try:
+        yield buffer
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        uvicorn.setLevel(uvicorn_level)
+
+
+async def live_a_little(server: RunningServer) -> list[Account]:
+    """Do a bit of everything, well and badly."""
+    (anna, one), (berta, other), room = await server.pair()
+    await server.http.post("/api/guest/location", json={"location": PLACE}, headers=anna.headers)
+    await one.say(SAID, "client-id")
+    await one.emit("chat:typing:start", {"text": SAID})
+    await one.emit("chat:message", {"type": "text", "content": {"text": SAID}})
+    await one.emit("chat:message", {"type": SAID, "content": SAID})
+    await one.emit("nobody:knows:this", SAID)
+    await one.send('42["chat:message",{"type":"text","content":"' + SAID + '\\ud800"}]')
+    await other.until("chat:message")
+    await server.http.get(f"/api/guest/{anna.session_id}", headers={"X-Forwarded-For": FORWARDED})
+    await server.http.get(f"/api/nothing/{anna.session_id}", headers={"X-Forwarded-For": FORWARDED})
+    await server.http.post("/api/guest", content=b'{"username":"' + SAID.encode() * 10 + b'"}')
+    await server.http.post("/api/guest", content=b'{"location":' + SAID.encode())
+    for auth in ({"token": anna.token + "x"}, {"token": SAID}, {"token": anna.token, "resume": SAID}):
+        try:
+            await server.connect(anna, None) if auth.get("resume") else await Client.connect(server.url, auth)
+        except RefusedError:
+            continue
+    await other.until("chat:typing:start")
+    await other.send("4" + SAID)
+    await other.gone()
+    back = await server.connect(berta, {**room, "seq": 0})
+    await back.until("chat:message")
+    await back.emit("leave-room")
+    await back.until("chat:clear:confirmed")
+    await server.http.delete("/api/guest/me", headers=berta.headers)
+    return [anna, berta]
+
+
+def assert_discreet(text: str, accounts: list[Account]) -> None:
+    assert SAID not in text
+    assert PLACE not in text
+    assert FORWARDED not in text
+    assert "127.0.0.1" not in text.replace("http://127.0.0.1", "")
+    for account in accounts:
+        assert account.token not in text
+        assert account.session_id not in text
+        assert account.token.rsplit(".", 1)[1] not in text
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+async def test_a_busy_server_is_discreet_even_when_it_fails(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, style: str
+) -> None:
+    with captured(style) as buffer:
+        server = await start_server(log_level="debug")
+        accounts = await live_a_little(server)
+        victim = await server.newcomer()
+
+        async def fail(_store: MemorySessionStore, session_id: str) -> NoReturn:
+            secret = f"a local variable that holds {SAID} and {session_id}"
+            raise RuntimeError(f"out of order, whatever {len(secret)} is")
+
+        monkeypatch.setattr(MemorySessionStore, "load", fail)
+        answer = await server.http.get("/api/guest/me", headers=victim.headers)
+        assert answer.status_code == 500
+        assert answer.json() == {"success": False, "message": "Internal server error", "code": "internal"}
+        with pytest.raises(RefusedError, match="Internal server error"):
+            await Client.connect(server.url, {"token": victim.token})
+        monkeypatch.undo()
+        assert (await server.http.get("/api/guest/me", headers=victim.headers)).status_code == 200
+        await asyncio.sleep(0)
+
+    text = buffer.getvalue()
+    assert "out of order" in text, "the failure is in the log"
+    assert "test_logs.py" in text, "with where it happened"
+    assert_discreet(text, [*accounts, victim])
+
+
+async def test_a_real_process_is_discreet(start_process: Callable[..., ServerProcess]) -> None:
+    process = start_process("--log-level", "debug", JWT_SECRET="another secret, as long as it has to be").wait_until_ready()
+    from tests.support.server import RunningServer, http_client  # noqa: PLC0415 - at run time only
+
+    async with http_client(process.url) as http:
+        server = RunningServer(process.url, http)
+        accounts = await live_a_little(server)
+        with pytest.raises(httpx.HTTPError):
+            # A line that is no HTTP at all.
+            await http.get("/" + "x" * 40_000)
+        await server.close()
+    assert process.terminate() == 0
+
+    text = "\n".join(process.lines)
+    assert "serving on" in text
+    assert_discreet(text, accounts)
