@@ -19,7 +19,7 @@ class StartServer(Protocol):
 
 @pytest.fixture
 async def start_server() -> AsyncIterator[StartServer]:
-    """Start servers with `await start_server(grace=0.5)`; they end with the test."""
+    """Return what starts servers, with settings by name; they end with the test."""
     async with AsyncExitStack() as stack:
 
         async def start(**changes: object) -> InsideServer:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """One set of adapters, empty at first. Every call of a factory gives one more view of the same data, where it can."""
+    """One set of adapters, empty at first."""
 
     def session_store(self) -> SessionStore: ...
 

@@ -216,7 +216,11 @@ class QueueMachine(RuleBasedStateMachine):
 def test_any_sequence_of_commands_is_as_the_model_says(
     open_backend: Callable[[], AbstractAsyncContextManager[Backend]],
 ) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it untyped
-        lambda: QueueMachine(open_backend),
+    class Machine(QueueMachine):
+        def __init__(self) -> None:
+            super().__init__(open_backend)
+
+    run_state_machine_as_test(
+        Machine,
         settings=settings(max_examples=60, stateful_step_count=30, deadline=None),
     )

@@ -549,7 +549,11 @@ class LogMachine(RuleBasedStateMachine):
 def test_any_sequence_of_commands_is_as_the_model_says(
     open_backend: Callable[[], AbstractAsyncContextManager[Backend]],
 ) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it untyped
-        lambda: LogMachine(open_backend),
+    class Machine(LogMachine):
+        def __init__(self) -> None:
+            super().__init__(open_backend)
+
+    run_state_machine_as_test(
+        Machine,
         settings=settings(max_examples=60, stateful_step_count=40, deadline=None),
     )

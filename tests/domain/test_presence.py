@@ -99,7 +99,7 @@ async def test_a_replacing_connection_goes_on_in_the_room(house: House) -> None:
 
 
 async def test_an_old_resume_without_a_room_is_answered_with_its_end(house: House) -> None:
-    anna, berta = await house.pair()
+    anna, _ = await house.pair()
     resume = anna.resume_from(0)
     await anna.leave_for_good()
     carla = await house.newcomer("Carla")
@@ -328,7 +328,7 @@ async def test_expired_sessions_are_swept_every_ten_minutes(house: House) -> Non
         await house.pass_time(601)
 
         assert await house.store.count() == 1
-        assert not await house.store.load(connected.session_id) is None
+        assert await house.store.load(connected.session_id) is not None
 
 
 @pytest.mark.filterwarnings("default")

@@ -477,6 +477,21 @@ async def test_an_old_client_gets_what_the_partner_wrote_meanwhile(house: House)
     assert [message.seq for message in berta.link.of(Message)] == [3]
 
 
+async def test_an_old_client_that_confirms_everything_gets_nothing_twice(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.say("1")
+    confirm(berta, berta.link.last(Message))
+    seen = berta.link.texts()
+    for number in (2, 3):
+        berta.drop()
+        anna.say(str(number))
+        await berta.connect()
+        confirm(berta, berta.link.last(Message))
+        seen += berta.link.texts()
+
+    assert seen == ["1", "2", "3"]
+
+
 async def test_an_old_client_that_confirms_gets_what_it_has_not_confirmed(house: House) -> None:
     anna, berta = await house.pair()
     anna.say("1")
@@ -610,6 +625,47 @@ async def test_whoever_returns_too_late_and_finds_nobody_learns_it(house: House)
     # The room is gone; what the partner's end was, Anna was told while connected.
     closed = anna.link.last(RoomClosed)
     assert (closed.reason, closed.user_id, closed.undelivered) == ("partner_offline", berta.id, [])
+
+
+# ── a client that takes its time ──────────────────────────────────────────────────────────────────
+
+
+async def test_a_long_replay_waits_for_the_client_to_read(house: House) -> None:
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    for number in range(1, 101):
+        anna.say(str(number))
+    link = await berta.arrive(resume)
+    link.read.shut()
+    await link.read.arrival()
+    assert 0 < len(link.of(Message)) < 100, "a part, not all"
+    anna.say("101")
+    link.read.open()
+    await house.settle()
+    anna.say("102")
+
+    assert link.texts() == [str(number) for number in range(1, 103)]
+    assert len(link.of(RoomResumed)) == 1
+
+
+async def test_a_client_lost_while_it_reads_gets_the_rest_over_its_next_connection(house: House) -> None:
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    for number in range(1, 101):
+        anna.say(str(number))
+    first = await berta.arrive(resume)
+    first.read.shut()
+    await first.read.arrival()
+    read = first.of(Message)[-1].seq
+    berta.drop()
+    second = await berta.arrive(Resume(room_id=resume.room_id, epoch=resume.epoch, seq=read))
+    first.read.open()
+    await house.settle()
+
+    assert first.of(Message)[-1].seq == read
+    assert [message.seq for message in second.of(Message)] == list(range(read + 1, 101))
 
 
 # ── a log that takes its time ─────────────────────────────────────────────────────────────────────

@@ -154,7 +154,7 @@ def test_a_bad_secret_is_not_shown() -> None:
 def test_a_token_must_outlive_the_time_of_its_renewal() -> None:
     with pytest.raises(SettingsError, match="RENEW_BEFORE"):
         settings.load({"SESSION_TTL": "100", "RENEW_BEFORE": "100"})
-    assert settings.load({"SESSION_TTL": "100", "RENEW_BEFORE": "99", "REFRESH_INTERVAL": "1"})
+    assert settings.load({"SESSION_TTL": "100", "RENEW_BEFORE": "99", "REFRESH_INTERVAL": "1"}).renew_before == 99
 
 
 def test_renewals_must_be_looked_for_more_often_than_they_are_due() -> None:
@@ -214,6 +214,7 @@ def test_serve_takes_flags_over_the_environment(served: list[Settings], monkeypa
     ],
 )
 def test_serve_with_a_bad_setting_says_so_in_one_line_and_exits_with_2(
+    *,
     served: list[Settings],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

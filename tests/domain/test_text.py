@@ -11,7 +11,7 @@ from passerby.errors import InvalidInputError
 from passerby.text import clean_text
 
 LIMIT = 1000
-FAMILY = "👨‍👩‍👧‍👦"  # one character, 7 code points  # noqa: RUF003 - that is what it is
+FAMILY = "👨‍👩‍👧‍👦"  # one character, 7 code points
 FLAG = "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
 """Scotland: one character, 7 code points."""
 ACCENTED = "e\u0301\u0323"

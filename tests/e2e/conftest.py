@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -32,15 +33,15 @@ class Tabs:
         self._browser = browser
         self._free: list[Page] = []
 
-    async def take(self, context: dict[str, bool]) -> Page:
-        """A tab of a browser that nobody else uses; `context` is what Playwright takes for a new one."""
-        page = self._free.pop() if self._free and not context else await self._open(context)
+    async def take(self, *, touch: bool) -> Page:
+        """A tab of a browser that nobody else uses; with `touch`, of a phone's, and new."""
+        page = self._free.pop() if self._free and not touch else await self._open(touch=touch)
         await page.set_viewport_size(WIDE)
         await page.emulate_media(reduced_motion="reduce", color_scheme="light")
         return page
 
-    async def _open(self, context: dict[str, bool]) -> Page:
-        opened = await self._browser.new_context(locale="en-GB", **context)
+    async def _open(self, *, touch: bool) -> Page:
+        opened = await self._browser.new_context(locale="en-GB", has_touch=touch, is_mobile=touch)
         opened.set_default_timeout(WITHIN_MS)
         await opened.add_init_script(_REPORT_VIOLATIONS)
         return await opened.new_page()
@@ -62,7 +63,7 @@ class Street:
         self._tabs = tabs
         self._stack = stack
         self._visitors: list[Visitor] = []
-        self._own_context: set[Visitor] = set()
+        self._phones: set[Visitor] = set()
 
     async def visitor(
         self,
@@ -70,22 +71,22 @@ class Street:
         through: Cable | None = None,
         viewport: ViewportSize | None = None,
         dark: bool = False,
+        touch: bool = False,
         expecting: str = "^$",
-        **context: bool,
     ) -> Visitor:
         """Someone opens the page in a browser of their own, through a cable if one is given.
 
         The console may say what is `expecting`ed.
         """
-        page = await self._tabs.take(context)
+        page = await self._tabs.take(touch=touch)
         if viewport is not None:
             await page.set_viewport_size(viewport)
         if dark:
             await page.emulate_media(color_scheme="dark")
         visitor = Visitor(page, (through or self.server).url, [expecting])
         self._visitors.append(visitor)
-        if context:
-            self._own_context.add(visitor)
+        if touch:
+            self._phones.add(visitor)
         await page.goto(visitor.url)
         return visitor
 
@@ -98,13 +99,17 @@ class Street:
         return second
 
     async def pair(self, first: Visitor | None = None, second: Visitor | None = None) -> tuple[Visitor, Visitor]:
-        """Two who have just met."""
-        one = first or await self.visitor()
-        other = second or await self.visitor()
-        await one.start()
-        await other.start()
-        await one.sees_conversation()
-        await other.sees_conversation()
+        """Two who have just met; who is not given arrives first."""
+        arriving = [self.visitor() for visitor in (first, second) if visitor is None]
+        arrived = iter(await asyncio.gather(*arriving))
+        one, other = first or next(arrived), second or next(arrived)
+        await asyncio.gather(one.start(), other.start())
+        await asyncio.gather(one.sees_conversation(), other.sees_conversation())
+        return one, other
+
+    async def visitors(self, *, through: Cable | None = None) -> tuple[Visitor, Visitor]:
+        """Two who have opened the page."""
+        one, other = await asyncio.gather(self.visitor(through=through), self.visitor(through=through))
         return one, other
 
     async def cable(self) -> Cable:
@@ -116,11 +121,13 @@ class Street:
 
     async def tidy(self) -> None:
         """End every session, so that nobody is left for the next test; then see what browsers complained of."""
-        for visitor in self._visitors:
-            await end_session(visitor.page, self.server.url, await visitor.go_for_good())
-            await self._tabs.give_back(visitor.page, again=visitor not in self._own_context)
+        await asyncio.gather(*map(self._goodbye, self._visitors))
         complaints = [complaint for visitor in self._visitors for complaint in visitor.complaints]
         assert not complaints, "\n".join(complaints)
+
+    async def _goodbye(self, visitor: Visitor) -> None:
+        await end_session(visitor.page, self.server.url, await visitor.go_for_good())
+        await self._tabs.give_back(visitor.page, again=visitor not in self._phones)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -109,7 +109,7 @@ async def tab_to(visitor: Visitor, testid: str, key: str = "Tab") -> None:
 
 
 async def test_from_start_to_goodbye_by_keyboard_alone(street: Street) -> None:
-    anna, berta = await street.visitor(), await street.visitor()
+    anna, berta = await street.visitors()
     await berta.start()
     await expect(anna.part("start")).to_be_enabled()
     await tab_to(anna, "name-input")
@@ -249,7 +249,7 @@ async def test_every_text_is_easy_to_tell_from_what_is_behind_it(street: Street,
 
 
 async def test_targets_are_large_enough_for_a_finger(street: Street) -> None:
-    anna = await street.visitor(viewport=PHONE, has_touch=True, is_mobile=True)
+    anna = await street.visitor(viewport=PHONE, touch=True)
 
     async def large_enough() -> None:
         for button in await anna.page.get_by_role("button").all():

@@ -33,7 +33,7 @@ async def test_a_reload_keeps_the_conversation(street: Street) -> None:
 
 
 async def test_a_reload_keeps_the_search(street: Street) -> None:
-    anna, berta = await street.visitor(), await street.visitor()
+    anna, berta = await street.visitors()
     await anna.start()
     await anna.page.reload()
     await expect(anna.part("searching")).to_be_visible()

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 async def test_two_strangers_talk_within_ten_seconds_of_opening_the_page(street: Street) -> None:
     async with asyncio.timeout(10):
-        anna, berta = await asyncio.gather(street.visitor(), street.visitor())
+        anna, berta = await street.visitors()
         await asyncio.gather(anna.start(), berta.start())
         await anna.say("Hello, who are you?")
         await berta.sees("Hello, who are you?")
@@ -28,7 +28,7 @@ async def test_two_strangers_talk_within_ten_seconds_of_opening_the_page(street:
 
 
 async def test_each_sees_the_name_that_the_other_chose(street: Street) -> None:
-    anna, berta = await street.visitor(), await street.visitor()
+    anna, berta = await street.visitors()
     await anna.start("Anna_1")
     await berta.start("Berta_2")
     await anna.sees_conversation()
@@ -116,7 +116,7 @@ async def test_the_hint_for_escape_goes_away_and_the_conversation_stays(street: 
 
 
 async def test_a_cancelled_search_finds_nobody(street: Street) -> None:
-    anna, berta = await street.visitor(), await street.visitor()
+    anna, berta = await street.visitors()
     await anna.start()
     await expect(anna.words("Nobody else is looking just now")).to_be_visible()
     await anna.part("cancel-search").click()
@@ -182,7 +182,7 @@ async def test_counts_follow_who_is_there(street: Street) -> None:
     carla = await street.visitor()
     await expect(carla.part("online-count")).to_have_text("1")
     await expect(carla.words("person here")).to_be_visible()
-    anna, berta = await street.visitor(), await street.visitor()
+    anna, berta = await street.visitors()
     for visitor in (anna, berta, carla):
         await expect(visitor.part("online-count")).to_have_text("3")
     await expect(carla.words("people here")).to_be_visible()

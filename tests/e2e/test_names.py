@@ -30,7 +30,8 @@ async def test_a_name_that_cannot_be_is_answered_in_words(street: Street) -> Non
     anna = await street.visitor()
     await expect(anna.part("start")).to_be_enabled()
     field = anna.part("name-input")
-    short, characters = "At least 3 characters, please.", re.compile(r"^Letters A.Z, digits and _ only, please\.$")
+    short = re.compile(r"^At least 3 characters, please\.$")
+    characters = re.compile(r"^Letters A.Z, digits and _ only, please\.$")
     for name, words in {
         "ab": short,
         "": short,
@@ -58,7 +59,7 @@ async def test_no_more_than_twenty_characters_can_be_typed(street: Street) -> No
 
 
 async def test_the_name_stays_after_leaving_and_can_be_changed(street: Street) -> None:
-    anna, berta = await street.visitor(), await street.visitor()
+    anna, berta = await street.visitors()
     await anna.start("Anna_1")
     await anna.part("cancel-search").click()
     await expect(anna.part("name-input")).to_have_value("Anna_1")

@@ -15,7 +15,7 @@ NEW_SESSION = "Your earlier session had ended, so you have a fresh one."
 
 async def test_a_server_that_forgot_everybody_gives_new_sessions(street: Street) -> None:
     mine = await street.cable()
-    anna, berta = await street.pair(await street.visitor(through=mine), await street.visitor(through=mine))
+    anna, berta = await street.pair(*await street.visitors(through=mine))
     carla = await street.visitor(through=mine)
     await carla.sees_connection("Connected")
     name = await carla.part("name-input").input_value()
@@ -66,7 +66,7 @@ async def test_a_tab_with_a_token_of_the_past_starts_anew(street: Street) -> Non
 
 
 async def test_a_search_goes_on_with_the_new_session(street: Street) -> None:
-    anna, berta = await street.visitor(), await street.visitor()
+    anna, berta = await street.visitors()
     await anna.start()
     await expect(anna.words("Nobody else is looking just now")).to_be_visible()
     await anna.end_session()

@@ -118,7 +118,7 @@ async def test_who_writes_too_fast_is_told_kindly_and_nothing_is_lost(street: St
 
 @pytest.mark.parametrize("settings", [{"limit_matching": "2/1"}])
 async def test_who_searches_too_fast_is_told_kindly_and_the_search_goes_on(street: Street) -> None:
-    anna, berta = await street.visitor(), await street.visitor()
+    anna, berta = await street.visitors()
     await anna.start()
     await anna.part("cancel-search").click()
     await anna.start()

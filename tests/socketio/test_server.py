@@ -227,7 +227,7 @@ async def test_events_that_wait_are_dropped_when_their_socket_leaves(transport: 
 
 @both
 async def test_a_socket_that_piles_up_events_behind_a_slow_one_is_closed(transport: str) -> None:
-    subject, told = noting()
+    subject, told = noting(Options(packet_rate=100_000))
     gate = asyncio.Event()
 
     async def slow(_socket: Socket, _payload: object, _ack: Ack | None) -> None:
@@ -235,7 +235,7 @@ async def test_a_socket_that_piles_up_events_behind_a_slow_one_is_closed(transpo
 
     subject.namespace().on("slow", object, slow)
     async with running(subject) as server, connected(server.port, transport) as client:
-        await client.send(*['42["slow",1]'] * 300)
+        await client.send(*['42["slow",1]'] * 600)
         await client.closed()
         assert told == [("disconnect", "backlog overflow")]
         gate.set()

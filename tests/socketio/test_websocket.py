@@ -352,7 +352,7 @@ async def test_a_ping_is_answered_by_a_pong_with_the_same_payload() -> None:
 
 
 async def test_a_message_in_tiny_fragments_costs_no_more_than_its_length() -> None:
-    engine, _ = engine_echo(Options())
+    engine, _ = engine_echo(Options(packet_rate=1_000_000))
 
     async def cost(fragments: int) -> float:
         wire = frame(TEXT, "4", fin=False) + frame(CONTINUATION, "x", fin=False) * fragments + frame(CONTINUATION)

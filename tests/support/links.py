@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from passerby.events import Event, RealtimeStats
 from passerby.models import Message
+from tests.support.fakes import Gate
 
 E = TypeVar("E", bound="Event | Message")
 
@@ -17,13 +18,15 @@ class RecordingLink:
         self.sent: list[Event | Message] = []
         self.closed: str | None = None
         self.lost = False
+        self.read = Gate()
+        """Shut it, and the client reads no more."""
 
     def send(self, *events: Event | Message) -> None:
         if self.closed is None and not self.lost:
             self.sent.extend(events)
 
     async def drain(self) -> None:
-        pass
+        await self.read.passing()
 
     def close(self, code: str, message: str) -> None:
         assert self.closed is None, "closed twice"

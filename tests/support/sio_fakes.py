@@ -12,6 +12,7 @@ class FakeWebSocket:
 
     def __init__(self) -> None:
         self.written = 0
+        self.paused = False
         self.closed: tuple[str, CloseCode] | None = None
         self._on_closed: Callable[[str], None] = lambda reason: None
 
@@ -20,6 +21,7 @@ class FakeWebSocket:
         on_text: Callable[[str], None],
         on_binary: Callable[[bytes], None],
         on_closed: Callable[[str], None],
+        _on_drained: Callable[[], None],
     ) -> None:
         self.on_text, self.on_binary, self._on_closed = on_text, on_binary, on_closed
 

@@ -95,7 +95,7 @@ async def _stop(subject: Server | Engine, web: uvicorn.Server) -> None:
     for server in web.servers:
         server.close()
     if isinstance(subject, Server):
-        await subject.stop()
+        await asyncio.wait_for(subject.stop(), BOUND)  # a failed test may have left a handler waiting
     else:
         subject.stop()
     state = web.server_state

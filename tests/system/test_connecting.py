@@ -147,15 +147,15 @@ async def test_a_token_of_the_secret_before_is_still_accepted(start_server: Star
 async def test_connecting_too_often_from_one_address_is_refused(start_server: StartServer) -> None:
     server = await start_server(limit_address_connects=Rate(6, 0.001))
     account = await server.newcomer()
-    opened = 0
-    with pytest.raises((aiohttp.WSServerHandshakeError, RefusedError)) as caught:
-        for _ in range(7):
+    refused: list[object] = []
+    for _ in range(8):
+        try:
             await server.connect(account)
-            opened += 1
+        except aiohttp.WSServerHandshakeError as error:
+            refused.append(error.status)
+        except RefusedError as error:
+            refused.append(error.data["code"])
 
-    assert opened >= 2
-    if isinstance(caught.value, aiohttp.WSServerHandshakeError):
-        assert caught.value.status == 429
-    else:
-        assert caught.value.data["code"] == "rate_limited"
+    assert 2 <= len(refused) <= 6
+    assert set(refused) <= {429, "rate_limited"}
     assert (await server.http.get("/health")).status_code == 200

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NO_AUTH: Final = msgspec.Raw(b"{}")
-_MAX_BACKLOG: Final = 1024
+_MAX_BACKLOG: Final = 512
 """Events that may wait behind one of the same socket's that is still being handled."""
 
 

@@ -82,7 +82,7 @@ class DelayQueue(Generic[T]):
 
     def _fire(self) -> None:
         now = self._scheduler.time()
-        self._timer = None
+        fired = self._timer  # stays until the end, so that what a callback adds sets no timer of its own
         try:
             # No more than wait now: what a callback adds has its whole delay before it.
             for _ in range(len(self._due)):
@@ -94,5 +94,6 @@ class DelayQueue(Generic[T]):
                 del self._due[item]
                 self._callback(item)
         finally:  # also when a callback fails: the others are still waiting
-            if self._due and self._timer is None:
-                self._timer = self._scheduler.call_at(next(iter(self._due.values())), self._fire)
+            if self._timer is fired:
+                first = next(iter(self._due.values()), None)
+                self._timer = None if first is None else self._scheduler.call_at(first, self._fire)

@@ -173,7 +173,9 @@ class WebSocket(WSListener):
         picows closes by itself when the frame *after* this one is broken: then this one still counts. And it goes
         on to deliver a frame that it has refused as too big.
         """
-        return self.closed or frame.payload_size > self._engine.options.max_payload
+        if frame.payload_size > self._engine.options.max_payload:
+            self.close("message too big", CloseCode.TOO_BIG)
+        return self.closed
 
     def _answer_close(self, code: WSCloseCode) -> None:
         self.closed = True

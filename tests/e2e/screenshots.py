@@ -1,0 +1,165 @@
+"""The screenshots in docs/screenshots, taken of the product as it runs.
+
+    python -m tests.e2e.screenshots
+
+takes them all anew: the start, the search and a conversation, on a phone and on a desk, light and dark.
+Names, times and colours are set to be the same every time; what is shown is otherwise as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Literal
+
+import httpx
+import socketio  # type: ignore[import-untyped]  # has no types
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.e2e import browser as chromium
+from tests.e2e.serving import serving
+from tests.e2e.visitor import Visitor
+
+TARGET = Path(__file__).parents[2] / "docs" / "screenshots"
+MOST_BYTES = 150_000
+
+# Width and height in CSS pixels, and how many of the picture's each of them is.
+SIZES = ((390, 844, 2), (1280, 800, 1))
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+PAIRS_AROUND = 6
+"""Conversations that others have meanwhile."""
+
+NAME, PARTNER = "AmberOtter2734", "QuietHeron1148"
+TALK = (
+    (PARTNER, "Hello! I am waiting for a night train. What brings you here?"),
+    (NAME, "Hi! I can't sleep, and the kettle is on."),
+    (NAME, "Where is the train going?"),
+    (PARTNER, "Lisbon, if it ever comes. I have never seen the ocean."),
+    (NAME, "Never? Then go straight to the water, before breakfast. The light is best then."),
+    (PARTNER, "I will. And what tea goes with a sleepless night?"),
+    (NAME, "Mint. It forgives you for being awake."),
+)
+TIMES = ("23:41", "23:42", "23:42", "23:43", "23:44", "23:45", "23:45")
+
+STILL = """
+(times) => {
+  document.querySelectorAll('time').forEach((time, index) => { time.textContent = times[index]; });
+  document.querySelectorAll('.face').forEach((face) => face.style.setProperty('--hue', '205'));
+  document.activeElement?.blur();
+}
+"""
+
+
+# Browsers dither gradients, and dither does not compress: round it away, by less than an eye can see.
+SMOOTH = """
+async ([picture, step]) => {
+  const bytes = Uint8Array.from(atob(picture), (character) => character.charCodeAt(0));
+  const bitmap = await createImageBitmap(new Blob([bytes]));
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext('2d');
+  context.drawImage(bitmap, 0, 0);
+  const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  image.data.forEach((value, index) => {
+    if (value < 255) image.data[index] = Math.round(value / step) * step;
+  });
+  context.putImageData(image, 0, 0);
+  const smooth = new Uint8Array(await (await canvas.convertToBlob({ type: 'image/png' })).arrayBuffer());
+  return btoa(Array.from(smooth, (byte) => String.fromCharCode(byte)).join(''));
+}
+"""
+STEP = 3
+
+
+@contextlib.asynccontextmanager
+async def others(url: str) -> AsyncIterator[None]:
+    """People who are there and talk with each other, for the counts."""
+    async with contextlib.AsyncExitStack() as stack:
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url))
+        for _ in range(2 * PAIRS_AROUND):
+            token = (await http.post("/api/guest", json={})).json()["data"]["token"]
+            client = await stack.enter_async_context(socketio.AsyncSimpleClient())
+            await client.connect(url, transports=["websocket"], auth={"token": token})
+            await client.emit("user:match", {})
+        yield
+
+
+async def take(page: Page, darkroom: Page, name: str, width: int) -> None:
+    """Take one picture in each colour scheme."""
+    for scheme in SCHEMES:
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        await page.evaluate(STILL, TIMES)
+        path = TARGET / f"{name}-{width}-{scheme}.png"
+        picture = await page.screenshot(animations="disabled", caret="hide")
+        smooth = await darkroom.evaluate(SMOOTH, [base64.b64encode(picture).decode(), STEP])
+        size = path.write_bytes(base64.b64decode(smooth))
+        print(f"{path.name}: {size / 1000:.0f} KB")
+        if size > MOST_BYTES:
+            raise SystemExit(f"{path.name} is larger than {MOST_BYTES / 1000:.0f} KB")
+
+
+async def visit(browser: Browser, url: str, width: int, height: int, scale: int) -> Visitor:
+    """Open the page in a browser of its own."""
+    context = await browser.new_context(
+        viewport={"width": width, "height": height},
+        device_scale_factor=scale,
+        reduced_motion="reduce",
+        locale="en-GB",
+    )
+    visitor = Visitor(await context.new_page(), url)
+    await visitor.page.goto(url)
+    await expect(visitor.part("start")).to_be_enabled()
+    return visitor
+
+
+async def show(browser: Browser, darkroom: Page, url: str, width: int, height: int, scale: int) -> None:
+    """Go from the start to a conversation, and take every picture on the way."""
+    visitor = await visit(browser, url, width, height, scale)
+    await visitor.part("name-input").fill(NAME)
+    await expect(visitor.part("online-count")).to_have_text(str(2 * PAIRS_AROUND + 1))
+    await expect(visitor.words(f"{PAIRS_AROUND} conversations")).to_be_visible()
+    await take(visitor.page, darkroom, "start", width)
+    await visitor.start()
+    await visitor.sees_connection("Connected")
+    await expect(visitor.words("Nobody else is looking just now")).to_be_visible()
+    await expect(visitor.part("online-count")).to_have_text(str(2 * PAIRS_AROUND + 1))
+    await take(visitor.page, darkroom, "search", width)
+    partner = await visit(browser, url, width, height, scale)
+    await partner.start(PARTNER)
+    await visitor.sees_conversation()
+    for number, (name, text) in enumerate(TALK, 1):
+        await (visitor if name == NAME else partner).say(text)
+        await expect(visitor.messages).to_have_count(number)
+    await visitor.sees_states(*("delivered" if name == NAME else "received" for name, _ in TALK))
+    await partner.composer.press_sequentially("Ha")
+    await expect(visitor.part("typing")).to_be_visible()
+    await take(visitor.page, darkroom, "conversation", width)
+    for done in (visitor, partner):
+        await done.end_session()
+        await done.page.context.close()
+
+
+async def main() -> int:
+    """Take them all; return the exit code."""
+    try:
+        path = chromium.executable()
+    except chromium.NoBrowserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    TARGET.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=10_000)
+    async with serving(grace="0.2") as server, others(server.url), async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=list(chromium.ARGS))
+        darkroom = await browser.new_page()
+        for width, height, scale in SIZES:
+            await show(browser, darkroom, server.url, width, height, scale)
+        await browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
