@@ -208,6 +208,8 @@ class _Uvicorn(uvicorn.Server):
             server.close()  # before clients are told to come back
         await self._application.stop()
         await super().shutdown(sockets)
+        # Or uvicorn raises the signal once more, and a clean end looks like a crash to whoever started us.
+        self._captured_signals.clear()
 
 
 async def serve(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:

@@ -92,6 +92,8 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             PasserbyError: _refused,
             ValidationException: _invalid,
             HTTPException: _http_error,
+            RecursionError: _malformed,
+            UnicodeDecodeError: _malformed,
             Exception: _failed,
         },
         before_send=[_add_headers],
@@ -131,6 +133,11 @@ def _refused(_request: Request[Any, Any, Any], error: PasserbyError) -> Response
     )
     headers = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
     return Response(failure, status_code=error.status, headers=headers)
+
+
+def _malformed(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
+    """Answer for a body that is nested too deeply, or no UTF-8, which the framework lets through as an error."""
+    return Response(Failure(success=False, message="Malformed body", code="invalid_payload"), status_code=400)
 
 
 _RULES: Final = {
