@@ -283,6 +283,15 @@ async def test_a_removal_is_never_overtaken_by_a_save() -> None:
     assert await store.load(person.session_id) is None
 
 
+async def test_a_save_after_the_removal_does_not_bring_a_session_back(house: House) -> None:
+    person = await house.visitor()
+    house.writer.remove(person.session_id)
+    house.writer.save(person.live.guest)
+    await house.settle()
+
+    assert await house.store.load(person.session_id) is None
+
+
 @pytest.mark.filterwarnings("default")
 async def test_what_a_failing_store_refused_is_written_when_it_is_back() -> None:
     clock = ManualClock()

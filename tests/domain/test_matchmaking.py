@@ -246,6 +246,25 @@ async def test_whoever_cancelled_between_match_and_answer_is_not_matched(
     assert partner_of(third) == anna.id
 
 
+async def test_a_partner_who_cancelled_between_match_and_answer_is_left_alone(
+    slow_house: House, queue: SlowMatchQueue
+) -> None:
+    anna, berta = await slow_house.visitor("Anna"), await slow_house.visitor("Berta")
+    await anna.search()
+    queue.told.shut()
+    searching = asyncio.ensure_future(berta.search())
+    await queue.told.arrival()
+    cancelling = asyncio.ensure_future(anna.cancel())
+    await queue.told.arrival(2)
+    queue.told.open()
+    await asyncio.gather(searching, cancelling)
+
+    assert (partner_of(anna), partner_of(berta)) == (None, None)
+    assert anna.link.names()[-1] == "user:match:cancelled"
+    assert berta.link.names()[-1] == "user:match:no_users"
+    assert (await queue.size(), slow_house.matchmaking.waiting) == (1, 1)
+
+
 async def test_a_partner_lost_between_match_and_answer_is_dropped_and_the_seeker_waits_on(
     slow_house: House, queue: SlowMatchQueue
 ) -> None:

@@ -713,6 +713,29 @@ async def test_a_second_connection_during_a_replay_gets_everything_once_and_the_
     assert second.of(RoomResumed)[0].gap == 0
 
 
+async def test_a_replay_to_a_replaced_connection_does_not_open_the_next_one_too_soon() -> None:
+    log = SlowRoomLog()
+    house = House(log=log)
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    for number in range(1, 31):
+        anna.say(str(number))
+    first = await berta.arrive(resume)
+    first.read.shut()
+    await first.read.arrival()
+    second = await berta.arrive(resume)
+    second.read.shut()
+    await second.read.arrival()
+    first.read.open()
+    await turns()
+    anna.say("31")
+    second.read.open()
+    await house.settle()
+
+    assert second.texts() == [str(number) for number in range(1, 32)]
+
+
 async def test_lost_again_during_a_replay_and_back_once_more() -> None:
     log = SlowRoomLog()
     house = House(log=log)

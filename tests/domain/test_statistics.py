@@ -172,6 +172,16 @@ async def test_a_newcomer_in_between_sees_the_last_counts_at_once(house: House) 
         assert [event.stats.online_users for event in berta.link.of(RealtimeStats)] == [1, 2]
 
 
+async def test_a_newcomer_after_a_quiet_while_sees_only_fresh_counts(house: House) -> None:
+    async with broadcasting(house):
+        await house.visitor()
+        await house.pass_time(30)
+        berta = await house.visitor()
+        await house.pass_time(30)
+
+        assert [event.stats.online_users for event in berta.link.of(RealtimeStats)] == [2]
+
+
 async def test_a_search_and_a_match_are_changes_too(house: House) -> None:
     async with broadcasting(house):
         anna, berta = await house.visitor(), await house.visitor()

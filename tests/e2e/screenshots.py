@@ -38,7 +38,7 @@ class Size(NamedTuple):
     scale: int
 
 
-SIZES = (Size(390, 844, 2), Size(1280, 800, 1))
+SIZES = (Size(390, 844, 2), Size(1280, 840, 1))
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 PAIRS_AROUND = 6
@@ -80,11 +80,11 @@ async ([picture, step]) => {
   return [bitmap.width, btoa(pixels)];
 }
 """
-STEP = 3
+STEP = 2
 
 
 async def smoothed(picture: bytes, darkroom: Page) -> bytes:
-    """The picture without dither, and so at a third of its size."""
+    """The picture without dither, and so at half of its size."""
     width, pixels = await darkroom.evaluate(PIXELS, [base64.b64encode(picture).decode(), STEP])
     return png(width, base64.b64decode(pixels))
 
