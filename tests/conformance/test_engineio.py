@@ -15,7 +15,6 @@ from tests.support.sio_client import ClosedError, Line, PollingClient, WebSocket
 from tests.support.sio_server import BOUND, PATH, engine_echo, running, until
 
 POLLING = f"{PATH}?EIO=4&transport=polling"
-HEARTBEAT = Options(ping_interval=0.1, ping_timeout=0.3, packet_rate=1e6)
 
 both = pytest.mark.parametrize("transport", ["websocket", "polling"])
 
@@ -201,7 +200,7 @@ async def test_a_post_that_is_given_up_harms_nothing() -> None:
 
 @both
 async def test_the_server_pings_and_waits_for_pongs(transport: str) -> None:
-    engine, ends = engine_echo(HEARTBEAT)
+    engine, ends = engine_echo(Options(ping_interval=0.1, ping_timeout=BOUND))
     async with running(engine) as server, opened(server.port, transport) as client:
         for _ in range(3):
             assert await client.receive() == "2"
@@ -224,7 +223,7 @@ async def test_a_session_without_pong_ends(transport: str) -> None:
 
 @both
 async def test_messages_are_no_pongs(transport: str) -> None:
-    engine, ends = engine_echo(HEARTBEAT)
+    engine, ends = engine_echo(Options(ping_interval=0.1, ping_timeout=0.3, packet_rate=1e6))
     async with running(engine) as server, opened(server.port, transport) as client:
         while ends.empty():
             try:

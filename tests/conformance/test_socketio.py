@@ -69,7 +69,7 @@ async def test_an_unknown_namespace_is_refused_and_another_may_be_tried(transpor
 
 @pytest.mark.parametrize("tries", [[], ["40/random,"], ["6"], ["3"]])
 async def test_without_a_connect_in_time_the_connection_is_closed(transport: str, tries: list[str]) -> None:
-    subject = echo(Options(connect_timeout=0.1))
+    subject = echo(Options(connect_timeout=0.3))
     async with running(subject) as server, opened(server.port, transport) as client:
         if tries:
             await client.send(*tries)
@@ -78,14 +78,14 @@ async def test_without_a_connect_in_time_the_connection_is_closed(transport: str
 
 
 async def test_a_client_that_left_every_namespace_has_as_long_as_a_new_one(transport: str) -> None:
-    subject = echo(Options(connect_timeout=0.1))
+    subject = echo(Options(connect_timeout=0.3))
     async with running(subject) as server, connected(server.port, transport) as client:
         await client.send("41")
         await ended(subject, client)
 
 
 async def test_a_connect_in_time_stops_the_clock(transport: str) -> None:
-    subject = echo(Options(connect_timeout=0.1))
+    subject = echo(Options(connect_timeout=0.3))
     async with running(subject) as server, connected(server.port, transport) as client:
         async with opened(server.port, transport) as idle:  # begins later, so when it is closed, so would be `client`
             await ended_of(idle)

@@ -3,8 +3,8 @@
     python -m tests.fuzz --inputs 1000000 [--seed 7]
 
 Only ProtocolError and InvalidPayloadError may come out of a codec, nothing out of a session, no error may
-be logged, no input may take long, and no more than four times the input (and a constant) may be allocated.
-The seed is printed, and with it a run repeats. Exit code 1 when something was found.
+be logged, no input may take long, and no more than four times the input's text (and a constant) may be
+allocated. The seed is printed, and with it a run repeats. Exit code 1 when something was found.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ class Run:
         self._give(name, target, data)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        size = len(data.encode())
+        size = max(len(data.encode()), sys.getsizeof(data))  # one wide character makes Python keep four bytes for each
         if name in self._traced and peak > FACTOR * size + CONSTANT:
             what = f"{peak / size:.1f} times the input allocated ({self._mutator.shape})"
             self.findings.add(name, "allocation", what, data)

@@ -19,8 +19,8 @@ HOST = ("Host", "h")
 
 @pytest.fixture
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("passerby.socketio.http.HEAD_TIMEOUT", 0.1)
-    monkeypatch.setattr("passerby.socketio.http.BODY_TIMEOUT", 0.1)
+    monkeypatch.setattr("passerby.socketio.http.HEAD_TIMEOUT", 0.3)
+    monkeypatch.setattr("passerby.socketio.http.BODY_TIMEOUT", 0.3)
 
 
 @pytest.mark.usefixtures("short_times")
@@ -76,7 +76,7 @@ async def test_a_body_that_stops_is_cut_or_answered() -> None:
 
 @pytest.mark.usefixtures("short_times")
 async def test_a_websocket_outlives_the_time_for_heads_and_bodies() -> None:
-    engine, _ = engine_echo(Options(ping_interval=0.3))
+    engine, _ = engine_echo(Options(ping_interval=0.5))
     async with running(engine) as server, WebSocketClient.open(server.port) as client:
         await client.receive()
         assert await client.receive() == "2"

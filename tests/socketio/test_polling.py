@@ -104,7 +104,7 @@ async def test_a_client_that_sends_all_of_a_payload_beyond_the_limit_still_learn
 
 
 async def test_a_payload_that_stops_half_way_is_given_up_and_the_session_goes_on() -> None:
-    engine, ends = engine_echo(Options(stall_timeout=0.1))
+    engine, ends = engine_echo(Options(stall_timeout=0.4))
     async with running(engine) as server, PollingClient.open(server.port) as client, Line.open(server.port) as line:
         line.write(request_head("POST", client.target, [HOST, ("Content-Length", "100")]) + b"4half")
         assert (await read_answer(line.reader)).status == 408
@@ -115,7 +115,7 @@ async def test_a_payload_that_stops_half_way_is_given_up_and_the_session_goes_on
 
 
 async def test_a_payload_that_trickles_in_is_given_up_too() -> None:
-    engine, _ = engine_echo(Options(stall_timeout=0.1))
+    engine, _ = engine_echo(Options(stall_timeout=0.4))
     async with running(engine) as server, PollingClient.open(server.port) as client, Line.open(server.port) as line:
         line.write(request_head("POST", client.target, [HOST, ("Content-Length", "1000000")]))
 
@@ -172,9 +172,9 @@ async def test_the_application_may_refuse_to_open_a_session(transport: str) -> N
 
 
 async def test_a_poll_outlives_the_time_for_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("passerby.socketio.http.HEAD_TIMEOUT", 0.05)
-    monkeypatch.setattr("passerby.socketio.http.BODY_TIMEOUT", 0.05)
-    engine, _ = engine_echo(Options(ping_interval=0.3))
+    monkeypatch.setattr("passerby.socketio.http.HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr("passerby.socketio.http.BODY_TIMEOUT", 0.2)
+    engine, _ = engine_echo(Options(ping_interval=0.4))
     async with running(engine) as server, PollingClient.open(server.port) as client, Line.open(server.port) as line:
         line.write(request_head("GET", client.target, [HOST]))
         assert (await read_answer(line.reader)).text == "2"

@@ -411,7 +411,7 @@ async def test_an_event_while_a_middleware_thinks_breaks_the_protocol(transport:
 
 @both
 async def test_a_refused_client_has_as_long_as_a_new_one(transport: str) -> None:
-    subject = echo(Options(connect_timeout=0.1))
+    subject = echo(Options(connect_timeout=0.3))
 
     def refuse(_socket: Socket) -> None:
         raise ConnectError("no")

@@ -122,7 +122,7 @@ async def test_what_the_client_posts_while_it_probes_is_taken() -> None:
 
 @pytest.mark.parametrize("probed", [False, True])
 async def test_an_upgrade_that_never_completes_is_abandoned_and_polling_goes_on(probed: bool) -> None:
-    engine, ends = engine_echo(Options(upgrade_timeout=0.1))
+    engine, ends = engine_echo(Options(upgrade_timeout=0.3))
     async with running(engine) as server, PollingClient.open(server.port) as client:
         await client.receive()
         async with WebSocketClient.open(server.port, target(client)) as websocket:
@@ -182,7 +182,7 @@ async def test_a_session_that_ends_while_it_probes_takes_its_websocket_along() -
 
 
 async def test_the_heartbeat_goes_on_over_the_new_transport() -> None:
-    engine, ends = engine_echo(Options(ping_interval=0.1, ping_timeout=1))
+    engine, ends = engine_echo(Options(ping_interval=0.1, ping_timeout=BOUND))
     async with (
         running(engine) as server,
         PollingClient.open(server.port) as client,
