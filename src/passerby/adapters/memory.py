@@ -131,7 +131,6 @@ class _Log:
 
 _OVERHEAD = 256
 """Bytes counted for a message besides its content: its other fields, as encoded."""
-_encode = msgspec.json.Encoder().encode
 
 
 class MemoryRoomLog:
@@ -184,7 +183,10 @@ class MemoryRoomLog:
 
 
 def _size(message: Message) -> int:
-    return _OVERHEAD + len(_encode(message.content))
+    content = message.content
+    if not isinstance(content, str):
+        return _OVERHEAD + len(msgspec.json.encode(content))
+    return _OVERHEAD + (len(content) if content.isascii() else len(content.encode()))
 
 
 def _copy(message: Message) -> Message:
