@@ -4,11 +4,17 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from hypothesis import settings
 
 from tests.support.server import SECRET, InsideServer, RunningServer, ServerProcess, http_client, inside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+
+# How long an example takes tells of the machine, not of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 class StartServer(Protocol):

@@ -82,7 +82,8 @@ class Timestamps:
 
     def now(self) -> str:
         """Return the present moment, e.g. `2023-12-07T10:30:00.000Z`."""
-        return self.at(self._clock.time())
+        seconds = self._clock.time()
+        return self._text if int(seconds * 1000) == self.milliseconds else self.at(seconds)
 
     def at(self, seconds: float) -> str:
         """Return the moment `seconds` after the Unix epoch, cut to milliseconds."""

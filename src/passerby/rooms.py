@@ -12,7 +12,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
 from passerby import ids
 from passerby.clock import Timestamps
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from passerby.guests import LiveGuest
     from passerby.ports import Link, RoomLog
 
-_MAX_PENDING: Final = 1024
+_MAX_PENDING: Final = 256
 """Remembered as not confirmed: more than a guest can write in the grace window, less than hurts."""
 _REPLAY_CHUNK: Final = 16
 """Messages replayed before the client must have read most of them: a slow line is no reason to be cut off."""
@@ -68,12 +68,11 @@ class Room:
         self.members = (one, other)
 
 
-class Pending(Struct, gc=False):
-    """A message on its way: written to the recipient's connection or waiting for one, not yet confirmed."""
+Pending = tuple[int, str, str | UnsetType]
+"""A message on its way, written or waiting to be, not yet confirmed: its seq, its id, its sender's id for it.
 
-    seq: int
-    message_id: str
-    client_id: str | UnsetType
+A bare tuple, because one is made for every message.
+"""
 
 
 class Member:
@@ -182,7 +181,7 @@ class Rooms:
         if new:
             member.room.seq = message.seq
             recipient = member.partner
-            recipient.pending.append(Pending(message.seq, message.id, message.client_id))
+            recipient.pending.append((message.seq, message.id, message.client_id))
             link = recipient.live.link
             if link is not None and recipient.attached:
                 link.send(message, MessageDelivered(message_id=message.id, timestamp=message.timestamp))
@@ -205,17 +204,16 @@ class Rooms:
         A message that is not of this room, or confirmed already, is ignored. Raises ConflictError (not_in_room).
         """
         member = _member(recipient)
-        for pending in member.pending:
-            if pending.message_id == message_id:
-                self._confirm_through(member, pending.seq)
+        for seq, pending_id, _ in member.pending:
+            if pending_id == message_id:
+                self._confirm_through(member, seq)
                 break
 
     def _confirm_through(self, member: Member, seq: int) -> None:
         author, timestamp = member.partner.live, self._timestamps.now()
-        while member.pending and member.pending[0].seq <= seq:
-            pending = member.pending.popleft()
-            member.confirmed = pending.seq
-            author.send(MessageDelivered(message_id=pending.message_id, timestamp=timestamp))
+        while member.pending and member.pending[0][0] <= seq:
+            member.confirmed, message_id, _ = member.pending.popleft()
+            author.send(MessageDelivered(message_id=message_id, timestamp=timestamp))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Tell the partner. Raises ConflictError (not_in_room)."""
@@ -357,7 +355,7 @@ class Rooms:
             username=gone.live.guest.username,
             message=message,
             reason=reason,
-            undelivered=[Undelivered(lost.message_id, lost.client_id) for lost in gone.pending],
+            undelivered=[Undelivered(message_id, client_id) for _, message_id, client_id in gone.pending],
         )
 
     def _close(self, room: Room) -> None:

@@ -20,7 +20,7 @@ from tests.support.sio_server import BOUND, Running, echo, running, until
 SMALL = 4_096
 """Receive buffer of a client that does not read: what is sent soon stays with the server."""
 CHUNK = "x" * 32_768
-ENOUGH = 1_000
+ENOUGH = 300
 """Chunks that no kernel's buffers hold."""
 
 

@@ -157,7 +157,11 @@ class MemoryRoomLog:
                 accepted(_copy(earlier), False)  # noqa: FBT003 - "is it new", as the port says
                 return
         log.seq = message.seq = log.seq + 1
-        size = _size(message)
+        content = message.content
+        if isinstance(content, str):
+            size = _OVERHEAD + (len(content) if content.isascii() else len(content.encode()))
+        else:
+            size = _OVERHEAD + len(msgspec.json.encode(content))
         log.messages.append(message)
         log.sizes.append(size)
         log.size += size
@@ -180,13 +184,6 @@ class MemoryRoomLog:
         log = self._logs.get(room_id)
         if log is not None and log.epoch == epoch:
             del self._logs[room_id]
-
-
-def _size(message: Message) -> int:
-    content = message.content
-    if not isinstance(content, str):
-        return _OVERHEAD + len(msgspec.json.encode(content))
-    return _OVERHEAD + (len(content) if content.isascii() else len(content.encode()))
 
 
 def _copy(message: Message) -> Message:

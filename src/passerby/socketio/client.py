@@ -43,7 +43,14 @@ class Client:
         if packet.startswith("42["):  # the hot path: an event of namespace / that wants no ack
             socket = self.sockets.get("/")
             if socket is not None and socket.connected:
-                self._plain_event(socket, packet[2:])
+                try:
+                    event = packets.decode_plain_event(packet[2:])
+                    handler = socket.namespace.handlers[event.name]
+                    payload = handler.decode(event.argument)  # type: ignore[misc]  # None is a TypeError: not plain
+                except (KeyError, TypeError, msgspec.DecodeError, RecursionError, UnicodeError):
+                    self._event(socket, packet[2:], None, [])
+                else:
+                    socket.dispatch(handler, payload, None)
                 return
         decoded = packets.decode(packet[1:])
         if decoded.attachments:
@@ -87,17 +94,6 @@ class Client:
         """A packet for a namespace without CONNECT breaks the protocol, unless it crossed a DISCONNECT."""
         if namespace not in self._left:
             raise ProtocolError("packet before CONNECT")
-
-    def _plain_event(self, socket: Socket, data: str) -> None:
-        """Handle an event whose handler is there and takes it; everything else is `_event`'s."""
-        try:
-            event = packets.decode_plain_event(data)
-            handler = socket.namespace.handlers[event.name]
-            payload = handler.decode(event.argument)  # type: ignore[misc]  # None is a TypeError, and not plain
-        except (KeyError, TypeError, msgspec.DecodeError, RecursionError, UnicodeError):
-            self._event(socket, data, None, [])
-        else:
-            socket.dispatch(handler, payload, None)
 
     def _event(self, socket: Socket, data: str, ack_id: int | None, attachments: list[bytes]) -> None:
         namespace = socket.namespace

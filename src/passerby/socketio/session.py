@@ -205,11 +205,12 @@ class Session:
 
     def receive_text(self, packet: str) -> None:
         """Take one text packet, its type in front. A broken one closes the session."""
-        kind = packet[:1]
         try:
-            if kind == "4":
+            if packet.startswith("4"):
                 self.receiver.on_text(packet)
-            elif kind == "3":
+                return
+            kind = packet[:1]
+            if kind == "3":
                 self._on_pong()
             elif kind == "1":
                 self.close("transport close", answer=NOOP)

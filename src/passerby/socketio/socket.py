@@ -24,6 +24,9 @@ NO_AUTH: Final = msgspec.Raw(b"{}")
 _MAX_BACKLOG: Final = 512
 """Events that may wait behind one of the same socket's that is still being handled."""
 
+Waiting = tuple[Handler[Any], Any, Ack | None]
+"""An event whose turn has not come: its handler, its payload, and what acknowledges it."""
+
 
 class Socket:
     """A client in a namespace. `data` is the application's own; `auth` is CONNECT's JSON, until it is accepted."""
@@ -56,7 +59,7 @@ class Socket:
         self.data: Any = None
         self._acks: dict[int, asyncio.Future[list[Any]]] | None = None
         self._next_ack = 0
-        self._backlog: deque[tuple[Handler[Any], Any, Ack | None]] | None = None
+        self._backlog: deque[Waiting] | None = None
 
     @property
     def address(self) -> str:
@@ -130,10 +133,7 @@ class Socket:
     def dispatch(self, handler: Handler[Any], payload: object, ack: Ack | None) -> None:
         """Handle an event now, or after those of this socket that are being handled."""
         if self._backlog is not None:
-            if len(self._backlog) >= _MAX_BACKLOG:
-                self._client.session.close("backlog overflow", CloseCode.TRY_AGAIN_LATER)
-                return
-            self._backlog.append((handler, payload, ack))
+            self._put_off(self._backlog, handler, payload, ack)
             return
         try:
             result = handler.call(self, payload, ack)
@@ -143,6 +143,12 @@ class Socket:
         if result is not None:
             self._backlog = deque()
             self._client.server.spawn(self._work(result))
+
+    def _put_off(self, backlog: deque[Waiting], handler: Handler[Any], payload: object, ack: Ack | None) -> None:
+        if len(backlog) >= _MAX_BACKLOG:
+            self._client.session.close("backlog overflow", CloseCode.TRY_AGAIN_LATER)
+        else:
+            backlog.append((handler, payload, ack))
 
     async def _work(self, running: Awaitable[None]) -> None:
         backlog = self._backlog
