@@ -60,7 +60,10 @@ class Client:
         """False after a reload that forgot the room: then only the order can be checked."""
         self.unanswered: dict[str, str] = {}
         self.received: set[str] = set()
-        self.confirmed: dict[RoomKey, int] = {}
+        """Ids of messages that ever came."""
+        self.shown: set[str] = set()
+        """Those that it still knows of: a client that tells no `resume` gets again what it has not confirmed."""
+        self.confirmed = 0
         self.newest_from_partner: Message | None = None
         self.undelivered: dict[str, set[str]] = {}
         self.closed_by_grace: set[str] = set()
@@ -107,7 +110,9 @@ class Client:
         if message.sender_id == self.person.id:
             self.unanswered.pop(str(message.client_id), None)
         else:
-            assert message.id not in self.received, "a message came twice"
+            assert message.id not in self.shown, "a message came twice"
+            assert message.seq > self.confirmed, "a message came again after its confirmation"
+            self.shown.add(message.id)
             self.received.add(message.id)
             self.newest_from_partner = message
 
@@ -130,6 +135,7 @@ class Client:
     def _enter(self, key: RoomKey) -> None:
         self.room, self.seq, self.newest_from_partner = key, 0, None
         self.told_of_gap = False
+        self.confirmed = 0
         self.unanswered.clear()
 
     def leave(self) -> None:
@@ -218,8 +224,12 @@ class HouseMachine(RuleBasedStateMachine):
             self.settle()
 
     async def _connect(self, client: Client) -> None:
+        resume = client.resume()
+        if resume is None:
+            client.seq = 0
+            client.shown.clear()
         try:
-            await client.person.arrive(client.resume())
+            await client.person.arrive(resume)
         except UnauthorizedError:
             assert self.house.guests.live(client.person.session_id) is None
             client.ended = True
@@ -371,6 +381,7 @@ class HouseMachine(RuleBasedStateMachine):
         if client is None or client.room is None or client.newest_from_partner is None:
             return
         if client.person.live.member is not None:
+            client.confirmed = client.newest_from_partner.seq
             self.do(partial(self.house.rooms.confirm, client.person.live, client.newest_from_partner.id))
             self.settle()
 

@@ -59,10 +59,12 @@ class Server:
         )
 
     async def stop(self) -> None:
-        """Close every connection and wait for the handlers that still run."""
+        """Close every connection; handlers that still run have the closing time-out to end, then they are cancelled."""
         self.engine.stop()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, running = await asyncio.wait(self._tasks, timeout=self.engine.options.close_timeout)
+            for task in running:
+                task.cancel()
 
     def spawn(self, work: Awaitable[None]) -> None:
         """Run `work` in a task that is kept until it ends."""
