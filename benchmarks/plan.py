@@ -13,6 +13,11 @@ class Plan:
     window: float = 3.0
     client_ids: bool = True
 
+    turns: int = 15
+    """Of relays, for each server: short and many, because a shared machine changes by the second."""
+    turn_warm_up: float = 0.2
+    turn: float = 0.8
+
     large_crowd: int = 5000
     small_crowd: int = 500
     joiners: int = 500
@@ -34,6 +39,7 @@ QUICK = Plan(
     rounds=1,
     warm_up=0.5,
     window=1.0,
+    turns=5,
     large_crowd=1000,
     small_crowd=100,
     joiners=200,

@@ -4,6 +4,7 @@ import contextlib
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from benchmarks.plan import Plan
 from benchmarks.report import Bar, Row
@@ -15,31 +16,46 @@ PICOWS_BAR = Bar(at_least=0.7)
 
 
 async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
-    """Run each server once a round, one after another, and compare round by round."""
-    loads: dict[str, list[Load]] = defaultdict(list)
-    sizes = FrameSizes()
-    for _ in range(plan.rounds):
+    """Have all servers up at once and let them take turns, so that each turn's ratio is of the same seconds."""
+    async with contextlib.AsyncExitStack() as stack:
+        bars = {"socket.io": SOCKETIO_BAR, "picows": PICOWS_BAR}
+        sizes = FrameSizes()
+        houses: dict[str, House] = {}
         if passerby is not None:
-            load, sizes = await _run(plan, passerby())
-            loads["passerby"].append(load)
-        load, _ = await _run(plan, socketio_relay())
-        loads["socket.io"].append(load)
-        load, _ = await _run(plan, picows_relay(sizes))
-        loads["picows"].append(load)
-    bars = {"socket.io": SOCKETIO_BAR, "picows": PICOWS_BAR}
+            houses["passerby"] = await _fill(plan, stack.enter_context(passerby()))
+            await _turn(houses["passerby"], plan.warm_up, plan.window)
+            sizes = frame_sizes(houses["passerby"].talkers)
+        houses["socket.io"] = await _fill(plan, stack.enter_context(socketio_relay()))
+        houses["picows"] = await _fill(plan, stack.enter_context(picows_relay(sizes)))
+        for house in houses.values():
+            await _turn(house, plan.warm_up, plan.window)
+        loads: dict[str, list[Load]] = defaultdict(list)
+        for _ in range(plan.turns):
+            for name, house in houses.items():
+                loads[name].append(await _turn(house, plan.turn_warm_up, plan.turn))
+        for house in houses.values():
+            for talker in house.talkers:
+                talker.leave()
     rows = [_row(name, bar, loads["passerby"], loads[name]) for name, bar in bars.items()]
     frames = f"{sizes.message} + {sizes.delivered} + {sizes.sent} B"
     rows.append(Row("  payloads of one relay", frames, "picows: the same"))
     return rows
 
 
-async def _run(plan: Plan, starting: contextlib.AbstractContextManager[Server]) -> tuple[Load, FrameSizes]:
-    with starting as server:
-        talkers = await seat(server, Talker, plan.pairs, client_ids=plan.client_ids)
-        load = await closed_loop(server, talkers, plan.warm_up, plan.window)
-        for talker in talkers:
-            talker.leave()
-        return load, frame_sizes(talkers)
+@dataclass(frozen=True)
+class House:
+    """A server with its guests."""
+
+    server: Server
+    talkers: Sequence[Talker]
+
+
+async def _fill(plan: Plan, server: Server) -> House:
+    return House(server, await seat(server, Talker, plan.pairs, client_ids=plan.client_ids))
+
+
+async def _turn(house: House, warm_up: float, window: float) -> Load:
+    return await closed_loop(house.server, house.talkers, warm_up, window)
 
 
 def _row(name: str, bar: Bar, ours: Sequence[Load], theirs: Sequence[Load]) -> Row:

@@ -49,13 +49,9 @@ async def sleep(clock: Clock, delay: float) -> None:
 class SystemClock:
     """The machine's clock and the running event loop's timers."""
 
-    def time(self) -> float:
-        """See `Clock.time`."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """See `Clock.monotonic`."""
-        return time.monotonic()
+    # The functions themselves: a message asks three times.
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """See `Clock.call_later`."""
@@ -69,7 +65,7 @@ class Timestamps:
     server asks many times a millisecond.
     """
 
-    __slots__ = ("_clock", "_prefix", "_second", "_text", "milliseconds")
+    __slots__ = ("_clock", "_from", "_prefix", "_second", "_text", "_until", "milliseconds")
 
     def __init__(self, clock: Clock) -> None:
         """Read the time from `clock`."""
@@ -79,11 +75,13 @@ class Timestamps:
         self.milliseconds = -1
         """What `at` was last asked for, in whole milliseconds after the Unix epoch."""
         self._text = ""
+        self._from = self._until = 0.0
+        """The seconds that `_text` is for."""
 
     def now(self) -> str:
         """Return the present moment, e.g. `2023-12-07T10:30:00.000Z`."""
         seconds = self._clock.time()
-        return self._text if int(seconds * 1000) == self.milliseconds else self.at(seconds)
+        return self._text if self._from <= seconds < self._until else self.at(seconds)
 
     def at(self, seconds: float) -> str:
         """Return the moment `seconds` after the Unix epoch, cut to milliseconds."""
@@ -95,5 +93,6 @@ class Timestamps:
             self._second = second
             self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         self.milliseconds = milliseconds
+        self._from, self._until = milliseconds / 1000, (milliseconds + 1) / 1000
         self._text = f"{self._prefix}.{fraction:03d}Z"
         return self._text

@@ -312,7 +312,7 @@ class RoomClosed(MemberEvent):
     undelivered: list[Undelivered]
 
 
-class MessageSent(Event):
+class MessageSent(Event, kw_only=False):
     """Accepted and logged."""
 
     event: ClassVar[str] = "chat:message:sent"
@@ -323,7 +323,7 @@ class MessageSent(Event):
     client_id: ClientMessageId | UnsetType = UNSET
 
 
-class MessageDelivered(Event):
+class MessageDelivered(Event, kw_only=False):
     """To the recipient: follows the message. To the author: the recipient's client has it (and all before it)."""
 
     event: ClassVar[str] = "chat:message:delivered"

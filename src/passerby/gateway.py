@@ -11,7 +11,7 @@ from passerby import errors, events
 from passerby.errors import InvalidInputError, PasserbyError, RateLimitedError
 from passerby.guests import LiveGuest
 from passerby.hub import SocketLink
-from passerby.limits import TokenBucket
+from passerby.limits import TokenBucket, take_both
 from passerby.socketio import ConnectError, InvalidPayloadError
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Gateway:
                 # `_charge`, but for the call: this is the hot path.
                 now = monotonic()
                 bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
-                wait = bucket.take(now) or live.address_bucket.take(now)
+                wait = take_both(bucket, live.address_bucket, now)
                 if wait:
                     raise RateLimitedError(wait)
                 work = call(live, payload, ack)
@@ -182,7 +182,7 @@ class Gateway:
         """Take one token of the guest and one of the address. Raises RateLimitedError."""
         now = self._monotonic()
         bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
-        wait = bucket.take(now) or live.address_bucket.take(now)
+        wait = take_both(bucket, live.address_bucket, now)
         if wait:
             raise RateLimitedError(wait)
 

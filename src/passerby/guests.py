@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from passerby.clock import Clock, Timer
-    from passerby.events import RoomClosed
+    from passerby.events import Event, RoomClosed
     from passerby.limits import TokenBucket
+    from passerby.models import Message
     from passerby.ports import Link, SessionStore, Ticket
     from passerby.rooms import Member
     from passerby.tokens import Tokens
@@ -53,10 +54,12 @@ class LiveGuest:
         """How their conversation ended while they were away."""
         self.buckets: dict[str, TokenBucket] = {}
 
-    def send(self, *events: object) -> None:
+    def send(self, *events: Event | Message) -> None:
         """Send events to the guest's client, if there is one now."""
-        if self.link is not None:
-            self.link.send(*events)  # type: ignore[arg-type]  # Event or Message, see Link
+        link = self.link
+        if link is not None:
+            for event in events:
+                link.send(event)
 
 
 class Guests:

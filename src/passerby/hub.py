@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from passerby.events import OUTBOUND, ConnectionClosing, RealtimeStats
+from passerby.events import OUTBOUND, ConnectionClosing, MessageDelivered, RealtimeStats
+from passerby.models import Message
 from passerby.socketio import event_prefix
 
 if TYPE_CHECKING:
     from passerby.events import Event
     from passerby.guests import LiveGuest
-    from passerby.models import Message
     from passerby.socketio import Socket
 
 _PREFIXES = {event: event_prefix(event.event) for event in OUTBOUND}
+_MESSAGE = _PREFIXES[Message]
+_RECEIPT = _PREFIXES[MessageDelivered]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -29,10 +31,15 @@ class SocketLink:
         self.socket = socket
         self._send_event = socket.send_event
 
-    def send(self, *events: Event | Message) -> None:
+    def send(self, event: Event | Message) -> None:
         """See Link."""
-        for event in events:
-            self._send_event(_PREFIXES[type(event)], _encode(event))
+        self._send_event(_PREFIXES[type(event)], _encode(event))
+
+    def deliver(self, message: bytes, receipt: MessageDelivered) -> None:
+        """See Link."""
+        send_event = self._send_event
+        send_event(_MESSAGE, message)
+        send_event(_RECEIPT, _encode(receipt))
 
     async def drain(self) -> None:
         """See Link."""

@@ -42,16 +42,18 @@ class MessageIds:
 
     def __init__(self) -> None:
         """Draw at the first message."""
-        self._random = ""
-        self._place = 0
+        self._drawn: list[str] = []
+        self._milliseconds = 0
+        self._prefix = ""
 
     def next(self, milliseconds: int) -> str:
         """Return a new id of a message at `milliseconds` after the Unix epoch."""
-        place = self._place
-        if place >= len(self._random):
-            self._random, place = secrets.token_hex(self._BATCH * self._LENGTH // 2), 0
-        end = self._place = place + self._LENGTH
-        return f"msg_{milliseconds}_{self._random[place:end]}"
+        if not self._drawn:
+            drawn = secrets.token_hex(self._BATCH * self._LENGTH // 2)
+            self._drawn = [drawn[place : place + self._LENGTH] for place in range(0, len(drawn), self._LENGTH)]
+        if milliseconds != self._milliseconds:
+            self._milliseconds, self._prefix = milliseconds, f"msg_{milliseconds}_"
+        return self._prefix + self._drawn.pop()
 
 
 def room_id(first: str, second: str) -> str:

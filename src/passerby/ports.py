@@ -13,15 +13,18 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from passerby.events import Event
+    from passerby.events import Event, MessageDelivered
     from passerby.models import Guest, Message
 
 
 class Link(Protocol):
     """The way to one guest's client. The gateway has one around each socket."""
 
-    def send(self, *events: Event | Message) -> None:
-        """Send events in order, at once; into nothing when the connection is gone."""
+    def send(self, event: Event | Message) -> None:
+        """Send an event, behind all before it; into nothing when the connection is gone."""
+
+    def deliver(self, message: bytes, receipt: MessageDelivered) -> None:
+        """Send a message, as the JSON that the log has made of it, and its receipt."""
 
     async def drain(self) -> None:
         """Wait until the client has read most of what was sent, or the connection is gone."""
@@ -88,15 +91,15 @@ class RoomLog(Protocol):
     def open(self, room_id: str, epoch: int) -> None:
         """Begin an empty log, in place of any earlier epoch's."""
 
-    def append(self, room_id: str, epoch: int, message: Message, accepted: Callable[[Message, bool], None]) -> None:
-        """Number `message` (its `seq` is set to the next one) and log it, then call `accepted(message, True)`.
-
-        The one value that is not copied: `message` is the log's from then on, and its caller only reads it.
+    def append(
+        self, room_id: str, epoch: int, message: Message, accepted: Callable[[Message, bytes | None], None]
+    ) -> None:
+        """Number `message` (its `seq` is set to the next one) and log it, then call `accepted(message, its JSON)`.
 
         When the same sender's `client_id` is in the log already, nothing is logged and the call is
-        `accepted(the message of then, False)`. `accepted` is called exactly once, for one room in the order
+        `accepted(the message of then, None)`. `accepted` is called exactly once, for one room in the order
         of the appends, maybe before `append` returns and maybe later. After `close` it is not called.
-        The log keeps the newest messages within its bounds of number and bytes.
+        The log keeps the newest messages within its bounds of number and bytes (of JSON).
         """
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:

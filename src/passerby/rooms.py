@@ -92,6 +92,28 @@ class Member:
         self.pending: deque[Pending] = deque(maxlen=_MAX_PENDING)
         """Messages to this member, oldest first; the log may hold fewer of them."""
 
+    def sent(
+        self, message: Message, encoded: bytes | None, answer: Callable[[MessageSent], None] | None = None
+    ) -> None:
+        """Deliver a message of this member's that the log has taken, tell them, and `answer` the same.
+
+        `encoded` is its JSON, or None when it was delivered before, see RoomLog.
+        """
+        message_id, timestamp, seq, client_id = message.id, message.timestamp, message.seq, message.client_id
+        if encoded is not None:
+            self.room.seq = seq
+            recipient = self.partner
+            recipient.pending.append((seq, message_id, client_id))
+            link = recipient.live.link
+            if link is not None and recipient.attached:
+                link.deliver(encoded, MessageDelivered(message_id, timestamp))
+        receipt = MessageSent(message_id, timestamp, "sent", seq, client_id)
+        link = self.live.link
+        if link is not None:
+            link.send(receipt)
+        if answer is not None:
+            answer(receipt)
+
 
 class Rooms:
     """All rooms of the process. `changed` is called for a guest whose session a room has changed."""
@@ -169,34 +191,8 @@ class Rooms:
             payload.client_id or UNSET,
         )
         room = member.room
-        self._log.append(room.id, room.epoch, message, partial(self._accepted, member, answer))
-
-    def _accepted(
-        self,
-        member: Member,
-        answer: Callable[[MessageSent], None] | None,
-        message: Message,
-        new: bool,  # noqa: FBT001 - the port's callback
-    ) -> None:
-        if new:
-            member.room.seq = message.seq
-            recipient = member.partner
-            recipient.pending.append((message.seq, message.id, message.client_id))
-            link = recipient.live.link
-            if link is not None and recipient.attached:
-                link.send(message, MessageDelivered(message_id=message.id, timestamp=message.timestamp))
-        sent = MessageSent(
-            message_id=message.id,
-            timestamp=message.timestamp,
-            status="sent",
-            seq=message.seq,
-            client_id=message.client_id,
-        )
-        link = member.live.link
-        if link is not None:
-            link.send(sent)
-        if answer is not None:
-            answer(sent)
+        accepted = member.sent if answer is None else partial(member.sent, answer=answer)
+        self._log.append(room.id, room.epoch, message, accepted)
 
     def confirm(self, recipient: LiveGuest, message_id: str) -> None:
         """The recipient's client has a message and all before it: tell the author, once.
@@ -213,7 +209,7 @@ class Rooms:
         author, timestamp = member.partner.live, self._timestamps.now()
         while member.pending and member.pending[0][0] <= seq:
             member.confirmed, message_id, _ = member.pending.popleft()
-            author.send(MessageDelivered(message_id=message_id, timestamp=timestamp))
+            author.send(MessageDelivered(message_id, timestamp))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Tell the partner. Raises ConflictError (not_in_room)."""

@@ -56,9 +56,14 @@ def message(
 
 
 async def append(log: RoomLog, own: Message, room: str = ROOM, epoch: int = EPOCH) -> tuple[Message, bool]:
-    """Append, and wait for what is accepted."""
+    """Append, and wait for what is accepted, and whether it is new."""
     answer: asyncio.Future[tuple[Message, bool]] = asyncio.get_running_loop().create_future()
-    log.append(room, epoch, own, lambda accepted, new: answer.set_result((accepted, new)))
+
+    def accepted(logged: Message, encoded: bytes | None) -> None:
+        assert encoded is None or msgspec.json.decode(encoded, type=Message) == logged
+        answer.set_result((logged, encoded is not None))
+
+    log.append(room, epoch, own, accepted)
     return await asyncio.wait_for(answer, PATIENCE)
 
 
@@ -108,8 +113,8 @@ async def test_answers_come_in_the_order_of_the_appends(log: RoomLog) -> None:
     order: list[tuple[str, int]] = []
     done = asyncio.Event()
 
-    def accepted(logged: Message, new: bool) -> None:
-        assert new
+    def accepted(logged: Message, encoded: bytes | None) -> None:
+        assert encoded is not None
         order.append((str(logged.content), logged.seq))
         if len(order) == 50:
             done.set()
@@ -125,11 +130,11 @@ async def test_an_append_from_within_an_answer_comes_next(log: RoomLog) -> None:
     order: list[int] = []
     done = asyncio.Event()
 
-    def first(logged: Message, _new: bool) -> None:
+    def first(logged: Message, _encoded: bytes | None) -> None:
         order.append(logged.seq)
         log.append(ROOM, EPOCH, message("second"), second)
 
-    def second(logged: Message, _new: bool) -> None:
+    def second(logged: Message, _encoded: bytes | None) -> None:
         order.append(logged.seq)
         done.set()
 
@@ -400,9 +405,9 @@ async def test_closing_what_is_not_open_does_nothing(log: RoomLog) -> None:
 async def test_after_closing_nothing_is_accepted_any_more(log: RoomLog) -> None:
     accepted: list[Message] = []
     log.close(ROOM, EPOCH)
-    log.append(ROOM, EPOCH, message("too late"), lambda own, _new: accepted.append(own))
+    log.append(ROOM, EPOCH, message("too late"), lambda own, _encoded: accepted.append(own))
     log.open(ROOM, EPOCH + 1)
-    log.append(ROOM, EPOCH, message("old epoch"), lambda own, _new: accepted.append(own))
+    log.append(ROOM, EPOCH, message("old epoch"), lambda own, _encoded: accepted.append(own))
     # Whatever the log still had to do comes before what it is asked now.
     await append(log, message("barrier"), epoch=EPOCH + 1)
 
@@ -414,7 +419,7 @@ async def test_an_answer_pending_at_the_close_does_not_come_after_it(log: RoomLo
     accepted: list[str] = []
     closed = False
 
-    def note(_own: Message, _new: bool) -> None:
+    def note(_own: Message, _encoded: bytes | None) -> None:
         accepted.append("after" if closed else "before")
 
     for number in range(10):
@@ -520,7 +525,7 @@ class LogMachine(RuleBasedStateMachine):
         assert accepted.seq == len(model.accepted)
         self._check(room, model)
 
-    def _never(self, _own: Message, _new: bool) -> None:
+    def _never(self, _own: Message, _encoded: bytes | None) -> None:
         raise AssertionError("accepted into a log that is not open")
 
     def _check(self, room: str, model: Model) -> None:

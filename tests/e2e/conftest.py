@@ -16,7 +16,7 @@ from tests.e2e.visitor import Visitor, end_session
 WITHIN_MS = 10_000
 """Whatever a test waits for happens within this."""
 
-WIDE: ViewportSize = {"width": 1280, "height": 800}
+WINDOW: ViewportSize = {"width": 800, "height": 600}
 
 # A violated policy is reported as an error in the console only for some directives.
 _REPORT_VIOLATIONS = """
@@ -36,7 +36,7 @@ class Tabs:
     async def take(self, *, touch: bool) -> Page:
         """A tab of a browser that nobody else uses; with `touch`, of a phone's, and new."""
         page = self._free.pop() if self._free and not touch else await self._open(touch=touch)
-        await page.set_viewport_size(WIDE)
+        await page.set_viewport_size(WINDOW)
         await page.emulate_media(reduced_motion="reduce", color_scheme="light")
         return page
 
@@ -49,7 +49,6 @@ class Tabs:
     async def give_back(self, page: Page, *, again: bool) -> None:
         """Take back a tab that has been left by its user, to be used `again` or closed."""
         if again:
-            await page.context.set_offline(offline=False)
             self._free.append(page)
         else:
             await page.context.close()
@@ -126,7 +125,7 @@ class Street:
         assert not complaints, "\n".join(complaints)
 
     async def _goodbye(self, visitor: Visitor) -> None:
-        await end_session(visitor.page, self.server.url, await visitor.go_for_good())
+        await end_session(visitor.page, self.server.url, await visitor.go_for_good(self.server.url))
         await self._tabs.give_back(visitor.page, again=visitor not in self._phones)
 
 

@@ -36,13 +36,17 @@ class Visitor:
         self.expect_complaint(r"404 .*/favicon\.ico")  # a picture names no icon, so the browser guesses
         await self.page.goto(f"{self.url}/icon.svg")
 
-    async def go_for_good(self) -> str | None:
-        """Leave and forget; return the token of the session, which goes on."""
+    async def go_for_good(self, server: str) -> str | None:
+        """Leave and forget; return the token of the session, which goes on.
+
+        To `server`, whose URL is not a cable's: between pages of one site the browser keeps its process.
+        """
         token: str | None = await self.token()
         self.page.remove_listener("console", self._console)
         self.page.remove_listener("pageerror", self._page_error)
         await self.page.evaluate("Storage.prototype.setItem = () => {}; sessionStorage.clear()")
-        await self.page.goto("about:blank")
+        await self.page.context.set_offline(offline=False)
+        await self.page.goto(f"{server}/icon.svg")
         return token
 
     def _page_error(self, error: Error) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from passerby.events import Event, RealtimeStats
+import msgspec
+
+from passerby.events import Event, MessageDelivered, RealtimeStats
 from passerby.models import Message
 from tests.support.fakes import Gate
 
@@ -21,9 +23,13 @@ class RecordingLink:
         self.read = Gate()
         """Shut it, and the client reads no more."""
 
-    def send(self, *events: Event | Message) -> None:
+    def send(self, event: Event | Message) -> None:
         if self.closed is None and not self.lost:
-            self.sent.extend(events)
+            self.sent.append(event)
+
+    def deliver(self, message: bytes, receipt: MessageDelivered) -> None:
+        self.send(msgspec.json.decode(message, type=Message))
+        self.send(receipt)
 
     async def drain(self) -> None:
         await self.read.passing()

@@ -11,6 +11,7 @@ class FakeWebSocket:
     """Stands in for `passerby.socketio.websocket.WebSocket`: counts what is written, remembers how it was closed."""
 
     def __init__(self) -> None:
+        self.frames: list[bytes] = []
         self.written = 0
         self.paused = False
         self.closed: tuple[str, CloseCode] | None = None
@@ -25,9 +26,14 @@ class FakeWebSocket:
     ) -> None:
         self.on_text, self.on_binary, self._on_closed = on_text, on_binary, on_closed
 
-    def write(self, frames: bytes) -> None:
+    def flush(self) -> None:
         if self.closed is None:
-            self.written += len(frames)
+            self.written += len(b"".join(self.frames))
+        self.frames.clear()
+
+    def write(self, frame: bytes) -> None:
+        self.frames.append(frame)
+        self.flush()
 
     def close(self, reason: str, code: CloseCode = CloseCode.NORMAL) -> None:
         if self.closed is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from collections import OrderedDict, deque
 from itertools import islice
@@ -109,86 +108,80 @@ class MemoryMatchQueue:
 
 
 class _Log:
-    """One room's: messages, their sizes, and those with their sender's own id for them."""
+    """One room's: messages as JSON, oldest first, and by key where the sender has given an id."""
 
-    __slots__ = ("by_client_id", "epoch", "messages", "seq", "size", "sizes")
+    __slots__ = ("by_key", "entries", "epoch", "seq", "size")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.seq = 0
         self.size = 0
-        self.messages: deque[Message] = deque()
-        self.sizes: deque[int] = deque()
-        self.by_client_id: dict[tuple[str, object], Message] = {}
+        self.entries: deque[tuple[bytes, str | None]] = deque()
+        self.by_key: dict[str, bytes] = {}
 
-    def evict(self) -> None:
-        """Forget the oldest message."""
-        message = self.messages.popleft()
-        self.size -= self.sizes.popleft()
-        if message.client_id is not UNSET:
-            del self.by_client_id[message.sender_id, message.client_id]
-
-
-_OVERHEAD = 256
-"""Bytes counted for a message besides its content: its other fields, as encoded."""
+    def trim(self, max_messages: int, max_bytes: int) -> None:
+        """Forget the oldest messages beyond either bound."""
+        entries = self.entries
+        while len(entries) > max_messages or self.size > max_bytes:
+            encoded, key = entries.popleft()
+            self.size -= len(encoded)
+            if key is not None:
+                del self.by_key[key]
 
 
 class MemoryRoomLog:
-    """The logs of this process's rooms."""
+    """The logs of this process's rooms, as JSON: what comes out is a copy, and a full log takes little memory."""
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         """Keep at most so many messages, and bytes of them, a room."""
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._logs: dict[str, _Log] = {}
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(Message).decode
 
     def open(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""
         self._logs[room_id] = _Log(epoch)
 
-    def append(self, room_id: str, epoch: int, message: Message, accepted: Callable[[Message, bool], None]) -> None:
+    def append(
+        self, room_id: str, epoch: int, message: Message, accepted: Callable[[Message, bytes | None], None]
+    ) -> None:
         """See RoomLog."""
         log = self._logs.get(room_id)
         if log is None or log.epoch != epoch:
             return
-        if message.client_id is not UNSET:
-            earlier = log.by_client_id.setdefault((message.sender_id, message.client_id), message)
-            if earlier is not message:
-                accepted(_copy(earlier), False)  # noqa: FBT003 - "is it new", as the port says
+        client_id = message.client_id
+        key = None
+        if client_id is not UNSET:
+            key = f"{message.sender_id} {client_id}"
+            if key in log.by_key:
+                accepted(self._decode(log.by_key[key]), None)
                 return
-        log.seq = message.seq = log.seq + 1
-        content = message.content
-        if isinstance(content, str):
-            size = _OVERHEAD + (len(content) if content.isascii() else len(content.encode()))
-        else:
-            size = _OVERHEAD + len(msgspec.json.encode(content))
-        log.messages.append(message)
-        log.sizes.append(size)
-        log.size += size
-        while log.size > self._max_bytes or len(log.messages) > self._max_messages:
-            log.evict()
-        accepted(message, True)  # noqa: FBT003 - "is it new", as the port says
+        message.seq = log.seq = log.seq + 1
+        encoded = self._encode(message)
+        if key is not None:
+            log.by_key[key] = encoded
+        log.entries.append((encoded, key))
+        log.size += len(encoded)
+        log.trim(self._max_messages, self._max_bytes)
+        accepted(message, encoded)
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
         """See RoomLog."""
         log = self._logs.get(room_id)
         if log is None or log.epoch != epoch:
             return Replay([], 0)
-        oldest = log.seq - len(log.messages)
+        oldest = log.seq - len(log.entries)
         first = max(0, after - oldest)
-        messages = [_copy(message) for message in islice(log.messages, first, None if limit is None else first + limit)]
-        return Replay(messages, max(0, oldest - after))
+        entries = islice(log.entries, first, None if limit is None else first + limit)
+        return Replay([self._decode(encoded) for encoded, _ in entries], max(0, oldest - after))
 
     def close(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""
         log = self._logs.get(room_id)
         if log is not None and log.epoch == epoch:
             del self._logs[room_id]
-
-
-def _copy(message: Message) -> Message:
-    content = message.content
-    return msgspec.structs.replace(message, content=content if isinstance(content, str) else copy.deepcopy(content))
 
 
 class MemoryCounters:

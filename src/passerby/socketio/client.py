@@ -23,13 +23,15 @@ log = logging.getLogger(__name__)
 class Client:
     """The Socket.IO side of one Engine.IO session: its sockets, and the binary packet being put together."""
 
-    __slots__ = ("_attachments", "_left", "_partial", "server", "session", "sockets")
+    __slots__ = ("_attachments", "_left", "_partial", "_root", "server", "session", "sockets")
 
     def __init__(self, server: Server, session: Session) -> None:
         """Wait for the first CONNECT."""
         self.server = server
         self.session = session
         self.sockets: dict[str, Socket] = {}
+        self._root: Socket | None = None
+        """The one of namespace /, once it is connected."""
         self._partial: Packet | None = None
         self._attachments: list[bytes] = []
         self._left: tuple[str, ...] = ()
@@ -40,17 +42,15 @@ class Client:
         """Take a packet, Engine.IO's `4` in front. Raises ProtocolError."""
         if self._partial is not None:
             raise ProtocolError("text where an attachment is due")
-        if packet.startswith("42["):  # the hot path: an event of namespace / that wants no ack
-            socket = self.sockets.get("/")
-            if socket is not None and socket.connected:
+        if packet[:3] == "42[":  # the hot path: an event of namespace / that wants no ack
+            socket = self._root
+            if socket is not None:
                 try:
-                    event = packets.decode_plain_event(packet[2:])
-                    handler = socket.namespace.handlers[event.name]
-                    payload = handler.decode(event.argument)  # type: ignore[misc]  # None is a TypeError: not plain
-                except (KeyError, TypeError, msgspec.DecodeError, RecursionError, UnicodeError):
+                    event = socket.namespace.decode(packet[2:])
+                except (msgspec.DecodeError, RecursionError, UnicodeError):
                     self._event(socket, packet[2:], None, [])
                 else:
-                    socket.dispatch(handler, payload, None)
+                    socket.dispatch(event.handler, event.argument, None)
                 return
         decoded = packets.decode(packet[1:])
         if decoded.attachments:
@@ -152,6 +152,8 @@ class Client:
     def _accept(self, socket: Socket) -> None:
         namespace = socket.namespace
         socket.connected = True
+        if namespace.name == "/":
+            self._root = socket
         self.server.unconnected.discard(self)
         self._left = tuple(name for name in self._left if name != namespace.name)
         namespace.sockets[socket.id] = socket
@@ -179,6 +181,8 @@ class Client:
         if not socket.connected:
             return
         socket.connected = False
+        if socket is self._root:
+            self._root = None
         self._left = (*self._left, namespace.name)
         namespace.sockets.pop(socket.id, None)
         socket.give_up_acks()

@@ -79,7 +79,7 @@ class Engine:
         self._accept = accept
         self.sessions: dict[str, Session] = {}
         self._last_words: dict[str, bytes] = {}
-        self._unflushed: list[Session] = []
+        self._unflushed: list[WebSocket] = []
 
     def start(self) -> None:
         """Bind the delays to the running event loop."""
@@ -98,16 +98,16 @@ class Engine:
             loop, options.close_timeout, lambda websocket: websocket.abort()
         )
 
-    def flush_soon(self, session: Session) -> None:
-        """Flush `session` when everything that can be read now is handled."""
+    def flush_soon(self, websocket: WebSocket) -> None:
+        """Flush `websocket` when everything that can be read now is handled."""
         if not self._unflushed:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._unflushed.append(session)
+        self._unflushed.append(websocket)
 
     def _flush(self) -> None:
         unflushed, self._unflushed = self._unflushed, []
-        for session in unflushed:
-            session.flush()
+        for websocket in unflushed:
+            websocket.flush()
 
     def stop(self, reason: str = "server shutting down") -> None:
         """Close every session, telling WebSockets that they may come back (1012)."""

@@ -36,13 +36,15 @@ def _header(first: int, size: int) -> bytes:
     return _LONG(first, 127, size)
 
 
-TEXT_HEADERS = tuple(_header(_TEXT, size) for size in range(1024))
-"""The headers of short text frames: nearly all packets are, and a look-up costs half of making one."""
+class _TextHeaders(dict[int, bytes]):
+    """Those of short frames are kept: nearly all are, and a look-up costs half of making one."""
+
+    def __missing__(self, size: int) -> bytes:
+        return _header(_TEXT, size)
 
 
-def text_header(size: int) -> bytes:
-    """Return the header of a text frame with `size` bytes of payload."""
-    return TEXT_HEADERS[size] if size < len(TEXT_HEADERS) else _header(_TEXT, size)
+TEXT_HEADERS = _TextHeaders({size: _header(_TEXT, size) for size in range(1024)})
+"""The header of a text frame by the bytes of its payload."""
 
 
 def binary_header(size: int) -> bytes:

@@ -118,8 +118,7 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     argument: msgspec.Raw = NULL
 
 
-decode_plain_event = msgspec.json.Decoder(Event).decode
-"""Decode an event's JSON array, or raise any of the library's errors: `decode_event` tells which matter."""
+_decode_event = msgspec.json.Decoder(Event).decode
 
 
 def decode_event(data: str) -> Event:
@@ -129,7 +128,7 @@ def decode_event(data: str) -> Event:
     InvalidPayloadError when it is JSON all the same, but not to be taken.
     """
     try:
-        event = decode_plain_event(data)
+        event = _decode_event(data)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         event = _judge(data, error)
     if event.name in RESERVED_EVENTS:

@@ -22,7 +22,7 @@ from passerby.socketio.engineio import (
     decode_payload,
     encode_payload,
 )
-from passerby.socketio.frames import TEXT_HEADERS, CloseCode, binary_header, text_header
+from passerby.socketio.frames import TEXT_HEADERS, CloseCode, binary_header
 from passerby.socketio.pace import Pace
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class Session:
         "_engine",
         "_outbox",
         "_outbox_bytes",
-        "_parts",
         "_poll",
         "_websocket",
         "address",
@@ -92,7 +91,6 @@ class Session:
         self._poll: asyncio.Future[bytes] | None = None
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
-        self._parts: list[bytes] = []
         self._awaits_pong = False
         self._drained: asyncio.Future[None] | None = None
         self.pace = Pace(engine.options.packet_rate)
@@ -115,10 +113,10 @@ class Session:
             self._queue(packet)
             return
         size = len(packet)
-        parts = self._parts
-        if not parts:
-            self._engine.flush_soon(self)
-        parts += (binary_header(size) if isinstance(packet, Binary) else text_header(size), packet)
+        frames = self._websocket.frames
+        if not frames:
+            self._engine.flush_soon(self._websocket)
+        frames += (binary_header(size) if isinstance(packet, Binary) else TEXT_HEADERS[size], packet)
 
     def send_binary(self, data: bytes) -> None:
         """Send one binary message."""
@@ -126,26 +124,19 @@ class Session:
 
     def send_event(self, prefix: bytes, argument: bytes) -> None:
         """Send the text packet `prefix + argument + b"]"`, see `packets.event_prefix`: the hot path."""
-        if self._websocket is None:
+        websocket = self._websocket
+        if websocket is None:
             self._queue(b"".join((prefix, argument, b"]")))
             return
-        parts = self._parts
-        if not parts:
-            self._engine.flush_soon(self)
-        size = len(prefix) + len(argument) + 1
-        parts += (TEXT_HEADERS[size] if size < len(TEXT_HEADERS) else text_header(size), prefix, argument, b"]")
-
-    def flush(self) -> None:
-        """Write what is pending to the WebSocket."""
-        parts = self._parts
-        if parts and self._websocket is not None:
-            data = b"".join(parts)
-            parts.clear()
-            self._websocket.write(data)
+        frames = websocket.frames
+        if not frames:
+            self._engine.flush_soon(websocket)
+        frames += (TEXT_HEADERS[len(prefix) + len(argument) + 1], prefix, argument, b"]")
 
     async def drain(self) -> None:
         """Wait until most of what was sent is read: a WebSocket's buffer is low, or the outbox polled."""
-        self.flush()
+        if self._websocket is not None:
+            self._websocket.flush()
         waiting = self._outbox if self._websocket is None else self._websocket.paused
         if self.state is not State.CLOSED and waiting:
             if self._drained is None:
@@ -206,11 +197,10 @@ class Session:
     def receive_text(self, packet: str) -> None:
         """Take one text packet, its type in front. A broken one closes the session."""
         try:
-            if packet.startswith("4"):
-                self.receiver.on_text(packet)
-                return
             kind = packet[:1]
-            if kind == "3":
+            if kind == "4":
+                self.receiver.on_text(packet)
+            elif kind == "3":
                 self._on_pong()
             elif kind == "1":
                 self.close("transport close", answer=NOOP)
@@ -289,7 +279,7 @@ class Session:
         if candidate is None:
             return
         if packet == PROBE:
-            candidate.write(text_header(len(PROBE_ANSWER)) + PROBE_ANSWER)
+            candidate.write(TEXT_HEADERS[len(PROBE_ANSWER)] + PROBE_ANSWER)
             if self._poll is not None and not self._poll.done():
                 self._poll.set_result(NOOP)
         elif packet == UPGRADE:
@@ -336,7 +326,6 @@ class Session:
         if self.state is State.CLOSED:
             return
         if self._websocket is not None:
-            self.flush()
             self._websocket.close(reason, code)
         elif self._poll is not None and not self._poll.done():
             self._poll.set_result(encode_payload([*self._outbox, answer]))
@@ -354,7 +343,6 @@ class Session:
         self.state = State.CLOSED
         # Sessions and their transports refer to each other: let them go at once, not with the next collection.
         self._websocket = None
-        self._parts.clear()
         self._outbox.clear()
         self.on_drained()
         self._engine.forget(self)

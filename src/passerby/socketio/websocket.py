@@ -17,7 +17,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 
 from passerby.socketio.frames import CloseCode, pong_frame
 from passerby.socketio.handshake import BAD_REQUEST, Refusal, Request, join_headers, parse_query
-from passerby.socketio.pace import Pace
+from passerby.socketio.pace import BYTES_PER_UNIT, STRETCH, Pace
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,6 +49,7 @@ class WebSocket(WSListener):
         "_fragments",
         "_fragments_are_text",
         "_limit",
+        "_max_payload",
         "_on_binary",
         "_on_closed",
         "_on_drained",
@@ -58,6 +59,7 @@ class WebSocket(WSListener):
         "_wire",
         "_ws",
         "closed",
+        "frames",
         "paused",
     )
 
@@ -73,9 +75,12 @@ class WebSocket(WSListener):
         self._engine = engine
         self._request: Request | None = request
         self._limit = engine.options.outbox_limit
+        self._max_payload = engine.options.max_payload
         self._fragments: bytearray | None = None
         self._fragments_are_text = False
         self._pace = Pace(engine.options.packet_rate)
+        self.frames: list[bytes] = []
+        """What this turn of the event loop has for the client, in pieces; whoever adds the first calls `flush_soon`."""
         self.closed = False
         self.paused = False
         """The client does not read as fast as it is written to."""
@@ -95,19 +100,27 @@ class WebSocket(WSListener):
 
     # ── outgoing ──────────────────────────────────────────────────────────────────────────────────
 
-    def write(self, frames: bytes) -> None:
-        """Write whole frames; nothing once closed. More unread bytes than the limit close the session."""
-        if self._ws.is_close_frame_sent:
+    def flush(self) -> None:
+        """Write `frames`; they vanish once closed. More unread bytes than the limit close the session."""
+        data = b"".join(self.frames)
+        self.frames.clear()
+        if self.closed or self._ws.is_close_frame_sent:
             return
-        wire = self._wire
-        wire.write(frames)
-        if wire.get_write_buffer_size() > self._limit:
+        self._wire.write(data)
+        if self.paused and self._wire.get_write_buffer_size() > self._limit:
             self.close("outbox overflow", CloseCode.TRY_AGAIN_LATER)
+
+    def write(self, frame: bytes) -> None:
+        """Write a whole frame now, behind all before it."""
+        self.frames.append(frame)
+        self.flush()
 
     def close(self, reason: str, code: CloseCode = CloseCode.NORMAL) -> None:
         """Start the closing handshake behind what is already written; cut the line if it takes too long."""
         if self.closed:
             return
+        if self.frames:
+            self.flush()
         self.closed = True
         self._engine.stalled.discard(self)
         self._engine.closing.add(self)
@@ -136,15 +149,14 @@ class WebSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame of any kind."""
-        kind = frame.msg_type
-        if transport.is_close_frame_sent and self._is_over(frame):
-            if kind == WSMsgType.CLOSE:
-                transport.disconnect()
+        kind, size, pace = frame.msg_type, frame.payload_size, self._pace
+        if self.closed or size > self._max_payload:
+            self._take_late(transport, kind)
             return
-        if not self._pace.take(frame.payload_size):
+        pace.taken += 1 + size // BYTES_PER_UNIT  # `Pace.take`, but for the call
+        if pace.taken >= STRETCH and not pace.in_time():
             self.close("too many packets", CloseCode.POLICY_VIOLATION)
-            return
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.close("no extension was agreed on", CloseCode.PROTOCOL_ERROR)
         elif kind is _TEXT and frame.fin and self._fragments is None:
             try:
@@ -167,15 +179,12 @@ class WebSocket(WSListener):
         elif kind != WSMsgType.PONG:
             self._take_fragment(kind, frame)
 
-    def _is_over(self, frame: WSFrame) -> bool:
-        """Tell whether to drop `frame` behind a close frame of ours.
-
-        picows closes by itself when the frame *after* this one is broken: then this one still counts. And it goes
-        on to deliver a frame that it has refused as too big.
-        """
-        if frame.payload_size > self._engine.options.max_payload:
+    def _take_late(self, transport: WSTransport, kind: WSMsgType) -> None:
+        """Drop a frame behind our close frame; or one that picows has refused as too big, but delivers all the same."""
+        if not self.closed:
             self.close("message too big", CloseCode.TOO_BIG)
-        return self.closed
+        elif kind == WSMsgType.CLOSE:
+            transport.disconnect()
 
     def _answer_close(self, code: WSCloseCode) -> None:
         self.closed = True
@@ -194,7 +203,7 @@ class WebSocket(WSListener):
             self._fragments_are_text = kind == _TEXT
         fragments = self._fragments
         fragments += frame.get_payload_as_memoryview()
-        if len(fragments) > self._engine.options.max_payload:
+        if len(fragments) > self._max_payload:
             self.close("message too big", CloseCode.TOO_BIG)
         elif frame.fin:
             self._fragments = None
