@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +56,9 @@ def _peer(request: Request) -> str:
     return request.peer
 
 
+log = logging.getLogger(__name__)
+
+
 class Engine:
     """Holds the sessions. `accept(session)` makes the receiver of each new one.
 
@@ -79,6 +83,8 @@ class Engine:
         self._accept = accept
         self.sessions: dict[str, Session] = {}
         self._last_words: dict[str, bytes] = {}
+        self.arrived: list[tuple[WebSocket, str | bytes]] = []
+        """Messages that this turn of the event loop has read; whoever adds the first calls `handle_soon`."""
         self._unflushed: list[WebSocket] = []
 
     def start(self) -> None:
@@ -97,6 +103,29 @@ class Engine:
         self.closing: DelayQueue[WebSocket] = DelayQueue(
             loop, options.close_timeout, lambda websocket: websocket.abort()
         )
+
+    # Messages are not handled where they are read: first everything that can be read is, then all of it is handled,
+    # then written. The kernel's code and ours would else push each other out of the processor's caches, message by
+    # message, which costs about a sixth of everything.
+
+    def handle_soon(self) -> None:
+        """Handle what has arrived when everything that can be read now is read."""
+        asyncio.get_running_loop().call_soon(self.handle_arrived)
+
+    def handle_arrived(self) -> None:
+        """Handle what has arrived, in order."""
+        arrived, self.arrived = self.arrived, []
+        for websocket, data in arrived:
+            if websocket.closed:
+                continue
+            try:
+                if isinstance(data, str):
+                    websocket.on_text(data)
+                else:
+                    websocket.on_binary(data)
+            except Exception:
+                log.exception("packet handler failed")
+                websocket.close("server error", CloseCode.INTERNAL_ERROR)
 
     def flush_soon(self, websocket: WebSocket) -> None:
         """Flush `websocket` when everything that can be read now is handled."""

@@ -50,23 +50,23 @@ class WebSocket(WSListener):
         "_fragments_are_text",
         "_limit",
         "_max_payload",
-        "_on_binary",
         "_on_closed",
         "_on_drained",
-        "_on_text",
         "_pace",
         "_request",
         "_wire",
         "_ws",
         "closed",
         "frames",
+        "on_binary",
+        "on_text",
         "paused",
     )
 
     _ws: WSTransport
     _wire: asyncio.Transport
-    _on_text: Callable[[str], None]
-    _on_binary: Callable[[bytes], None]
+    on_text: Callable[[str], None]
+    on_binary: Callable[[bytes], None]
     _on_closed: Callable[[str], None]
     _on_drained: Callable[[], None]
 
@@ -93,8 +93,8 @@ class WebSocket(WSListener):
         on_drained: Callable[[], None],
     ) -> None:
         """Say who takes the messages from now on, who is told of the end, and that the client reads again."""
-        self._on_text = on_text
-        self._on_binary = on_binary
+        self.on_text = on_text
+        self.on_binary = on_binary
         self._on_closed = on_closed
         self._on_drained = on_drained
 
@@ -117,6 +117,7 @@ class WebSocket(WSListener):
 
     def close(self, reason: str, code: CloseCode = CloseCode.NORMAL) -> None:
         """Start the closing handshake behind what is already written; cut the line if it takes too long."""
+        self._engine.handle_arrived()  # this client's, if it has sent any, was there before
         if self.closed:
             return
         if self.frames:
@@ -164,16 +165,23 @@ class WebSocket(WSListener):
             except UnicodeDecodeError:
                 self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
                 return
-            self._on_text(text)
+            self._arrive(text)
         else:
             self._take_other(kind, frame)
+
+    def _arrive(self, data: str | bytes) -> None:
+        """A message is there: it is handled with all others of this turn of the event loop, see Engine."""
+        arrived = self._engine.arrived
+        if not arrived:
+            self._engine.handle_soon()
+        arrived.append((self, data))
 
     def _take_other(self, kind: WSMsgType, frame: WSFrame) -> None:
         """Take a frame that is no whole text message."""
         if kind == WSMsgType.CLOSE:
             self._answer_close(frame.get_close_code())
         elif kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
-            self._on_binary(frame.get_payload_as_bytes())
+            self._arrive(frame.get_payload_as_bytes())
         elif kind == WSMsgType.PING:
             self.write(pong_frame(frame.get_payload_as_bytes()))
         elif kind != WSMsgType.PONG:
@@ -187,6 +195,9 @@ class WebSocket(WSListener):
             transport.disconnect()
 
     def _answer_close(self, code: WSCloseCode) -> None:
+        self._engine.handle_arrived()
+        if self.closed:
+            return
         self.closed = True
         self._engine.closing.add(self)
         self._ws.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code)
@@ -211,17 +222,18 @@ class WebSocket(WSListener):
 
     def _take_message(self, data: bytearray) -> None:
         if not self._fragments_are_text:
-            self._on_binary(bytes(data))
+            self._arrive(bytes(data))
             return
         try:
             text = data.decode()
         except UnicodeDecodeError:
             self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
         else:
-            self._on_text(text)
+            self._arrive(text)
 
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
         """The line is gone."""
+        self._engine.handle_arrived()
         self._engine.closing.discard(self)
         self._engine.stalled.discard(self)
         if not self.closed:
