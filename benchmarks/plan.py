@@ -13,10 +13,10 @@ class Plan:
     window: float = 3.0
     client_ids: bool = True
 
-    turns: int = 15
+    turns: int = 40
     """Of relays, for each server: short and many, because a shared machine changes by the second."""
-    turn_warm_up: float = 0.2
-    turn: float = 0.8
+    turn_warm_up: float = 0.1
+    turn: float = 0.3
 
     large_crowd: int = 5000
     small_crowd: int = 500
@@ -39,7 +39,7 @@ QUICK = Plan(
     rounds=1,
     warm_up=0.5,
     window=1.0,
-    turns=5,
+    turns=12,
     large_crowd=1000,
     small_crowd=100,
     joiners=200,

@@ -173,7 +173,7 @@ class WebSocket(WSListener):
         """A message is there: it is handled with all others of this turn of the event loop, see Engine."""
         arrived = self._engine.arrived
         if not arrived:
-            self._engine.handle_soon()
+            self._engine.take_turn()
         arrived.append((self, data))
 
     def _take_other(self, kind: WSMsgType, frame: WSFrame) -> None:
