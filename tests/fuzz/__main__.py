@@ -3,8 +3,10 @@
     python -m tests.fuzz --inputs 1000000 [--seed 7]
 
 Only ProtocolError and InvalidPayloadError may come out of a codec, nothing out of a session, no error may
-be logged, no input may take long, and no more than four times the input's text (and a constant) may be
-allocated. The seed is printed, and with it a run repeats. Exit code 1 when something was found.
+be logged, no input may take long, and no more than four times the input (and a constant) may be allocated.
+An input counts as what Python itself allocates to decode its UTF-8 once: its bytes for ASCII, and up to four
+times as much for a moment with one wide character in it. The seed is printed, and with it a run repeats. Exit
+code 1 when something was found.
 """
 
 from __future__ import annotations
@@ -249,15 +251,22 @@ class Run:
             self.findings.add(name, "slow", f"took {took:.1f} s", data)
 
     def _give_traced(self, name: str, target: Callable[[str], None], data: str) -> None:
-        gc.collect()
-        tracemalloc.start()
-        self._give(name, target, data)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        size = max(len(data.encode()), sys.getsizeof(data))  # one wide character makes Python keep four bytes for each
+        encoded = data.encode()
+        size = _allocated(encoded.decode)
+        peak = _allocated(lambda: self._give(name, target, data))
         if name in self._traced and peak > FACTOR * size + CONSTANT:
             what = f"{peak / size:.1f} times the input allocated ({self._mutator.shape})"
             self.findings.add(name, "allocation", what, data)
+
+
+def _allocated(call: Callable[[], object]) -> int:
+    """Return how many bytes were allocated at once, at most, during `call`."""
+    gc.collect()
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 async def run(inputs: int, seed: int) -> int:

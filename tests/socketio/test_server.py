@@ -8,7 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from passerby.socketio import Ack, Arguments, ConnectError, Options, Server, Socket, event_prefix
+from passerby.socketio import (
+    Ack,
+    Arguments,
+    ConnectError,
+    InvalidPayloadError,
+    Options,
+    Server,
+    Socket,
+    event_prefix,
+)
 from tests.support.sio_client import ClosedError, PollingClient, WebSocketClient, connected, opened
 from tests.support.sio_server import BOUND, PATH, echo, running, until, web_server
 
@@ -97,6 +106,15 @@ async def test_attachments_reach_the_fields_of_a_typed_payload(transport: str) -
         await client.send('451-["note",{"text":{"_placeholder":true,"num":0}}]', b"\x00\xff")
         await answers_still(client)
         assert told == [("note", Note("a", b"\x00\xff")), ("error", ("note", msgspec.ValidationError, True))]
+
+
+@both
+async def test_there_is_a_limit_to_the_json_beside_attachments(transport: str) -> None:
+    subject, told = noting()
+    async with running(subject) as server, connected(server.port, transport) as client:
+        await client.send('451-["note",{"text":"%s","blob":{"_placeholder":true,"num":0}}]' % ("a" * 9_000), b"\x00")
+        await answers_still(client)
+        assert told == [("error", ("note", InvalidPayloadError, True))]
 
 
 @both

@@ -45,10 +45,11 @@ class Client:
         if packet[:3] == "42[":  # the hot path: an event of namespace / that wants no ack
             socket = self._root
             if socket is not None:
+                data = packet[2:]
                 try:
-                    event = socket.namespace.decode(packet[2:])
+                    event = socket.namespace.decode(data)
                 except (msgspec.DecodeError, RecursionError, UnicodeError):
-                    self._event(socket, packet[2:], None, [])
+                    self._event(socket, data, None, [])
                 else:
                     socket.dispatch(event.handler, event.argument, None)
                 return
@@ -112,7 +113,7 @@ class Client:
             return
         try:
             payload = handler.payload(event, data, attachments)
-        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        except (msgspec.DecodeError, InvalidPayloadError, RecursionError, UnicodeError) as error:
             tell(namespace.on_error, socket, event.name, error, ack)
             return
         socket.dispatch(handler, payload, ack)

@@ -42,11 +42,13 @@ class Handler(msgspec.Struct, Generic[T], frozen=True):
     decode: Callable[[msgspec.Raw], T] | None
 
     def payload(self, event: packets.Event, data: str, attachments: list[bytes]) -> T | list[Any]:
-        """Return the payload. Raises msgspec.DecodeError when it is not what the handler takes."""
+        """Return the payload. Raises msgspec.DecodeError or InvalidPayloadError when it is not what is taken."""
         if self.decode is None:
             arguments: list[Any] = packets.decode_json(data, attachments)
             return arguments[1:]
         if attachments:
+            if len(data) > packets.MAX_BINARY_JSON:
+                raise packets.InvalidPayloadError("too much JSON beside attachments", event.name)
             value = packets.decode_json(event.argument, attachments)
             return msgspec.convert(value, self.type)
         return self.decode(event.argument)

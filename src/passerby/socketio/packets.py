@@ -26,6 +26,9 @@ from passerby.socketio.engineio import Binary, ProtocolError
 MAX_ATTACHMENTS: Final = 10
 """Binary attachments of one packet, at most (socket.io-parser's default too)."""
 
+MAX_BINARY_JSON: Final = 8192
+"""Characters of JSON that may come with attachments to a typed handler: it takes more memory there than elsewhere."""
+
 MAX_ACK_DIGITS: Final = 15
 """Ack ids stay below 10^15, so that they are exact in a JavaScript number."""
 
@@ -73,7 +76,8 @@ _HEADER = re.compile(
 )
 _STRING_NAME = re.compile(r'\[\s*"([^"\\]{0,128})"')
 _NUMBER_NAME = re.compile(r"\[\s*(-?[0-9]{1,15})\s*[,\]]")
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_SPACE: Final = rb"\u0020"
 _JSON = msgspec.json.Decoder(msgspec.Raw)
 NULL: Final = msgspec.Raw(b"null")
 
@@ -141,8 +145,7 @@ def _judge(data: str, error: Exception) -> Event:
     name = _STRING_NAME.match(data)
     if not isinstance(error, RecursionError):
         try:
-            # A lone surrogate is legal JSON, but no text: put a space for it, and only the grammar is judged.
-            _JSON.decode(_SURROGATE.sub(r"\\u0020", data))
+            _JSON.decode(_without_surrogates(data))
         except RecursionError:
             pass
         except msgspec.DecodeError as broken:
@@ -155,6 +158,14 @@ def _judge(data: str, error: Exception) -> Event:
                 raise ProtocolError("an event needs a name") from error
             return Event(number[1])
     raise InvalidPayloadError("nested too deeply", name[1] if name else None) from error
+
+
+def _without_surrogates(data: str) -> bytearray:
+    """Return the JSON with a space for each escaped surrogate: a lone one is legal JSON, but no text."""
+    encoded = bytearray(data, "utf-8", "replace")
+    for match in _SURROGATE.finditer(encoded):
+        encoded[match.start() : match.end()] = _SPACE  # as long, so nothing moves
+    return encoded
 
 
 def check_json(data: str) -> msgspec.Raw:

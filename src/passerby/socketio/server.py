@@ -1,7 +1,7 @@
 """The Socket.IO server: namespaces, sockets, events, acks.
 
 A handler is registered with the type of its event's argument and gets it decoded. Plain handlers run
-at once, inside the read of the packet: no task, no queue. A handler that returns an awaitable gets a
+in the turn of the event loop that has read the packet: no task. A handler that returns an awaitable gets a
 task, and the socket's later events wait for it, so that events of one socket never overtake each other.
 """
 
