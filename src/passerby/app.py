@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from passerby import ids
+from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
 from passerby.adapters.memory import (
     MemoryCounters,
     MemoryMatchQueue,
@@ -18,6 +19,7 @@ from passerby.adapters.memory import (
 )
 from passerby.addresses import ClientAddress
 from passerby.clock import Clock, SystemClock
+from passerby.files import Files, Quotas
 from passerby.gateway import GUEST_RATES, Gateway
 from passerby.guests import Guests, LiveGuest
 from passerby.http import app as http
@@ -82,6 +84,26 @@ class Application:
             find=self.guests.online.get,
             changed=self.guests.touch,
         )
+        self.files = Files(
+            MemoryBlobStore(clock)
+            if settings.file_store == "memory"
+            else DiskBlobStore(clock, settings.file_directory),
+            self.rooms,
+            clock,
+            key=tokens.derive("file links"),
+            quotas=Quotas(
+                file=settings.file_limit,
+                room=settings.room_files_limit,
+                guest=settings.guest_files_limit,
+                process=settings.files_limit,
+                pixels=settings.picture_pixels,
+                seconds=settings.voice_limit,
+            ),
+            ttl=settings.file_ttl,
+            rate=settings.rate("uploads"),
+        )
+        self.rooms.on_close = self.files.room_closed
+        self.rooms.describe = self.files.content
         self.stats = Statistics(
             self.guests,
             self.rooms,
@@ -107,12 +129,20 @@ class Application:
         self._address = ClientAddress(settings.trusted_proxies)
         self._limits = {
             name: AddressLimit(settings.rate(f"address_{name}"), clock)
-            for name in ("events", "connects", "sessions", "requests")
+            for name in ("events", "connects", "sessions", "uploads", "requests")
         }
         self.server = self._realtime(clock)
         self.polling = Polling(self.server.engine)
         services = Services(
-            self.guests, self.presence, self.matchmaking, self.stats, self.server, self._address, self._limits
+            self.guests,
+            self.files,
+            settings.upload_timeout,
+            self.presence,
+            self.matchmaking,
+            self.stats,
+            self.server,
+            self._address,
+            self._limits,
         )
         self.http = http.create(services, cors_origin=settings.cors_origin)
         self._running: list[asyncio.Task[None]] = []
@@ -169,7 +199,7 @@ class Application:
     ) -> None:
         """Serve one HTTP request: Socket.IO's path is polling, all others are Litestar's."""
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}  # uvicorn itself leaves the body out
+            scope = {**scope, "method": "GET", "passerby.head": True}  # uvicorn itself leaves the body out
         if scope["path"].rstrip("/") == "/socket.io":
             await self.polling(scope, receive, send)
         else:
@@ -182,7 +212,13 @@ class Application:
         self.server.start()
         loop = asyncio.get_running_loop()
         self._running = [
-            loop.create_task(work) for work in (self.stats.run(), self.presence.refresh(), self.presence.sweep())
+            loop.create_task(work)
+            for work in (
+                self.stats.run(),
+                self.presence.refresh(),
+                self.presence.sweep(),
+                self.files.sweep(self.settings.file_sweep),
+            )
         ]
 
     async def stop(self) -> None:
@@ -194,6 +230,7 @@ class Application:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.presence.settle()
+        await self.files.close()
 
 
 class _Uvicorn(uvicorn.Server):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from passerby.models import (
     ClientMessageId,
     GuestId,
     Message,
     MessageId,
+    MessageType,
     OnlineUser,
     Partner,
     RoomId,
@@ -79,10 +80,14 @@ class SendMessage(Event):
     """A message to the partner. Answered by chat:message:sent (and the ack) or chat:error."""
 
     event: ClassVar[str] = "chat:message"
-    type: Literal["text"]
+    type: MessageType
     content: Annotated[
-        str,
-        Meta(description="1-1000 characters as a person counts them, not blank; newline and tab are allowed"),
+        str | dict[str, Raw],
+        Meta(
+            description="text: 1-1000 characters as a person counts them, not blank; newline and tab are allowed. "
+            "file, voice: what the upload has answered, or of it at least `fileId`; fields that the server does not "
+            "know pass to the partner, up to 2 KiB"
+        ),
     ]
     client_id: ClientMessageId | None = None
 

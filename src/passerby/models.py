@@ -15,7 +15,7 @@ TRAIT_LENGTH: Final = 64
 _END: Final = r"$(?!\n)"
 """The end of the text and nothing else: Python's `$` alone would also stand before a last newline."""
 
-_INVISIBLE: Final = r"\u0000-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+INVISIBLE: Final = r"\u0000-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff"
 """Control and bidi-override characters: what is shown to strangers must look like what it is."""
 
 Timestamp = Annotated[
@@ -51,7 +51,7 @@ Trait = Annotated[
     str,
     Meta(
         max_length=TRAIT_LENGTH,
-        pattern=rf"^[^{_INVISIBLE}]*{_END}",
+        pattern=rf"^[^{INVISIBLE}]*{_END}",
         description="Free text of a guest about themselves, at most 64 characters",
     ),
 ]
@@ -152,6 +152,58 @@ class Message(Struct, rename="camel", gc=False):
     status: MessageStatus
     seq: int
     client_id: ClientMessageId | UnsetType = UNSET
+
+
+FileCategory = Literal["image", "video", "audio", "document"]
+FileId = Annotated[str, Meta(description="Unguessable, and worthless without a signed link", examples=["file_Zt3…"])]
+Link = Annotated[
+    str,
+    Meta(
+        description="Path with all that is needed to fetch the bytes; works until the file expires or the room closes"
+    ),
+]
+
+
+class StoredFile(Struct, frozen=True, kw_only=True):
+    """What the server knows of a file: the one truth, whatever its sender says about it."""
+
+    id: FileId
+    room_id: RoomId
+    epoch: int
+    owner: GuestId
+    voice: bool
+    """Uploaded as a voice note."""
+    filename: str
+    mime_type: str
+    category: FileCategory
+    inline: bool
+    """May be shown in a page; everything else is an attachment."""
+    size: int
+    expires_at: float
+    """Epoch seconds."""
+    seconds: float | None = None
+    """How long it plays."""
+    width: int | None = None
+    height: int | None = None
+
+
+class FileInfo(Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):
+    """A file as its two people see it: the upload's answer, and the content of `file` and `voice` messages."""
+
+    file_id: FileId
+    filename: str
+    file_type: FileCategory
+    mime_type: Annotated[str, Meta(description="What the bytes say, not what the sender says")]
+    file_size: Annotated[int, Meta(ge=1, description="Bytes, as stored: pictures lose their metadata")]
+    file_url: Link
+    temp_url: Link
+    download_url: Annotated[str, Meta(description="As fileUrl, but always as an attachment")]
+    is_image: bool
+    file_type_category: FileCategory
+    expires_at: Timestamp
+    duration: Annotated[float, Meta(gt=0, description="Seconds")] | UnsetType = UNSET
+    width: Annotated[int, Meta(ge=1, description="Pixels")] | UnsetType = UNSET
+    height: Annotated[int, Meta(ge=1, description="Pixels")] | UnsetType = UNSET
 
 
 class RoomSummary(Struct, rename="camel", frozen=True):

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import UNSET, UnsetType
 
 from passerby import ids
 from passerby.clock import Timestamps
-from passerby.errors import ConflictError
+from passerby.errors import ConflictError, InvalidInputError
 from passerby.events import (
     ChatCleared,
     Matched,
@@ -36,7 +36,7 @@ from passerby.models import Message, Partner, RoomSummary
 from passerby.text import clean_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from passerby.clock import Clock
     from passerby.events import Resume, SendMessage
@@ -136,10 +136,22 @@ class Rooms:
         self._grace = grace
         self._changed = changed
         self._last_epoch = 0
-        self.count = 0
-        """Rooms that are open."""
+        self._open: dict[str, Room] = {}
+        self.on_close: Callable[[Room], None] = lambda _room: None
+        """Told of each room that has ended."""
+        self.describe: Callable[[LiveGuest, SendMessage], Awaitable[dict[str, Any]]]
+        """Returns the content of a message that is no text; see Files.content."""
         self.online_members = 0
         """Members with a connection, of all rooms."""
+
+    @property
+    def count(self) -> int:
+        """Rooms that are open."""
+        return len(self._open)
+
+    def find(self, room_id: str) -> Room | None:
+        """Return the room that is open under an id."""
+        return self._open.get(room_id)
 
     # ── the conversation ──────────────────────────────────────────────────────────────────────────
 
@@ -149,7 +161,7 @@ class Rooms:
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
         room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
         self._log.open(room.id, room.epoch)
-        self.count += 1
+        self._open[room.id] = room
         for member in room.members:
             guest, partner = member.live.guest, member.partner.live.guest
             member.live.member = member
@@ -169,22 +181,47 @@ class Rooms:
             member.live.send(Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
         return room
 
-    def send(self, sender: LiveGuest, payload: SendMessage, answer: Callable[[MessageSent], None] | None) -> None:
+    def send(
+        self, sender: LiveGuest, payload: SendMessage, answer: Callable[[MessageSent], None] | None
+    ) -> Awaitable[None] | None:
         """Log a message, deliver it, and tell the sender (`answer` gets what is told, as an ack).
 
-        Raises ConflictError (not_in_room) and what `clean_text` raises; then nothing has happened.
+        Raises ConflictError (not_in_room) and what `clean_text` raises; then nothing has happened. A message
+        that is no text takes a moment, and what is returned may also raise what `describe` does.
         """
         member = sender.member
         if member is None:
             raise _not_in_room()
-        text = clean_text(payload.content, self._text_limit)
+        if payload.type != "text":
+            return self._send_described(member, payload, answer)
+        if not isinstance(payload.content, str):
+            raise InvalidInputError("invalid_payload", "Expected text as content", field="content")
+        self._send(member, payload, clean_text(payload.content, self._text_limit), answer)
+        return None
+
+    async def _send_described(
+        self, member: Member, payload: SendMessage, answer: Callable[[MessageSent], None] | None
+    ) -> None:
+        content = await self.describe(member.live, payload)
+        if member.live.member is not member:
+            raise _not_in_room()
+        self._send(member, payload, content, answer)
+
+    def _send(
+        self,
+        member: Member,
+        payload: SendMessage,
+        content: str | dict[str, Any],
+        answer: Callable[[MessageSent], None] | None,
+    ) -> None:
         timestamp = self._timestamps.now()
+        sender = member.live
         message = Message(
             self._message_ids.next(self._timestamps.milliseconds),
             sender.guest.id,
             sender.guest.username,
-            "text",
-            text,
+            payload.type,
+            content,
             timestamp,
             "sent",
             0,
@@ -356,13 +393,14 @@ class Rooms:
 
     def _close(self, room: Room) -> None:
         self._log.close(room.id, room.epoch)
-        self.count -= 1
+        del self._open[room.id]
         for member in room.members:
             member.live.member = None
             self.online_members -= member.live.link is not None
             guest = member.live.guest
             guest.in_chat, guest.connected_user = False, None
             self._changed(member.live)
+        self.on_close(room)
 
 
 def _member(guest: LiveGuest) -> Member:

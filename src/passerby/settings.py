@@ -96,6 +96,21 @@ class Settings(Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, description="A client that does not read is closed after this at the latest"),
     ] = 10
+    file_limit: Annotated[int, Meta(ge=1, description="Bytes of one file")] = 10_485_760
+    room_files_limit: Annotated[int, Meta(ge=1, description="Bytes of all files of a room")] = 52_428_800
+    guest_files_limit: Annotated[int, Meta(ge=1, description="Bytes of all files of a guest")] = 41_943_040
+    files_limit: Annotated[int, Meta(ge=1, description="Bytes of all files of the process")] = 536_870_912
+    file_ttl: Annotated[float, Meta(gt=0, description="A file lives this long at most; its room may end before")] = 3600
+    file_sweep: Annotated[float, Meta(gt=0, description="Expired files are removed this often")] = 300
+    file_store: Annotated[
+        Literal["memory", "disk"], Meta(description="Where files are kept while their room lives")
+    ] = "memory"
+    file_directory: Annotated[
+        str | None, Meta(description="Folder for files on disk; without it the system's for temporary files")
+    ] = None
+    picture_pixels: Annotated[int, Meta(ge=1, description="Pixels of a picture, width times height")] = 64_000_000
+    voice_limit: Annotated[float, Meta(gt=0, description="Seconds of a voice note")] = 300
+    upload_timeout: Annotated[float, Meta(gt=0, description="A whole upload has this long")] = 600
     limits_scale: Annotated[float, Meta(gt=0, description="Multiplies every rate below; for load tests")] = 1
     packet_rate: Annotated[
         float, Meta(gt=0, description="Packets a second of one connection, of any kind, before it is closed")
@@ -107,10 +122,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     limit_refusals: Annotated[Rate, Meta(description="Refused events of a guest before the connection is closed")] = (
         Rate(50, 1)
     )
+    limit_uploads: Annotated[Rate, Meta(description="Files of a guest")] = Rate(30, 0.2)
     limit_connects: Annotated[Rate, Meta(description="Connections of a guest")] = Rate(30, 0.5)
     limit_address_events: Annotated[Rate, Meta(description="Events of all guests of an address")] = Rate(4000, 400)
     limit_address_connects: Annotated[Rate, Meta(description="Connections opened from an address")] = Rate(400, 10)
     limit_address_sessions: Annotated[Rate, Meta(description="Sessions created from an address")] = Rate(100, 1)
+    limit_address_uploads: Annotated[Rate, Meta(description="Files of all guests of an address")] = Rate(300, 5)
     limit_address_requests: Annotated[Rate, Meta(description="Other HTTP requests of an address")] = Rate(400, 20)
 
     def rate(self, name: str) -> Rate:

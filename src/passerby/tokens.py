@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,10 @@ class Tokens:
         self._issuer = issuer
         self._audience = audience
         self._lifetime = lifetime
+
+    def derive(self, purpose: str) -> bytes:
+        """Return a key for something else that is to be signed, as secret as the tokens' own."""
+        return hmac.digest(self._secret.encode(), purpose.encode(), "sha256")
 
     def issue(self, session_id: str) -> tuple[str, float]:
         """Return a token for a session, and when it ends (epoch seconds)."""

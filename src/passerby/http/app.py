@@ -22,6 +22,7 @@ from msgspec import UNSET
 
 from passerby import __version__
 from passerby.errors import PasserbyError, RateLimitedError
+from passerby.http.files import FileController, TemporaryFileController, allowed
 from passerby.http.guests import GuestController, authenticated
 from passerby.http.models import Failure, FieldError
 from passerby.http.services import Services
@@ -68,7 +69,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
                 raise RateLimitedError(wait)
 
     origins = [origin.rstrip("/").lower() for origin in cors_origin]  # as browsers send them
-    routes: list[Any] = [GuestController, StatusController]
+    routes: list[Any] = [GuestController, FileController, TemporaryFileController, StatusController]
     if STATIC.is_dir():
         routes.append(
             create_static_files_router(
@@ -85,6 +86,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
             "guest": Provide(authenticated),
+            "file": Provide(allowed),
         },
         guards=[limited],
         cors_config=CORSConfig(allow_origins=origins) if origins else None,
@@ -120,7 +122,8 @@ def client_address(services: Services, connection: ASGIConnection[Any, Any, Any,
 
 async def _add_headers(message: Message, _scope: Scope) -> None:
     if message["type"] == "http.response.start":
-        message["headers"] = [*message["headers"], *_SECURITY_HEADERS]
+        own = {name.lower() for name, _ in message["headers"]}
+        message["headers"] = [*message["headers"], *(header for header in _SECURITY_HEADERS if header[0] not in own)]
 
 
 def _refused(_request: Request[Any, Any, Any], error: PasserbyError) -> Response[Failure]:

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from msgspec import UNSET, Struct, UnsetType
 
 from passerby.models import (
+    FileInfo,
     GuestId,
     LanguageTag,
     OnlineUser,
@@ -152,5 +153,6 @@ HTTP_MODELS: tuple[type, ...] = (
     OnlineUsersData,
     SocketStats,
     Health,
+    FileInfo,
     Failure,
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from passerby.addresses import ClientAddress
+from passerby.files import Files
 from passerby.guests import Guests
 from passerby.limits import AddressLimit
 from passerby.matchmaking import Matchmaking
@@ -18,6 +19,9 @@ class Services(NamedTuple):
     """The application, as far as HTTP needs it. `limits` are per address, by the name in a route's `limit`."""
 
     guests: Guests
+    files: Files
+    upload_timeout: float
+    """Seconds for a whole upload."""
     presence: Presence
     matchmaking: Matchmaking
     stats: Statistics

@@ -106,10 +106,14 @@ export interface ClientToServer {
 export interface SendMessage {
   clientId?: string | null;
   /**
-   * 1-1000 characters as a person counts them, not blank; newline and tab are allowed
+   * text: 1-1000 characters as a person counts them, not blank; newline and tab are allowed. file, voice: what the upload has answered, or of it at least `fileId`; fields that the server does not know pass to the partner, up to 2 KiB
    */
-  content: string;
-  type: 'text';
+  content:
+    | string
+    | {
+        [k: string]: unknown;
+      };
+  type: 'file' | 'text' | 'voice';
 }
 /**
  * The recipient's client has the message (and every one before it). Forwarded to its author.
@@ -259,6 +263,58 @@ export interface Failure {
 export interface FieldError {
   field: string;
   message: string;
+}
+/**
+ * A file as its two people see it: the upload's answer, and the content of `file` and `voice` messages.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "FileInfo".
+ */
+export interface FileInfo {
+  /**
+   * As fileUrl, but always as an attachment
+   */
+  downloadUrl: string;
+  /**
+   * Seconds
+   */
+  duration?: number;
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  expiresAt: string;
+  /**
+   * Unguessable, and worthless without a signed link
+   */
+  fileId: string;
+  /**
+   * Bytes, as stored: pictures lose their metadata
+   */
+  fileSize: number;
+  fileType: 'audio' | 'document' | 'image' | 'video';
+  fileTypeCategory: 'audio' | 'document' | 'image' | 'video';
+  /**
+   * Path with all that is needed to fetch the bytes; works until the file expires or the room closes
+   */
+  fileUrl: string;
+  filename: string;
+  /**
+   * Pixels
+   */
+  height?: number;
+  isImage: boolean;
+  /**
+   * What the bytes say, not what the sender says
+   */
+  mimeType: string;
+  /**
+   * Path with all that is needed to fetch the bytes; works until the file expires or the room closes
+   */
+  tempUrl: string;
+  /**
+   * Pixels
+   */
+  width?: number;
 }
 /**
  * A new session and the token that opens it.

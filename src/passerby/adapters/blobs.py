@@ -1,0 +1,178 @@
+"""Files in this process's memory, and on its disk: two BlobStores for one node."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from passerby.clock import Clock
+    from passerby.models import StoredFile
+
+PIECE: Final = 64 * 1024
+"""Bytes read at a time."""
+
+
+class _Index:
+    """What is published, until when."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._files: dict[str, tuple[StoredFile, float]] = {}
+
+    def add(self, file: StoredFile, lifetime: float) -> None:
+        self._files[file.id] = file, self._clock.monotonic() + lifetime
+
+    def get(self, file_id: str) -> StoredFile | None:
+        entry = self._files.get(file_id)
+        return entry[0] if entry is not None and entry[1] > self._clock.monotonic() else None
+
+    def remove(self, file_id: str) -> None:
+        self._files.pop(file_id, None)
+
+    def expired(self) -> list[str]:
+        now = self._clock.monotonic()
+        return [file_id for file_id, (_, until) in self._files.items() if until <= now]
+
+
+class MemoryBlobStore:
+    """Files as the pieces they came in: no file is ever one block of memory."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Expire by `clock`."""
+        self._index = _Index(clock)
+        self._pieces: dict[str, list[bytes]] = {}
+
+    async def write(self, file_id: str, piece: bytes) -> None:
+        """See BlobStore."""
+        self._pieces.setdefault(file_id, []).append(piece)
+
+    async def publish(self, file: StoredFile, lifetime: float) -> None:
+        """See BlobStore."""
+        self._index.add(file, lifetime)
+
+    async def find(self, file_id: str) -> StoredFile | None:
+        """See BlobStore."""
+        return self._index.get(file_id)
+
+    async def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """See BlobStore."""
+        place = 0
+        for piece in self._pieces.get(file_id, ()):
+            if self._index.get(file_id) is None or place >= stop:
+                return
+            part = piece[max(0, start - place) : stop - place]
+            place += len(piece)
+            if part:
+                yield part
+
+    async def remove(self, file_id: str) -> None:
+        """See BlobStore."""
+        self._index.remove(file_id)
+        self._pieces.pop(file_id, None)
+
+    async def sweep(self) -> int:
+        """See BlobStore."""
+        expired = self._index.expired()
+        for file_id in expired:
+            await self.remove(file_id)
+        return len(expired)
+
+    async def close(self) -> None:
+        """See BlobStore."""
+        for file_id in list(self._pieces):
+            await self.remove(file_id)
+
+
+class DiskBlobStore:
+    """Files in a private folder of this process, which the next one removes should this one be killed."""
+
+    _PREFIX: Final = "passerby-"
+
+    def __init__(self, clock: Clock, directory: str | None) -> None:
+        """Make the folder in `directory`, by default the system's for temporary files. Raises OSError."""
+        parent = Path(directory) if directory is not None else Path(tempfile.gettempdir())
+        parent.mkdir(parents=True, exist_ok=True)
+        self._remove_orphans(parent)
+        self._index = _Index(clock)
+        self._folder = Path(tempfile.mkdtemp(prefix=self._PREFIX, dir=parent))
+        self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)  # as long as we live
+
+    async def write(self, file_id: str, piece: bytes) -> None:
+        """See BlobStore."""
+        await asyncio.to_thread(self._append, self._path(file_id), piece)
+
+    async def publish(self, file: StoredFile, lifetime: float) -> None:
+        """See BlobStore."""
+        self._index.add(file, lifetime)
+
+    async def find(self, file_id: str) -> StoredFile | None:
+        """See BlobStore."""
+        return self._index.get(file_id)
+
+    async def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """See BlobStore."""
+        while start < stop and self._index.get(file_id) is not None:
+            part = await asyncio.to_thread(self._slice, self._path(file_id), start, min(PIECE, stop - start))
+            if not part:
+                return
+            start += len(part)
+            yield part
+
+    async def remove(self, file_id: str) -> None:
+        """See BlobStore."""
+        self._index.remove(file_id)
+        await asyncio.to_thread(self._path(file_id).unlink, missing_ok=True)
+
+    async def sweep(self) -> int:
+        """See BlobStore."""
+        expired = self._index.expired()
+        for file_id in expired:
+            await self.remove(file_id)
+        return len(expired)
+
+    async def close(self) -> None:
+        """See BlobStore."""
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        os.close(self._lock)
+
+    def _path(self, file_id: str) -> Path:
+        return self._folder / f"{file_id}.bin"
+
+    @staticmethod
+    def _append(path: Path, piece: bytes) -> None:
+        descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "ab", buffering=0) as file:
+            file.write(piece)
+
+    @staticmethod
+    def _slice(path: Path, start: int, size: int) -> bytes:
+        try:
+            with path.open("rb", buffering=0) as file:
+                file.seek(start)
+                return file.read(size)
+        except FileNotFoundError:
+            return b""
+
+    def _remove_orphans(self, parent: Path) -> None:
+        """Remove the folders of processes that are gone: nobody holds their lock any more."""
+        for folder in parent.glob(f"{self._PREFIX}*"):
+            try:
+                descriptor = os.open(folder / "lock", os.O_RDWR)
+            except OSError:
+                continue  # not ours, or just being made or removed
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            except BlockingIOError:
+                pass  # alive
+            finally:
+                os.close(descriptor)

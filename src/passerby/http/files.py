@@ -1,0 +1,286 @@
+"""`/api/files` and `/api/temp-files`: bytes in, in a stream, and out again to the two who may have them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from litestar import Controller, Request, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Stream
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+from passerby.errors import InvalidInputError, UploadTimeoutError
+from passerby.http.guests import authenticated
+from passerby.http.models import Success
+from passerby.http.services import Services
+from passerby.models import FileInfo, Guest, StoredFile
+from passerby.uploads import Upload
+
+_OVERHEAD: Final = 64 * 1024
+"""Bytes of a multipart body besides the file."""
+_FIELD_LIMIT: Final = 256
+"""Bytes of a field that is not the file."""
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
+_PART_HEADER: Final = 16 * 1024
+
+
+class FileController(Controller):
+    """Bring a file into the room that one is in."""
+
+    path = "/api/files"
+    tags = ("files",)
+    opt = {"limit": "uploads"}  # noqa: RUF012 - the framework's
+    request_max_body_size = None  # ours is told before the body, and counts only the file
+
+    @put("/{room_id:str}", status_code=201, summary="Upload a raw body", security=[{"token": []}])
+    async def raw(
+        self,
+        request: Request[Any, Any, Any],
+        services: NamedDependency[Services],
+        guest: NamedDependency[Guest],
+        room_id: FromPath[str],
+    ) -> Success[FileInfo]:
+        """Take the body as the file, `X-File-Name` (percent-encoded) and `Content-Type` as what it is.
+
+        With `X-Duration` (seconds) it is a voice note.
+        """
+        duration = request.headers.get("x-duration")
+        upload = services.files.begin(
+            services.guests.live(guest.session_id),
+            name=unquote(request.headers.get("x-file-name", "")),
+            claimed=request.headers.get("content-type", ""),
+            size=_announced(request),
+            voice=duration is not None,
+        )
+        async with _receiving(services, upload):
+            async for chunk in request.stream():
+                await upload.write(chunk)
+            file = await upload.finish(room_id, _seconds(duration))
+        return Success(success=True, data=services.files.info(file))
+
+    @post("/upload", summary="Upload a file as a form", security=[{"token": []}])
+    async def upload(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services], guest: NamedDependency[Guest]
+    ) -> Success[FileInfo]:
+        """Take `file` and `roomId` as multipart/form-data."""
+        return await self._form(request, services, guest, voice=False)
+
+    @post("/voice", summary="Upload a voice note as a form", security=[{"token": []}])
+    async def voice(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services], guest: NamedDependency[Guest]
+    ) -> Success[FileInfo]:
+        """Take `file`, `roomId` and `duration` (seconds) as multipart/form-data."""
+        return await self._form(request, services, guest, voice=True)
+
+    @staticmethod
+    async def _form(
+        request: Request[Any, Any, Any], services: Services, guest: Guest, *, voice: bool
+    ) -> Success[FileInfo]:
+        form = _Form(request, services, guest, voice=voice)
+        async with form.receiving() as upload:
+            file = await upload.finish(form.fields.get("roomId", ""), _seconds(form.fields.get("duration")))
+        return Success(success=True, data=services.files.info(file))
+
+
+class _Form:
+    """A multipart body, parsed as it comes: the file goes into an upload, the fields are kept."""
+
+    def __init__(self, request: Request[Any, Any, Any], services: Services, guest: Guest, *, voice: bool) -> None:
+        kind, options = parse_options_header(request.headers.get("content-type", ""))
+        if kind != "multipart/form-data" or not options.get("boundary"):
+            raise _malformed("Expected multipart/form-data with a boundary")
+        announced = _announced(request)
+        if announced is not None and announced > services.files.quotas.file + _OVERHEAD:
+            raise services.files.too_large()
+        self._announced = announced
+        self._stream = request.stream()
+        self._services = services
+        self._guest = guest
+        self._voice = voice
+        try:
+            self._parser = PushMultipartParser(
+                options["boundary"], max_header_size=_PART_HEADER, max_segment_count=8, strict=True
+            )
+        except MultipartError as error:
+            raise _malformed("The boundary is malformed") from error
+        self._upload: Upload | None = None
+        self.fields: dict[str, str] = {}
+
+    @contextlib.asynccontextmanager
+    async def receiving(self) -> AsyncIterator[Upload]:
+        """Read the body; yield the upload, which is aborted when it does not end well."""
+        async with _receiving(self._services, self):
+            try:
+                await self._read()
+            except MultipartError as error:
+                raise _malformed("The form is malformed") from error
+            if self._upload is None:
+                raise InvalidInputError("file_missing", "The form holds no file", field="file")
+            yield self._upload
+
+    async def abort(self) -> None:
+        """Leave nothing behind."""
+        if self._upload is not None:
+            await self._upload.abort()
+
+    async def _read(self) -> None:
+        segment: MultipartSegment | None = None
+        value = bytearray()
+        async for chunk in self._stream:
+            for event in self._parser.parse(chunk):
+                if isinstance(event, MultipartSegment):
+                    segment, value = event, bytearray()
+                    if segment.filename is not None:
+                        self._begin(segment)
+                elif segment is None:
+                    continue
+                elif event is None:
+                    if segment.filename is None:
+                        self.fields[segment.name] = value.decode(errors="replace")
+                elif segment.filename is not None and self._upload is not None:
+                    await self._upload.write(bytes(event))
+                else:
+                    value += event
+                    if len(value) > _FIELD_LIMIT:
+                        raise _malformed("A field is too long")
+        self._parser.close()
+
+    def _begin(self, segment: MultipartSegment) -> None:
+        if self._upload is not None:
+            raise _malformed("One file at a time")
+        files = self._services.files
+        self._upload = files.begin(
+            self._services.guests.live(self._guest.session_id),
+            name=segment.filename or "",
+            claimed=segment.content_type or "",
+            size=None if self._announced is None else min(self._announced, files.quotas.file),
+            voice=self._voice,
+        )
+
+
+@contextlib.asynccontextmanager
+async def _receiving(services: Services, upload: Upload | _Form) -> AsyncIterator[None]:
+    """Bound the time of an upload, and leave nothing of it behind if it does not end well."""
+    try:
+        async with asyncio.timeout(services.upload_timeout):
+            yield
+    except TimeoutError as error:
+        await upload.abort()
+        raise UploadTimeoutError("upload_timeout", "The upload took too long") from error
+    except BaseException:
+        await asyncio.shield(upload.abort())
+        raise
+
+
+def _announced(request: Request[Any, Any, Any]) -> int | None:
+    length = request.headers.get("content-length")
+    return int(length) if length is not None else None  # the protocol has checked that it is a number
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _malformed(message: str) -> InvalidInputError:
+    return InvalidInputError("upload_malformed", message)
+
+
+# ── out ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def allowed(
+    request: Request[Any, Any, Any], services: NamedDependency[Services], file_id: FromPath[str]
+) -> StoredFile:
+    """Provide the file of the path to who has its link, or is in its room. Raises NotFoundError, ForbiddenError."""
+    query = request.query_params
+    if "signature" not in query and "authorization" in request.headers:
+        guest = await authenticated(request, services)
+        return await services.files.of_member(file_id, services.guests.live(guest.session_id))
+    return await services.files.signed(file_id, query.get("expires"), query.get("signature"))
+
+
+class TemporaryFileController(Controller):
+    """Fetch a file, as long as its room lives."""
+
+    path = "/api/temp-files"
+    tags = ("files",)
+
+    @get("/temp/{file_id:str}", summary="The bytes, to be shown where that is safe")
+    async def temp(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services], file: NamedDependency[StoredFile]
+    ) -> Stream:
+        """Return the bytes, or the Range asked for."""
+        return _answer(request, services, file, inline=file.inline)
+
+    @get("/download/{file_id:str}", summary="The bytes, as an attachment")
+    async def download(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services], file: NamedDependency[StoredFile]
+    ) -> Stream:
+        """Return the bytes, or the Range asked for, to be saved."""
+        return _answer(request, services, file, inline=False)
+
+    @get("/info/{file_id:str}", summary="What is known of a file")
+    async def info(self, services: NamedDependency[Services], file: NamedDependency[StoredFile]) -> Success[FileInfo]:
+        """Return what the upload has answered."""
+        return Success(success=True, data=services.files.info(file))
+
+
+def _answer(request: Request[Any, Any, Any], services: Services, file: StoredFile, *, inline: bool) -> Stream:
+    tag = f'"{file.id}"'
+    headers = {
+        "etag": tag,
+        "accept-ranges": "bytes",
+        "cache-control": "private, no-store",
+        "content-disposition": _disposition(file.filename, inline=inline),
+        "content-security-policy": "sandbox; default-src 'none'",
+        "cross-origin-resource-policy": "cross-origin",  # the link is the key, whichever page holds it
+    }
+    if tag in request.headers.get("if-none-match", ""):
+        return Stream(_nothing(), status_code=304, headers=headers)
+    status, start, stop = 200, 0, file.size
+    asked = request.headers.get("range")
+    if asked is not None and request.headers.get("if-range", tag) == tag:
+        status, start, stop = _range(asked, file.size)
+    if status == 416:  # noqa: PLR2004 - Range Not Satisfiable
+        return Stream(_nothing(), status_code=416, headers=headers | {"content-range": f"bytes */{file.size}"})
+    if status == 206:  # noqa: PLR2004 - Partial Content
+        headers["content-range"] = f"bytes {start}-{stop - 1}/{file.size}"
+    headers["content-length"] = str(stop - start)
+    body = _nothing() if request.scope.get("passerby.head") else services.files.read(file, start, stop)
+    media_type = f"{file.mime_type}; charset=utf-8" if file.mime_type.startswith("text/") else file.mime_type
+    return Stream(body, status_code=status, headers=headers, media_type=media_type)
+
+
+def _range(asked: str, size: int) -> tuple[int, int, int]:
+    """Return status, start and stop for a Range header (RFC 9110 §14): several ranges, or nonsense, is all of it."""
+    match = _RANGE.fullmatch(asked.strip())
+    if match is None or not (match[1] or match[2]):
+        return 200, 0, size
+    if not match[1]:
+        start, stop = max(0, size - int(match[2])), size
+    else:
+        start, stop = int(match[1]), min(size, int(match[2]) + 1) if match[2] else size
+        if match[2] and int(match[2]) < start:
+            return 200, 0, size
+    return (206, start, stop) if start < stop else (416, 0, 0)
+
+
+def _disposition(name: str, *, inline: bool) -> str:
+    """Return Content-Disposition (RFC 6266) with a name in any script."""
+    plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
+    return f"{'inline' if inline else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for part in nothing:
+        yield part

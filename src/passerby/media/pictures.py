@@ -1,0 +1,250 @@
+"""Pictures without their metadata: where and when it was taken, with what, by whom, and whatever is behind its end.
+
+Nothing is decoded: segments, chunks and blocks that make the picture pass, all others do not. The size in
+pixels stands in the first bytes, so a flood of pixels is refused before it costs anybody anything.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING, Final
+
+from passerby.media.stream import MediaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from passerby.media.stream import Parser, Stream
+
+_DAMAGED: Final = "The picture is damaged"
+
+
+def _check(stream: Stream, width: int, height: int, max_pixels: int) -> None:
+    if not width or not height:
+        raise MediaError("unsupported_type", _DAMAGED)
+    if width * height > max_pixels:
+        raise MediaError("picture_too_large", f"A picture has at most {max_pixels:,} pixels")
+    stream.size = width, height
+
+
+# ── JPEG (ITU-T T.81, annex B) ────────────────────────────────────────────────────────────────────
+
+_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+"""A marker within the data of a scan: no stuffed zero, no restart."""
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD})
+_SCAN, _END, _ADOBE = 0xDA, 0xD9, 0xEE
+_JFIF, _EXIF, _ICC = 0xE0, 0xE1, 0xE2
+_ORIENTATION: Final = 0x0112
+
+
+def jpeg(max_pixels: int) -> Callable[[Stream], Parser]:
+    """Return the parser of a JPEG. Of its metadata only the orientation stays, or it would lie on its side."""
+
+    def parse(stream: Stream) -> Parser:
+        yield from stream.keep(2)
+        while True:
+            marker = yield from _next_marker(stream)
+            if marker == _END:
+                stream.give(b"\xff\xd9")
+                return
+            length = int.from_bytes((yield from stream.take(2))) - 2
+            if length < 0:
+                raise MediaError("unsupported_type", _DAMAGED)
+            segment = yield from stream.take(length)
+            if marker in _FRAMES:
+                height, width = struct.unpack(">xHH", segment[:5].ljust(5, b"\0"))
+                _check(stream, width, height, max_pixels)
+            kept = _kept(marker, segment)
+            if kept is not None:
+                stream.give(struct.pack(">BBH", 0xFF, marker, len(kept) + 2) + kept)
+            if marker == _SCAN:
+                if stream.size is None:
+                    raise MediaError("unsupported_type", _DAMAGED)
+                yield from stream.keep_until(_MARKER, 1)
+
+    return parse
+
+
+def _next_marker(stream: Stream) -> Generator[None, None, int]:
+    first = yield from stream.take(1)
+    marker = yield from stream.take(1)
+    while marker == b"\xff":  # fill bytes
+        marker = yield from stream.take(1)
+    if first != b"\xff" or marker == b"\0":
+        raise MediaError("unsupported_type", _DAMAGED)
+    return marker[0]
+
+
+def _kept(marker: int, segment: bytes) -> bytes | None:
+    """Return what of a segment stays, or None."""
+    if marker in _FRAMES or marker in _TABLES or marker == _SCAN:
+        return segment
+    if marker == _JFIF and segment.startswith(b"JFIF\0") and len(segment) >= 14:  # noqa: PLR2004 - its fixed part
+        return segment[:12] + b"\0\0"  # without the thumbnail, which may show what was cut away
+    if marker == _ICC and segment.startswith(b"ICC_PROFILE\0"):
+        return segment
+    if marker == _ADOBE and segment.startswith(b"Adobe"):
+        return segment  # how to read the colours
+    if marker == _EXIF and segment.startswith(b"Exif\0\0"):
+        orientation = _orientation(segment[6:])
+        if orientation is not None:
+            ifd = struct.pack(">HHHIHHI", 1, _ORIENTATION, 3, 1, orientation, 0, 0)
+            return b"Exif\0\0MM\0*\0\0\0\x08" + ifd
+    return None
+
+
+def _orientation(tiff: bytes) -> int | None:
+    """Return the orientation (1-8) of Exif's TIFF structure, if it has one."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        return None
+    try:
+        (offset,) = struct.unpack_from(order + "I", tiff, 4)
+        (count,) = struct.unpack_from(order + "H", tiff, offset)
+        for entry in range(offset + 2, offset + 2 + 12 * count, 12):
+            tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, entry)
+            if tag == _ORIENTATION:
+                return value if kind == 3 and 1 <= value <= 8 else None  # noqa: PLR2004 - SHORT; eight ways to lie
+    except struct.error:
+        pass
+    return None
+
+
+# ── PNG (W3C PNG, 3rd edition) ────────────────────────────────────────────────────────────────────
+
+_CHUNKS: Final = frozenset(
+    b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs acTL fcTL fdAT".split()
+)
+
+
+def png(max_pixels: int) -> Callable[[Stream], Parser]:
+    """Return the parser of a PNG: text, time, Exif and unknown chunks do not pass."""
+
+    def parse(stream: Stream) -> Parser:
+        yield from stream.keep(8)
+        kind = b""
+        while kind != b"IEND":
+            header = yield from stream.take(8)
+            length, kind = int.from_bytes(header[:4]), header[4:]
+            if (stream.size is None) != (kind == b"IHDR"):
+                raise MediaError("unsupported_type", _DAMAGED)
+            if kind == b"IHDR":
+                start = yield from stream.take(8)
+                width, height = struct.unpack(">II", start)
+                _check(stream, width, height, max_pixels)
+                stream.give(header + start)
+                yield from stream.keep(length - 8 + 4)
+            elif kind in _CHUNKS:
+                stream.give(header)
+                yield from stream.keep(length + 4)
+            else:
+                yield from stream.skip(length + 4)
+
+    return parse
+
+
+# ── GIF (89a) ─────────────────────────────────────────────────────────────────────────────────────
+
+_IMAGE, _EXTENSION, _TRAILER = b",", b"!", b";"
+_CONTROL, _APPLICATION = b"\xf9", b"\xff"
+_LOOPS: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
+
+
+def gif(max_pixels: int) -> Callable[[Stream], Parser]:
+    """Return the parser of a GIF: of its extensions only what an animation needs passes."""
+
+    def parse(stream: Stream) -> Parser:
+        header = yield from stream.take(13)
+        width, height, flags = struct.unpack_from("<HHB", header, 6)
+        _check(stream, width, height, max_pixels)
+        stream.give(header)
+        yield from stream.keep(_colours(flags))
+        while True:
+            block = yield from stream.take(1)
+            if block == _TRAILER:
+                stream.give(block)
+                return
+            if block == _IMAGE:
+                descriptor = yield from stream.take(9)
+                stream.give(block + descriptor)
+                yield from stream.keep(_colours(descriptor[8]) + 1)
+                yield from _sub_blocks(stream, keep=True)
+            elif block == _EXTENSION:
+                yield from _extension(stream)
+            else:
+                raise MediaError("unsupported_type", _DAMAGED)
+
+    return parse
+
+
+def _colours(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _extension(stream: Stream) -> Parser:
+    label = yield from stream.take(1)
+    length = yield from stream.take(1)
+    first = yield from stream.take(length[0])
+    keep = label == _CONTROL or (label == _APPLICATION and first in _LOOPS)
+    if keep:
+        stream.give(_EXTENSION + label + length + first)
+    if length != b"\0":
+        yield from _sub_blocks(stream, keep=keep)
+
+
+def _sub_blocks(stream: Stream, *, keep: bool) -> Parser:
+    while True:
+        length = yield from stream.take(1)
+        if keep:
+            stream.give(length)
+        if length == b"\0":
+            return
+        yield from (stream.keep if keep else stream.skip)(length[0])
+
+
+# ── WebP (RFC 9649) ───────────────────────────────────────────────────────────────────────────────
+
+_METADATA_FLAGS: Final = 0x08 | 0x04
+"""Of VP8X: Exif, XMP."""
+
+
+def webp(max_pixels: int) -> Callable[[Stream], Parser]:
+    """Return the parser of a WebP. Its size stands in front, so metadata is blanked where it is, as JUNK."""
+
+    def parse(stream: Stream) -> Parser:
+        riff = yield from stream.take(12)
+        stream.give(riff)
+        left = int.from_bytes(riff[4:8], "little") - 4
+        while left > 0:
+            header = yield from stream.take(8)
+            kind, length = header[:4], int.from_bytes(header[4:], "little")
+            padded = length + length % 2
+            left -= 8 + padded
+            if kind in (b"VP8X", b"VP8 ", b"VP8L"):
+                start = yield from stream.take(min(10, padded))
+                width, height = _webp_size(kind, start.ljust(10, b"\0"))
+                _check(stream, width, height, max_pixels)
+                if kind == b"VP8X":
+                    start = bytes([start[0] & ~_METADATA_FLAGS]) + start[1:]
+                stream.give(header + start)
+                yield from stream.keep(padded - len(start))
+            elif kind in (b"ALPH", b"ANIM", b"ANMF", b"ICCP"):
+                stream.give(header)
+                yield from stream.keep(padded)
+            else:
+                stream.give(b"JUNK" + header[4:])
+                yield from stream.blank(padded)
+
+    return parse
+
+
+def _webp_size(kind: bytes, start: bytes) -> tuple[int, int]:
+    if kind == b"VP8X":
+        return int.from_bytes(start[4:7], "little") + 1, int.from_bytes(start[7:10], "little") + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(start[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", start, 6)
+    return width & 0x3FFF, height & 0x3FFF

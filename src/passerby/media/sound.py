@@ -1,0 +1,185 @@
+"""Sound and video: how long they play, and MP4 without where it was filmed."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from passerby.media.stream import Parser, Stream
+
+_TO_THE_END: Final = 1 << 62
+
+# ── MP4 (ISO/IEC 14496-12) ────────────────────────────────────────────────────────────────────────
+
+_CONTAINERS: Final = frozenset({b"moov", b"trak", b"mdia"})
+_PERSONAL: Final = frozenset({b"udta", b"meta", b"uuid"})
+"""Where phones write place, time and model."""
+
+
+def mp4(stream: Stream) -> Parser:
+    """Parse an MP4: boxes with metadata are blanked where they are, as free space, so that nothing moves."""
+    while True:
+        header = yield from stream.take(8)
+        length, kind = int.from_bytes(header[:4]), header[4:]
+        if length == 1:
+            header += yield from stream.take(8)
+            length = int.from_bytes(header[8:])
+        body = length - len(header) if length else _TO_THE_END
+        if kind in _CONTAINERS:
+            stream.give(header)
+        elif kind in _PERSONAL:
+            stream.give(header[:4] + b"free" + header[8:])
+            yield from stream.blank(body)
+        elif kind == b"mvhd":
+            start = yield from stream.take(min(body, 28))
+            stream.give(header + start)
+            stream.seconds = _mvhd(start.ljust(28, b"\0"))
+            yield from stream.keep(body - len(start))
+        else:
+            stream.give(header)
+            yield from stream.keep(body)
+
+
+def _mvhd(start: bytes) -> float | None:
+    scale, duration = (
+        struct.unpack_from(">IQ", start, 16 + 4) if start[0] == 1 else struct.unpack_from(">II", start, 12)
+    )
+    return duration / scale if scale and duration else None  # a recording in fragments does not know yet
+
+
+# ── WebM (Matroska, RFC 9559) ─────────────────────────────────────────────────────────────────────
+
+_SEGMENT, _CLUSTER, _INFO, _GROUP = 0x18538067, 0x1F43B675, 0x1549A966, 0xA0
+_SCALE, _DURATION, _TIME, _SIMPLE_BLOCK, _BLOCK = 0x2AD7B1, 0x4489, 0xE7, 0xA3, 0xA1
+
+
+def webm(stream: Stream) -> Parser:
+    """Parse a WebM. Recorders in browsers write no length, so it is the time of the last block."""
+    scale, cluster, last, written = 1_000_000, 0, 0, 0.0
+    while True:
+        element, size = yield from _element(stream)
+        if element in (_SEGMENT, _CLUSTER, _INFO, _GROUP):
+            continue
+        if element in (_SCALE, _TIME, _DURATION, _SIMPLE_BLOCK, _BLOCK):
+            start = yield from stream.take(min(size, 12))
+            stream.give(start)
+            if element == _SCALE:
+                scale = int.from_bytes(start)
+            elif element == _TIME:
+                cluster = int.from_bytes(start)
+            elif element == _DURATION:
+                written = _float(start)
+            else:
+                track = 1 + (start[:1] < b"\x80")  # the track's number takes one byte, or two
+                last = max(last, cluster + int.from_bytes(start[track : track + 2], signed=True))
+            stream.seconds = max(written, last) * scale / 1e9 or None
+            size -= len(start)
+        yield from stream.keep(size)
+
+
+def _float(data: bytes) -> float:
+    form = {4: ">f", 8: ">d"}.get(len(data))
+    value: float = struct.unpack(form, data)[0] if form else 0.0
+    return value if value > 0 else 0.0  # nor a NaN
+
+
+def _element(stream: Stream) -> Generator[None, None, tuple[int, int]]:
+    """Return the id and the size of the next element; a size that is not known is without end."""
+    first = yield from stream.take(1)
+    more = yield from stream.take(min(_length(first[0]) - 1, 3))
+    identifier = first + more
+    first = yield from stream.take(1)
+    more = yield from stream.take(_length(first[0]) - 1)
+    stream.give(identifier + first + more)
+    bits = 7 * (1 + len(more))
+    size = int.from_bytes(first + more) & ((1 << bits) - 1)
+    return int.from_bytes(identifier), _TO_THE_END if size == (1 << bits) - 1 else size
+
+
+def _length(first: int) -> int:
+    return 9 - first.bit_length() if first else 8
+
+
+# ── Ogg (RFC 3533), with Opus (RFC 7845) or Vorbis ────────────────────────────────────────────────
+
+
+def ogg(stream: Stream) -> Parser:
+    """Parse an Ogg: the last page says how many samples have been played at its end."""
+    rate, skipped = 0, 0
+    while True:
+        header = yield from stream.take(27)
+        table = yield from stream.take(header[26])
+        body = sum(table)
+        start = yield from stream.take(min(body, 16))
+        stream.give(header + table + start)
+        if start.startswith(b"OpusHead"):
+            rate, skipped = 48_000, int.from_bytes(start[10:12], "little")
+        elif start.startswith(b"\x01vorbis"):
+            rate = int.from_bytes(start[12:16], "little")
+        played = int.from_bytes(header[6:14], "little", signed=True)
+        if rate and played > skipped:
+            stream.seconds = max(stream.seconds or 0.0, (played - skipped) / rate)
+        yield from stream.keep(body - len(start))
+
+
+# ── WAV ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def wav(stream: Stream) -> Parser:
+    """Parse a WAV: its bytes a second, and how many there are."""
+    stream.give((yield from stream.take(12)))
+    rate = 0
+    while True:
+        header = yield from stream.take(8)
+        stream.give(header)
+        kind, size = header[:4], int.from_bytes(header[4:], "little")
+        if kind == b"fmt ":
+            start = yield from stream.take(min(size, 16))
+            stream.give(start)
+            rate = int.from_bytes(start[8:12], "little")
+            size -= len(start)
+        elif kind == b"data" and rate and 0 < size < 0xFFFFFFFF:  # noqa: PLR2004 - a stream that did not know
+            stream.seconds = size / rate
+        yield from stream.keep(size + size % 2)
+
+
+# ── MP3 ───────────────────────────────────────────────────────────────────────────────────────────
+
+_BITRATES_1: Final = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
+_BITRATES_2: Final = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
+_RATES: Final = {3: (44_100, 48_000, 32_000, 0), 2: (22_050, 24_000, 16_000, 0), 0: (11_025, 12_000, 8_000, 0)}
+
+
+def mp3(stream: Stream) -> Parser:
+    """Parse an MP3 frame by frame, for every frame plays a known time; what is no frame any more ends the count."""
+    header = yield from stream.take(10)
+    stream.give(header)
+    if header.startswith(b"ID3"):
+        size = sum((byte & 0x7F) << shift for byte, shift in zip(header[6:], (21, 14, 7, 0), strict=True))
+        yield from stream.keep(size)
+        header = b""
+    while True:
+        if len(header) < 4:  # noqa: PLR2004 - a frame's header
+            more = yield from stream.take(4 - len(header))
+            stream.give(more)
+            header += more
+        version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
+        bitrate = (_BITRATES_1 if version == 3 else _BITRATES_2)[header[2] >> 4] * 1000  # noqa: PLR2004 - MPEG 1
+        rate = _RATES.get(version, (0, 0, 0, 0))[header[2] >> 2 & 3]
+        if header[:1] != b"\xff" or layer != 1 or not bitrate or not rate:
+            break
+        samples = 1152 if version == 3 else 576  # noqa: PLR2004 - MPEG 1
+        stream.seconds = (stream.seconds or 0.0) + samples / rate
+        size = samples // 8 * bitrate // rate + (header[2] >> 1 & 1) - len(header)
+        header = b""
+        if size > 0:
+            yield from stream.keep(size)
+    yield from stream.keep(_TO_THE_END)
+
+
+def anything(stream: Stream) -> Parser:
+    """Pass everything on."""
+    yield from stream.keep(_TO_THE_END)

@@ -1,0 +1,183 @@
+"""One upload: bytes in, checked and cleaned on their way into the store, in constant memory."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from passerby.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    PasserbyError,
+    TooLargeError,
+    UnsupportedTypeError,
+)
+from passerby.media.kinds import ATTACHMENT, HEAD, Kind, is_active, kind_of
+from passerby.media.stream import MediaError, Stream
+from passerby.models import INVISIBLE, StoredFile
+
+if TYPE_CHECKING:
+    from passerby.files import Files
+    from passerby.ports import BlobStore
+    from passerby.rooms import Room
+
+_PIECE: Final = 64 * 1024
+"""Bytes written to the store at a time, so that a body in tiny chunks costs no more than one in large."""
+_NAME_LENGTH: Final = 120
+_UNSEEN: Final = re.compile(f"[{INVISIBLE}\\ud800-\\udfff]")
+_UNSAFE: Final = re.compile(r'[<>:"|?*]')
+_TOLERANCE: Final = 1.0
+"""Seconds that a measured voice note may be longer than the limit: recorders stop between two packets."""
+
+
+class Upload:
+    """A file on its way into a room. Whoever begins one must `finish` or `abort` it."""
+
+    def __init__(
+        self,
+        files: Files,
+        store: BlobStore,
+        room: Room,
+        owner: str,
+        promised: int,
+        *,
+        name: str,
+        claimed: str,
+        voice: bool,
+    ) -> None:
+        """`promised` bytes are set aside for it."""
+        self.id = f"file_{secrets.token_urlsafe(18)}"
+        self.room = room
+        self.owner = owner
+        self._files = files
+        self._store = store
+        self._promised = promised
+        self._name = clean_name(name)
+        self._claimed = claimed.partition(";")[0].strip().lower()
+        self.voice = voice
+        self._received = 0
+        self._stored = 0
+        self._head: bytearray | None = bytearray()
+        self._kind = Kind(ATTACHMENT)
+        self._stream = Stream(self._kind.parse)
+        self._active = False
+        self._piece = bytearray()
+        self._seconds: float | None = None
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        Raises TooLargeError, UnsupportedTypeError, ConflictError (room_closed).
+        """
+        if not self._files.is_open(self.room):
+            raise ConflictError("room_closed", "The conversation is over")
+        self._received += len(data)
+        if self._received > self._promised:
+            raise self._files.too_large()
+        if self._head is not None:
+            self._head += data
+            if len(self._head) < HEAD:
+                return
+            data = self._recognise()
+        await self._pass_on(self._parsed(data))
+
+    async def finish(self, room_id: str, seconds: float | None = None) -> StoredFile:
+        """All bytes are there: publish the file in the room that it was meant for.
+
+        `seconds` is how long a voice note plays, by its sender; the media's own word counts, where it has one.
+        Raises what `write` does, ForbiddenError (not_your_room), InvalidInputError (file_empty, duration_invalid).
+        """
+        if room_id != self.room.id:
+            raise ForbiddenError("not_your_room", "That is not your conversation")
+        if not self._received:
+            raise InvalidInputError("file_empty", "The file is empty", field="file")
+        if self._head is not None:
+            await self._pass_on(self._parsed(self._recognise()))
+        if self._kind.bounded and not self._stream.whole:
+            raise UnsupportedTypeError("unsupported_type", "The file is damaged")
+        await self._pass_on(self._stream.finish(), last=True)
+        if self.voice:
+            self._seconds = self._duration(seconds)
+        elif self._stream.seconds is not None:
+            self._seconds = round(self._stream.seconds, 3)
+        file = await self._files.publish(self.room, self)
+        self._files.release(self.room, self.owner, self._promised - self._stored)
+        return file
+
+    async def abort(self) -> None:
+        """Leave nothing behind."""
+        self._files.release(self.room, self.owner, self._promised)
+        await self._store.remove(self.id)
+
+    def described(self, expires_at: float) -> StoredFile:
+        """Return what is known of the file."""
+        width, height = self._stream.size or (None, None)
+        inline = self._kind.inline and not self._active
+        return StoredFile(
+            id=self.id,
+            room_id=self.room.id,
+            epoch=self.room.epoch,
+            owner=self.owner,
+            voice=self.voice,
+            filename=self._name,
+            mime_type=self._kind.mime_type if inline or not self._kind.inline else ATTACHMENT,
+            category=self._kind.category if inline or not self._kind.inline else "document",
+            inline=inline,
+            size=self._stored,
+            expires_at=expires_at,
+            seconds=self._seconds,
+            width=width,
+            height=height,
+        )
+
+    def _recognise(self) -> bytes:
+        head, self._head = bytes(self._head or b""), None
+        try:
+            self._kind = kind_of(head[:HEAD], self._claimed, max_pixels=self._files.quotas.pixels)
+        except MediaError as error:
+            raise _refusal(error) from error
+        if self.voice and self._kind.category != "audio":
+            raise UnsupportedTypeError("not_audio", "A voice note is a sound: WebM, Ogg, MP4, MP3 or WAV")
+        self._stream = Stream(self._kind.parse)
+        return head
+
+    def _parsed(self, data: bytes) -> bytes:
+        try:
+            passed = self._stream.feed(data)
+        except MediaError as error:
+            raise _refusal(error) from error
+        if self._stored + len(self._piece) < HEAD:  # of what is left: metadata that is dropped may say what it likes
+            self._active = self._active or is_active(bytes(self._piece) + passed[:HEAD])
+        return passed
+
+    async def _pass_on(self, data: bytes, *, last: bool = False) -> None:
+        self._piece += data
+        while len(self._piece) >= _PIECE or (last and self._piece):
+            piece = bytes(self._piece[:_PIECE])
+            del self._piece[:_PIECE]
+            self._stored += len(piece)
+            await self._store.write(self.id, piece)
+
+    def _duration(self, claimed: float | None) -> float:
+        measured, limit = self._stream.seconds, self._files.quotas.seconds
+        if claimed is None or not 0 < claimed <= limit or (measured is not None and measured > limit + _TOLERANCE):
+            raise InvalidInputError("duration_invalid", f"A voice note lasts up to {limit:g} seconds", field="duration")
+        return round(min(measured, limit) if measured else claimed, 3)
+
+
+def clean_name(name: str) -> str:
+    """Return a file's name without folders, control and direction characters, and no longer than a line."""
+    name = unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])
+    name = _UNSAFE.sub("_", _UNSEEN.sub("", name)).strip(". ")
+    stem, dot, extension = name.rpartition(".")
+    if dot and len(extension) < _NAME_LENGTH // 4:
+        name = f"{stem[: _NAME_LENGTH - len(extension) - 1].rstrip()}.{extension}"
+    return name[:_NAME_LENGTH] or "file"
+
+
+def _refusal(error: MediaError) -> PasserbyError:
+    kind = TooLargeError if error.code == "picture_too_large" else UnsupportedTypeError
+    return kind(error.code, str(error), field="file")
