@@ -30,6 +30,7 @@ from passerby.matchmaking import Matchmaking
 from passerby.presence import Periods, Presence
 from passerby.rooms import Rooms
 from passerby.sessions import SessionWriter
+from passerby.settings import SettingsError
 from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.http import GuardedHttpProtocol
 from passerby.socketio.origins import Origins
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, MutableMapping
 
+    from passerby.ports import BlobStore
     from passerby.settings import Settings
 
 
@@ -85,9 +87,7 @@ class Application:
             changed=self.guests.touch,
         )
         self.files = Files(
-            MemoryBlobStore(clock)
-            if settings.file_store == "memory"
-            else DiskBlobStore(clock, settings.file_directory),
+            _blob_store(settings, clock),
             self.rooms,
             clock,
             key=tokens.derive("file links"),
@@ -231,6 +231,15 @@ class Application:
                 await task
         await self.presence.settle()
         await self.files.close()
+
+
+def _blob_store(settings: Settings, clock: Clock) -> BlobStore:
+    if settings.file_store == "memory":
+        return MemoryBlobStore(clock)
+    try:
+        return DiskBlobStore(clock, settings.file_directory)
+    except OSError as error:
+        raise SettingsError(f"FILE_DIRECTORY={settings.file_directory or ''!r}: {error.strerror}") from error
 
 
 class _Uvicorn(uvicorn.Server):

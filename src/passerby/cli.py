@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with asyncio.Runner(loop_factory=_new_event_loop()) as runner:
             runner.run(app.serve(chosen, ready=ready))
+    except settings.SettingsError as error:
+        sys.stderr.write(f"passerby: {error}\n")
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return 0
     except SystemExit as error:  # uvicorn exits so when it cannot bind, having logged why

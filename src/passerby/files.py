@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from passerby.events import SendMessage
     from passerby.guests import LiveGuest
     from passerby.ports import BlobStore
-    from passerby.rooms import Room, Rooms
+    from passerby.room import Room
+    from passerby.rooms import Rooms
 
 PATH: Final = "/api/temp-files"
 _EXTRAS_LIMIT: Final = 2048

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from passerby.limits import TokenBucket
     from passerby.models import Message
     from passerby.ports import Link, SessionStore, Ticket
-    from passerby.rooms import Member
+    from passerby.room import Member
     from passerby.tokens import Tokens
 
 

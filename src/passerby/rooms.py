@@ -1,18 +1,16 @@
 """Rooms: two guests, their messages in order, and what happens when one is away.
 
-A room lives in the process that holds its members. Its log numbers and keeps the messages; here are the
-members' places in it: `pending` is what a member's client has not yet confirmed. A member who comes back
-is first brought up to date (`resume`), and only then gets new messages at once, so that order never
-depends on luck.
+A room lives in the process that holds its members. Its log numbers and keeps the messages. A member who
+comes back is first brought up to date (`resume`), and only then gets new messages at once, so that order
+never depends on luck.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from passerby import ids
 from passerby.clock import Timestamps
@@ -33,6 +31,7 @@ from passerby.events import (
     UserLeft,
 )
 from passerby.models import Message, Partner, RoomSummary
+from passerby.room import Member, Room
 from passerby.text import clean_text
 
 if TYPE_CHECKING:
@@ -43,76 +42,10 @@ if TYPE_CHECKING:
     from passerby.guests import LiveGuest
     from passerby.ports import Link, RoomLog
 
-_MAX_PENDING: Final = 256
-"""Remembered as not confirmed: more than a guest can write in the grace window, less than hurts."""
 _REPLAY_CHUNK: Final = 16
 """Messages replayed before the client must have read most of them: a slow line is no reason to be cut off."""
 
 Departure = Literal["user_left", "session_ended"]
-
-
-class Room:
-    """Two members. `seq` is the number of the newest message."""
-
-    __slots__ = ("epoch", "id", "members", "seq")
-
-    members: tuple[Member, Member]
-
-    def __init__(self, room_id: str, epoch: int, first: LiveGuest, second: LiveGuest) -> None:
-        """Open for two guests who are in no room."""
-        self.id = room_id
-        self.epoch = epoch
-        self.seq = 0
-        one, other = Member(self, first), Member(self, second)
-        one.partner, other.partner = other, one
-        self.members = (one, other)
-
-
-Pending = tuple[int, str, str | UnsetType]
-"""A message on its way, written or waiting to be, not yet confirmed: its seq, its id, its sender's id for it.
-
-A bare tuple, because one is made for every message.
-"""
-
-
-class Member:
-    """One guest's side of a room."""
-
-    __slots__ = ("attached", "confirmed", "live", "partner", "pending", "room")
-
-    partner: Member
-
-    def __init__(self, room: Room, live: LiveGuest) -> None:
-        """Begin attached: new messages go to the connection at once."""
-        self.room = room
-        self.live = live
-        self.attached = True
-        self.confirmed = 0
-        """The highest seq that this member's client has confirmed: all before it are there too."""
-        self.pending: deque[Pending] = deque(maxlen=_MAX_PENDING)
-        """Messages to this member, oldest first; the log may hold fewer of them."""
-
-    def sent(
-        self, message: Message, encoded: bytes | None, answer: Callable[[MessageSent], None] | None = None
-    ) -> None:
-        """Deliver a message of this member's that the log has taken, tell them, and `answer` the same.
-
-        `encoded` is its JSON, or None when it was delivered before, see RoomLog.
-        """
-        message_id, timestamp, seq, client_id = message.id, message.timestamp, message.seq, message.client_id
-        if encoded is not None:
-            self.room.seq = seq
-            recipient = self.partner
-            recipient.pending.append((seq, message_id, client_id))
-            link = recipient.live.link
-            if link is not None and recipient.attached:
-                link.deliver(encoded, MessageDelivered(message_id, timestamp))
-        receipt = MessageSent(message_id, timestamp, "sent", seq, client_id)
-        link = self.live.link
-        if link is not None:
-            link.send(receipt)
-        if answer is not None:
-            answer(receipt)
 
 
 class Rooms:

@@ -22,7 +22,7 @@ from passerby.models import INVISIBLE, StoredFile
 if TYPE_CHECKING:
     from passerby.files import Files
     from passerby.ports import BlobStore
-    from passerby.rooms import Room
+    from passerby.room import Room
 
 _PIECE: Final = 64 * 1024
 """Bytes written to the store at a time, so that a body in tiny chunks costs no more than one in large."""

@@ -40,6 +40,19 @@ GOOD: dict[str, tuple[str, object]] = {
     "MAX_PAYLOAD": ("65536", 65536),
     "OUTBOX_LIMIT": ("65536", 65536),
     "STALL_TIMEOUT": ("2", 2.0),
+    "FILE_LIMIT": ("1024", 1024),
+    "ROOM_FILES_LIMIT": ("4096", 4096),
+    "GUEST_FILES_LIMIT": ("2048", 2048),
+    "FILES_LIMIT": ("8192", 8192),
+    "FILE_TTL": ("60", 60.0),
+    "FILE_SWEEP": ("5", 5.0),
+    "FILE_STORE": ("disk", "disk"),
+    "FILE_DIRECTORY": ("/srv/passerby", "/srv/passerby"),
+    "PICTURE_PIXELS": ("1000000", 1_000_000),
+    "VOICE_LIMIT": ("60", 60.0),
+    "UPLOAD_TIMEOUT": ("30", 30.0),
+    "LIMIT_UPLOADS": ("2/1", Rate(2, 1)),
+    "LIMIT_ADDRESS_UPLOADS": ("2/1", Rate(2, 1)),
     "LIMITS_SCALE": ("2.5", 2.5),
     "PACKET_RATE": ("500", 500.0),
     "LIMIT_CONNECTS": ("10/1", Rate(10, 1)),
@@ -55,8 +68,9 @@ GOOD: dict[str, tuple[str, object]] = {
 }
 
 _TIMES = ("SESSION_TTL", "RENEW_BEFORE", "SESSION_SWEEP", "REFRESH_INTERVAL", "STATS_INTERVAL", "PING_INTERVAL")
-_TIMES_TOO = ("PING_TIMEOUT", "CONNECT_TIMEOUT", "STALL_TIMEOUT")
+_TIMES_TOO = ("PING_TIMEOUT", "CONNECT_TIMEOUT", "STALL_TIMEOUT", "FILE_TTL", "FILE_SWEEP", "VOICE_LIMIT", "UPLOAD_TIMEOUT")
 _COUNTS = ("ROOM_LOG_MESSAGES", "ROOM_LOG_BYTES", "TEXT_LIMIT", "STATS_FRAMES", "MAX_PAYLOAD", "OUTBOX_LIMIT")
+_SIZES = ("FILE_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT", "FILES_LIMIT", "PICTURE_PIXELS")
 _RATES = tuple(name for name in GOOD if name.startswith("LIMIT_"))
 
 BAD: list[tuple[str, str]] = [
@@ -68,7 +82,8 @@ BAD: list[tuple[str, str]] = [
     *((name, text) for name in ("JWT_SECRET", "JWT_SECRET_PREVIOUS") for text in ("short", "x" * 31)),
     *((name, text) for name in (*_TIMES, *_TIMES_TOO) for text in ("0", "-1", "soon", "nan", "1h", "inf")),
     *(("GRACE", text) for text in ("-0.1", "soon", "nan", "inf")),
-    *((name, text) for name in _COUNTS for text in ("0", "-5", "many", "1.5")),
+    *(("FILE_STORE", text) for text in ("tape", "Disk ")),
+    *((name, text) for name in (*_COUNTS, *_SIZES) for text in ("0", "-5", "many", "1.5")),
     *(("PACKET_RATE", text) for text in ("0", "-1", "fast", "inf")),
     *(("ONLINE_SAMPLE", text) for text in ("-1", "all")),
     *(("LIMITS_SCALE", text) for text in ("0", "-1", "off", "nan")),
@@ -91,6 +106,9 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (chosen.stats_interval, chosen.online_sample) == (1, 50)
     assert chosen.stats_frames <= 2000
     assert (chosen.outbox_limit, chosen.text_limit, chosen.limits_scale) == (256 * 1024, 1000, 1)
+    assert (chosen.file_limit, chosen.room_files_limit, chosen.files_limit) == (10 << 20, 50 << 20, 512 << 20)
+    assert (chosen.file_ttl, chosen.file_sweep, chosen.voice_limit) == (3600, 300, 300)
+    assert chosen.file_store == "memory"
     assert chosen.jwt_secret is None
 
 
@@ -100,7 +118,7 @@ def test_every_setting_is_described_and_tried_here() -> None:
     assert [row.variable for row in rows] == [field.name.upper() for field in msgspec.structs.fields(Settings)]
     assert all(row.meaning for row in rows)
     assert set(GOOD) == {row.variable for row in rows}
-    assert {name for name, _ in BAD} >= set(GOOD) - {"HOST", "JWT_ISSUER", "JWT_AUDIENCE"}
+    assert {name for name, _ in BAD} >= set(GOOD) - {"HOST", "FILE_DIRECTORY", "JWT_ISSUER", "JWT_AUDIENCE"}
 
 
 @pytest.mark.parametrize("name", GOOD)
