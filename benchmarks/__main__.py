@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import crowds, latency, newcomers, relays
+from benchmarks import crowds, files, latency, newcomers, relays
 from benchmarks.machine import describe, pin_load, raise_file_limit
 from benchmarks.plan import FULL, QUICK, Plan
 from benchmarks.report import Row, table, write_json
@@ -23,6 +23,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "relays": relays.measure,
     "latency": latency.measure,
     "newcomers": newcomers.measure,
+    "files": files.measure,
     "crowds": crowds.measure,
 }
 

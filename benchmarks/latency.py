@@ -96,11 +96,11 @@ async def _peak(plan: Plan, server: Server) -> tuple[list[TimedTalker], float]:
 
 async def _at_rate(talkers: Sequence[TimedTalker], rate: float, plan: Plan) -> Latency:
     """Return the median, by p99, of a window for each round."""
-    windows = [await _open_loop(talkers, rate, plan.latency_window) for _ in range(plan.rounds)]
+    windows = [await open_loop(talkers, rate, plan.latency_window) for _ in range(plan.rounds)]
     return sorted(windows, key=lambda window: window.p99)[len(windows) // 2]
 
 
-async def _open_loop(talkers: Sequence[TimedTalker], rate: float, window: float) -> Latency:
+async def open_loop(talkers: Sequence[TimedTalker], rate: float, window: float) -> Latency:
     """Send ``rate`` messages a second, evenly, whether or not the server keeps up.
 
     A message's age counts from when it was due, so time lost by waiting for a busy

@@ -32,6 +32,16 @@ class Plan:
 
     latency_window: float = 2.0
 
+    file_bytes: int = 10 << 20
+    file_rounds: int = 3
+    transfers: int = 40
+    """Of each server, each way, each round."""
+    talk_window: float = 2.0
+    talk_rate: float = 1000.0
+    """Messages a second beside the uploads: far from the peak, so that only the uploads are in their way."""
+    uploads: int = 1000
+    uploads_a_room: int = 25
+
 
 FULL = Plan()
 
@@ -46,5 +56,8 @@ QUICK = Plan(
     settle=2.0,
     match_window=0.7,
     latency_window=1.0,
+    file_rounds=1,
+    transfers=8,
+    uploads=100,
 )
 """Shows that everything works; its figures decide nothing."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import cores
+from benchmarks.peers import nginx as nginx_peer
 
 ADDRESS = "127.0.0.1"
 RELAY_FOLDER = Path(__file__).parent / "peers" / "socketio-relay"
@@ -24,6 +25,8 @@ PROJECT_FOLDER = Path(__file__).parent.parent
 START_SECONDS = 20.0
 STOP_SECONDS = 3.0
 LIMITS_SCALE = "1000000"
+STORAGE = {name: str(1 << 36) for name in ("FILES_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT")}
+"""Bytes: what is measured is not to end at a quota."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -92,6 +95,7 @@ def passerby(command: str) -> Start:
     found = shutil.which(words[0], path=f"{beside_python}{os.pathsep}{os.environ['PATH']}")
     settings = {
         "LIMITS_SCALE": LIMITS_SCALE,
+        **STORAGE,
         "LOG_LEVEL": "warning",
         "JWT_SECRET": secrets.token_hex(32),
     }
@@ -121,6 +125,17 @@ def picows_relay(sizes: FrameSizes) -> contextlib.AbstractContextManager[Server]
     numbers = [str(number) for number in (port, sizes.message, sizes.delivered, sizes.sent)]
     arguments = [sys.executable, "-m", "benchmarks.peers.picows_relay", *numbers]
     return _run("picows", port, arguments, {})
+
+
+@contextlib.contextmanager
+def nginx() -> Iterator[Server]:
+    """Start nginx, which takes and serves files in a folder of its own."""
+    path = nginx_peer.find()
+    if path is None:
+        raise ServerFailedError("nginx is missing: install the package nginx")
+    port = _free_port()
+    with nginx_peer.command(path, port) as arguments, _run("nginx", port, arguments, {}) as server:
+        yield server
 
 
 @contextlib.contextmanager

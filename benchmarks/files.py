@@ -1,0 +1,173 @@
+"""Files: throughput beside nginx, what uploads do to messages, and that memory comes back."""
+
+import asyncio
+import json
+import secrets
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from benchmarks.guests import Guest, check, end_sessions, join_many
+from benchmarks.latency import Latency, TimedTalker, open_loop
+from benchmarks.plan import Plan
+from benchmarks.report import Bar, Row
+from benchmarks.servers import Server, Start, nginx
+from benchmarks.talk import seat
+from benchmarks.transfers import get, put
+
+LATENCY_BAR = Bar(at_most=2)
+MEMORY_BAR = Bar(at_most=1.05)
+MIB = 1 << 20
+AT_ONCE = 4
+UPLOADS_BESIDE_TALK = 10
+SETTLE_SECONDS = 0.5
+
+
+async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
+    """Measure throughput, latency under uploads, and memory."""
+    if passerby is None:
+        return []
+    return [*await _throughput(plan, passerby), await _beside_talk(plan, passerby), await _memory(plan, passerby)]
+
+
+# ── throughput ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _throughput(plan: Plan, passerby: Start) -> list[Row]:
+    body = memoryview(secrets.token_bytes(plan.file_bytes))
+    ours: dict[str, list[float]] = {"up": [], "down": []}
+    theirs: dict[str, list[float]] = {"up": [], "down": []}
+    with passerby() as server, nginx() as peer:
+        first, second = await _room(server)
+        path, headers = f"/api/files/{first.room}", first.headers()
+        for round_ in range(plan.file_rounds):
+            ours["up"].append(await _rate(plan, lambda _: put(server.port, path, body, headers)))
+            answer = json.loads(await put(server.port, path, body, headers))
+            link = answer["data"]["fileUrl"]
+            ours["down"].append(await _rate(plan, partial(_get, server.port, link, len(body))))
+            theirs["up"].append(await _rate(plan, partial(_put_numbered, peer.port, round_, body)))
+            theirs["down"].append(await _rate(plan, partial(_get, peer.port, f"/{round_}-0", len(body))))
+        await end_sessions(server, [first, second])
+    return [
+        _throughput_row("upload", ours["up"], theirs["up"]),
+        _throughput_row("download", ours["down"], theirs["down"]),
+    ]
+
+
+async def _get(port: int, path: str, size: int, _number: int) -> None:
+    await get(port, path, size)
+
+
+async def _put_numbered(port: int, round_: int, body: memoryview, number: int) -> None:
+    await put(port, f"/{round_}-{number}", body, {})
+
+
+async def _rate(plan: Plan, transfer: Callable[[int], Awaitable[object]]) -> float:
+    """Return MiB a second of ``plan.transfers`` transfers, a few of them at once."""
+    numbers = iter(range(plan.transfers))
+
+    async def hand() -> None:
+        for number in numbers:
+            await transfer(number)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(hand() for _ in range(AT_ONCE)))
+    return plan.transfers * plan.file_bytes / MIB / (time.perf_counter() - began)
+
+
+def _throughput_row(what: str, ours: Sequence[float], theirs: Sequence[float]) -> Row:
+    return Row(
+        f"{what} of 10 MiB files, {AT_ONCE} at once",
+        f"{statistics.median(ours):,.0f} MiB/s",
+        f"{statistics.median(theirs):,.0f} MiB/s (nginx)",
+        values={"passerby": statistics.median(ours), "nginx": statistics.median(theirs)},
+    )
+
+
+# ── messages beside uploads ───────────────────────────────────────────────────────────────────────
+
+
+async def _beside_talk(plan: Plan, passerby: Start) -> Row:
+    with passerby() as server:
+        talkers = await seat(server, TimedTalker, plan.pairs, client_ids=plan.client_ids)
+        first, second = await _room(server)
+        path, body = f"/api/files/{first.room}", memoryview(secrets.token_bytes(plan.file_bytes))
+        alone: list[Latency] = []
+        beside: list[Latency] = []
+        for _ in range(plan.rounds):
+            alone.append(await open_loop(talkers, plan.talk_rate, plan.talk_window))
+            # As long as the window: ten uploads as fast as loopback goes would be over in a moment.
+            uploads = [
+                asyncio.create_task(put(server.port, path, body, first.headers(), plan.talk_window))
+                for _ in range(UPLOADS_BESIDE_TALK)
+            ]
+            beside.append(await open_loop(talkers, plan.talk_rate, plan.talk_window))
+            await asyncio.gather(*uploads)
+        check([*talkers, first, second])
+        await end_sessions(server, [first, second])
+        for talker in talkers:
+            talker.leave()
+    ratio = statistics.median(loaded.p99 / free.p99 for loaded, free in zip(beside, alone, strict=True))
+    return Row(
+        f"message p99 beside {UPLOADS_BESIDE_TALK} uploads against without",
+        str(sorted(beside, key=lambda one: one.p99)[len(beside) // 2]),
+        str(sorted(alone, key=lambda one: one.p99)[len(alone) // 2]),
+        result=ratio,
+        bar=LATENCY_BAR,
+    )
+
+
+# ── memory ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _memory(plan: Plan, passerby: Start) -> Row:
+    with passerby() as server:
+        body = memoryview(secrets.token_bytes(MIB))
+        await _upload_and_leave(server, body, plan.uploads_a_room)  # what is made once is made now
+        before = server.resident_bytes()
+        highest = before
+        for _ in range(plan.uploads // plan.uploads_a_room):
+            highest = max(highest, await _upload_and_leave(server, body, plan.uploads_a_room))
+        await asyncio.sleep(SETTLE_SECONDS)
+        after = server.resident_bytes()
+    return Row(
+        f"memory after {plan.uploads:,} uploads and closed rooms against before",
+        f"{after / MIB:.1f} MiB against {before / MIB:.1f} MiB",
+        f"{highest / MIB:.1f} MiB while a room was full",
+        result=after / before,
+        bar=MEMORY_BAR,
+    )
+
+
+async def _upload_and_leave(server: Server, body: memoryview, count: int) -> int:
+    first, second = await _room(server)
+    for _ in range(count):
+        await put(server.port, f"/api/files/{first.room}", body, first.headers())
+    resident = server.resident_bytes()
+    await end_sessions(server, [first, second])
+    return resident
+
+
+class Roommate(Guest):
+    """A guest who knows which room it is in."""
+
+    room = ""
+
+    def on_event(self, payload: bytes) -> None:
+        """Note the room."""
+        if payload.startswith(b'42["user:matched"'):
+            self.room = json.loads(payload[2:])[1]["roomId"]
+
+    def headers(self) -> dict[str, str]:
+        """What an upload needs."""
+        return {"Authorization": f"Bearer {self.token}", "X-File-Name": "bench.bin"}
+
+
+async def _room(server: Server) -> tuple[Roommate, Roommate]:
+    first, second = await join_many(server, Roommate, 2)
+    first.send(b'42["user:match"]')
+    second.send(b'42["user:match"]')
+    await first.paired
+    await second.paired
+    return first, second
