@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -37,8 +38,14 @@ if TYPE_CHECKING:
 PATH: Final = "/api/temp-files"
 _EXTRAS_LIMIT: Final = 2048
 """Bytes of JSON that a message about a file may carry besides what the server knows."""
-_ADDRESS: Final = b"//"
-"""In an extra field it could make the other side's client fetch what a stranger has put there."""
+_EXTRAS_DEPTH: Final = 16
+"""Lists and objects within each other: far below what any JSON reader on the way can take."""
+_ADDRESS: Final = re.compile(r"[/\\][\t\n\r]*[/\\]|(?:https?|wss?|ftp|javascript):", re.IGNORECASE)
+"""What browsers read as an address (URL Standard §4.4): it could make the other side's client fetch what a
+stranger has put there."""
+_KNOWN: Final = frozenset(FileInfo.__struct_encode_fields__)
+_PIECE: Final = 64 * 1024
+"""Bytes read from the store at a time: while a client does not read, nothing else of a file is held for it."""
 
 
 class Quotas(Struct, frozen=True, kw_only=True):
@@ -169,10 +176,13 @@ class Files:
 
     async def read(self, file: StoredFile, start: int, stop: int) -> AsyncIterator[bytes]:
         """Return bytes `start` up to `stop`; they end early when the room closes or the file expires."""
-        async for part in self._store.read(file.id, start, stop):
-            if not self._is_served(file):
+        while start < stop and self._is_served(file):
+            parts = [part async for part in self._store.read(file.id, start, min(start + _PIECE, stop))]
+            if not parts or not self._is_served(file):
                 return
-            yield part
+            for part in parts:
+                start += len(part)
+                yield part
 
     def info(self, file: StoredFile) -> FileInfo:
         """Return what the two of a room are told of a file, with signed links."""
@@ -278,8 +288,32 @@ def _file_id(written: Mapping[str, msgspec.Raw]) -> str:
 
 
 def _extras(written: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
-    """Return the fields that the server does not know, if they are harmless."""
-    extras = {name: raw for name, raw in written.items() if _ADDRESS not in bytes(raw)}
-    if sum(len(name) + len(bytes(raw)) for name, raw in extras.items()) > _EXTRAS_LIMIT:
+    """Return the fields that the server does not know and that hold no address. Raises InvalidInputError."""
+    extras: dict[str, Any] = {}
+    size = 0
+    for name, raw in written.items():
+        if name in _KNOWN:
+            continue
+        try:
+            value = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            # Legal JSON such as 1e999, but the log could not be replayed.
+            raise InvalidInputError("invalid_payload", "A field of content cannot be read", field="content") from None
+        if not _holds_address([name, value]):
+            extras[name] = value
+            size += len(name.encode()) + len(bytes(raw))
+    if size > _EXTRAS_LIMIT:
         raise InvalidInputError("invalid_payload", "content is too large", field="content")
     return extras
+
+
+def _holds_address(value: object, depth: int = 0) -> bool:
+    """Tell whether a string within `value` is an address. Raises InvalidInputError."""
+    if isinstance(value, str):
+        return _ADDRESS.search(value) is not None
+    if isinstance(value, list | dict):
+        if depth > _EXTRAS_DEPTH:
+            raise InvalidInputError("invalid_payload", "content is nested too deeply", field="content")
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        return any(_holds_address(part, depth + 1) for part in parts)
+    return False

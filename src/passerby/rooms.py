@@ -115,40 +115,31 @@ class Rooms:
         return room
 
     def send(
-        self, sender: LiveGuest, payload: SendMessage, answer: Callable[[MessageSent], None] | None
+        self,
+        sender: LiveGuest,
+        payload: SendMessage,
+        answer: Callable[[MessageSent], None] | None,
+        described: dict[str, Any] | None = None,
     ) -> Awaitable[None] | None:
         """Log a message, deliver it, and tell the sender (`answer` gets what is told, as an ack).
 
-        Raises ConflictError (not_in_room) and what `clean_text` raises; then nothing has happened. A message
-        that is no text takes a moment, and what is returned may also raise what `describe` does.
+        Raises ConflictError (not_in_room), InvalidInputError (invalid_payload) and what `clean_text` raises; then
+        nothing has happened. A message that is no text takes a moment, unless its content is `described` already,
+        and what is returned may also raise what `describe` does.
         """
         member = sender.member
         if member is None:
             raise _not_in_room()
-        if payload.type != "text":
-            return self._send_described(member, payload, answer)
-        if not isinstance(payload.content, str):
-            raise InvalidInputError("invalid_payload", "Expected text as content", field="content")
-        self._send(member, payload, clean_text(payload.content, self._text_limit), answer)
-        return None
-
-    async def _send_described(
-        self, member: Member, payload: SendMessage, answer: Callable[[MessageSent], None] | None
-    ) -> None:
-        content = await self.describe(member.live, payload)
-        if member.live.member is not member:
-            raise _not_in_room()
-        self._send(member, payload, content, answer)
-
-    def _send(
-        self,
-        member: Member,
-        payload: SendMessage,
-        content: str | dict[str, Any],
-        answer: Callable[[MessageSent], None] | None,
-    ) -> None:
+        content = payload.content
+        if payload.type == "text":
+            if not isinstance(content, str):
+                raise InvalidInputError("invalid_payload", "Expected text as content", field="content")
+            content = clean_text(content, self._text_limit)
+        elif described is None:
+            return self._describe(member, payload, answer)
+        else:
+            content = described
         timestamp = self._timestamps.now()
-        sender = member.live
         message = Message(
             self._message_ids.next(self._timestamps.milliseconds),
             sender.guest.id,
@@ -163,6 +154,15 @@ class Rooms:
         room = member.room
         accepted = member.sent if answer is None else partial(member.sent, answer=answer)
         self._log.append(room.id, room.epoch, message, accepted)
+        return None
+
+    async def _describe(
+        self, member: Member, payload: SendMessage, answer: Callable[[MessageSent], None] | None
+    ) -> None:
+        content = await self.describe(member.live, payload)
+        if member.live.member is not member:
+            raise _not_in_room()
+        self.send(member.live, payload, answer, content)
 
     def confirm(self, recipient: LiveGuest, message_id: str) -> None:
         """The recipient's client has a message and all before it: tell the author, once.

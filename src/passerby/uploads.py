@@ -29,6 +29,8 @@ _PIECE: Final = 64 * 1024
 _NAME_LENGTH: Final = 120
 _UNSEEN: Final = re.compile(f"[{INVISIBLE}\\ud800-\\udfff]")
 _UNSAFE: Final = re.compile(r'[<>:"|?*]')
+_EDGES: Final = "." + "".join(filter(str.isspace, map(chr, range(0x3001))))
+"""Dots and all of Unicode's spaces."""
 _TOLERANCE: Final = 1.0
 """Seconds that a measured voice note may be longer than the limit: recorders stop between two packets."""
 
@@ -98,7 +100,9 @@ class Upload:
             await self._pass_on(self._parsed(self._recognise()))
         if self._kind.bounded and not self._stream.whole:
             raise UnsupportedTypeError("unsupported_type", "The file is damaged")
-        await self._pass_on(self._stream.finish(), last=True)
+        rest = self._stream.finish()
+        self._look_at(rest)
+        await self._pass_on(rest, last=True)
         if self.voice:
             self._seconds = self._duration(seconds)
         elif self._stream.seconds is not None:
@@ -149,17 +153,26 @@ class Upload:
             passed = self._stream.feed(data)
         except MediaError as error:
             raise _refusal(error) from error
-        if self._stored + len(self._piece) < HEAD:  # of what is left: metadata that is dropped may say what it likes
-            self._active = self._active or is_active(bytes(self._piece) + passed[:HEAD])
+        self._look_at(passed)
         return passed
 
+    def _look_at(self, passed: bytes) -> None:
+        if self._stored + len(self._piece) < HEAD:  # of what is left: metadata that is dropped may say what it likes
+            self._active = self._active or is_active(bytes(self._piece) + passed[:HEAD])
+
     async def _pass_on(self, data: bytes, *, last: bool = False) -> None:
-        self._piece += data
-        while len(self._piece) >= _PIECE or (last and self._piece):
-            piece = bytes(self._piece[:_PIECE])
-            del self._piece[:_PIECE]
+        if self._piece or len(data) < _PIECE:
+            self._piece += data
+            if len(self._piece) < _PIECE and not last:
+                return
+            data = bytes(self._piece)
+            self._piece.clear()
+        whole = len(data) if last else len(data) - len(data) % _PIECE
+        for start in range(0, whole, _PIECE):
+            piece = data[start : min(start + _PIECE, whole)]
             self._stored += len(piece)
             await self._store.write(self.id, piece)
+        self._piece += data[whole:]
 
     def _duration(self, claimed: float | None) -> float:
         measured, limit = self._stream.seconds, self._files.quotas.seconds
@@ -170,12 +183,12 @@ class Upload:
 
 def clean_name(name: str) -> str:
     """Return a file's name without folders, control and direction characters, and no longer than a line."""
-    name = unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])
-    name = _UNSAFE.sub("_", _UNSEEN.sub("", name)).strip(". ")
+    name = unicodedata.normalize("NFC", _UNSEEN.sub("", name.replace("\\", "/").rpartition("/")[2]))
+    name = _UNSAFE.sub("_", name).strip(_EDGES)
     stem, dot, extension = name.rpartition(".")
     if dot and len(extension) < _NAME_LENGTH // 4:
         name = f"{stem[: _NAME_LENGTH - len(extension) - 1].rstrip()}.{extension}"
-    return name[:_NAME_LENGTH] or "file"
+    return name[:_NAME_LENGTH].rstrip(_EDGES) or "file"
 
 
 def _refusal(error: MediaError) -> PasserbyError:

@@ -37,6 +37,9 @@ class _Index:
     def remove(self, file_id: str) -> None:
         self._files.pop(file_id, None)
 
+    def clear(self) -> None:
+        self._files.clear()
+
     def expired(self) -> list[str]:
         now = self._clock.monotonic()
         return [file_id for file_id, (_, until) in self._files.items() if until <= now]
@@ -87,8 +90,8 @@ class MemoryBlobStore:
 
     async def close(self) -> None:
         """See BlobStore."""
-        for file_id in list(self._pieces):
-            await self.remove(file_id)
+        self._index.clear()
+        self._pieces.clear()
 
 
 class DiskBlobStore:
@@ -103,12 +106,19 @@ class DiskBlobStore:
         self._remove_orphans(parent)
         self._index = _Index(clock)
         self._folder = Path(tempfile.mkdtemp(prefix=self._PREFIX, dir=parent))
-        self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)  # as long as we live
+        unlocked = self._folder / "unlocked"
+        lock = os.open(unlocked, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as long as we live
+        self._lock: int | None = lock
+        unlocked.rename(self._folder / "lock")  # held before others look for it, or they think us dead
 
     async def write(self, file_id: str, piece: bytes) -> None:
         """See BlobStore."""
-        await asyncio.to_thread(self._append, self._path(file_id), piece)
+        writing = asyncio.ensure_future(asyncio.to_thread(self._append, self._path(file_id), piece))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            await asyncio.wait([writing])  # a cancelled thread goes on: whoever removes the file comes after it
 
     async def publish(self, file: StoredFile, lifetime: float) -> None:
         """See BlobStore."""
@@ -141,8 +151,11 @@ class DiskBlobStore:
 
     async def close(self) -> None:
         """See BlobStore."""
+        self._index.clear()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-        os.close(self._lock)
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def _path(self, file_id: str) -> Path:
         return self._folder / f"{file_id}.bin"
@@ -150,7 +163,7 @@ class DiskBlobStore:
     @staticmethod
     def _append(path: Path, piece: bytes) -> None:
         descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "ab", buffering=0) as file:
+        with os.fdopen(descriptor, "ab") as file:  # buffered, so that a full disk is an error and never half a piece
             file.write(piece)
 
     @staticmethod

@@ -14,6 +14,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Stream
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from passerby.errors import InvalidInputError, UploadTimeoutError
 from passerby.http.guests import authenticated
@@ -255,7 +256,7 @@ def _answer(request: Request[Any, Any, Any], services: Services, file: StoredFil
     if status == 206:  # noqa: PLR2004 - Partial Content
         headers["content-range"] = f"bytes {start}-{stop - 1}/{file.size}"
     headers["content-length"] = str(stop - start)
-    body = _nothing() if request.scope.get("passerby.head") else services.files.read(file, start, stop)
+    body = _nothing() if request.scope.get("passerby.head") else _sent(request, services, file, start, stop)
     media_type = f"{file.mime_type}; charset=utf-8" if file.mime_type.startswith("text/") else file.mime_type
     return Stream(body, status_code=status, headers=headers, media_type=media_type)
 
@@ -278,6 +279,19 @@ def _disposition(name: str, *, inline: bool) -> str:
     """Return Content-Disposition (RFC 6266) with a name in any script."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     return f"{'inline' if inline else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+async def _sent(
+    request: Request[Any, Any, Any], services: Services, file: StoredFile, start: int, stop: int
+) -> AsyncIterator[bytes]:
+    """Return the bytes; should they end early, as the room has closed, cut the connection: the file is not whole."""
+    async for part in services.files.read(file, start, stop):
+        start += len(part)
+        yield part
+    if start < stop:
+        cycle: RequestResponseCycle = request.receive.__self__  # type: ignore[attr-defined]  # uvicorn's
+        cycle.transport.abort()
+        await asyncio.Event().wait()  # until the framework learns that the client is gone, and cancels this
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -39,6 +39,8 @@ _TOO_MUCH_KNOWN: Final = "Send pictures as JPEG, PNG, WebP or GIF: from others, 
 _ACTIVE: Final = re.compile(
     rb"<!doctype|<html|<head|<body|<script|<iframe|<svg|<\?xml|<\?php|<%|%pdf-|javascript:|mz\x90\0\x03", re.IGNORECASE
 )
+_STILLS: Final = frozenset(b"heic heix heim heis hevc hevx avci avcs mif1 msf1 miaf avif avis".split()) | {b"crx "}
+"""Brands of HEIF and AVIF, of Canon's raw pictures."""
 _GIF_SCRIPT: Final = re.compile(rb"GIF8[79]a(/\*|=|\+)")
 
 
@@ -65,20 +67,18 @@ def _picture(head: bytes, max_pixels: int) -> Kind | None:
         return Kind("image/gif", "image", True, pictures.gif(max_pixels), True)  # noqa: FBT003
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return Kind("image/webp", "image", True, pictures.webp(max_pixels), True)  # noqa: FBT003
-    is_heif = head[4:8] == b"ftyp" and head[8:12] in {
-        b"heic",
-        b"heix",
-        b"heim",
-        b"heis",
-        b"mif1",
-        b"msf1",
-        b"avif",
-        b"avis",
-    }
+    is_still = not _STILLS.isdisjoint(_brands(head))
     is_tiff = head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
-    if is_heif or is_tiff or head.startswith((b"8BPS", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ")):
+    if is_still or is_tiff or head.startswith((b"8BPS", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ")):
         raise MediaError("unsupported_type", _TOO_MUCH_KNOWN)
     return None
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """Return what a file of boxes says that it is, and is compatible with."""
+    if head[4:8] != b"ftyp":
+        return set()
+    return {head[8:12]} | {head[place : place + 4] for place in range(16, min(int.from_bytes(head[:4]), len(head)), 4)}
 
 
 def _media(head: bytes, claimed: str) -> Kind | None:

@@ -24,8 +24,12 @@ def _check(stream: Stream, width: int, height: int, max_pixels: int) -> None:
     if not width or not height:
         raise MediaError("unsupported_type", _DAMAGED)
     if width * height > max_pixels:
-        raise MediaError("picture_too_large", f"A picture has at most {max_pixels:,} pixels")
+        raise _too_large(max_pixels)
     stream.size = width, height
+
+
+def _too_large(max_pixels: int) -> MediaError:
+    return MediaError("picture_too_large", f"A picture has at most {max_pixels:,} pixels")
 
 
 # ── JPEG (ITU-T T.81, annex B) ────────────────────────────────────────────────────────────────────
@@ -47,6 +51,8 @@ def jpeg(max_pixels: int) -> Callable[[Stream], Parser]:
         while True:
             marker = yield from _next_marker(stream)
             if marker == _END:
+                if stream.size is None:
+                    raise MediaError("unsupported_type", _DAMAGED)
                 stream.give(b"\xff\xd9")
                 return
             length = int.from_bytes((yield from stream.take(2))) - 2
@@ -131,11 +137,13 @@ def png(max_pixels: int) -> Callable[[Stream], Parser]:
             if (stream.size is None) != (kind == b"IHDR"):
                 raise MediaError("unsupported_type", _DAMAGED)
             if kind == b"IHDR":
+                if length != 13:  # noqa: PLR2004 - the specification's
+                    raise MediaError("unsupported_type", _DAMAGED)
                 start = yield from stream.take(8)
                 width, height = struct.unpack(">II", start)
                 _check(stream, width, height, max_pixels)
                 stream.give(header + start)
-                yield from stream.keep(length - 8 + 4)
+                yield from stream.keep(5 + 4)
             elif kind in _CHUNKS:
                 stream.give(header)
                 yield from stream.keep(length + 4)
@@ -168,6 +176,9 @@ def gif(max_pixels: int) -> Callable[[Stream], Parser]:
                 return
             if block == _IMAGE:
                 descriptor = yield from stream.take(9)
+                left, top, across, down = struct.unpack_from("<HHHH", descriptor)
+                if (left + across) * (top + down) > max_pixels:  # browsers make room for a frame beyond the screen
+                    raise _too_large(max_pixels)
                 stream.give(block + descriptor)
                 yield from stream.keep(_colours(descriptor[8]) + 1)
                 yield from _sub_blocks(stream, keep=True)
@@ -236,6 +247,8 @@ def webp(max_pixels: int) -> Callable[[Stream], Parser]:
             else:
                 stream.give(b"JUNK" + header[4:])
                 yield from stream.blank(padded)
+        if stream.size is None:
+            raise MediaError("unsupported_type", _DAMAGED)
 
     return parse
 

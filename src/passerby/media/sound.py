@@ -23,37 +23,39 @@ def mp4(stream: Stream) -> Parser:
     """Parse an MP4: boxes with metadata are blanked where they are, as free space, so that nothing moves."""
     while True:
         header = yield from stream.take(8)
-        length, kind = int.from_bytes(header[:4]), header[4:]
+        length, kind, used = int.from_bytes(header[:4]), header[4:], 8
+        stream.give(header[:4] + (b"free" if kind in _PERSONAL else kind))
         if length == 1:
-            header += yield from stream.take(8)
-            length = int.from_bytes(header[8:])
-        body = length - len(header) if length else _TO_THE_END
+            large = yield from stream.take(8)
+            stream.give(large)
+            length, used = int.from_bytes(large), 16
+        body = max(length - used, 0) if length else _TO_THE_END
         if kind in _CONTAINERS:
-            stream.give(header)
-        elif kind in _PERSONAL:
-            stream.give(header[:4] + b"free" + header[8:])
+            continue
+        if kind in _PERSONAL:
             yield from stream.blank(body)
         elif kind == b"mvhd":
-            start = yield from stream.take(min(body, 28))
-            stream.give(header + start)
-            stream.seconds = _mvhd(start.ljust(28, b"\0"))
+            start = yield from stream.take(min(body, 32))
+            stream.give(start)
+            stream.seconds = _mvhd(start.ljust(32, b"\0"))
             yield from stream.keep(body - len(start))
         else:
-            stream.give(header)
             yield from stream.keep(body)
 
 
 def _mvhd(start: bytes) -> float | None:
-    scale, duration = (
-        struct.unpack_from(">IQ", start, 16 + 4) if start[0] == 1 else struct.unpack_from(">II", start, 12)
-    )
-    return duration / scale if scale and duration else None  # a recording in fragments does not know yet
+    place, form, unknown = (20, ">IQ", 0xFFFFFFFFFFFFFFFF) if start[0] == 1 else (12, ">II", 0xFFFFFFFF)
+    scale, duration = struct.unpack_from(form, start, place)
+    # A recording in fragments does not know yet: all zeros, or all ones.
+    return duration / scale if scale and duration not in {0, unknown} else None
 
 
 # ── WebM (Matroska, RFC 9559) ─────────────────────────────────────────────────────────────────────
 
 _SEGMENT, _CLUSTER, _INFO, _GROUP = 0x18538067, 0x1F43B675, 0x1549A966, 0xA0
 _SCALE, _DURATION, _TIME, _SIMPLE_BLOCK, _BLOCK = 0x2AD7B1, 0x4489, 0xE7, 0xA3, 0xA1
+_LONGEST: Final = float(1 << 62)
+"""Ticks: a float may be infinite, a length is not."""
 
 
 def webm(stream: Stream) -> Parser:
@@ -83,20 +85,24 @@ def webm(stream: Stream) -> Parser:
 def _float(data: bytes) -> float:
     form = {4: ">f", 8: ">d"}.get(len(data))
     value: float = struct.unpack(form, data)[0] if form else 0.0
-    return value if value > 0 else 0.0  # nor a NaN
+    return value if 0 < value <= _LONGEST else 0.0  # nor a NaN, nor for ever
 
 
 def _element(stream: Stream) -> Generator[None, None, tuple[int, int]]:
     """Return the id and the size of the next element; a size that is not known is without end."""
+    identifier = yield from _number(stream, 4)
+    size = yield from _number(stream, 8)
+    unknown = (1 << 7 * len(size)) - 1
+    known = int.from_bytes(size) & unknown
+    return int.from_bytes(identifier), _TO_THE_END if known == unknown else known
+
+
+def _number(stream: Stream, longest: int) -> Generator[None, None, bytes]:
     first = yield from stream.take(1)
-    more = yield from stream.take(min(_length(first[0]) - 1, 3))
-    identifier = first + more
-    first = yield from stream.take(1)
-    more = yield from stream.take(_length(first[0]) - 1)
-    stream.give(identifier + first + more)
-    bits = 7 * (1 + len(more))
-    size = int.from_bytes(first + more) & ((1 << bits) - 1)
-    return int.from_bytes(identifier), _TO_THE_END if size == (1 << bits) - 1 else size
+    stream.give(first)
+    more = yield from stream.take(min(_length(first[0]), longest) - 1)
+    stream.give(more)
+    return first + more
 
 
 def _length(first: int) -> int:
@@ -111,10 +117,12 @@ def ogg(stream: Stream) -> Parser:
     rate, skipped = 0, 0
     while True:
         header = yield from stream.take(27)
+        stream.give(header)
         table = yield from stream.take(header[26])
+        stream.give(table)
         body = sum(table)
         start = yield from stream.take(min(body, 16))
-        stream.give(header + table + start)
+        stream.give(start)
         if start.startswith(b"OpusHead"):
             rate, skipped = 48_000, int.from_bytes(start[10:12], "little")
         elif start.startswith(b"\x01vorbis"):

@@ -108,7 +108,7 @@ class Stream:
         while count > 0:
             if not buffer:
                 yield
-            part = bytes(buffer[:count])
+            part = bytes(buffer) if len(buffer) <= count else bytes(buffer[:count])
             del buffer[: len(part)]
             to(part)
             count -= len(part)
