@@ -37,9 +37,7 @@ class SocketLink:
 
     def deliver(self, message: bytes, receipt: MessageDelivered) -> None:
         """See Link."""
-        send_event = self._send_event
-        send_event(_MESSAGE, message)
-        send_event(_RECEIPT, _encode(receipt))
+        self._send_event(_MESSAGE, message, _RECEIPT, _encode(receipt))
 
     async def drain(self) -> None:
         """See Link."""

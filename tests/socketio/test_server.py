@@ -272,13 +272,13 @@ async def test_what_is_sent_leaves_in_order_however_it_is_sent(transport: str) -
         socket.send_event(prefix, b"2")
         socket.emit("b", b"3", {"deep": [b"4"]})
         socket.send(prefix + b"5]")
-        socket.send_event(prefix, b'"' + b"x" * 2_000 + b'"')
+        socket.send_event(prefix, b'"' + b"x" * 2_000 + b'"', event_prefix("next"), b"6")
 
     subject.namespace().on("burst", object, burst)
     async with running(subject) as server, connected(server.port, transport) as client:
         await client.receive()
         await client.send('42["burst"]')
-        assert [await client.receive() for _ in range(7)] == [
+        assert [await client.receive() for _ in range(8)] == [
             '42["a",1]',
             '42["hot",2]',
             '452-["b",{"_placeholder":true,"num":0},{"deep":[{"_placeholder":true,"num":1}]}]',
@@ -286,6 +286,7 @@ async def test_what_is_sent_leaves_in_order_however_it_is_sent(transport: str) -
             b"4",
             '42["hot",5]',
             f'42["hot","{"x" * 2_000}"]',
+            '42["next",6]',
         ]
 
 

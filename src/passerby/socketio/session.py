@@ -122,16 +122,24 @@ class Session:
         """Send one binary message."""
         self.send(Binary(data))
 
-    def send_event(self, prefix: bytes, argument: bytes) -> None:
-        """Send the text packet `prefix + argument + b"]"`, see `packets.event_prefix`: the hot path."""
+    def send_event(self, prefix: bytes, argument: bytes, next_prefix: bytes = b"", next_argument: bytes = b"") -> None:
+        """Send the text packet `prefix + argument + b"]"`, see `packets.event_prefix`, and maybe another behind it.
+
+        This is the hot path: what a message and its receipt share is done once.
+        """
         websocket = self._websocket
         if websocket is None:
             self._queue(b"".join((prefix, argument, b"]")))
+            if next_prefix:
+                self._queue(b"".join((next_prefix, next_argument, b"]")))
             return
         frames = websocket.frames
         if not frames:
             self._engine.flush_soon(websocket)
         frames += (TEXT_HEADERS[len(prefix) + len(argument) + 1], prefix, argument, b"]")
+        if next_prefix:
+            size = len(next_prefix) + len(next_argument) + 1
+            frames += (TEXT_HEADERS[size], next_prefix, next_argument, b"]")
 
     async def drain(self) -> None:
         """Wait until most of what was sent is read: a WebSocket's buffer is low, or the outbox polled."""
