@@ -18,6 +18,7 @@ from passerby.adapters.memory import (
     MemorySessionStore,
 )
 from passerby.addresses import ClientAddress
+from passerby.calls import Calls
 from passerby.clock import Clock, SystemClock
 from passerby.files import Files, Quotas
 from passerby.gateway import GUEST_RATES, Gateway
@@ -25,6 +26,7 @@ from passerby.guests import Guests, LiveGuest
 from passerby.http import app as http
 from passerby.http.services import Services
 from passerby.hub import Publisher
+from passerby.ice import Ice
 from passerby.limits import AddressLimit
 from passerby.matchmaking import Matchmaking
 from passerby.presence import Periods, Presence
@@ -102,7 +104,9 @@ class Application:
             ttl=settings.file_ttl,
             rate=settings.rate("uploads"),
         )
-        self.rooms.on_close = self.files.room_closed
+        self.calls = Calls(clock, ring=settings.ring_timeout, relay_only=settings.relay_only)
+        self.rooms.on_close += [self.files.room_closed, self.calls.room_closed]
+        self.rooms.on_back.append(self.calls.back)
         self.rooms.describe = self.files.content
         self.stats = Statistics(
             self.guests,
@@ -137,6 +141,14 @@ class Application:
             self.guests,
             self.files,
             settings.upload_timeout,
+            Ice(
+                clock,
+                stun=settings.stun_urls,
+                turn=settings.turn_urls,
+                secret=settings.turn_secret,
+                ttl=settings.turn_ttl,
+                relay=settings.relay_only,
+            ),
             self.presence,
             self.matchmaking,
             self.stats,
@@ -175,6 +187,7 @@ class Application:
             namespace=server.namespace("/"),
             guests=self.guests,
             rooms=self.rooms,
+            calls=self.calls,
             matchmaking=self.matchmaking,
             presence=self.presence,
             stats=self.stats,

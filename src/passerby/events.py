@@ -1,7 +1,7 @@
-"""Every event of the contract, in and out, as a typed Struct with its name.
+"""The events of matching, chatting and statistics, in and out, as typed Structs with their names.
 
-`INBOUND` and `OUTBOUND` list them; the AsyncAPI document and the client's types are made from the
-two lists, the gateway validates with the same Structs, and the hub encodes them.
+Those of calls are in `call_events`, and `contract` lists them all: the AsyncAPI document and the client's
+types are made from it, the gateway validates with the same Structs, and the hub encodes them.
 """
 
 from __future__ import annotations
@@ -348,7 +348,7 @@ class TypingStopped(MemberEvent):
     event: ClassVar[str] = "chat:typing:stop"
 
 
-INBOUND: tuple[type[Event], ...] = (
+CHAT_INBOUND: tuple[type[Event], ...] = (
     MatchRequest,
     MatchCancel,
     SendMessage,
@@ -360,7 +360,7 @@ INBOUND: tuple[type[Event], ...] = (
     CloseRoom,
     GetStats,
 )
-OUTBOUND: tuple[type[Event | Message], ...] = (
+CHAT_OUTBOUND: tuple[type[Event | Message], ...] = (
     ConnectionEstablished,
     ConnectionClosing,
     SessionRenewed,

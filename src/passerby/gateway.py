@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from passerby import errors, events
+from passerby import call_events, errors, events
 from passerby.errors import InvalidInputError, PasserbyError, RateLimitedError
 from passerby.guests import LiveGuest
 from passerby.hub import SocketLink
@@ -17,6 +17,7 @@ from passerby.socketio import ConnectError, InvalidPayloadError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from passerby.calls import Calls
     from passerby.clock import Clock
     from passerby.guests import Guests
     from passerby.limits import AddressLimit, Rate
@@ -52,6 +53,7 @@ class Gateway:
         namespace: Namespace,
         guests: Guests,
         rooms: Rooms,
+        calls: Calls,
         matchmaking: Matchmaking,
         presence: Presence,
         stats: Statistics,
@@ -63,6 +65,7 @@ class Gateway:
         """`rates` has one for each of GUEST_RATES; `addresses` is for events, `connects` for CONNECTs."""
         self._guests = guests
         self._rooms = rooms
+        self._calls = calls
         self._matchmaking = matchmaking
         self._presence = presence
         self._stats = stats
@@ -106,6 +109,22 @@ class Gateway:
         for leave in (events.ChatClear, events.LeaveRoom, events.CloseRoom):
             on(leave, self._leave, rate="matching")
         on(events.GetStats, self._get_stats, rate="events", error=events.StatsError)
+
+        def signal(event: type[events.Event], call: _Call, payload: Any = None) -> None:  # noqa: ANN401 - a type, or a union
+            on(event, call, rate="events", error=call_events.CallError, payload=payload or event)
+
+        signal(call_events.SendOffer, lambda live, payload, _ack: self._calls.offer(live, payload))
+        signal(call_events.SendAnswer, lambda live, payload, _ack: self._calls.answer(live, payload))
+        signal(call_events.SendCandidate, lambda live, payload, _ack: self._calls.candidate(live, payload))
+        signal(call_events.ReportConnected, lambda live, payload, _ack: self._calls.connected(live, payload))
+        for end in (call_events.EndCall, call_events.RejectCall, call_events.GiveUpCall):
+            signal(end, self._hanging_up(end), end | None)
+
+    def _hanging_up(self, end: type[call_events.Hangup]) -> _Call:
+        def hang_up(live: LiveGuest, payload: call_events.Hangup | None, _ack: Ack | None) -> None:
+            self._calls.hang_up(live, end, payload.call_id if payload is not None else None)
+
+        return hang_up
 
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 

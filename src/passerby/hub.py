@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from passerby.events import OUTBOUND, ConnectionClosing, MessageDelivered, RealtimeStats
+from passerby.contract import OUTBOUND
+from passerby.events import ConnectionClosing, MessageDelivered, RealtimeStats
 from passerby.models import Message
 from passerby.socketio import event_prefix
 

@@ -70,8 +70,10 @@ class Rooms:
         self._changed = changed
         self._last_epoch = 0
         self._open: dict[str, Room] = {}
-        self.on_close: Callable[[Room], None] = lambda _room: None
+        self.on_close: list[Callable[[Room], None]] = []
         """Told of each room that has ended."""
+        self.on_back: list[Callable[[LiveGuest], None]] = []
+        """Told of each member who is connected again."""
         self.describe: Callable[[LiveGuest, SendMessage], Awaitable[dict[str, Any]]]
         """Returns the content of a message that is no text; see Files.content."""
         self.online_members = 0
@@ -217,6 +219,8 @@ class Rooms:
             self.online_members += 1
             name = guest.guest.username
             member.partner.live.send(PartnerBack(user_id=guest.guest.id, username=name, message=f"{name} is back"))
+            for told in self.on_back:
+                told(guest)
 
     def summary(self, guest: LiveGuest) -> RoomSummary | None:
         """Return the room a guest is in."""
@@ -333,7 +337,8 @@ class Rooms:
             guest = member.live.guest
             guest.in_chat, guest.connected_user = False, None
             self._changed(member.live)
-        self.on_close(room)
+        for told in self.on_close:
+            told(room)
 
 
 def _member(guest: LiveGuest) -> Member:

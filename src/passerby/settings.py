@@ -19,6 +19,8 @@ Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 
 
+_STUN: Final = re.compile(r"stuns?:[^\s/?@]+")
+_TURN: Final = re.compile(r"turns?:[^\s/?@]+(\?transport=(udp|tcp))?")
 _ORIGIN: Final = re.compile(r"https?://[^/?#@\s]+/?", re.IGNORECASE)
 
 
@@ -111,6 +113,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     picture_pixels: Annotated[int, Meta(ge=1, description="Pixels of a picture, width times height")] = 64_000_000
     voice_limit: Annotated[float, Meta(gt=0, description="Seconds of a voice note")] = 300
     upload_timeout: Annotated[float, Meta(gt=0, description="A whole upload has this long")] = 600
+    ring_timeout: Annotated[float, Meta(gt=0, description="A call that is not taken within this is over")] = 30
+    stun_urls: Annotated[
+        tuple[str, ...], Meta(description="STUN servers for calls, comma-separated, such as `stun:turn.example:3478`")
+    ] = ()
+    turn_urls: Annotated[
+        tuple[str, ...], Meta(description="TURN servers for calls, comma-separated, such as `turn:turn.example:3478`")
+    ] = ()
+    turn_secret: Annotated[
+        str | None, Meta(description="Shared with the TURN server (coturn's `static-auth-secret`)")
+    ] = None
+    turn_ttl: Annotated[float, Meta(gt=0, description="TURN credentials last this long")] = 600
+    relay_only: Annotated[
+        bool, Meta(description="Calls go through TURN and nothing else, so no guest learns another's address")
+    ] = False
     limits_scale: Annotated[float, Meta(gt=0, description="Multiplies every rate below; for load tests")] = 1
     packet_rate: Annotated[
         float, Meta(gt=0, description="Packets a second of one connection, of any kind, before it is closed")
@@ -221,3 +237,15 @@ def _check(settings: Settings) -> None:
         raise SettingsError("RENEW_BEFORE: must be shorter than SESSION_TTL")
     if settings.refresh_interval >= settings.renew_before:
         raise SettingsError("REFRESH_INTERVAL: must be shorter than RENEW_BEFORE")
+    _check_calls(settings)
+
+
+def _check_calls(settings: Settings) -> None:
+    for name, pattern in (("stun_urls", _STUN), ("turn_urls", _TURN)):
+        for url in getattr(settings, name):
+            if not pattern.fullmatch(url):
+                raise SettingsError(f"{name.upper()}={url!r}: is no URL such as {name[:4]}:turn.example:3478")
+    if settings.turn_urls and settings.turn_secret is None:
+        raise SettingsError("TURN_URLS: needs TURN_SECRET")
+    if settings.relay_only and not settings.turn_urls:
+        raise SettingsError("RELAY_ONLY: needs TURN_URLS, or no call could connect")

@@ -106,15 +106,21 @@ class Upload:
         if self.voice:
             self._seconds = self._duration(seconds)
         elif self._stream.seconds is not None:
-            self._seconds = round(self._stream.seconds, 3)
+            self._seconds = _rounded(self._stream.seconds)
         file = await self._files.publish(self.room, self)
         self._files.release(self.room, self.owner, self._promised - self._stored)
+        self._let_go()
         return file
 
     async def abort(self) -> None:
         """Leave nothing behind."""
         self._files.release(self.room, self.owner, self._promised)
+        self._let_go()
         await self._store.remove(self.id)
+
+    def _let_go(self) -> None:
+        """The stream and its parser hold each other, and the last bytes: the garbage collector may take its time."""
+        vars(self._stream).clear()
 
     def described(self, expires_at: float) -> StoredFile:
         """Return what is known of the file."""
@@ -178,7 +184,7 @@ class Upload:
         measured, limit = self._stream.seconds, self._files.quotas.seconds
         if claimed is None or not 0 < claimed <= limit or (measured is not None and measured > limit + _TOLERANCE):
             raise InvalidInputError("duration_invalid", f"A voice note lasts up to {limit:g} seconds", field="duration")
-        return round(min(measured, limit) if measured else claimed, 3)
+        return _rounded(min(measured, limit) if measured else claimed)
 
 
 def clean_name(name: str) -> str:
@@ -189,6 +195,10 @@ def clean_name(name: str) -> str:
     if dot and len(extension) < _NAME_LENGTH // 4:
         name = f"{stem[: _NAME_LENGTH - len(extension) - 1].rstrip()}.{extension}"
     return name[:_NAME_LENGTH].rstrip(_EDGES) or "file"
+
+
+def _rounded(seconds: float) -> float:
+    return max(round(seconds, 3), 0.001)  # nothing plays for no time at all
 
 
 def _refusal(error: MediaError) -> PasserbyError:

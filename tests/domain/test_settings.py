@@ -53,6 +53,12 @@ GOOD: dict[str, tuple[str, object]] = {
     "UPLOAD_TIMEOUT": ("30", 30.0),
     "LIMIT_UPLOADS": ("2/1", Rate(2, 1)),
     "LIMIT_ADDRESS_UPLOADS": ("2/1", Rate(2, 1)),
+    "RING_TIMEOUT": ("10", 10.0),
+    "STUN_URLS": ("stun:a.example, stuns:b.example:5349", ("stun:a.example", "stuns:b.example:5349")),
+    "TURN_URLS": ("turn:a.example:3478?transport=tcp", ("turn:a.example:3478?transport=tcp",)),
+    "TURN_SECRET": ("shared", "shared"),
+    "TURN_TTL": ("120", 120.0),
+    "RELAY_ONLY": ("true", True),
     "LIMITS_SCALE": ("2.5", 2.5),
     "PACKET_RATE": ("500", 500.0),
     "LIMIT_CONNECTS": ("10/1", Rate(10, 1)),
@@ -68,7 +74,15 @@ GOOD: dict[str, tuple[str, object]] = {
 }
 
 _TIMES = ("SESSION_TTL", "RENEW_BEFORE", "SESSION_SWEEP", "REFRESH_INTERVAL", "STATS_INTERVAL", "PING_INTERVAL")
-_TIMES_TOO = ("PING_TIMEOUT", "CONNECT_TIMEOUT", "STALL_TIMEOUT", "FILE_TTL", "FILE_SWEEP", "VOICE_LIMIT", "UPLOAD_TIMEOUT")
+_TIMES_TOO = (
+    "PING_TIMEOUT",
+    "CONNECT_TIMEOUT",
+    "STALL_TIMEOUT",
+    "FILE_TTL",
+    "FILE_SWEEP",
+    "VOICE_LIMIT",
+    "UPLOAD_TIMEOUT",
+)
 _COUNTS = ("ROOM_LOG_MESSAGES", "ROOM_LOG_BYTES", "TEXT_LIMIT", "STATS_FRAMES", "MAX_PAYLOAD", "OUTBOX_LIMIT")
 _SIZES = ("FILE_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT", "FILES_LIMIT", "PICTURE_PIXELS")
 _RATES = tuple(name for name in GOOD if name.startswith("LIMIT_"))
@@ -82,6 +96,11 @@ BAD: list[tuple[str, str]] = [
     *((name, text) for name in ("JWT_SECRET", "JWT_SECRET_PREVIOUS") for text in ("short", "x" * 31)),
     *((name, text) for name in (*_TIMES, *_TIMES_TOO) for text in ("0", "-1", "soon", "nan", "1h", "inf")),
     *(("GRACE", text) for text in ("-0.1", "soon", "nan", "inf")),
+    *(("STUN_URLS", text) for text in ("turn:a.example", "stun:", "https://a.example")),
+    *(("TURN_URLS", text) for text in ("stun:a.example", "turn:a.example?transport=sctp", "turn:user@a.example")),
+    ("TURN_URLS", "turn:a.example"),  # without TURN_SECRET
+    *(("RELAY_ONLY", text) for text in ("maybe", "2", "true")),  # without TURN_URLS
+    *((name, text) for name in ("RING_TIMEOUT", "TURN_TTL") for text in ("0", "-1", "soon")),
     *(("FILE_STORE", text) for text in ("tape", "Disk ")),
     *((name, text) for name in (*_COUNTS, *_SIZES) for text in ("0", "-5", "many", "1.5")),
     *(("PACKET_RATE", text) for text in ("0", "-1", "fast", "inf")),
@@ -118,14 +137,25 @@ def test_every_setting_is_described_and_tried_here() -> None:
     assert [row.variable for row in rows] == [field.name.upper() for field in msgspec.structs.fields(Settings)]
     assert all(row.meaning for row in rows)
     assert set(GOOD) == {row.variable for row in rows}
-    assert {name for name, _ in BAD} >= set(GOOD) - {"HOST", "FILE_DIRECTORY", "JWT_ISSUER", "JWT_AUDIENCE"}
+    assert {name for name, _ in BAD} >= set(GOOD) - {
+        "HOST",
+        "FILE_DIRECTORY",
+        "TURN_SECRET",
+        "JWT_ISSUER",
+        "JWT_AUDIENCE",
+    }
+
+
+_TURN = {"TURN_URLS": "turn:a.example", "TURN_SECRET": "shared"}
+_NEEDS = {"TURN_URLS": _TURN, "RELAY_ONLY": _TURN}
+"""What else must be set."""
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_setting_comes_from_the_environment(name: str) -> None:
     text, value = GOOD[name]
 
-    assert getattr(settings.load({name: text}), name.lower()) == value
+    assert getattr(settings.load(_NEEDS.get(name, {}) | {name: text}), name.lower()) == value
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -133,7 +163,8 @@ def test_a_flag_beats_the_environment(name: str) -> None:
     text, value = GOOD[name]
     wrong = "not looked at"
 
-    assert getattr(settings.load({name: wrong}, {name.lower(): text}), name.lower()) == value
+    environment = _NEEDS.get(name, {}) | {name: wrong}
+    assert getattr(settings.load(environment, {name.lower(): text}), name.lower()) == value
 
 
 def test_an_empty_variable_counts_as_unset() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from passerby.adapters.memory import MemoryCounters, MemoryMatchQueue, MemoryRoomLog, MemorySessionStore
+from passerby.calls import Calls
 from passerby.events import Resume, SendMessage
 from passerby.guests import Guests, LiveGuest
 from passerby.matchmaking import Matchmaking
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 SECRET = "a secret of the tests, long enough for HS256"
 SESSION_TTL = 7200.0
 GRACE = 20.0
+RING = 30.0
 
 
 class House:
@@ -41,6 +43,7 @@ class House:
         grace: float = GRACE,
         sample: int = 50,
         frames: int = 2000,
+        relay_only: bool = False,
     ) -> None:
         self.clock = clock or ManualClock()
         self.store = store or MemorySessionStore(self.clock)
@@ -72,6 +75,9 @@ class House:
             grace=grace,
             changed=self.guests.touch,
         )
+        self.calls = Calls(self.clock, ring=RING, relay_only=relay_only)
+        self.rooms.on_close.append(self.calls.room_closed)
+        self.rooms.on_back.append(self.calls.back)
         self.matchmaking = Matchmaking(
             self.queue,
             self.rooms,

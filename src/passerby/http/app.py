@@ -22,6 +22,7 @@ from msgspec import UNSET
 
 from passerby import __version__
 from passerby.errors import PasserbyError, RateLimitedError
+from passerby.http.calls import CallController
 from passerby.http.files import FileController, TemporaryFileController, allowed
 from passerby.http.guests import GuestController, authenticated
 from passerby.http.models import Failure, FieldError
@@ -69,7 +70,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
                 raise RateLimitedError(wait)
 
     origins = [origin.rstrip("/").lower() for origin in cors_origin]  # as browsers send them
-    routes: list[Any] = [GuestController, FileController, TemporaryFileController, StatusController]
+    routes: list[Any] = [GuestController, FileController, TemporaryFileController, CallController, StatusController]
     if STATIC.is_dir():
         routes.append(
             create_static_files_router(

@@ -133,7 +133,7 @@ class _Form:
     async def _read(self) -> None:
         segment: MultipartSegment | None = None
         value = bytearray()
-        async for chunk in self._stream:
+        async for chunk in self._body():
             for event in self._parser.parse(chunk):
                 if isinstance(event, MultipartSegment):
                     segment, value = event, bytearray()
@@ -151,6 +151,16 @@ class _Form:
                     if len(value) > _FIELD_LIMIT:
                         raise _malformed("A field is too long")
         self._parser.close()
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        """Return the body, but for its last line end: coming by itself, the parser takes it for more of a form."""
+        held = b""
+        async for received in self._stream:
+            chunk = held + received
+            end = len(chunk) - (2 if chunk.endswith(b"\r\n") else chunk.endswith(b"\r"))
+            held = chunk[end:]
+            if end:
+                yield chunk[:end]
 
     def _begin(self, segment: MultipartSegment) -> None:
         if self._upload is not None:
@@ -245,7 +255,8 @@ def _answer(request: Request[Any, Any, Any], services: Services, file: StoredFil
         "content-security-policy": "sandbox; default-src 'none'",
         "cross-origin-resource-policy": "cross-origin",  # the link is the key, whichever page holds it
     }
-    if tag in request.headers.get("if-none-match", ""):
+    known = request.headers.get("if-none-match", "")
+    if tag in known or known.strip() == "*":
         return Stream(_nothing(), status_code=304, headers=headers)
     status, start, stop = 200, 0, file.size
     asked = request.headers.get("range")
@@ -257,8 +268,7 @@ def _answer(request: Request[Any, Any, Any], services: Services, file: StoredFil
         headers["content-range"] = f"bytes {start}-{stop - 1}/{file.size}"
     headers["content-length"] = str(stop - start)
     body = _nothing() if request.scope.get("passerby.head") else _sent(request, services, file, start, stop)
-    media_type = f"{file.mime_type}; charset=utf-8" if file.mime_type.startswith("text/") else file.mime_type
-    return Stream(body, status_code=status, headers=headers, media_type=media_type)
+    return Stream(body, status_code=status, headers=headers, media_type=file.mime_type)  # text gets its charset there
 
 
 def _range(asked: str, size: int) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
+from passerby.ice import IceServers
 from passerby.models import (
     FileInfo,
     GuestId,
@@ -154,5 +155,6 @@ HTTP_MODELS: tuple[type, ...] = (
     SocketStats,
     Health,
     FileInfo,
+    IceServers,
     Failure,
 )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from passerby.addresses import ClientAddress
 from passerby.files import Files
 from passerby.guests import Guests
+from passerby.ice import Ice
 from passerby.limits import AddressLimit
 from passerby.matchmaking import Matchmaking
 from passerby.presence import Presence
@@ -22,6 +23,7 @@ class Services(NamedTuple):
     files: Files
     upload_timeout: float
     """Seconds for a whole upload."""
+    ice: Ice
     presence: Presence
     matchmaking: Matchmaking
     stats: Statistics

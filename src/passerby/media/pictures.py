@@ -238,6 +238,8 @@ def webp(max_pixels: int) -> Callable[[Stream], Parser]:
                 width, height = _webp_size(kind, start.ljust(10, b"\0"))
                 _check(stream, width, height, max_pixels)
                 if kind == b"VP8X":
+                    if length != 10:  # noqa: PLR2004 - the specification's
+                        raise MediaError("unsupported_type", _DAMAGED)
                     start = bytes([start[0] & ~_METADATA_FLAGS]) + start[1:]
                 stream.give(header + start)
                 yield from stream.keep(padded - len(start))

@@ -114,7 +114,7 @@ def _length(first: int) -> int:
 
 def ogg(stream: Stream) -> Parser:
     """Parse an Ogg: the last page says how many samples have been played at its end."""
-    rate, skipped = 0, 0
+    rate, skipped, serial = 0, 0, b""
     while True:
         header = yield from stream.take(27)
         stream.give(header)
@@ -124,11 +124,11 @@ def ogg(stream: Stream) -> Parser:
         start = yield from stream.take(min(body, 16))
         stream.give(start)
         if start.startswith(b"OpusHead"):
-            rate, skipped = 48_000, int.from_bytes(start[10:12], "little")
+            rate, skipped, serial = 48_000, int.from_bytes(start[10:12], "little"), header[14:18]
         elif start.startswith(b"\x01vorbis"):
-            rate = int.from_bytes(start[12:16], "little")
+            rate, skipped, serial = int.from_bytes(start[12:16], "little"), 0, header[14:18]
         played = int.from_bytes(header[6:14], "little", signed=True)
-        if rate and played > skipped:
+        if rate and header[14:18] == serial and played > skipped:  # a film's own pages count differently
             stream.seconds = max(stream.seconds or 0.0, (played - skipped) / rate)
         yield from stream.keep(body - len(start))
 

@@ -2,6 +2,34 @@
 
 export interface Wire {}
 /**
+ * The partner takes the call, or answers a new negotiation.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Answer".
+ */
+export interface Answer {
+  answer: SessionDescription;
+  /**
+   * One call; signals that name another one go nowhere
+   */
+  callId: string;
+  /**
+   * Public id of a guest
+   */
+  from: string;
+  fromUsername: string;
+}
+/**
+ * RTCSessionDescriptionInit.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "SessionDescription".
+ */
+export interface SessionDescription {
+  sdp: string;
+  type: 'answer' | 'offer';
+}
+/**
  * The handshake's `auth`.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -24,6 +52,106 @@ export interface Resume {
    * Highest seq up to which the client has every message; 0 for none
    */
   seq: number;
+}
+/**
+ * The call is over.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "CallEnded".
+ */
+export interface CallEnded {
+  /**
+   * One call; signals that name another one go nowhere
+   */
+  callId: string;
+  /**
+   * Public id of a guest
+   */
+  from: string;
+  fromUsername: string;
+}
+/**
+ * A signal was refused; it has not reached the partner.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "CallError".
+ */
+export interface CallError {
+  /**
+   * Stable, for programs and translations
+   */
+  code: string;
+  /**
+   * For people, in English; programs read `code`
+   */
+  message: string;
+  /**
+   * Seconds to wait
+   */
+  retryAfter?: number;
+}
+/**
+ * The partner does not take the call.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "CallRejected".
+ */
+export interface CallRejected {
+  /**
+   * One call; signals that name another one go nowhere
+   */
+  callId: string;
+  /**
+   * Public id of a guest
+   */
+  from: string;
+  fromUsername: string;
+}
+/**
+ * The call was not taken in time; both sides are told.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "CallTimedOut".
+ */
+export interface CallTimedOut {
+  /**
+   * One call; signals that name another one go nowhere
+   */
+  callId: string;
+  /**
+   * Public id of a guest
+   */
+  from: string;
+  fromUsername: string;
+}
+/**
+ * A way to reach the partner; null when there are no more.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Candidate".
+ */
+export interface Candidate {
+  /**
+   * One call; signals that name another one go nowhere
+   */
+  callId: string;
+  candidate: IceCandidate | null;
+  /**
+   * Public id of a guest
+   */
+  from: string;
+}
+/**
+ * RTCIceCandidateInit.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "IceCandidate".
+ */
+export interface IceCandidate {
+  candidate: string;
+  sdpMLineIndex?: number | null;
+  sdpMid?: string | null;
+  usernameFragment?: string | null;
 }
 /**
  * End the conversation. Always answered by chat:clear:confirmed.
@@ -96,6 +224,13 @@ export interface ClientToServer {
   'leave-room': LeaveRoom;
   'user:match': MatchRequest;
   'user:match:cancel': MatchCancel;
+  'webrtc:answer': SendAnswer;
+  'webrtc:call-end': EndCall;
+  'webrtc:call-reject': RejectCall;
+  'webrtc:call-timeout': GiveUpCall;
+  'webrtc:connected': ReportConnected;
+  'webrtc:ice-candidate': SendCandidate;
+  'webrtc:offer': SendOffer;
 }
 /**
  * A message to the partner. Answered by chat:message:sent (and the ack) or chat:error.
@@ -173,6 +308,84 @@ export interface MatchRequest {}
  * via the `definition` "MatchCancel".
  */
 export interface MatchCancel {}
+/**
+ * Take the call; or answer a new negotiation.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "SendAnswer".
+ */
+export interface SendAnswer {
+  answer: SessionDescription;
+  callId?: string | null;
+  /**
+   * This guest's choice: nothing but relayed candidates of theirs passes, from now on
+   */
+  relayOnly?: boolean;
+}
+/**
+ * Hang up.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "EndCall".
+ */
+export interface EndCall {
+  callId?: string | null;
+}
+/**
+ * Do not take the call.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "RejectCall".
+ */
+export interface RejectCall {
+  callId?: string | null;
+}
+/**
+ * Nobody took the call in time, says the client; the server has a clock of its own.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "GiveUpCall".
+ */
+export interface GiveUpCall {
+  callId?: string | null;
+}
+/**
+ * Sound or pictures flow: the call is active.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ReportConnected".
+ */
+export interface ReportConnected {
+  /**
+   * One call; signals that name another one go nowhere
+   */
+  callId: string;
+}
+/**
+ * A way to reach this guest; null when there are no more.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "SendCandidate".
+ */
+export interface SendCandidate {
+  callId?: string | null;
+  candidate: IceCandidate | null;
+}
+/**
+ * Call the partner; or within a call, negotiate anew (more media, an ICE restart).
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "SendOffer".
+ */
+export interface SendOffer {
+  callId?: string | null;
+  offer: SessionDescription;
+  /**
+   * This guest's choice: nothing but relayed candidates of theirs passes, from now on
+   */
+  relayOnly?: boolean;
+  type: 'audio' | 'video';
+}
 /**
  * Why the server is about to close this connection for good; the client should not come back by itself.
  *
@@ -368,6 +581,34 @@ export interface Health {
   version: string;
 }
 /**
+ * RTCIceServer.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "IceServer".
+ */
+export interface IceServer {
+  credential?: string;
+  urls: string[];
+  username?: string;
+}
+/**
+ * What a client makes its RTCPeerConnection with.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "IceServers".
+ */
+export interface IceServers {
+  iceServers: IceServer[];
+  /**
+   * relay: the operator wants no guest's address to be told
+   */
+  iceTransportPolicy: 'all' | 'relay';
+  /**
+   * Seconds that the credentials last; ask again before a later call
+   */
+  ttl: number;
+}
+/**
  * How old clients send a location; stored as one string, `city, country`.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -551,6 +792,29 @@ export interface NewGuest {
   username?: string | null;
 }
 /**
+ * The partner calls, or negotiates anew within the call.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Offer".
+ */
+export interface Offer {
+  /**
+   * One call; signals that name another one go nowhere
+   */
+  callId: string;
+  /**
+   * Public id of a guest
+   */
+  from: string;
+  fromUsername: string;
+  offer: SessionDescription;
+  /**
+   * Which side gives way when both negotiate at once (perfect negotiation)
+   */
+  polite: boolean;
+  type: 'audio' | 'video';
+}
+/**
  * The public view of a guest: what anybody may see. Holds no session id.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -677,6 +941,27 @@ export interface Stats {
   totalUsers: number;
 }
 /**
+ * To the caller: the call has begun, and this is its id.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Ringing".
+ */
+export interface Ringing {
+  /**
+   * One call; signals that name another one go nowhere
+   */
+  callId: string;
+  /**
+   * Which side gives way when both negotiate at once (perfect negotiation)
+   */
+  polite: boolean;
+  /**
+   * Seconds until the server gives up
+   */
+  timeout: number;
+  type: 'audio' | 'video';
+}
+/**
  * The conversation ended without a farewell.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -770,6 +1055,14 @@ export interface ServerToClient {
   'user:match:no_users': MatchNoUsers;
   'user:match:searching': MatchSearching;
   'user:matched': Matched;
+  'webrtc:answer': Answer;
+  'webrtc:call-end': CallEnded;
+  'webrtc:call-reject': CallRejected;
+  'webrtc:call-timeout': CallTimedOut;
+  'webrtc:error': CallError;
+  'webrtc:ice-candidate': Candidate;
+  'webrtc:offer': Offer;
+  'webrtc:ringing': Ringing;
 }
 /**
  * The partner is typing.

@@ -1,0 +1,319 @@
+"""Calls: one a room, signalled through here, talked past here.
+
+The server keeps the state, its clock and the order; what the two send each other it checks but does not
+understand. A signal that belongs to no call, or to one that is over, reaches nobody.
+
+A caller may send candidates before the callee has taken the call: they wait for the answer, in order. What is
+for a member who is away waits for their return.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import Struct
+
+from passerby.call_events import (
+    Answer,
+    CallEnded,
+    CallRejected,
+    CallTimedOut,
+    Candidate,
+    EndCall,
+    GiveUpCall,
+    Offer,
+    RejectCall,
+    Ringing,
+    SessionDescription,
+)
+from passerby.errors import ConflictError, InvalidInputError
+from passerby.sdp import is_relayed, relayed_only, without_base
+
+if TYPE_CHECKING:
+    from passerby.call_events import Hangup, ReportConnected, SendAnswer, SendCandidate, SendOffer, Signal
+    from passerby.clock import Clock, Timer
+    from passerby.guests import LiveGuest
+    from passerby.room import Member, Room
+
+MAX_CANDIDATES: Final = 200
+"""Of one call, from both sides."""
+_MAX_WAITING: Final = MAX_CANDIDATES + 16
+"""Signals that wait for a member: all candidates, and some negotiation."""
+
+
+class State(Enum):
+    """Where a call stands. A call that is over is none."""
+
+    RINGING = "ringing"
+    CONNECTING = "connecting"
+    ACTIVE = "active"
+    OVER = "over"
+
+
+class Act(Enum):
+    """What can happen to a call."""
+
+    ANSWER = "answer"
+    NEGOTIATE = "negotiate"
+    CONNECTED = "connected"
+    REJECT = "reject"
+    TIME_OUT = "time out"
+    END = "end"
+
+
+_NEXT: Final = {
+    (State.RINGING, Act.ANSWER): State.CONNECTING,
+    (State.RINGING, Act.REJECT): State.OVER,
+    (State.RINGING, Act.TIME_OUT): State.OVER,
+    (State.RINGING, Act.END): State.OVER,
+    (State.CONNECTING, Act.ANSWER): State.CONNECTING,
+    (State.CONNECTING, Act.NEGOTIATE): State.CONNECTING,
+    (State.CONNECTING, Act.CONNECTED): State.ACTIVE,
+    (State.CONNECTING, Act.REJECT): State.OVER,
+    (State.CONNECTING, Act.END): State.OVER,
+    (State.ACTIVE, Act.ANSWER): State.ACTIVE,
+    (State.ACTIVE, Act.NEGOTIATE): State.ACTIVE,
+    (State.ACTIVE, Act.CONNECTED): State.ACTIVE,
+    (State.ACTIVE, Act.REJECT): State.OVER,
+    (State.ACTIVE, Act.END): State.OVER,
+}
+"""What follows; what is not here does not happen."""
+
+
+class Side(Struct, eq=False):
+    """One of the two in a call."""
+
+    member: Member
+    polite: bool
+    """Gives way when both negotiate at once: the one who was called."""
+    relay_only: bool = False
+    offering: bool = False
+    """Has an offer out that is not answered."""
+
+
+class Call:
+    """One call of a room (the seed's WebRTCSession). `started` is when it was taken, in epoch seconds."""
+
+    def __init__(self, kind: str, caller: Member) -> None:
+        """Ring."""
+        self.id = f"call_{secrets.token_hex(10)}"
+        self.kind = kind
+        self.state = State.RINGING
+        self.started: float | None = None
+        self.caller = Side(caller, polite=False)
+        self.callee = Side(caller.partner, polite=True)
+        self.candidates = 0
+        self.early: list[Candidate] = []
+        """The caller's, until the callee has taken the call."""
+        self.timer: Timer | None = None
+
+    def sides(self, member: Member) -> tuple[Side, Side]:
+        """Return a member's own side and the other one."""
+        return (self.caller, self.callee) if member is self.caller.member else (self.callee, self.caller)
+
+
+class Calls:
+    """The calls of the process, by room."""
+
+    def __init__(self, clock: Clock, *, ring: float, relay_only: bool) -> None:
+        """`ring` is in seconds; with `relay_only` no guest's own address passes, whatever guests choose."""
+        self._clock = clock
+        self._ring = ring
+        self._relay_only = relay_only
+        self._calls: dict[Room, Call] = {}
+        self._had_calls: set[Room] = set()
+        """Rooms that had a call: late signals of it are nobody's mistake."""
+        self._waiting: dict[Member, deque[Signal]] = {}
+        """For members who are away."""
+
+    # ── signals ───────────────────────────────────────────────────────────────────────────────────
+
+    def offer(self, guest: LiveGuest, payload: SendOffer) -> None:
+        """Begin a call, or negotiate anew within one.
+
+        Both calling at once is one call, that of who was first. Raises ConflictError (not_in_room, call_active).
+        """
+        member = _member(guest)
+        if payload.offer.type != "offer":
+            raise InvalidInputError("invalid_payload", "Expected an offer", field="offer")
+        call = self._calls.get(member.room)
+        if call is None:
+            self._begin(member, payload)
+        elif payload.call_id is not None and payload.call_id != call.id:
+            raise ConflictError("call_active", "There is a call already")
+        elif call.state is not State.RINGING:
+            self._negotiate(call, member, payload)
+        elif member is call.caller.member:
+            raise ConflictError("call_active", "You are calling already")
+
+    def _begin(self, member: Member, payload: SendOffer) -> None:
+        call = self._calls[member.room] = Call(payload.type, member)
+        self._had_calls.add(member.room)
+        call.caller.offering = True
+        call.caller.relay_only = payload.relay_only
+        call.timer = self._clock.call_later(self._ring, lambda: self._time_out(call))
+        member.live.send(Ringing(call_id=call.id, type=payload.type, timeout=self._ring, polite=False))
+        self._send(call.callee, self._offer_of(call, call.caller, payload))
+
+    def _negotiate(self, call: Call, member: Member, payload: SendOffer) -> None:
+        own, other = call.sides(member)
+        if other.offering and own.polite:
+            return  # both at once: the polite side stands back, and answers the other's
+        self._step(call, Act.NEGOTIATE)
+        own.offering, other.offering = True, False
+        own.relay_only = own.relay_only or payload.relay_only
+        self._send(other, self._offer_of(call, own, payload))
+
+    def answer(self, guest: LiveGuest, payload: SendAnswer) -> None:
+        """Take a call, or answer a new negotiation. Raises ConflictError (not_in_room, no_call, no_offer)."""
+        if payload.answer.type != "answer":
+            raise InvalidInputError("invalid_payload", "Expected an answer", field="answer")
+        call, own, other = self._current(guest, payload.call_id)
+        if call is None:
+            return
+        if not other.offering:
+            raise ConflictError("no_offer", "There is nothing to answer")
+        taken = call.state is State.RINGING
+        self._step(call, Act.ANSWER)
+        other.offering = False
+        own.relay_only = own.relay_only or payload.relay_only
+        answer = self._description(own, payload.answer)
+        guest_id, name = own.member.live.guest.id, own.member.live.guest.username
+        self._send(other, Answer(from_=guest_id, from_username=name, call_id=call.id, answer=answer))
+        if taken:
+            call.started = self._clock.time()
+            self._stop_ringing(call)
+            for early in call.early:
+                self._send(own, early)
+            call.early.clear()
+
+    def candidate(self, guest: LiveGuest, payload: SendCandidate) -> None:
+        """Pass a candidate on. Raises ConflictError (not_in_room, no_call, too_many_candidates)."""
+        call, own, other = self._current(guest, payload.call_id)
+        if call is None:
+            return
+        call.candidates += 1
+        if call.candidates > MAX_CANDIDATES:
+            raise ConflictError("too_many_candidates", f"A call has at most {MAX_CANDIDATES} candidates")
+        candidate = payload.candidate
+        if candidate is not None and (self._relay_only or own.relay_only):
+            if not is_relayed(candidate.candidate):
+                return
+            candidate = msgspec.structs.replace(candidate, candidate=without_base(candidate.candidate))
+        signal = Candidate(from_=own.member.live.guest.id, call_id=call.id, candidate=candidate)
+        if call.state is State.RINGING and other is call.callee:
+            call.early.append(signal)
+        else:
+            self._send(other, signal)
+
+    def connected(self, guest: LiveGuest, payload: ReportConnected) -> None:
+        """Sound or pictures flow. Raises ConflictError (not_in_room, no_call)."""
+        call, _, _ = self._current(guest, payload.call_id)
+        if call is not None:
+            self._step(call, Act.CONNECTED)
+
+    def hang_up(self, guest: LiveGuest, how: type[Hangup], call_id: str | None) -> None:
+        """End the call. Raises ConflictError (not_in_room, no_call)."""
+        call, own, other = self._current(guest, call_id)
+        if call is None:
+            return
+        event = {EndCall: CallEnded, RejectCall: CallRejected, GiveUpCall: CallTimedOut}[how]
+        act = {EndCall: Act.END, RejectCall: Act.REJECT, GiveUpCall: Act.TIME_OUT}[how]
+        if (call.state, act) not in _NEXT:
+            act, event = Act.END, CallEnded
+        self._end(call, act)
+        sender = own.member.live.guest
+        self._send(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
+
+    # ── the room ──────────────────────────────────────────────────────────────────────────────────
+
+    def back(self, guest: LiveGuest) -> None:
+        """A member is connected again: what has waited is sent."""
+        waiting = self._waiting.pop(guest.member, None) if guest.member is not None else None
+        for signal in waiting or ():
+            guest.send(signal)
+
+    def room_closed(self, room: Room) -> None:
+        """With the room its call is over."""
+        call = self._calls.get(room)
+        if call is not None:
+            self._end(call, Act.END)
+        self._had_calls.discard(room)
+        for member in room.members:
+            self._waiting.pop(member, None)
+
+    # ── the state ─────────────────────────────────────────────────────────────────────────────────
+
+    def _current(self, guest: LiveGuest, call_id: str | None) -> tuple[Call | None, Side, Side]:
+        """Return the call that a signal belongs to and its sides; no call for a late signal of one that is over."""
+        member = _member(guest)
+        call = self._calls.get(member.room)
+        if call is None or (call_id is not None and call_id != call.id):
+            if call is None and member.room not in self._had_calls:
+                raise ConflictError("no_call", "There is no call")
+            nobody = Side(member, polite=False)
+            return None, nobody, nobody
+        return call, *call.sides(member)
+
+    def _step(self, call: Call, act: Act) -> None:
+        following = _NEXT.get((call.state, act))
+        if following is None:
+            raise ConflictError("no_call", f"A call that is {call.state.value} has no {act.value}")
+        call.state = following
+
+    def _end(self, call: Call, act: Act) -> None:
+        self._step(call, act)
+        self._stop_ringing(call)
+        del self._calls[call.caller.member.room]
+        for member in call.caller.member.room.members:
+            self._waiting.pop(member, None)  # of this call; what follows is its end
+
+    def _time_out(self, call: Call) -> None:
+        call.timer = None
+        self._end(call, Act.TIME_OUT)
+        for side, other in ((call.caller, call.callee), (call.callee, call.caller)):
+            gone = other.member.live.guest
+            event = CallTimedOut(from_=gone.id, from_username=gone.username, call_id=call.id)
+            self._send(side, event)
+
+    @staticmethod
+    def _stop_ringing(call: Call) -> None:
+        if call.timer is not None:
+            call.timer.cancel()
+            call.timer = None
+
+    # ── sending ───────────────────────────────────────────────────────────────────────────────────
+
+    def _offer_of(self, call: Call, own: Side, payload: SendOffer) -> Offer:
+        guest = own.member.live.guest
+        return Offer(
+            from_=guest.id,
+            from_username=guest.username,
+            call_id=call.id,
+            offer=self._description(own, payload.offer),
+            type=payload.type,
+            polite=not own.polite,
+        )
+
+    def _description(self, own: Side, description: SessionDescription) -> SessionDescription:
+        if not (self._relay_only or own.relay_only):
+            return description
+        return SessionDescription(description.type, relayed_only(description.sdp))
+
+    def _send(self, to: Side, signal: Signal) -> None:
+        """Send a signal now, or when its recipient is back."""
+        if to.member.live.link is None:
+            self._waiting.setdefault(to.member, deque(maxlen=_MAX_WAITING)).append(signal)
+        else:
+            to.member.live.send(signal)
+
+
+def _member(guest: LiveGuest) -> Member:
+    member = guest.member
+    if member is None:
+        raise ConflictError("not_in_room", "You are not in a conversation")
+    return member

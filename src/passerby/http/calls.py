@@ -1,0 +1,27 @@
+"""`/api/ice-servers`: how two guests may find each other for a call."""
+
+from __future__ import annotations
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+
+from passerby.errors import ConflictError
+from passerby.http.models import Success
+from passerby.http.services import Services
+from passerby.ice import IceServers
+from passerby.models import Guest
+
+
+class CallController(Controller):
+    """What a call needs besides the events."""
+
+    path = "/api/ice-servers"
+    tags = ("calls",)
+
+    @get(summary="ICE servers, TURN with short-lived credentials", security=[{"token": []}])
+    async def servers(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[IceServers]:
+        """Return ICE servers for a guest who is in a room; 409 for others."""
+        live = services.guests.live(guest.session_id)
+        if live is None or live.member is None:
+            raise ConflictError("not_in_room", "You are not in a conversation")
+        return Success(success=True, data=services.ice.servers(guest.id))

@@ -1,0 +1,387 @@
+"""Calls: one a room, its states, its clock, and what never reaches the other side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from passerby.call_events import (
+    Answer,
+    CallEnded,
+    CallRejected,
+    CallTimedOut,
+    Candidate,
+    EndCall,
+    GiveUpCall,
+    IceCandidate,
+    Offer,
+    RejectCall,
+    ReportConnected,
+    Ringing,
+    SendAnswer,
+    SendCandidate,
+    SendOffer,
+    SessionDescription,
+)
+from passerby.calls import MAX_CANDIDATES
+from passerby.errors import ConflictError, InvalidInputError
+from passerby.sdp import relayed_only
+from tests.support.house import GRACE, RING, House
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from passerby.call_events import CallType, Hangup
+    from passerby.events import Event
+    from tests.support.house import Person
+
+HOST = "candidate:1 1 udp 2122260223 192.168.1.7 50000 typ host generation 0"
+REFLEXIVE = "candidate:2 1 udp 1686052607 203.0.113.9 50001 typ srflx raddr 192.168.1.7 rport 50000"
+RELAYED = "candidate:3 1 udp 41885439 198.51.100.3 60000 typ relay raddr 203.0.113.9 rport 50001"
+SDP = (
+    "v=0\r\no=- 4611731400430051336 2 IN IP4 192.168.1.7\r\ns=-\r\nt=0 0\r\n"
+    "m=audio 50000 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 203.0.113.9\r\na=rtcp:9 IN IP4 203.0.113.9\r\n"
+    f"a={HOST}\r\na={REFLEXIVE}\r\na={RELAYED}\r\na=mid:0\r\n"
+)
+
+
+class Phone:
+    """One side of a call: what its person sends, and what has come."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.calls = person.house.calls
+
+    def offer(self, kind: CallType = "video", call_id: str | None = None, *, relay_only: bool = False) -> None:
+        offer = SendOffer(offer=SessionDescription("offer", SDP), type=kind, call_id=call_id, relay_only=relay_only)
+        self.calls.offer(self.person.live, offer)
+
+    def answer(self, call_id: str | None = None, *, relay_only: bool = False) -> None:
+        answer = SendAnswer(answer=SessionDescription("answer", SDP), call_id=call_id, relay_only=relay_only)
+        self.calls.answer(self.person.live, answer)
+
+    def candidate(self, text: str | None = HOST, call_id: str | None = None) -> None:
+        candidate = None if text is None else IceCandidate(text, "0", 0)
+        self.calls.candidate(self.person.live, SendCandidate(candidate=candidate, call_id=call_id))
+
+    def connected(self) -> None:
+        self.calls.connected(self.person.live, ReportConnected(call_id=self.call_id))
+
+    def hang_up(self, how: type[Hangup] = EndCall, call_id: str | None = None) -> None:
+        self.calls.hang_up(self.person.live, how, call_id)
+
+    @property
+    def call_id(self) -> str:
+        """The id of the call that it knows of last."""
+        known = [event.call_id for event in self.person.link.sent if isinstance(event, Ringing | Offer)]
+        return known[-1]
+
+    def got(self) -> list[str]:
+        """Return the names of the call's events that have come, in order."""
+        return [event.event for event in self.person.link.sent if event.event.startswith("webrtc:")]
+
+    def candidates(self) -> list[str | None]:
+        """Return the candidates that have come, in order."""
+        came = [event.candidate for event in self.person.link.of(Candidate)]
+        return [None if candidate is None else candidate.candidate for candidate in came]
+
+
+async def phones(house: House | None = None) -> tuple[Phone, Phone]:
+    one, other = await (house or House()).pair()
+    return Phone(one), Phone(other)
+
+
+async def talking(house: House | None = None) -> tuple[Phone, Phone]:
+    caller, callee = await phones(house)
+    caller.offer()
+    callee.answer()
+    caller.connected()
+    for phone in (caller, callee):
+        assert phone.got()
+    return caller, callee
+
+
+async def test_a_call_rings_is_taken_and_ends() -> None:
+    caller, callee = await phones()
+
+    caller.offer("audio")
+    offer = callee.person.link.last(Offer)
+    ringing = caller.person.link.last(Ringing)
+    assert (offer.type, offer.from_, offer.from_username) == ("audio", caller.person.id, caller.person.username)
+    assert offer.offer == SessionDescription("offer", SDP)
+    assert (ringing.call_id, ringing.type, ringing.timeout) == (offer.call_id, "audio", RING)
+    assert (ringing.polite, offer.polite) == (False, True)
+
+    callee.answer(offer.call_id)
+    answer = caller.person.link.last(Answer)
+    assert (answer.from_, answer.call_id) == (callee.person.id, offer.call_id)
+
+    caller.hang_up()
+    assert callee.person.link.last(CallEnded).from_username == caller.person.username
+    assert caller.got() == ["webrtc:ringing", "webrtc:answer"]
+
+
+async def test_candidates_of_the_caller_wait_for_the_answer_and_keep_their_order() -> None:
+    caller, callee = await phones()
+    caller.offer()
+    sent = [HOST, RELAYED, REFLEXIVE, None]
+    for text in sent:
+        caller.candidate(text)
+    assert callee.candidates() == []
+
+    callee.candidate("of the callee")
+    callee.answer()
+    caller.candidate("later")
+
+    assert callee.candidates() == [*sent, "later"]
+    assert caller.candidates() == ["of the callee"]
+
+
+@pytest.mark.parametrize(
+    ("how", "event"), [(RejectCall, CallRejected), (GiveUpCall, CallTimedOut), (EndCall, CallEnded)]
+)
+async def test_a_ringing_call_ends_as_either_side_says(how: type[Hangup], event: type[Event]) -> None:
+    caller, callee = await phones()
+    caller.offer()
+
+    callee.hang_up(how)
+
+    assert len(caller.person.link.of(event)) == 1
+    caller.offer()  # and another may begin
+    assert callee.got() == ["webrtc:offer", "webrtc:offer"]
+
+
+async def test_nobody_rings_for_ever() -> None:
+    house = House()
+    caller, callee = await phones(house)
+    caller.offer()
+
+    await house.pass_time(RING - 0.1)
+    assert not caller.person.link.of(CallTimedOut)
+    await house.pass_time(0.1)
+
+    assert caller.person.link.last(CallTimedOut).from_ == callee.person.id
+    assert callee.person.link.last(CallTimedOut).from_ == caller.person.id
+    callee.answer()  # crossed with the end: nobody's mistake, and nobody hears of it
+    assert "webrtc:answer" not in caller.got()
+
+
+async def test_a_call_that_was_taken_is_not_given_up() -> None:
+    house = House()
+    caller, callee = await talking(house)
+
+    await house.pass_time(10 * RING)
+
+    assert not caller.person.link.of(CallTimedOut)
+    assert not callee.person.link.of(CallTimedOut)
+
+
+async def test_both_calling_at_once_is_one_call_and_no_error() -> None:
+    caller, callee = await phones()
+    caller.offer()
+    callee.offer()
+
+    assert caller.got() == ["webrtc:ringing"]
+    assert callee.got() == ["webrtc:offer"]
+    callee.answer()
+    assert caller.got() == ["webrtc:ringing", "webrtc:answer"]
+
+
+async def test_signals_of_a_call_that_is_over_go_nowhere() -> None:
+    caller, callee = await talking()
+    old = caller.call_id
+    caller.hang_up()
+    callee.hang_up()  # at the same moment
+    callee.offer()
+    before = callee.got(), caller.got()
+
+    caller.candidate(HOST, old)
+    caller.answer(old)
+    caller.hang_up(EndCall, old)
+
+    assert (callee.got(), caller.got()) == before
+
+
+async def test_there_is_one_call_at_a_time() -> None:
+    caller, callee = await phones()
+    caller.offer()
+    for phone in (caller, callee):
+        with pytest.raises(ConflictError) as caught:
+            phone.offer(call_id="call_of_my_own")
+        assert caught.value.code == "call_active"
+    with pytest.raises(ConflictError) as caught:
+        caller.offer()
+    assert caught.value.code == "call_active"
+    assert callee.got() == ["webrtc:offer"]
+
+
+async def test_within_a_call_either_side_may_negotiate_anew() -> None:
+    caller, callee = await talking()
+
+    callee.offer("video", callee.call_id)
+    caller.answer()
+    caller.offer("video")
+    callee.answer()
+
+    assert caller.got() == ["webrtc:ringing", "webrtc:answer", "webrtc:offer", "webrtc:answer"]
+    assert callee.got() == ["webrtc:offer", "webrtc:answer", "webrtc:offer"]
+    assert (caller.person.link.last(Offer).polite, callee.person.link.last(Offer).polite) == (False, True)
+
+
+async def test_of_two_negotiations_at_once_the_polite_sides_stands_back() -> None:
+    caller, callee = await talking()
+    callee.offer()  # the polite one's
+    caller.offer()  # not answered: it is the impolite one's that counts
+    assert callee.person.link.of(Offer)[-1].from_ == caller.person.id
+
+    with pytest.raises(ConflictError) as caught:
+        caller.answer()
+    assert caught.value.code == "no_offer"
+    callee.answer()
+    assert caller.got()[-1] == "webrtc:answer"
+
+
+@pytest.mark.parametrize("bad", ["answer", "candidate", "end", "reject", "time-out"])
+async def test_without_a_call_nothing_can_be_signalled(bad: str) -> None:
+    caller, callee = await phones()
+    acts: dict[str, Callable[[], None]] = {
+        "answer": caller.answer,
+        "candidate": caller.candidate,
+        "end": caller.hang_up,
+        "reject": lambda: caller.hang_up(RejectCall),
+        "time-out": lambda: caller.hang_up(GiveUpCall),
+    }
+
+    with pytest.raises(ConflictError) as caught:
+        acts[bad]()
+
+    assert caught.value.code == "no_call"
+    assert callee.got() == []
+
+
+async def test_an_offer_is_answered_once_and_not_by_who_made_it() -> None:
+    caller, callee = await phones()
+    caller.offer()
+    with pytest.raises(ConflictError):
+        caller.answer()
+    callee.answer()
+    with pytest.raises(ConflictError) as caught:
+        callee.answer()
+    assert caught.value.code == "no_offer"
+    assert caller.got() == ["webrtc:ringing", "webrtc:answer"]
+
+
+async def test_an_offer_is_no_answer() -> None:
+    caller, callee = await phones()
+    with pytest.raises(InvalidInputError):
+        caller.calls.offer(caller.person.live, SendOffer(offer=SessionDescription("answer", SDP), type="audio"))
+    caller.offer()
+    with pytest.raises(InvalidInputError):
+        callee.calls.answer(callee.person.live, SendAnswer(answer=SessionDescription("offer", SDP)))
+    assert callee.got() == ["webrtc:offer"]
+
+
+async def test_a_call_has_so_many_candidates_and_no_more() -> None:
+    caller, callee = await talking()
+    for number in range(MAX_CANDIDATES):
+        (caller, callee)[number % 2].candidate(f"candidate {number}")
+    with pytest.raises(ConflictError) as caught:
+        caller.candidate("one more")
+    assert caught.value.code == "too_many_candidates"
+    assert len(caller.candidates()) + len(callee.candidates()) == MAX_CANDIDATES
+
+
+async def test_outside_of_a_room_there_is_no_call() -> None:
+    house = House()
+    phone = Phone(await house.visitor())
+    for act in (phone.offer, phone.answer, phone.candidate, phone.hang_up):
+        with pytest.raises(ConflictError) as caught:
+            act()
+        assert caught.value.code == "not_in_room"
+
+
+async def test_with_its_room_a_call_is_over() -> None:
+    house = House()
+    caller, callee = await phones(house)
+    caller.offer()
+    house.rooms.leave(callee.person.live, "user_left")
+    await house.pass_time(RING)
+    assert not caller.person.link.of(CallTimedOut)
+
+    await callee.person.search()
+    await caller.person.search()
+    callee.offer()  # in their next room
+    assert caller.got()[-1] == "webrtc:offer"
+
+
+async def test_a_member_who_is_away_gets_the_signals_on_return() -> None:
+    house = House()
+    caller, callee = await talking(house)
+    callee.person.drop()
+    caller.offer("video")
+    caller.candidate("anew")
+
+    await callee.person.connect()
+
+    assert callee.got() == ["webrtc:offer", "webrtc:ice-candidate"]
+    callee.answer()
+    assert caller.got()[-1] == "webrtc:answer"
+
+
+async def test_a_member_who_comes_back_learns_that_the_call_is_over() -> None:
+    house = House()
+    caller, callee = await talking(house)
+    callee.person.drop()
+    caller.candidate("of no use any more")
+    caller.hang_up()
+
+    await callee.person.connect()
+
+    assert callee.got() == ["webrtc:call-end"]
+
+
+async def test_a_member_who_stays_away_ends_the_call_with_the_room() -> None:
+    house = House()
+    caller, callee = await talking(house)
+    callee.person.drop()
+    await house.pass_time(GRACE)
+    with pytest.raises(ConflictError):
+        caller.hang_up()
+
+
+@pytest.mark.parametrize("whose", ["operator", "guest"])
+async def test_with_relay_only_no_address_of_a_guest_passes(whose: str) -> None:
+    caller, callee = await phones(House(relay_only=whose == "operator"))
+    caller.offer(relay_only=whose == "guest")
+    callee.answer(relay_only=whose == "guest")
+    for phone in (caller, callee):
+        for text in (HOST, REFLEXIVE, RELAYED, "", None):
+            phone.candidate(text)
+
+    for phone in (caller, callee):
+        assert phone.candidates() == [RELAYED.replace("203.0.113.9 rport 50001", "0.0.0.0 rport 0"), "", None]
+        descriptions = [event.offer.sdp for event in phone.person.link.of(Offer)]
+        descriptions += [event.answer.sdp for event in phone.person.link.of(Answer)]
+        assert descriptions
+        for sdp in descriptions:
+            assert "192.168.1.7" not in sdp
+            assert "203.0.113.9" not in sdp
+            assert "198.51.100.3" in sdp
+
+
+async def test_a_guests_choice_hides_only_that_guest() -> None:
+    caller, callee = await phones()
+    caller.offer(relay_only=True)
+    callee.answer()
+    caller.candidate(HOST)
+    callee.candidate(HOST)
+    assert (callee.candidates(), caller.candidates()) == ([], [HOST])
+
+
+def test_a_description_without_addresses_stays_a_description() -> None:
+    hidden = relayed_only(SDP)
+    assert hidden.startswith("v=0\r\no=- 4611731400430051336 2 IN IP4 0.0.0.0\r\ns=-\r\n")
+    assert hidden.count("\r\n") == SDP.count("\r\n") - 2
+    assert hidden.endswith("a=mid:0\r\n")
+    assert relayed_only(hidden) == hidden
