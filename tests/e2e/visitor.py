@@ -11,7 +11,7 @@ from playwright.async_api import ConsoleMessage, Error, Locator, Page, expect
 # What browsers say by themselves when a connection fails: no program can keep them from it.
 BROKEN_CONNECTION = r"WebSocket connection to .* failed|net::ERR_|Failed to load resource"
 
-_STORAGE_KEY = "passerby.1"
+_STORAGE_KEY = "passerby.2"
 
 
 async def end_session(page: Page, url: str, token: str | None) -> None:

@@ -1,5 +1,9 @@
 /** Every word of the page, in English. Texts for a `code` fall back to the server's own message. */
+import type { Attachment } from './chat/attachments';
 import type { Ending, MessageState, Trouble } from './chat/conversation';
+import type { FileKind } from './chat/files';
+import { RECORDING_MAX_S, type MicrophoneTrouble } from './chat/recorder';
+import { clockText, extensionOf, sizeText } from './text/measure';
 import type { NameProblem } from './text/name';
 
 const number = new Intl.NumberFormat('en');
@@ -14,7 +18,65 @@ const TROUBLES: Partial<Record<string, string>> = {
     'Your earlier session had ended, so you have a fresh one. Everything works as before.',
   unreachable: 'The server cannot be reached right now. Please try again in a moment.',
   replaced: 'Passerby is open for you in another tab or window, and goes on there.',
+  file_not_found: 'The server has this file no longer.',
+  too_many_files: 'That was a lot at once: only the first 20 files were taken.',
 };
+
+const UPLOAD_TROUBLES: Partial<Record<string, string>> = {
+  file_empty: 'This file is empty.',
+  file_too_large: 'This file is too large: 10 MB is the most.',
+  room_storage_full: 'This conversation cannot hold more files.',
+  guest_storage_full: 'You have shared as much as one may in a conversation.',
+  storage_full: 'The server has no room for files right now. Please try again in a while.',
+  unsupported_type: 'This cannot be sent. Pictures can be JPEG, PNG, WebP or GIF.',
+  picture_too_large: 'This picture has too many pixels.',
+  not_audio: 'This does not sound like a voice note.',
+  duration_invalid: 'This voice note is too short or too long.',
+  not_in_room: 'The server sees you in no conversation right now.',
+  not_your_room: 'The server sees you in another conversation.',
+  room_closed: 'This conversation is over.',
+  rate_limited: 'That was a little fast. It goes on in a moment.',
+  upload_timeout: 'The upload took too long.',
+  unreachable: 'The connection broke off.',
+};
+
+const MICROPHONE_TROUBLES: Record<MicrophoneTrouble, string> = {
+  mic_refused:
+    'The microphone is blocked for this page. Allow it in your browser’s settings for this site, then try again.',
+  mic_absent: 'No microphone was found. Connect one, then try again.',
+  mic_in_use: 'The microphone is in use by another program. Close that, then try again.',
+  mic_insecure:
+    'Browsers allow recording only on secure pages, and this one was opened without https.',
+  mic_unsupported: 'This browser cannot record voice notes.',
+  mic_failed: 'The recording did not work. Please try again.',
+};
+
+const KINDS: Record<FileKind, string> = {
+  image: 'Picture',
+  video: 'Video',
+  audio: 'Sound',
+  document: 'File',
+};
+
+/** What a file is, in a word or two: `PDF · 1.2 MB`. */
+function fileFacts(name: string, kind: FileKind, size: number): string {
+  return `${extensionOf(name) || KINDS[kind]} · ${sizeText(size)}`;
+}
+
+function attachmentState({ stage, size }: Attachment): string {
+  switch (stage.at) {
+    case 'chosen':
+      return sizeText(size);
+    case 'waiting':
+      return 'Waiting for its turn';
+    case 'uploading':
+      return stage.progress < 1
+        ? `Sending, ${Math.floor(stage.progress * 100)} %`
+        : 'Almost there…';
+    case 'failed':
+      return UPLOAD_TROUBLES[stage.trouble.code] ?? 'It could not be sent.';
+  }
+}
 
 export function troubleText({ code, message }: Trouble): string {
   return TROUBLES[code] ?? message;
@@ -107,6 +169,67 @@ export const strings = {
       `${number.format(count)} of ${number.format(most)}`,
     over: 'The message is too long to send.',
     held: 'You write faster than messages may go out. They follow in a moment.',
+  },
+  attachments: {
+    attach: 'Attach files',
+    tray: 'Files to send',
+    name: ({ kind, name, duration }: Attachment): string =>
+      kind === 'voice' ? `Voice note, ${clockText(duration ?? 0)}` : name,
+    state: attachmentState,
+    remove: (name: string): string => `Remove ${name}`,
+    cancel: (name: string): string => `Cancel sending ${name}`,
+    retry: 'Try again',
+    retryOf: (name: string): string => `Try again to send ${name}`,
+    send: (count: number): string => (count === 1 ? 'Send file' : `Send ${count} files`),
+    drop: (name: string): string => `Drop files to share them with ${name}`,
+    dropHint: 'You can look at them before they are sent.',
+  },
+  file: {
+    nameless: 'File without a name',
+    facts: fileFacts,
+    picture: (name: string): string => `Picture: ${name}`,
+    open: (name: string): string => `Open picture ${name}`,
+    view: 'Picture',
+    close: 'Close',
+    video: (name: string): string => `Video: ${name}`,
+    download: 'Download',
+    downloadOf: (name: string): string => `Download ${name}`,
+    gone: 'Gone with the conversation',
+    unavailable: 'This could not be loaded.',
+    expired: 'This has expired: files stay for a limited time.',
+    reload: 'Try again',
+  },
+  player: {
+    voice: 'Voice note',
+    play: 'Play',
+    pause: 'Pause',
+    position: 'Position',
+    positionOf: (at: number, length: number): string => `${clockText(at)} of ${clockText(length)}`,
+    clock: clockText,
+    rate: (rate: number): string => `${rate}×`,
+    speed: (rate: number): string => `Speed: ${rate} times`,
+  },
+  recorder: {
+    record: 'Record a voice note',
+    hint: 'Tap to record, or hold and let go to send',
+    region: 'Voice note',
+    opening: 'Waiting for the microphone…',
+    recording: 'Recording.',
+    held: 'Let go to send, slide away to cancel',
+    stopping: 'One moment…',
+    preview: 'Recorded. Listen to it, send it or discard it.',
+    keys: 'Escape cancels the recording.',
+    // The end is nobody's business until it comes near.
+    time: (seconds: number): string =>
+      seconds < RECORDING_MAX_S - 30
+        ? clockText(seconds)
+        : `${clockText(seconds)} / ${clockText(RECORDING_MAX_S)}`,
+    cancel: 'Cancel recording',
+    discard: 'Discard voice note',
+    stop: 'Stop and listen',
+    send: 'Send voice note',
+    trouble: (code: MicrophoneTrouble): string => MICROPHONE_TROUBLES[code],
+    dismiss: 'Close',
   },
   stopped: {
     title: 'Paused here',

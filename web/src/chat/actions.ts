@@ -1,6 +1,7 @@
 /** What the guest does. */
 import { unsent } from './conversation';
 import * as talk from './exchange';
+import { reference } from './files';
 import type { Effect, Emission, State, Step } from './state';
 
 /** Our unacknowledged messages, in order; after the server asked for a pause, only the first. */
@@ -8,11 +9,14 @@ function flush(state: State): Emission[] {
   const { conversation, ready, pause } = state;
   if (!conversation || conversation.ending || !ready) return [];
   const waiting = unsent(conversation);
-  return (pause === null ? waiting : waiting.slice(0, 1)).map(({ key, content }) => ({
-    do: 'emit',
-    event: 'chat:message',
-    payload: { type: 'text', content: content as string, clientId: key },
-  }));
+  return (pause === null ? waiting : waiting.slice(0, 1)).map(({ key, type, content }) => {
+    const payload = {
+      type,
+      content: type === 'text' ? content : reference(content),
+      clientId: key,
+    };
+    return { do: 'emit', event: 'chat:message', payload };
+  });
 }
 
 /** Send what is waiting; with nothing left, nothing holds us back. */
@@ -90,10 +94,8 @@ export function next(state: State): Step {
 export function send(state: State, clientId: string, content: string, at: string): Step {
   const { conversation } = state;
   if (!conversation || conversation.ending) return [state, []];
-  return post(
-    { ...state, conversation: talk.wrote(conversation, clientId, content, at) },
-    clientId,
-  );
+  const draft: talk.Draft = { clientId, type: 'text', content, at };
+  return post({ ...state, conversation: talk.wrote(conversation, draft) }, clientId);
 }
 
 export function retry(state: State, clientId: string): Step {
@@ -103,7 +105,7 @@ export function retry(state: State, clientId: string): Step {
 }
 
 /** Send one message now; held back, it waits for its turn. */
-function post(state: State, clientId: string): Step {
+export function post(state: State, clientId: string): Step {
   if (state.pause !== null) return [state, []];
   const own = ({ payload }: Emission): boolean =>
     'clientId' in payload && payload.clientId === clientId;

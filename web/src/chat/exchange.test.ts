@@ -10,7 +10,10 @@ function receive(from: Conversation, ...seqs: number[]): Conversation {
 }
 
 function write(from: Conversation, ...clientIds: string[]): Conversation {
-  return clientIds.reduce((state, clientId) => talk.wrote(state, clientId, clientId, AT), from);
+  return clientIds.reduce(
+    (state, clientId) => talk.wrote(state, { clientId, type: 'text', content: clientId, at: AT }),
+    from,
+  );
 }
 
 function accept(from: Conversation, clientId: string, seq: number): Conversation {

@@ -11,19 +11,23 @@ import {
   type Trouble,
 } from './conversation';
 
-export function wrote(
-  conversation: Conversation,
-  clientId: string,
-  content: string,
-  at: string,
-): Conversation {
+/** A message of our own, before the server has it. */
+export interface Draft {
+  clientId: string;
+  type: Message['type'];
+  content: Message['content'];
+  at: string;
+}
+
+export function wrote(conversation: Conversation, draft: Draft): Conversation {
+  const { clientId, type, content, at } = draft;
   const line: Line = {
     key: clientId,
     own: true,
     id: null,
     seq: null,
     after: lastSeq(conversation),
-    type: 'text',
+    type,
     content,
     at,
     refused: null,

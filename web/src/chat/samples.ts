@@ -1,5 +1,6 @@
 /** Events and states for the tests, with only what matters left to say. */
-import type { Message, Partner, RoomResumed } from '../wire/types';
+import type { FileInfo, Message, Partner, RoomResumed } from '../wire/types';
+import type { Attached } from './attachments';
 import { open, type Conversation } from './conversation';
 import { initial, type Effect, type Input, type State, type WireEvent } from './state';
 import { step } from './step';
@@ -29,6 +30,38 @@ export function message(seq: number, changes: Partial<Message> = {}): Message {
     timestamp: '2026-01-02T03:04:05.000Z',
     status: 'sent',
     seq,
+    ...changes,
+  };
+}
+
+export function fileInfo(changes: Partial<FileInfo> = {}): FileInfo {
+  const query = 'file_1?expires=1&signature=x';
+  return {
+    fileId: 'file_1',
+    filename: 'garden.png',
+    fileType: 'image',
+    fileTypeCategory: 'image',
+    isImage: true,
+    mimeType: 'image/png',
+    fileSize: 1234,
+    fileUrl: `/api/temp-files/temp/${query}`,
+    tempUrl: `/api/temp-files/temp/${query}`,
+    downloadUrl: `/api/temp-files/download/${query}`,
+    expiresAt: '2026-01-02T04:04:05.000Z',
+    ...changes,
+  };
+}
+
+export function attached(id: string, changes: Partial<Attached> = {}): Attached {
+  return {
+    id,
+    kind: 'file',
+    name: `${id}.png`,
+    mimeType: 'image/png',
+    size: 1234,
+    preview: null,
+    duration: null,
+    waveform: [],
     ...changes,
   };
 }

@@ -1,7 +1,8 @@
 /** Everything the client knows, what can happen to it, and what it then wants done. */
 import type { Auth, ClientToServer, GuestCreated, ServerToClient, Stats } from '../wire/types';
+import { EMPTY, type Attached, type Queue } from './attachments';
 import { open, unsent, type Conversation, type Room, type Trouble } from './conversation';
-import { wrote } from './exchange';
+import { wrote, type Draft } from './exchange';
 
 export type View = 'start' | 'searching' | 'conversation';
 
@@ -19,6 +20,8 @@ export interface State {
   stats: Stats | null;
   nobodyYet: boolean;
   conversation: Conversation | null;
+  /** What is to be sent in this conversation and is not yet a message of it. */
+  attachments: Queue;
   /** The server asked for a pause: until the outbox is empty, messages go one by one, so many ms apart. */
   pause: number | null;
   /**
@@ -39,10 +42,10 @@ export interface Saved {
   searching: boolean;
   leaving: State['leaving'];
   room: Room | null;
-  outbox: { clientId: string; content: string; at: string }[];
+  outbox: Draft[];
 }
 
-export type TimerKey = 'typing' | 'search' | 'outbox' | 'session' | 'reconnect';
+export type TimerKey = 'typing' | 'search' | 'outbox' | 'upload' | 'session' | 'reconnect';
 
 export type WireEvent<Name extends keyof ServerToClient = keyof ServerToClient> = {
   [E in Name]: { type: 'event'; event: E; payload: ServerToClient[E] };
@@ -62,6 +65,13 @@ export type Input =
   | { type: 'send'; clientId: string; content: string; at: string }
   | { type: 'retry'; clientId: string }
   | { type: 'typing'; active: boolean }
+  | { type: 'attach'; files: Attached[]; /** Without a look at it before. */ now: boolean }
+  | { type: 'sendAttachments' }
+  | { type: 'removeAttachment'; id: string }
+  | { type: 'retryAttachment'; id: string }
+  | { type: 'uploadProgress'; id: string; /** From 0 to 1. */ share: number }
+  | { type: 'uploaded'; id: string; file: unknown; at: string }
+  | { type: 'uploadFailed'; id: string; trouble: Trouble; retryAfter: number | null }
   | { type: 'next' }
   | { type: 'leave' }
   | { type: 'reconnect' };
@@ -76,6 +86,9 @@ export type Effect =
   | { do: 'disconnect' }
   | { do: 'createSession'; username: string | null }
   | { do: 'endSession'; token: string }
+  | { do: 'upload'; id: string; roomId: string }
+  /** Forget these attachments; what is on its way is broken off. */
+  | { do: 'discard'; ids: string[] }
   | { do: 'timer'; key: TimerKey; ms: number | null };
 
 export type Step = [State, Effect[]];
@@ -92,6 +105,7 @@ export function initial(): State {
     stats: null,
     nobodyYet: false,
     conversation: null,
+    attachments: EMPTY,
     pause: null,
     leaving: null,
     notice: null,
@@ -111,9 +125,10 @@ export function save(state: State): Saved | null {
     leaving: state.leaving,
     room: alive && { roomId: alive.roomId, epoch: alive.epoch, partner: alive.partner },
     outbox: alive
-      ? unsent(alive).map(({ key, content, at }) => ({
-          clientId: key,
-          content: content as string,
+      ? unsent(alive).map(({ key: clientId, type, content, at }) => ({
+          clientId,
+          type,
+          content,
           at,
         }))
       : [],
@@ -123,9 +138,7 @@ export function save(state: State): Saved | null {
 export function restore(saved: Saved): State {
   const { token, username, searching, leaving, room, outbox } = saved;
   let conversation = room && { ...open(room), restoring: true };
-  for (const { clientId, content, at } of outbox) {
-    conversation = conversation && wrote(conversation, clientId, content, at);
-  }
+  for (const draft of outbox) conversation = conversation && wrote(conversation, draft);
   return {
     ...initial(),
     view: conversation ? 'conversation' : searching ? 'searching' : 'start',

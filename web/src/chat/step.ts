@@ -3,8 +3,13 @@ import * as actions from './actions';
 import { onEvent } from './events';
 import * as link from './link';
 import type { Input, State, Step, TimerKey } from './state';
+import * as uploads from './uploads';
 
 export function step(state: State, input: Input): Step {
+  return uploads.settle(state, react(state, input));
+}
+
+function react(state: State, input: Input): Step {
   switch (input.type) {
     case 'boot':
       return link.boot(state, input.saved, input.online);
@@ -32,6 +37,20 @@ export function step(state: State, input: Input): Step {
       return actions.retry(state, input.clientId);
     case 'typing':
       return actions.typing(state, input.active);
+    case 'attach':
+      return uploads.attach(state, input.files, input.now);
+    case 'sendAttachments':
+      return uploads.sendAll(state);
+    case 'removeAttachment':
+      return uploads.remove(state, input.id);
+    case 'retryAttachment':
+      return uploads.retry(state, input.id);
+    case 'uploadProgress':
+      return uploads.progress(state, input.id, input.share);
+    case 'uploaded':
+      return uploads.uploaded(state, input.id, input.file, input.at);
+    case 'uploadFailed':
+      return uploads.failed(state, input.id, input.trouble, input.retryAfter);
     case 'next':
       return actions.next(state);
     case 'leave':
@@ -59,6 +78,8 @@ function timer(state: State, key: TimerKey): Step {
       return [{ ...state, notice: null }, [{ do: 'emit', event: 'user:match', payload: {} }]];
     case 'outbox':
       return state.ready ? actions.catchUp(state) : [state, []];
+    case 'upload':
+      return uploads.goOn(state);
     case 'session':
       if (state.creating === null) return [state, []];
       return [

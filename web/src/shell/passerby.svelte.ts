@@ -11,6 +11,9 @@ import {
 import { step } from '../chat/step';
 import { Wire } from '../wire/socket';
 import * as api from './api';
+import { AttachedFiles } from './attached_files';
+import type { Take } from './recorder.svelte';
+import { upload } from './upload';
 import { load, store } from './storage';
 
 export class Passerby {
@@ -21,6 +24,7 @@ export class Passerby {
   #state = initial();
   #shown = $state.raw(this.#state);
 
+  readonly #files = new AttachedFiles();
   readonly #timers = new Map<TimerKey, ReturnType<typeof setTimeout>>();
   readonly #wire = new Wire(() => credentials(this.#state), {
     event: (event, payload) => {
@@ -57,8 +61,18 @@ export class Passerby {
   }
 
   send(content: string): void {
-    const clientId = Array.from(crypto.getRandomValues(new Uint8Array(12)), hex).join('');
-    this.dispatch({ type: 'send', clientId, content, at: new Date().toISOString() });
+    this.dispatch({ type: 'send', clientId: newId(), content, at: new Date().toISOString() });
+  }
+
+  /** Put files beside the composer, to be looked at before they are sent. */
+  attach(files: readonly File[]): void {
+    const attached = files.map((file) => this.#files.add(newId(), file));
+    this.dispatch({ type: 'attach', files: attached, now: false });
+  }
+
+  sendVoice({ sound, duration, waveform }: Take): void {
+    const attached = this.#files.addVoice(newId(), sound, duration, waveform);
+    this.dispatch({ type: 'attach', files: [attached], now: true });
   }
 
   #run(effect: Effect): void {
@@ -79,9 +93,32 @@ export class Passerby {
         // Best effort: a session that is not ended here ends by itself.
         api.endSession(effect.token).catch(() => undefined);
         break;
+      case 'upload':
+        void this.#upload(effect.id, effect.roomId);
+        break;
+      case 'discard':
+        for (const id of effect.ids) this.#files.discard(id);
+        break;
       case 'timer':
         this.#timer(effect.key, effect.ms);
         break;
+    }
+  }
+
+  async #upload(id: string, roomId: string): Promise<void> {
+    const taken = this.#files.take(id);
+    const { token } = this.#state;
+    if (!taken || token === null) return;
+    const onprogress = (share: number): void => {
+      this.dispatch({ type: 'uploadProgress', id, share });
+    };
+    try {
+      const file = await upload({ ...taken, roomId, token, onprogress });
+      this.dispatch({ type: 'uploaded', id, file, at: new Date().toISOString() });
+    } catch (error) {
+      if (!(error instanceof api.ApiError)) throw error;
+      const { code, message, retryAfter } = error;
+      this.dispatch({ type: 'uploadFailed', id, trouble: { code, message }, retryAfter });
     }
   }
 
@@ -105,6 +142,11 @@ export class Passerby {
       }, ms),
     );
   }
+}
+
+/** Names a message of ours before the server does: 96 random bits. */
+function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), hex).join('');
 }
 
 function hex(byte: number): string {

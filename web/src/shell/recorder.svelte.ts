@@ -1,0 +1,139 @@
+/** Runs the recorder's state machine: the microphone, the clock and the sound that comes of them. */
+import {
+  IDLE,
+  record,
+  RECORDING_MAX_S,
+  type RecorderInput,
+  type Recording,
+} from '../chat/recorder';
+import { peaksOf } from '../chat/waveform';
+import { Microphone, MicrophoneError } from './microphone';
+
+/** How often the level is read, and the clock. */
+const TICK_MS = 80;
+/** The server takes no sound without a length. */
+const SHORTEST_S = 0.1;
+
+/** A finished recording. */
+export interface Take {
+  sound: Blob;
+  /** For playing it here; gone when the take is sent or discarded. */
+  url: string;
+  /** Seconds. */
+  duration: number;
+  waveform: readonly number[];
+}
+
+export class Recorder {
+  readonly #onsend: (take: Take) => void;
+  #state: Recording = IDLE;
+  #shown = $state.raw<Recording>(IDLE);
+  #seconds = $state(0);
+  #levels = $state.raw<readonly number[]>([]);
+  #take = $state.raw<Take | null>(null);
+  #microphone: Microphone | null = null;
+  #clock: ReturnType<typeof setInterval> | undefined;
+  /** Counts the recordings, so that what an old one brings late is known as such. */
+  #turn = 0;
+
+  constructor(onsend: (take: Take) => void) {
+    this.#onsend = onsend;
+  }
+
+  get state(): Recording {
+    return this.#shown;
+  }
+
+  /** How long the recording is so far. */
+  get seconds(): number {
+    return this.#seconds;
+  }
+
+  /** What was heard so far, from 0 to 1, in even steps of time. */
+  get levels(): readonly number[] {
+    return this.#levels;
+  }
+
+  get take(): Take | null {
+    return this.#take;
+  }
+
+  dispatch(input: RecorderInput): void {
+    const [state, effect] = record(this.#state, input);
+    this.#state = state;
+    this.#shown = state;
+    switch (effect) {
+      case 'open':
+        void this.#open();
+        break;
+      case 'finish':
+        void this.#finish();
+        break;
+      case 'discard':
+        this.#discard();
+        break;
+      case 'send':
+        if (this.#take) this.#onsend(this.#take);
+        this.#discard();
+        break;
+      case null:
+        break;
+    }
+  }
+
+  async #open(): Promise<void> {
+    const turn = this.#turn;
+    this.#seconds = 0;
+    this.#levels = [];
+    let microphone: Microphone;
+    try {
+      microphone = await Microphone.open(() => {
+        this.dispatch({ type: 'stop' });
+      });
+    } catch (error) {
+      if (!(error instanceof MicrophoneError)) throw error;
+      if (turn === this.#turn) this.dispatch({ type: 'failed', code: error.code });
+      return;
+    }
+    if (turn !== this.#turn) {
+      microphone.close();
+      return;
+    }
+    this.#microphone = microphone;
+    const since = performance.now();
+    this.dispatch({ type: 'opened', now: since });
+    this.#clock = setInterval(() => {
+      const now = performance.now();
+      this.#seconds = (now - since) / 1000;
+      this.#levels = [...this.#levels, microphone.level()];
+      this.dispatch({ type: 'tick', now });
+    }, TICK_MS);
+  }
+
+  async #finish(): Promise<void> {
+    const turn = this.#turn;
+    clearInterval(this.#clock);
+    const sound = await this.#microphone?.finish();
+    if (turn !== this.#turn) return;
+    if (!sound || sound.size === 0) {
+      this.dispatch({ type: 'failed', code: 'mic_failed' });
+      return;
+    }
+    this.#take = {
+      sound,
+      url: URL.createObjectURL(sound),
+      duration: Math.min(RECORDING_MAX_S, Math.max(SHORTEST_S, this.#seconds)),
+      waveform: peaksOf(this.#levels),
+    };
+    this.dispatch({ type: 'recorded' });
+  }
+
+  #discard(): void {
+    this.#turn += 1;
+    clearInterval(this.#clock);
+    this.#microphone?.close();
+    this.#microphone = null;
+    if (this.#take) URL.revokeObjectURL(this.#take.url);
+    this.#take = null;
+  }
+}
