@@ -1,10 +1,12 @@
-"""The adapters that the contract suites run over. A new one is one more entry in `BACKENDS`."""
+"""The adapters that the contract suites run over. A new one is one more entry in `BACKENDS`, or in `BLOBS`."""
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
 from passerby.adapters.memory import MemoryCounters, MemoryMatchQueue, MemoryRoomLog, MemorySessionStore
 from tests.support.clock import ManualClock
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from passerby.ports import Counters, MatchQueue, RoomLog, SessionStore
+    from passerby.ports import BlobStore, Counters, MatchQueue, RoomLog, SessionStore
 
 
 class Backend(Protocol):
@@ -56,3 +58,35 @@ async def memory() -> AsyncIterator[Backend]:
 
 
 BACKENDS: dict[str, Callable[[], AbstractAsyncContextManager[Backend]]] = {"memory": memory}
+
+
+class Blobs:
+    """A store of files, empty at first, and its clock."""
+
+    def __init__(self, store: BlobStore, clock: ManualClock) -> None:
+        self.store = store
+        self._clock = clock
+
+    def pass_time(self, seconds: float) -> None:
+        """Make the store believe that `seconds` have passed."""
+        self._clock.advance(seconds)
+
+
+@asynccontextmanager
+async def memory_blobs() -> AsyncIterator[Blobs]:
+    clock = ManualClock()
+    yield Blobs(MemoryBlobStore(clock), clock)
+
+
+@asynccontextmanager
+async def disk_blobs() -> AsyncIterator[Blobs]:
+    clock = ManualClock()
+    with tempfile.TemporaryDirectory() as directory:
+        store = DiskBlobStore(clock, directory)
+        try:
+            yield Blobs(store, clock)
+        finally:
+            await store.close()
+
+
+BLOBS: dict[str, Callable[[], AbstractAsyncContextManager[Blobs]]] = {"memory": memory_blobs, "disk": disk_blobs}

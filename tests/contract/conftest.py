@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.backends import BACKENDS
+from tests.contract.backends import BACKENDS, BLOBS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from tests.contract.backends import Backend
+    from tests.contract.backends import Backend, Blobs
 
 
 @pytest.fixture(params=sorted(BACKENDS))
@@ -23,3 +23,15 @@ def open_backend(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncCo
 async def backend(open_backend: Callable[[], AbstractAsyncContextManager[Backend]]) -> AsyncIterator[Backend]:
     async with open_backend() as backend:
         yield backend
+
+
+@pytest.fixture(params=sorted(BLOBS))
+def open_blobs(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[Blobs]]:
+    """Return what makes a fresh store of files, for tests that need more than one."""
+    return BLOBS[request.param]
+
+
+@pytest.fixture
+async def blobs(open_blobs: Callable[[], AbstractAsyncContextManager[Blobs]]) -> AsyncIterator[Blobs]:
+    async with open_blobs() as blobs:
+        yield blobs

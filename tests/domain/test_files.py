@@ -1,0 +1,596 @@
+"""Uploads and files over the services alone: time, space, names and memory, without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tracemalloc
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+import pytest
+
+from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
+from passerby.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    PasserbyError,
+    RateLimitedError,
+    StorageFullError,
+    TooLargeError,
+    UnsupportedTypeError,
+)
+from passerby.events import SendMessage
+from passerby.files import Files, Quotas
+from passerby.limits import Rate
+from passerby.models import Message, StoredFile
+from passerby.uploads import Upload
+from tests.support.conversation import PNG, TEXT, chunk, noise, png, wav
+from tests.support.fakes import Gate
+from tests.support.house import GRACE, House, Person
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from passerby.ports import BlobStore
+
+KIB, MIB = 1 << 10, 1 << 20
+TTL = 3600.0
+
+
+class FileHouse(House):
+    """A house with files."""
+
+    def __init__(self, *, rate: Rate | None = None, **quotas: float) -> None:
+        super().__init__()
+        self.blobs: BlobStore = MemoryBlobStore(self.clock)
+        limits: dict[str, Any] = {
+            "file": 10 * MIB,
+            "room": 50 * MIB,
+            "guest": 40 * MIB,
+            "process": 512 * MIB,
+            "pixels": 64_000_000,
+            "seconds": 300.0,
+        }
+        self.files = Files(
+            self.blobs,
+            self.rooms,
+            self.clock,
+            key=b"a key of the tests",
+            quotas=Quotas(**{**limits, **quotas}),
+            ttl=TTL,
+            rate=rate or Rate(1000, 1),
+        )
+        self.rooms.on_close.append(self.files.room_closed)
+        self.rooms.describe = self.files.content
+
+    def begin(self, person: Person, size: int | None = None, *, name: str = "a", voice: bool = False) -> Upload:
+        return self.files.begin(person.live, name=name, claimed="", size=size, voice=voice)
+
+    async def bring(self, person: Person, body: bytes, **options: Any) -> StoredFile:  # noqa: ANN401 - as `begin`
+        upload = self.begin(person, len(body), **options)
+        await upload.write(body)
+        return await upload.finish(upload.room.id, 1.0 if upload.voice else None)
+
+    async def content(self, file: StoredFile) -> bytes:
+        return b"".join([part async for part in self.files.read(file, 0, file.size)])
+
+    async def forgotten(self) -> None:
+        """Let removals in the background end, and see that nothing is left."""
+        await asyncio.gather(*self.files._tasks)
+        assert self.files.used == 0
+        assert isinstance(self.blobs, MemoryBlobStore)
+        assert self.blobs._pieces == {}
+        assert self.blobs._index._files == {}
+
+
+@pytest.fixture
+def house() -> FileHouse:
+    return FileHouse()
+
+
+# ── bringing one ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_file_is_known_with_all_that_its_bytes_say(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    room = anna.live.member.room  # type: ignore[union-attr]  # she is in one
+
+    file = await house.bring(anna, PNG, name="a.png")
+
+    assert msgspec.structs.asdict(file) == {
+        "id": file.id,
+        "room_id": room.id,
+        "epoch": room.epoch,
+        "owner": anna.id,
+        "voice": False,
+        "filename": "a.png",
+        "mime_type": "image/png",
+        "category": "image",
+        "inline": True,
+        "size": len(PNG),
+        "expires_at": house.clock.time() + TTL,
+        "seconds": None,
+        "width": 3,
+        "height": 2,
+    }
+    assert await house.content(file) == PNG
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096, 65_536, 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x",
+        TEXT,
+        noise(4095),
+        noise(4096),
+        noise(4097),
+        noise(65_537),
+        noise(200_000),
+        png(chunk(b"tEXt", bytes(9000))),
+    ],
+    ids=["1", "text", "4095", "4096", "4097", "65537", "200000", "png"],
+)
+async def test_how_a_body_is_cut_makes_no_difference(house: FileHouse, body: bytes, size: int) -> None:
+    anna, _ = await house.pair()
+    whole = await house.bring(anna, body)
+    upload = house.begin(anna)
+    for start in range(0, len(body), size):
+        await upload.write(body[start : start + size])
+
+    file = await upload.finish(upload.room.id)
+
+    assert await house.content(file) == await house.content(whole)
+    assert msgspec.structs.replace(file, id="") == msgspec.structs.replace(whole, id="")
+    assert house.files.used == file.size + whole.size
+
+
+async def test_nobody_finds_a_file_before_it_is_whole(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    upload = house.begin(anna)
+    await upload.write(noise(200_000))
+
+    with pytest.raises(NotFoundError):
+        await house.files.of_member(upload.id, anna.live)
+
+
+async def test_space_is_set_aside_for_all_that_is_announced(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    announced, unannounced = house.begin(anna, 1000), house.begin(anna)
+    assert house.files.used == 1000 + 10 * MIB
+
+    await announced.write(b"x")
+    await announced.finish(announced.room.id)
+    assert house.files.used == 1 + 10 * MIB, "what was not needed is given back"
+    await unannounced.abort()
+    assert house.files.used == 1
+
+
+async def test_an_upload_takes_no_more_than_it_announced(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    upload = house.begin(anna, 10)
+    await upload.write(b"0123456789")
+
+    with pytest.raises(TooLargeError) as caught:
+        await upload.write(b"x")
+
+    assert caught.value.code == "file_too_large"
+
+
+@pytest.mark.parametrize(
+    ("quotas", "kind", "code"),
+    [
+        ({"file": 99}, TooLargeError, "file_too_large"),
+        ({"room": 99}, TooLargeError, "room_storage_full"),
+        ({"guest": 99}, TooLargeError, "guest_storage_full"),
+        ({"process": 99}, StorageFullError, "storage_full"),
+    ],
+)
+async def test_every_quota_holds_to_the_byte(quotas: dict[str, float], kind: type[PasserbyError], code: str) -> None:
+    house = FileHouse(rate=None, **quotas)
+    anna, _ = await house.pair()
+
+    with pytest.raises(kind) as caught:
+        house.begin(anna, 100)
+    assert caught.value.code == code
+    assert house.files.used == 0
+    await house.bring(anna, noise(99))
+    assert house.files.used == 99
+
+
+async def test_a_guest_brings_so_many_and_then_waits(house: FileHouse) -> None:
+    house = FileHouse(rate=Rate(3, 0.5))
+    anna, _ = await house.pair()
+    for _ in range(3):
+        await house.bring(anna, b"x")
+
+    with pytest.raises(RateLimitedError) as caught:
+        house.begin(anna, 1)
+    assert caught.value.retry_after == pytest.approx(2.0, abs=0.01)
+    assert house.files.used == 3
+
+    await house.pass_time(2.1)
+    await house.bring(anna, b"x")
+
+
+async def test_what_is_refused_at_once_is_no_upload_of_the_guests(house: FileHouse) -> None:
+    house = FileHouse(rate=Rate(1, 0.001))
+    anna, _ = await house.pair()
+    for size in (0, 10 * MIB + 1):
+        with pytest.raises((InvalidInputError, TooLargeError)):
+            house.begin(anna, size)
+
+    await house.bring(anna, b"x")
+
+
+async def test_without_a_room_nothing_begins(house: FileHouse) -> None:
+    anna = await house.visitor()
+
+    for live in (anna.live, None):
+        with pytest.raises(ConflictError) as caught:
+            house.files.begin(live, name="a", claimed="", size=1, voice=False)
+        assert caught.value.code == "not_in_room"
+
+
+# ── what goes wrong on the way ────────────────────────────────────────────────────────────────────
+
+
+async def test_an_aborted_upload_leaves_nothing_behind(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    for size in (0, 10, 5000, 200_000):
+        upload = house.begin(anna)
+        await upload.write(noise(size))
+        await upload.abort()
+        await house.forgotten()
+
+
+@pytest.mark.parametrize(
+    ("body", "voice", "kind"),
+    [
+        (b"", False, InvalidInputError),
+        (PNG[:-1], False, UnsupportedTypeError),
+        (noise(9000), True, UnsupportedTypeError),
+        (wav(302), True, InvalidInputError),
+    ],
+    ids=["empty", "half a picture", "no sound", "too long"],
+)
+async def test_an_upload_that_cannot_be_finished_leaves_nothing_behind(
+    house: FileHouse, body: bytes, voice: bool, kind: type[PasserbyError]
+) -> None:
+    anna, _ = await house.pair()
+    upload = house.begin(anna, voice=voice)
+
+    async def go() -> None:
+        await upload.write(body)
+        await upload.finish(upload.room.id, 1.0)
+
+    with pytest.raises(kind):
+        await go()
+    await upload.abort()
+    await house.forgotten()
+
+
+async def test_an_upload_is_for_the_room_it_began_in(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    upload = house.begin(anna)
+    await upload.write(b"x")
+
+    with pytest.raises(ForbiddenError) as caught:
+        await upload.finish("another")
+
+    assert caught.value.code == "not_your_room"
+
+
+async def test_a_room_that_closes_ends_its_uploads(house: FileHouse) -> None:
+    anna, berta = await house.pair()
+    first, second = house.begin(anna), house.begin(berta)
+    await first.write(noise(200_000))
+    await second.write(b"x")
+    house.rooms.leave(anna.live, "user_left")
+    assert house.files.used == 0, "at once"
+
+    with pytest.raises(ConflictError) as caught:
+        await first.write(b"x")
+    assert caught.value.code == "room_closed"
+    with pytest.raises(ConflictError) as caught:
+        await second.finish(second.room.id)
+    assert caught.value.code == "room_closed"
+    for upload in (first, second):
+        await upload.abort()
+    await house.forgotten()
+
+
+class SlowBlobStore(MemoryBlobStore):
+    """`asked` stands before a file is published."""
+
+    asked: Gate
+
+    async def publish(self, file: StoredFile, lifetime: float) -> None:
+        await self.asked.passing()
+        await super().publish(file, lifetime)
+
+
+async def test_a_room_that_closes_while_a_file_is_published_does_not_keep_it() -> None:
+    house = FileHouse()
+    house.blobs = house.files._store = store = SlowBlobStore(house.clock)
+    store.asked = Gate()
+    anna, _ = await house.pair()
+    upload = house.begin(anna)
+    await upload.write(b"x")
+    store.asked.shut()
+    finishing = asyncio.ensure_future(upload.finish(upload.room.id))
+    await store.asked.arrival()
+    house.rooms.leave(anna.live, "user_left")
+    store.asked.open()
+
+    with pytest.raises(ConflictError) as caught:
+        await finishing
+    await upload.abort()
+
+    assert caught.value.code == "room_closed"
+    await house.forgotten()
+
+
+# ── until when ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_file_goes_when_its_time_is_over(house: FileHouse) -> None:
+    anna, berta = await house.pair()
+    old = await house.bring(anna, noise(1000))
+    await house.pass_time(TTL / 2)
+    young = await house.bring(berta, noise(500))
+    await house.pass_time(TTL / 2)
+
+    with pytest.raises(NotFoundError):
+        await house.files.of_member(old.id, anna.live)
+    await house.files.sweep_once()
+
+    assert house.files.used == 500
+    assert await house.files.of_member(young.id, anna.live) == young
+    await house.pass_time(TTL)
+    await house.files.sweep_once()
+    await house.forgotten()
+
+
+async def test_the_sweep_comes_by_itself(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    await house.bring(anna, b"x")
+    sweeping = asyncio.ensure_future(house.files.sweep(300.0))
+
+    await house.pass_time(TTL + 300)
+
+    sweeping.cancel()
+    await house.forgotten()
+
+
+async def test_a_file_that_has_expired_makes_room_only_once(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    await house.bring(anna, noise(1000))
+    await house.pass_time(TTL)
+    await house.files.sweep_once()
+    await house.files.sweep_once()
+    house.rooms.leave(anna.live, "user_left")
+
+    await house.forgotten()
+
+
+async def test_files_outlive_a_lost_connection_and_go_when_the_grace_is_over(house: FileHouse) -> None:
+    anna, berta = await house.pair()
+    file = await house.bring(anna, PNG)
+    anna.drop()
+    await house.pass_time(GRACE - 1)
+    assert await house.files.of_member(file.id, berta.live) == file
+
+    await house.pass_time(1)
+
+    with pytest.raises(NotFoundError):
+        await house.files.of_member(file.id, berta.live)
+    await house.forgotten()
+
+
+async def test_what_is_being_read_ends_when_the_room_closes(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    file = await house.bring(anna, noise(MIB))
+    parts = house.files.read(file, 0, file.size)
+    first = await anext(aiter(parts))
+
+    house.rooms.leave(anna.live, "user_left")
+
+    assert [part async for part in parts] == []
+    assert first == noise(MIB)[: len(first)]
+
+
+async def test_what_is_being_read_ends_when_the_file_expires(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    file = await house.bring(anna, noise(MIB))
+    parts = house.files.read(file, 0, file.size)
+    await anext(aiter(parts))
+
+    await house.pass_time(TTL)
+
+    assert [part async for part in parts] == []
+
+
+async def test_a_room_is_forgotten_even_if_it_had_no_files(house: FileHouse) -> None:
+    for _ in range(10):
+        anna, _ = await house.pair()
+        await house.begin(anna, 1).abort()
+        house.rooms.leave(anna.live, "user_left")
+
+    assert house.files._shelves == {}
+
+
+# ── links ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_signature_is_of_one_file_in_one_room_until_one_time(house: FileHouse) -> None:
+    anna, berta = await house.pair()
+    carla, _ = await house.pair("Carla", "Dora")
+    files = [await house.bring(anna, b"x"), await house.bring(berta, b"x"), await house.bring(carla, b"x")]
+    signatures = {house.files._sign(file, str(int(file.expires_at))) for file in files}
+    assert len(signatures) == 3
+    (first, *_) = files
+    expires = str(int(first.expires_at))
+
+    assert await house.files.signed(first.id, expires, house.files._sign(first, expires).decode()) == first
+    moved = msgspec.structs.replace(first, epoch=first.epoch + 1)
+    for query in (
+        (None, None),
+        (expires, None),
+        (expires, ""),
+        (expires, house.files._sign(moved, expires).decode()),
+        (str(int(expires) + 1), house.files._sign(first, expires).decode()),
+        (expires, "ü"),
+    ):
+        with pytest.raises(ForbiddenError) as caught:
+            await house.files.signed(first.id, *query)
+        assert caught.value.code == "link_invalid"
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_message_is_refused_if_its_room_closes_while_the_store_is_asked(house: FileHouse) -> None:
+    anna, berta = await house.pair()
+    file = await house.bring(anna, PNG)
+    asked = Gate()
+    find = house.blobs.find
+
+    async def find_slowly(file_id: str) -> StoredFile | None:
+        found = await find(file_id)
+        await asked.passing()
+        return found
+
+    house.blobs.find = find_slowly  # type: ignore[method-assign]  # a slow one
+    asked.shut()
+    content = {"fileId": msgspec.Raw(msgspec.json.encode(file.id))}
+    work = house.rooms.send(anna.live, SendMessage(type="file", content=content), None)
+    assert work is not None
+    sending = asyncio.ensure_future(work)
+    await asked.arrival()
+    house.rooms.leave(berta.live, "user_left")
+    asked.open()
+
+    with pytest.raises(PasserbyError):
+        await sending
+    assert berta.link.of(Message) == []
+
+
+# ── memory ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Weighed:
+    """What Python has allocated since, at present and at most, if its garbage collector does not come round."""
+
+    def __enter__(self) -> Self:
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        self._before = tracemalloc.get_traced_memory()[0]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        now, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        gc.enable()
+        self.kept = now - self._before
+        self.most = peak - self._before
+
+
+async def bring_in_pieces(house: FileHouse, size: int, total: int) -> StoredFile:
+    """Upload in pieces that are made anew each, as those that a socket brings."""
+    anna, _ = await house.pair()
+    upload = house.begin(anna, total)
+    for _ in range(total // size):
+        await upload.write(noise(size))
+    return await upload.finish(upload.room.id)
+
+
+@pytest.mark.parametrize("size", [1000, 16 * KIB, 64 * KIB, 256 * KIB])
+async def test_an_upload_to_memory_takes_little_more_than_its_bytes(house: FileHouse, size: int) -> None:
+    total = 4 * MIB // size * size
+
+    with Weighed() as weighed:
+        file = await bring_in_pieces(house, size, total)
+
+    assert file.size == total
+    assert weighed.kept <= total + 128 * KIB
+    assert weighed.most <= total + 256 * KIB + 4 * size
+
+
+async def test_an_upload_in_single_bytes_takes_little_more_than_its_bytes(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    body = noise(20_000)
+
+    with Weighed() as weighed:
+        upload = house.begin(anna, len(body))
+        for byte in body:
+            await upload.write(bytes((byte,)))
+        await upload.finish(upload.room.id)
+
+    assert weighed.most <= len(body) + 256 * KIB
+
+
+@pytest.mark.parametrize("size", [16 * KIB, 64 * KIB, 256 * KIB])
+async def test_an_upload_to_disk_takes_next_to_no_memory(house: FileHouse, tmp_path: Path, size: int) -> None:
+    house.blobs = house.files._store = DiskBlobStore(house.clock, str(tmp_path))
+
+    with Weighed() as weighed:
+        file = await bring_in_pieces(house, size, 10 * MIB)
+
+    assert weighed.kept <= 128 * KIB
+    assert weighed.most <= 256 * KIB + 4 * size
+    assert await house.content(file) == noise(size) * (10 * MIB // size)
+    await house.files.close()
+
+
+async def test_what_is_dropped_from_a_picture_takes_no_memory(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    body = png(chunk(b"tEXt", bytes(8 * MIB)))
+
+    with Weighed() as weighed:
+        upload = house.begin(anna, len(body))
+        for start in range(0, len(body), 64 * KIB):
+            await upload.write(body[start : start + 64 * KIB])
+        await upload.finish(upload.room.id)
+
+    assert weighed.most <= 512 * KIB
+    assert house.files.used == len(PNG)
+
+
+async def test_memory_comes_back_when_the_rooms_close(house: FileHouse) -> None:
+    with Weighed() as weighed:
+        for number in range(8):
+            anna, berta = await house.pair()
+            for person in (anna, berta):
+                await house.bring(person, noise(512 * KIB, number))
+            house.rooms.leave(anna.live, "user_left")
+            await house.forgotten()
+
+    assert weighed.kept <= 256 * KIB, "of 8 MiB"
+
+
+async def test_uploads_that_are_given_up_hold_nothing(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+
+    with Weighed() as weighed:
+        for number in range(16):
+            upload = house.begin(anna)
+            await upload.write(noise(512 * KIB, number))
+            await upload.abort()
+
+    assert weighed.kept <= 256 * KIB, "of 8 MiB"
+
+
+async def test_reading_takes_a_piece_at_a_time(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    file = await house.bring(anna, noise(4 * MIB))
+
+    with Weighed() as weighed:
+        async for part in house.files.read(file, 1, file.size):
+            assert len(part) <= 64 * KIB
+
+    assert weighed.most <= 512 * KIB

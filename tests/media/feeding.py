@@ -1,0 +1,89 @@
+"""Feeding a parser: whole, in any pieces, damaged."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
+
+from hypothesis import strategies as st
+
+from passerby.media.stream import MediaError, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from passerby.media.stream import Parser
+
+    Parse = Callable[[Stream], Parser]
+
+
+class Fed(NamedTuple):
+    """What came of feeding: `out` by and by, `rest` at the end."""
+
+    out: bytes
+    rest: bytes
+    whole: bool
+    size: tuple[int, int] | None
+    seconds: float | None
+
+    @property
+    def everything(self) -> bytes:
+        return self.out + self.rest
+
+
+def fed(parse: Parse, *pieces: bytes) -> Fed:
+    """Feed all pieces. Raises MediaError."""
+    stream = Stream(parse)
+    out = b"".join([stream.feed(piece) for piece in pieces])
+    whole = stream.whole
+    return Fed(out, stream.finish(), whole, stream.size, stream.seconds)
+
+
+def outcome(parse: Parse, *pieces: bytes) -> Fed | str:
+    """Feed all pieces; return what came of it, or the code of the refusal. Nothing else may be raised."""
+    try:
+        return fed(parse, *pieces)
+    except MediaError as error:
+        return error.code
+
+
+def one_by_one(data: bytes) -> Iterable[bytes]:
+    return (data[place : place + 1] for place in range(len(data)))
+
+
+def splits(data: bytes) -> st.SearchStrategy[list[bytes]]:
+    """Draw `data` in pieces, empty ones among them."""
+
+    def cut(places: list[int]) -> list[bytes]:
+        return [data[begin:end] for begin, end in itertools.pairwise([0, *sorted(places), len(data)])]
+
+    return st.lists(st.integers(0, len(data)), max_size=20).map(cut)
+
+
+def mutants(data: bytes) -> st.SearchStrategy[bytes]:
+    """Draw `data` damaged: bytes changed, parts lost, repeated or put in, the end cut off or made longer."""
+    place = st.integers(0, len(data))
+    telling = st.sampled_from([b"\0", b"\1", b"\x7f", b"\x80", b"\xff", b"\0" * 8, b"\xff" * 8])
+    edit = st.tuples(
+        st.sampled_from(["change", "change", "change", "insert", "lose", "repeat", "end"]),
+        place,
+        st.integers(1, 40),
+        telling | st.binary(min_size=1, max_size=8),
+    )
+
+    def mutate(edits: list[tuple[str, int, int, bytes]]) -> bytes:
+        changed = data
+        for what, at, count, new in edits:
+            if what == "change":
+                changed = changed[:at] + new + changed[at + len(new) :]
+            elif what == "insert":
+                changed = changed[:at] + new + changed[at:]
+            elif what == "lose":
+                changed = changed[:at] + changed[at + count :]
+            elif what == "repeat":
+                changed = changed[: at + count] + changed[at:]
+            else:
+                changed = changed[:at]
+        return changed
+
+    return st.lists(edit, min_size=1, max_size=4).map(mutate)

@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from passerby.adapters.blobs import MemoryBlobStore
+from passerby.errors import UnsupportedTypeError
+from passerby.files import Quotas
+from passerby.media.kinds import ATTACHMENT, HEAD, is_active, kind_of
+from passerby.media.stream import MediaError
+from passerby.uploads import Upload
+from tests.media import recordings
+from tests.media.containers import PNG_MAGIC, box, chunk, element, id3, mp3_frame, ogg_page, opus_head, riff, segment
+from tests.media.feeding import splits
+from tests.media.pictures import MAX_PIXELS, PICTURES, ihdr
+from tests.support.clock import ManualClock
+
+if TYPE_CHECKING:
+    from passerby.models import StoredFile
+
+WEBM = element(0x1A45DFA3, element(0x4282, b"webm"))
+MATROSKA = element(0x1A45DFA3, element(0x4282, b"matroska"))
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+ODT = "application/vnd.oasis.opendocument.text"
+
+
+def ftyp(brand: bytes, *compatible: bytes) -> bytes:
+    return box(b"ftyp", brand, bytes(4), *compatible)
+
+
+# Name: first bytes, what the sender says, then what it is: MIME type, category, whether it may be shown.
+KINDS: dict[str, tuple[bytes, str, str, str, bool]] = {
+    "jpeg": (b"\xff\xd8\xff\xe0", "", "image/jpeg", "image", True),
+    "png": (PNG_MAGIC, "", "image/png", "image", True),
+    "gif87": (b"GIF87a", "", "image/gif", "image", True),
+    "gif89": (b"GIF89a", "", "image/gif", "image", True),
+    "webp": (riff(b"WEBP"), "", "image/webp", "image", True),
+    "m4a": (ftyp(b"M4A "), "video/mp4", "audio/mp4", "audio", True),
+    "m4b": (ftyp(b"M4B "), "", "audio/mp4", "audio", True),
+    "quicktime": (ftyp(b"qt  "), "", "video/quicktime", "video", True),
+    "mp4": (ftyp(b"isom", b"mp42"), "", "video/mp4", "video", True),
+    "mp4_voice": (ftyp(b"iso5"), "audio/mp4", "audio/mp4", "audio", True),
+    "webm": (WEBM, "", "video/webm", "video", True),
+    "webm_voice": (WEBM, "audio/webm", "audio/webm", "audio", True),
+    "matroska": (MATROSKA, "video/webm", "video/x-matroska", "video", False),
+    "ogg": (ogg_page(0, opus_head(0)), "", "audio/ogg", "audio", True),
+    "ogg_film": (ogg_page(0, b"\x80theora"), "video/ogg", "video/ogg", "video", True),
+    "wav": (riff(b"WAVE"), "", "audio/wav", "audio", True),
+    "flac": (b"fLaC\0\0\0\x22", "", "audio/flac", "audio", True),
+    "aac": (b"\xff\xf1\x50\x80", "", "audio/aac", "audio", True),
+    "mp3": (mp3_frame(), "", "audio/mpeg", "audio", True),
+    "mp3_mpeg2": (b"\xff\xf3\x40\xc0", "", "audio/mpeg", "audio", True),
+    "mp3_id3": (id3(b""), "", "audio/mpeg", "audio", True),
+    "pdf": (b"%PDF-1.7\n", "image/png", "application/pdf", "document", False),
+    "zip": (b"PK\x03\x04", "application/java-archive", "application/zip", "document", False),
+    "docx": (b"PK\x03\x04", DOCX, DOCX, "document", False),
+    "odt": (b"PK\x03\x04", ODT, ODT, "document", False),
+    "epub": (b"PK\x03\x04", "application/epub+zip", "application/epub+zip", "document", False),
+    "docx_that_is_none": (b"no zip", DOCX, "text/plain", "document", False),
+    "docx_and_more": (b"PK\x03\x04", DOCX + "\r\nx: y", "application/zip", "document", False),
+    "gzip": (b"\x1f\x8b\x08", "", "application/gzip", "document", False),
+    "7z": (b"7z\xbc\xaf\x27\x1c", "", "application/x-7z-compressed", "document", False),
+    "rar": (b"Rar!\x1a\x07\x01", "", "application/vnd.rar", "document", False),
+    "rtf": (b"{\\rtf1", "", "application/rtf", "document", False),
+    "text": ("Grüße, Welt\r\n\t家".encode(), "text/html", "text/plain", "document", False),
+    "text_of_javascript": (b"alert(document.cookie)", "text/javascript", "text/plain", "document", False),
+    "shell": (b"#!/bin/sh\nrm -rf ~\n", "image/png", "text/plain", "document", False),
+    "latin1": ("Grüße".encode("latin-1"), "text/plain", ATTACHMENT, "document", False),
+    "utf16": ("Hello".encode("utf-16"), "text/plain", ATTACHMENT, "document", False),
+    "zeros": (bytes(20), "image/png", ATTACHMENT, "document", False),
+    "html": (b"<!DOCTYPE html><p>", "image/png", ATTACHMENT, "document", False),
+    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg">', "image/svg+xml", ATTACHMENT, "document", False),
+    "xml": (b"<?xml version='1.0'?>", "image/svg+xml", ATTACHMENT, "document", False),
+    "php": (b"GO <?php system($_GET[0]);", "image/gif", ATTACHMENT, "document", False),
+    "elf": (b"\x7fELF\x02\x01\x01\0", "image/png", ATTACHMENT, "document", False),
+    "exe": (b"MZ\x90\0\x03\0", "image/png", ATTACHMENT, "document", False),
+    "bmp": (b"BM\x36\0\0\0\0\0", "image/bmp", ATTACHMENT, "document", False),
+}
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_a_file_is_what_its_first_bytes_say(name: str) -> None:
+    head, claimed, *expected = KINDS[name]
+
+    kind = kind_of(head, claimed, max_pixels=MAX_PIXELS)
+
+    assert [kind.mime_type, kind.category, kind.inline] == expected
+
+
+@pytest.mark.parametrize(
+    ("recording", "mime_type"),
+    [
+        (recordings.BASELINE, "image/jpeg"),
+        (recordings.GIF, "image/gif"),
+        (recordings.LOSSY, "image/webp"),
+        (recordings.ANIMATED, "image/webp"),
+        (recordings.MP4_MOOV_FIRST, "audio/mp4"),
+        (recordings.MP4_FRAGMENTED, "audio/mp4"),
+        (recordings.WEBM_FILE, "audio/webm"),
+        (recordings.WEBM_RECORDED, "audio/webm"),
+        (recordings.OGG_OPUS, "audio/ogg"),
+        (recordings.OGG_VORBIS, "audio/ogg"),
+        (recordings.MP3_ID3, "audio/mpeg"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_files_that_other_programs_made_are_known(recording: bytes, mime_type: str) -> None:
+    assert kind_of(recording[:HEAD], "audio/anything", max_pixels=MAX_PIXELS).mime_type == mime_type
+
+
+claims = (
+    st.text(max_size=60)
+    | st.sampled_from(["image/png", "image/svg+xml", "audio/ogg", "video/mp4", "text/html", DOCX, "application/pdf"])
+    | st.from_regex(r"(image|audio|video|text|application)/[a-z0-9.+-]{1,30}", fullmatch=True)
+)
+
+
+@settings(max_examples=300)
+@given(name=st.sampled_from(sorted(KINDS)), claimed=claims)
+def test_what_the_sender_says_makes_nothing_visible(name: str, claimed: str) -> None:
+    head, _, mime_type, _, inline = KINDS[name]
+
+    kind = kind_of(head, claimed, max_pixels=MAX_PIXELS)
+
+    assert kind.inline is inline
+    if inline:
+        assert kind.mime_type.partition("/")[2] == mime_type.partition("/")[2]
+        assert kind.mime_type.partition("/")[0] in {"image", "audio", "video"}
+    elif kind.mime_type == claimed:
+        assert claimed.startswith(("application/", "text/plain", "video/x-matroska"))
+    if mime_type.startswith("image/"):
+        assert kind.mime_type == mime_type
+    if not inline:
+        assert kind.category == KINDS[name][3]
+
+
+@settings(max_examples=300)
+@given(head=st.binary(max_size=64) | st.text(max_size=64).map(lambda text: text.encode("utf-8", "replace")))
+def test_what_is_not_in_the_table_is_not_shown(head: bytes) -> None:
+    begins = [row[0][:4] for row in KINDS.values() if row[4]]
+    known = any(head.startswith(start[:2]) for start in begins) or b"ftyp" in head
+    try:
+        kind = kind_of(head, "image/png", max_pixels=MAX_PIXELS)
+    except MediaError as error:
+        assert str(error).startswith("Send pictures as")  # noqa: PT017 - most heads raise nothing
+    else:
+        assert known or not kind.inline
+
+
+# ── text ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("character", ["é", "家", "🏔"])
+def test_text_may_be_cut_within_a_character(character: str) -> None:
+    encoded = character.encode()
+    for missing in range(1, len(encoded)):
+        head = (b"x" * (HEAD - len(encoded) + missing) + encoded)[:HEAD]
+        with pytest.raises(UnicodeDecodeError):
+            head.decode()
+        assert kind_of(head, "", max_pixels=MAX_PIXELS).mime_type == "text/plain"
+
+
+@pytest.mark.parametrize("junk", [b"\0", b"\x1b[31m", b"\x08", b"\xff", b"\xc3x", b"\xed\xa0\x80", b"\xc0\xaf"])
+def test_text_with_what_no_text_has_is_none(junk: bytes) -> None:
+    assert kind_of(b"some text" + junk + b"and more", "text/plain", max_pixels=MAX_PIXELS).mime_type == ATTACHMENT
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\r\n\t\f"), min_size=9))
+def test_any_text_is_text_unless_it_is_active(text: str) -> None:
+    head = ("Letter:  " + text).encode()[:HEAD]
+
+    kind = kind_of(head, "", max_pixels=MAX_PIXELS)
+
+    assert kind.mime_type == (ATTACHMENT if is_active(head) else "text/plain")
+    assert not kind.inline
+
+
+# ── pictures that cannot be cleaned ───────────────────────────────────────────────────────────────
+
+REFUSED = {
+    "heic": ftyp(b"heic", b"mif1", b"heic"),
+    "heix": ftyp(b"heix"),
+    "heif": ftyp(b"mif1", b"heic"),
+    "heif_sequence": ftyp(b"msf1"),
+    "heic_sequence": ftyp(b"hevc"),
+    "avif": ftyp(b"avif"),
+    "avif_sequence": ftyp(b"avis"),
+    "heic_by_another_name": ftyp(b"XYZ ", b"mif1"),
+    "avif_second": ftyp(b"isom", b"mp42", b"avif"),
+    "canon_raw": ftyp(b"crx ", b"crx ", b"isom"),
+    "tiff": b"II*\0\x08\0\0\0",
+    "tiff_big_endian": b"MM\0*\0\0\0\x08",
+    "big_tiff": b"II+\0\x08\0\0\0",
+    "big_tiff_big_endian": b"MM\0+\0\x08\0\0",
+    "psd": b"8BPS\0\x01",
+    "jxl": b"\xff\x0a\xfa\x1f",
+    "jxl_box": b"\0\0\0\x0cJXL \r\n\x87\n",
+    "jpeg2000": b"\0\0\0\x0cjP  \r\n\x87\n",
+}
+
+
+@pytest.mark.parametrize("claimed", ["", "image/heic", "video/mp4", "application/octet-stream"])
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_pictures_that_cannot_be_cleaned_are_refused(name: str, claimed: str) -> None:
+    with pytest.raises(MediaError, match="JPEG, PNG, WebP or GIF") as refusal:
+        kind_of(REFUSED[name] + bytes(100), claimed, max_pixels=MAX_PIXELS)
+
+    assert refusal.value.code == "unsupported_type"
+
+
+# ── what is stored: kinds and activity together ───────────────────────────────────────────────────
+
+
+class Desk:
+    """Stands in for Files: an open room, and quotas that are far away."""
+
+    quotas = Quotas(file=1 << 20, room=1 << 20, guest=1 << 20, process=1 << 20, pixels=MAX_PIXELS, seconds=60)
+
+    def is_open(self, room: object) -> bool:
+        return True
+
+    async def publish(self, room: object, upload: Upload) -> StoredFile:
+        return upload.described(0)
+
+    def release(self, room: object, owner: str, size: int) -> None: ...
+
+
+@dataclass
+class Place:
+    """Stands in for a room."""
+
+    id: str = "guest_a_guest_b"
+    epoch: int = 1
+
+
+async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tuple[StoredFile, bytes]:
+    """Upload pieces; return what is known of the file, and what is stored."""
+    store = MemoryBlobStore(ManualClock())
+    desk, place = Desk(), Place()
+    upload = Upload(desk, store, place, "guest_a", 1 << 20, name=name, claimed=claimed, voice=False)  # type: ignore[arg-type]  # stand-ins
+    for piece in pieces:
+        await upload.write(piece)
+    file = await upload.finish(place.id)
+    await store.publish(file, 10)
+    return file, b"".join([part async for part in store.read(file.id, 0, 1 << 20)])
+
+
+HTML = b"<html><script>alert(1)</script>"
+SOI = recordings.BASELINE[:2]
+ACTIVE = {
+    "html": b"<!doctype html><p>Hello",
+    "html_behind_spaces": b" " * 3000 + HTML,
+    "html_behind_text": b"x" * 4000 + b"<SCRIPT>",
+    "svg": b'<svg onload="alert(1)"/>',
+    "svg_behind_comment": b"<!-- " + b"x" * 500 + b" --><svg onload='alert(1)'/>",
+    "xml": b"<?xml version='1.0'?><x/>",
+    "xhtml_stylesheet": b"\xef\xbb\xbf<?xml-stylesheet href='x'?>",
+    "php": b"text <?php phpinfo();",
+    "asp": b"<% Response.Write %>",
+    "pdf": b"%PDF-1.4\n1 0 obj",
+    "script": b"#!/bin/sh\necho\n",
+    "javascript": b"alert(1)",
+    "exe": b"MZ\x90\0\x03\0\0\0" + bytes(100),
+    "gif_that_is_a_script_too": b"GIF89a/*\x01\0\0\0\0" + b",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0;*/=1;alert(1)",
+    "gif_that_is_assigned_to": b"GIF89a=\x01\1\0\0\0\0" + b",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0;",
+    "png_with_html": PNG_MAGIC + ihdr(1, 1) + chunk(b"iCCP", HTML) + chunk(b"IDAT", b"x") + chunk(b"IEND"),
+    "png_with_html_in_its_data": PNG_MAGIC + ihdr(1, 1) + chunk(b"IDAT", bytes(4000) + HTML) + chunk(b"IEND"),
+    "jpeg_with_html": SOI + segment(0xDB, HTML) + recordings.BASELINE[2:],
+    "jpeg_with_php": SOI + segment(0xE2, b"ICC_PROFILE\0\1\1<?php x") + recordings.BASELINE[2:],
+    "wav_with_html": riff(b"WAVE") + HTML,
+    "mp3_with_html": id3(HTML) + mp3_frame(),
+    "mp3_of_nothing_but_html": b"ID3<html>",
+    "ogg_with_html": ogg_page(0, opus_head(0)) + HTML,
+    "ogg_of_nothing_but_html": b"OggS<script>alert(1)",
+    "wav_of_nothing_but_html": b"RIFF\0\0\0\0WAVE<html>",
+    "webm_with_html": WEBM + HTML,
+    "mp4_with_html": ftyp(b"isom") + box(b"free", HTML),
+    "mp4_of_nothing_but_html": ftyp(b"isom") + b"<html>",
+    "flac_with_html": b"fLaC" + HTML,
+    "aac_with_html": b"\xff\xf1\x50\x80" + HTML,
+}
+
+
+@pytest.mark.parametrize("claimed", ["", "image/png", "audio/ogg"])
+@pytest.mark.parametrize("name", sorted(ACTIVE))
+async def test_what_a_browser_might_run_is_never_shown(name: str, claimed: str) -> None:
+    file, stored = await uploaded(ACTIVE[name], claimed=claimed, name="holiday.png")
+
+    assert not file.inline
+    assert file.category == "document"
+    assert file.mime_type in {ATTACHMENT, "text/plain", "application/pdf"}
+    assert stored
+    assert file.size == len(stored)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVE))
+@settings(max_examples=15)
+@given(data=st.data())
+async def test_nor_in_pieces(name: str, data: st.DataObject) -> None:
+    file, _ = await uploaded(*data.draw(splits(ACTIVE[name])), claimed="image/png")
+
+    assert not file.inline
+
+
+@pytest.mark.parametrize("name", sorted(PICTURES))
+async def test_a_picture_is_shown_and_its_size_told(name: str) -> None:
+    picture = PICTURES[name]
+    file, stored = await uploaded(picture.laden, b"<html>behind the end</html>", claimed="text/html")
+
+    assert stored == picture.clean
+    assert (file.inline, file.category, file.width, file.height) == (True, "image", *picture.size)
+    assert file.size == len(picture.clean)
+
+
+async def test_what_metadata_said_does_not_count_once_it_is_gone() -> None:
+    comment = chunk(b"tEXt", b"Comment\0" + HTML)
+    content = PNG_MAGIC + ihdr(1, 1) + comment + chunk(b"IDAT", b"x") + chunk(b"IEND")
+
+    file, stored = await uploaded(content)
+
+    assert file.inline
+    assert HTML not in stored
+
+
+@pytest.mark.parametrize("name", sorted(name for name in PICTURES if name != "webp"))
+async def test_a_picture_that_is_cut_short_is_refused(name: str) -> None:
+    with pytest.raises(UnsupportedTypeError, match="damaged"):
+        await uploaded(PICTURES[name].laden[:-1])
+
+
+@pytest.mark.parametrize("content", [b"OggS" + bytes(22) + b"\x05", ftyp(b"isom")[:15], b"ID3", b"RIFF\0\0\0\0WAVE"])
+async def test_of_a_short_sound_nothing_is_lost(content: bytes) -> None:
+    file, stored = await uploaded(content)
+
+    assert stored == content
+    assert file.size == len(content)
+
+
+async def test_only_the_name_is_the_senders() -> None:
+    file, _ = await uploaded(b"just text", claimed="image/png; charset=x", name="../me.png")
+
+    assert (file.filename, file.mime_type, file.inline) == ("me.png", "text/plain", False)

@@ -1,0 +1,218 @@
+"""Two in a room with files: what they upload, over httpx and over bare sockets, and small files of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from passerby.clock import SystemClock
+from tests.support.client import PATIENCE, Client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import httpx
+
+    from tests.support.server import Account, RunningServer
+
+BOUNDARY = "----the-boundary"
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(*more: bytes) -> bytes:
+    """Return a PNG of 3 by 2 pixels, with `more` chunks before its data."""
+    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, 2, 0, 0, 0))
+    return head + b"".join(more) + chunk(b"IDAT", zlib.compress(bytes(20))) + chunk(b"IEND", b"")
+
+
+PNG = png()
+TEXT = "Häuser, дома, 家\n".encode()
+
+
+def wav(seconds: float) -> bytes:
+    """Return a WAV that plays so long: 1,000 bytes a second."""
+    size = int(seconds * 1000)
+    head = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 1000, 1000, 1, 8) + b"data" + struct.pack("<I", size)
+    return b"RIFF" + struct.pack("<I", len(head) + size) + head + b"\x80" * size
+
+
+def noise(size: int, seed: int = 1) -> bytes:
+    """Return bytes that are no known kind of file, different for each `seed`."""
+    line = bytes((0, 255, 254)) + f"{seed:13}".encode()
+    return (line * (size // len(line) + 1))[:size]
+
+
+def part(name: str, value: bytes, filename: str | None = None, content_type: str | None = None) -> bytes:
+    """Return a part of a form, with the boundary before it."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"'
+    if filename is not None:
+        head += f'; filename="{filename}"'
+    if content_type is not None:
+        head += f"\r\nContent-Type: {content_type}"
+    return head.encode() + b"\r\n\r\n" + value + b"\r\n"
+
+
+def form(*parts: bytes) -> bytes:
+    """Return a whole form."""
+    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
+FORM_TYPE = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+class JumpingClock(SystemClock):
+    """The machine's clock, which a test may move on. Timers that run do not notice."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.time = lambda: SystemClock.time() + self.ahead
+        self.monotonic = lambda: SystemClock.monotonic() + self.ahead
+
+
+class Two:
+    """Anna and Berta in a room. Whatever is uploaded is Anna's, unless `by` somebody else."""
+
+    def __init__(
+        self, server: RunningServer, anna: tuple[Account, Client], berta: tuple[Account, Client], room: dict[str, Any]
+    ) -> None:
+        self.server = server
+        self.http = server.http
+        self.anna, self.one = anna
+        self.berta, self.other = berta
+        self.room = room
+        self.room_id: str = room["roomId"]
+
+    @classmethod
+    async def meet(cls, server: RunningServer) -> Two:
+        """Let two newcomers meet."""
+        return cls(server, *await server.pair())
+
+    async def put(
+        self,
+        body: bytes,
+        name: str | None = None,
+        *,
+        claimed: str | None = None,
+        duration: str | None = None,
+        by: Account | None = None,
+        room: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        """Upload a raw body."""
+        given = {"X-File-Name": None if name is None else quote(name), "Content-Type": claimed, "X-Duration": duration}
+        return await self.http.put(
+            f"/api/files/{self.room_id if room is None else room}",
+            content=body,
+            headers={
+                **(by or self.anna).headers,
+                **{header: value for header, value in given.items() if value is not None},
+                **(headers or {}),
+            },
+        )
+
+    async def upload(self, body: bytes, name: str = "a.bin", **options: Any) -> dict[str, Any]:  # noqa: ANN401 - as `put`
+        """Upload a raw body that is accepted; return what is answered."""
+        answer = await self.put(body, name, **options)
+        assert answer.status_code == 201, answer.text
+        info: dict[str, Any] = answer.json()["data"]
+        return info
+
+    async def post(self, body: bytes, *, voice: bool = False, headers: dict[str, str] | None = None) -> httpx.Response:
+        """Upload a form."""
+        return await self.http.post(
+            "/api/files/voice" if voice else "/api/files/upload",
+            content=body,
+            headers={**self.anna.headers, **FORM_TYPE, **(headers or {})},
+        )
+
+    async def read(self, info: dict[str, Any]) -> bytes:
+        """Fetch a file by its link."""
+        answer = await self.http.get(info["fileUrl"])
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    async def tell(self, content: object, *, kind: str = "file", client_id: str | None = None) -> Any:  # noqa: ANN401 - any JSON
+        """Let Anna send a message about a file; return the acknowledgement."""
+        message = {"type": kind, "content": content}
+        return await self.one.ask("chat:message", message if client_id is None else {**message, "clientId": client_id})
+
+    async def part_ways(self) -> None:
+        """End the room."""
+        await self.one.emit("leave-room")
+        await self.one.until("chat:clear:confirmed")
+
+
+class Answer:
+    """An HTTP answer off a bare socket."""
+
+    def __init__(self, head: bytes, body: bytes) -> None:
+        first, *lines = head.decode("latin-1").split("\r\n")
+        self.status = int(first.split(" ")[1])
+        self.headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+        self.body = body
+
+    def all(self, name: str) -> list[str]:
+        """Return all headers of a name."""
+        return [value for header, value in self.headers if header == name]
+
+    def json(self) -> Any:  # noqa: ANN401 - any JSON
+        return json.loads(self.body)
+
+
+class Wire:
+    """A bare TCP connection to the server."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def open(cls, server: RunningServer, limit: int = 1 << 16) -> Wire:
+        """Connect; keep `limit` bytes that are not asked for."""
+        address = urlsplit(server.url)
+        return cls(*await asyncio.open_connection(address.hostname, address.port, limit=limit))
+
+    async def send(self, *lines: str, body: bytes = b"") -> None:
+        """Send a request line with headers, and the beginning of a body."""
+        await self.push("\r\n".join((*lines, "Host: passerby", "", "")).encode("latin-1") + body)
+
+    async def push(self, data: bytes) -> None:
+        """Send bytes."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def trickle(self, pieces: Iterable[bytes]) -> Answer:
+        """Send pieces until the server answers; return that."""
+        answer = asyncio.ensure_future(self.answer())
+        try:
+            for piece in pieces:
+                if answer.done():
+                    break
+                self.writer.write(piece)
+                await self.writer.drain()
+                await asyncio.wait((answer,), timeout=0.001)
+        except ConnectionError:
+            pass  # the answer has come before the end of what we said
+        return await answer
+
+    async def answer(self) -> Answer:
+        """Read an answer that has a length, or ends with the connection."""
+        async with asyncio.timeout(2 * PATIENCE):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            answer = Answer(head.removesuffix(b"\r\n\r\n"), b"")
+            lengths = answer.all("content-length")
+            answer.body = await (self.reader.readexactly(int(lengths[0])) if lengths else self.reader.read())
+        return answer
+
+    async def abort(self) -> None:
+        """Cut the connection."""
+        self.writer.transport.abort()
+        await asyncio.gather(self.writer.wait_closed(), return_exceptions=True)
