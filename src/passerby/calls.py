@@ -29,12 +29,13 @@ from passerby.call_events import (
     RejectCall,
     Ringing,
     SessionDescription,
+    Signal,
 )
 from passerby.errors import ConflictError, InvalidInputError
 from passerby.sdp import is_relayed, relayed_only, without_base
 
 if TYPE_CHECKING:
-    from passerby.call_events import Hangup, ReportConnected, SendAnswer, SendCandidate, SendOffer, Signal
+    from passerby.call_events import Hangup, ReportConnected, SendAnswer, SendCandidate, SendOffer
     from passerby.clock import Clock, Timer
     from passerby.guests import LiveGuest
     from passerby.room import Member, Room
@@ -135,14 +136,17 @@ class Calls:
     def offer(self, guest: LiveGuest, payload: SendOffer) -> None:
         """Begin a call, or negotiate anew within one.
 
-        Both calling at once is one call, that of who was first. Raises ConflictError (not_in_room, call_active).
+        Both calling at once is one call, that of who was first. Raises ConflictError (not_in_room, call_active,
+        no_call).
         """
         member = _member(guest)
         if payload.offer.type != "offer":
             raise InvalidInputError("invalid_payload", "Expected an offer", field="offer")
         call = self._calls.get(member.room)
-        if call is None:
+        if call is None and payload.call_id is None:
             self._begin(member, payload)
+        elif call is None:
+            self._current(guest, payload.call_id)  # negotiating within a call that is over, or never was
         elif payload.call_id is not None and payload.call_id != call.id:
             raise ConflictError("call_active", "There is a call already")
         elif call.state is not State.RINGING:
@@ -166,6 +170,7 @@ class Calls:
         self._step(call, Act.NEGOTIATE)
         own.offering, other.offering = True, False
         own.relay_only = own.relay_only or payload.relay_only
+        self._take_back(call, other, Offer)  # one that still waits is not what will be answered
         self._send(other, self._offer_of(call, own, payload))
 
     def answer(self, guest: LiveGuest, payload: SendAnswer) -> None:
@@ -269,8 +274,8 @@ class Calls:
         self._step(call, act)
         self._stop_ringing(call)
         del self._calls[call.caller.member.room]
-        for member in call.caller.member.room.members:
-            self._waiting.pop(member, None)  # of this call; what follows is its end
+        for side in (call.caller, call.callee):
+            self._take_back(call, side, Signal)  # what follows is the end
 
     def _time_out(self, call: Call) -> None:
         call.timer = None
@@ -310,6 +315,14 @@ class Calls:
             self._waiting.setdefault(to.member, deque(maxlen=_MAX_WAITING)).append(signal)
         else:
             to.member.live.send(signal)
+
+    def _take_back(self, call: Call, side: Side, kind: type[Signal]) -> None:
+        """Forget a call's signals that wait for a member."""
+        waiting = self._waiting.get(side.member)
+        if waiting is not None:
+            kept = [signal for signal in waiting if not isinstance(signal, kind) or signal.call_id != call.id]
+            waiting.clear()
+            waiting.extend(kept)
 
 
 def _member(guest: LiveGuest) -> Member:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hmac
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +27,7 @@ from passerby.models import FileInfo, StoredFile
 from passerby.uploads import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 
     from passerby.clock import Clock
     from passerby.events import SendMessage
@@ -65,6 +66,8 @@ class _Shelf:
     def __init__(self) -> None:
         self.files: dict[str, StoredFile] = {}
         self.used: dict[str, int] = {}
+        self.downloads: set[Callable[[], None]] = set()
+        """What cuts each that is under way."""
 
 
 class Files:
@@ -89,15 +92,26 @@ class Files:
 
     # ── bringing one ──────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, guest: LiveGuest | None, *, name: str, claimed: str, size: int | None, voice: bool) -> Upload:
-        """Begin an upload into the guest's room; `size` is what is announced, or None.
+    def begin(
+        self,
+        guest: LiveGuest | None,
+        *,
+        name: str,
+        claimed: str,
+        size: int | None,
+        voice: bool,
+        room_id: str | None = None,
+    ) -> Upload:
+        """Begin an upload into the guest's room; `size` is what is announced, or None, and so is `room_id`.
 
         Space is set aside for all of it now, so that of many uploads at once those that begin also end.
-        Raises ConflictError (not_in_room), RateLimitedError, InvalidInputError (file_empty), TooLargeError,
-        StorageFullError.
+        Raises ConflictError (not_in_room), ForbiddenError (not_your_room), RateLimitedError,
+        InvalidInputError (file_empty), TooLargeError, StorageFullError.
         """
         if guest is None or guest.member is None:
             raise ConflictError("not_in_room", "You are not in a conversation")
+        if room_id not in (None, guest.member.room.id):
+            raise not_your_room()
         if size == 0:
             raise InvalidInputError("file_empty", "The file is empty", field="file")
         if size is not None and size > self.quotas.file:
@@ -184,6 +198,18 @@ class Files:
                 start += len(part)
                 yield part
 
+    @contextlib.contextmanager
+    def serving(self, file: StoredFile, cut: Callable[[], None]) -> Iterator[None]:
+        """Call `cut` should the room close meanwhile: who reads slowly, or not at all, is not to keep anything."""
+        room = self._rooms.find(file.room_id)
+        shelf = self._shelves.get(room) if room is not None else None
+        downloads = shelf.downloads if shelf is not None else set()
+        downloads.add(cut)
+        try:
+            yield
+        finally:
+            downloads.discard(cut)
+
     def info(self, file: StoredFile) -> FileInfo:
         """Return what the two of a room are told of a file, with signed links."""
         expires = str(int(file.expires_at))
@@ -233,6 +259,8 @@ class Files:
         shelf = self._shelves.pop(room, None)
         if shelf is not None:
             self.used -= sum(shelf.used.values())
+            for cut in list(shelf.downloads):
+                cut()
             if shelf.files:
                 self._spawn(self._remove(list(shelf.files)))
 
@@ -257,6 +285,8 @@ class Files:
 
     async def close(self) -> None:
         """Remove everything."""
+        for room in list(self._shelves):
+            self.room_closed(room)
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._store.close()
@@ -265,6 +295,11 @@ class Files:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def not_your_room() -> ForbiddenError:
+    """Return the refusal of an upload into another conversation."""
+    return ForbiddenError("not_your_room", "That is not your conversation")
 
 
 def room_closed() -> ConflictError:

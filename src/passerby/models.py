@@ -15,7 +15,7 @@ TRAIT_LENGTH: Final = 64
 _END: Final = r"$(?!\n)"
 """The end of the text and nothing else: Python's `$` alone would also stand before a last newline."""
 
-INVISIBLE: Final = r"\u0000-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+INVISIBLE: Final = r"\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff"
 """Control and bidi-override characters: what is shown to strangers must look like what it is."""
 
 Timestamp = Annotated[

@@ -116,7 +116,10 @@ class BlobStore(Protocol):
     """
 
     async def write(self, file_id: str, piece: bytes) -> None:
-        """Append `piece` (1 byte to 64 KiB) to a file that is not published yet; the first one begins it."""
+        """Append `piece` (1 byte to 64 KiB) to a file that is not published yet; the first one begins it.
+
+        Raises OSError when there is no space for it.
+        """
 
     async def publish(self, file: StoredFile, lifetime: float) -> None:
         """Let `file` be found, with all pieces written under its id, for `lifetime` seconds (> 0) from now."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_CANDIDATE: Final = re.compile(r"^a=candidate:.*(?:\r?\n|$)", re.MULTILINE)
-_RELAY: Final = re.compile(r"\btyp relay\b")
-_RELATED: Final = re.compile(r" raddr \S+ rport \d+")
+_CANDIDATE: Final = re.compile(r"^a=(?:candidate|remote-candidates):.*(?:\r?\n|$)", re.MULTILINE)
+_RELAY: Final = re.compile(r"(?:a=)?candidate:\S+ \d+ \S+ \d+ \S+ \d+ typ relay(?: [^\r\n]*)?(?:\r?\n)?")
+"""One line, whose type stands where a type stands: more behind it, or a second line, proves nothing."""
+_RELATED: Final = re.compile(r" raddr \S+(?: rport \S+)?")
 _CONNECTION: Final = re.compile(r"^c=IN IP[46] \S+", re.MULTILINE)
 _ORIGIN: Final = re.compile(r"^(o=\S+ \S+ \S+) IN IP[46] \S+", re.MULTILINE)
 _RTCP: Final = re.compile(r"^(a=rtcp:\d+) IN IP[46] \S+", re.MULTILINE)
@@ -16,7 +17,7 @@ _NOBODY: Final = "IN IP4 0.0.0.0"
 
 def is_relayed(candidate: str) -> bool:
     """Tell whether a candidate leads to a relay, and not to the guest. The empty one, the last, leads nowhere."""
-    return not candidate or _RELAY.search(candidate) is not None
+    return not candidate or _RELAY.fullmatch(candidate) is not None
 
 
 def without_base(candidate: str) -> str:

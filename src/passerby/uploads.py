@@ -12,6 +12,7 @@ from passerby.errors import (
     ForbiddenError,
     InvalidInputError,
     PasserbyError,
+    StorageFullError,
     TooLargeError,
     UnsupportedTypeError,
 )
@@ -119,8 +120,8 @@ class Upload:
         await self._store.remove(self.id)
 
     def _let_go(self) -> None:
-        """The stream and its parser hold each other, and the last bytes: the garbage collector may take its time."""
-        vars(self._stream).clear()
+        self._stream.close()
+        self._piece.clear()
 
     def described(self, expires_at: float) -> StoredFile:
         """Return what is known of the file."""
@@ -177,7 +178,10 @@ class Upload:
         for start in range(0, whole, _PIECE):
             piece = data[start : min(start + _PIECE, whole)]
             self._stored += len(piece)
-            await self._store.write(self.id, piece)
+            try:
+                await self._store.write(self.id, piece)
+            except OSError as error:
+                raise StorageFullError(60) from error
         self._piece += data[whole:]
 
     def _duration(self, claimed: float | None) -> float:

@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from passerby.adapters.allocator import give_back
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -45,6 +47,10 @@ class _Index:
         return [file_id for file_id, (_, until) in self._files.items() if until <= now]
 
 
+_GIVE_BACK_AFTER: Final = 32 << 20
+"""Bytes removed until freed memory is given back, while there are other files; a MiB when there are none."""
+
+
 class MemoryBlobStore:
     """Files as the pieces they came in: no file is ever one block of memory."""
 
@@ -52,6 +58,8 @@ class MemoryBlobStore:
         """Expire by `clock`."""
         self._index = _Index(clock)
         self._pieces: dict[str, list[bytes]] = {}
+        self._removed = 0
+        """Bytes removed and not yet given back."""
 
     async def write(self, file_id: str, piece: bytes) -> None:
         """See BlobStore."""
@@ -79,7 +87,10 @@ class MemoryBlobStore:
     async def remove(self, file_id: str) -> None:
         """See BlobStore."""
         self._index.remove(file_id)
-        self._pieces.pop(file_id, None)
+        self._removed += sum(map(len, self._pieces.pop(file_id, ())))
+        if self._removed > (_GIVE_BACK_AFTER if self._pieces else PIECE * 16):
+            self._removed = 0
+            give_back()
 
     async def sweep(self) -> int:
         """See BlobStore."""
@@ -97,7 +108,7 @@ class MemoryBlobStore:
 class DiskBlobStore:
     """Files in a private folder of this process, which the next one removes should this one be killed."""
 
-    _PREFIX: Final = "passerby-"
+    _PREFIX: Final = "passerby-files-"
 
     def __init__(self, clock: Clock, directory: str | None) -> None:
         """Make the folder in `directory`, by default the system's for temporary files. Raises OSError."""

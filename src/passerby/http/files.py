@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -14,7 +14,6 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Stream
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from passerby.errors import InvalidInputError, UploadTimeoutError
 from passerby.http.guests import authenticated
@@ -58,6 +57,7 @@ class FileController(Controller):
             claimed=request.headers.get("content-type", ""),
             size=_announced(request),
             voice=duration is not None,
+            room_id=room_id,
         )
         async with _receiving(services, upload):
             async for chunk in request.stream():
@@ -295,12 +295,13 @@ async def _sent(
     request: Request[Any, Any, Any], services: Services, file: StoredFile, start: int, stop: int
 ) -> AsyncIterator[bytes]:
     """Return the bytes; should they end early, as the room has closed, cut the connection: the file is not whole."""
-    async for part in services.files.read(file, start, stop):
-        start += len(part)
-        yield part
+    cut: Callable[[], None] = request.scope["passerby.cut"]  # type: ignore[typeddict-item]  # see GuardedHttpProtocol
+    with services.files.serving(file, cut):
+        async for part in services.files.read(file, start, stop):
+            start += len(part)
+            yield part
     if start < stop:
-        cycle: RequestResponseCycle = request.receive.__self__  # type: ignore[attr-defined]  # uvicorn's
-        cycle.transport.abort()
+        cut()
         await asyncio.Event().wait()  # until the framework learns that the client is gone, and cancels this
 
 

@@ -113,7 +113,7 @@ def _played(category: Literal["audio", "video"], subtype: str, parse: Callable[[
 
 
 _OFFICE: Final = re.compile(
-    r"application/(vnd\.(openxmlformats-officedocument|oasis\.opendocument)\.[a-z.-]+|epub\+zip)"
+    r"application/(vnd\.(openxmlformats-officedocument|oasis\.opendocument)\.[a-z.-]{1,80}|epub\+zip)"
 )
 _DOCUMENTS: Final = (
     (b"%PDF-", "application/pdf"),

@@ -63,6 +63,12 @@ class Stream:
         self._buffer.clear()
         return rest
 
+    def close(self) -> None:
+        """Let go of everything: a stream and its parser hold each other, and the last bytes."""
+        self._parser.close()
+        self._buffer.clear()
+        self._out.clear()
+
     # ── for parsers ───────────────────────────────────────────────────────────────────────────────
 
     def take(self, count: int) -> Generator[None, None, bytes]:

@@ -52,10 +52,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._expect_body()
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """A head begins. The application can cut the connection: ASGI has no way to say that an answer breaks off."""
         self._in_head = True
         self._fed = self._parsed = 0
         super().on_message_begin()
+        self.scope["passerby.cut"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the request target."""

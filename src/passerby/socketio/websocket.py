@@ -165,7 +165,10 @@ class WebSocket(WSListener):
             except UnicodeDecodeError:
                 self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
                 return
-            self._arrive(text)
+            arrived = self._engine.arrived  # `_arrive`, but for the call
+            if not arrived:
+                self._engine.take_turn()
+            arrived.append((self, text))
         else:
             self._take_other(kind, frame)
 
