@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from msgspec import UnsetType
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from passerby.events import MessageDelivered, MessageSent
 
@@ -36,11 +37,15 @@ class Room:
         self.members = (one, other)
 
 
-Pending = tuple[int, str, str | UnsetType]
-"""A message on its way, written or waiting to be, not yet confirmed: its seq, its id, its sender's id for it.
+class Pending(Struct, rename="camel", frozen=True):
+    """Of a message on its way, written or waiting to be, not yet confirmed: what is needed once it is."""
 
-A bare tuple, because one is made for every message.
-"""
+    id: str
+    seq: int
+    client_id: str | UnsetType = UNSET
+
+
+read_pending = msgspec.json.Decoder(Pending).decode
 
 
 class Member:
@@ -57,8 +62,8 @@ class Member:
         self.attached = True
         self.confirmed = 0
         """The highest seq that this member's client has confirmed: all before it are there too."""
-        self.pending: deque[Pending] = deque(maxlen=_MAX_PENDING)
-        """Messages to this member, oldest first; the log may hold fewer of them."""
+        self.pending: deque[bytes] = deque(maxlen=_MAX_PENDING)
+        """Messages to this member as JSON, which the log holds too, or has held; oldest first. See `read_pending`."""
 
     def sent(
         self, message: Message, encoded: bytes | None, answer: Callable[[MessageSent], None] | None = None
@@ -71,7 +76,7 @@ class Member:
         if encoded is not None:
             self.room.seq = seq
             recipient = self.partner
-            recipient.pending.append((seq, message_id, client_id))
+            recipient.pending.append(encoded)
             link = recipient.live.link
             if link is not None and recipient.attached:
                 link.deliver(encoded, MessageDelivered(message_id, timestamp))

@@ -31,7 +31,7 @@ from passerby.events import (
     UserLeft,
 )
 from passerby.models import Message, Partner, RoomSummary
-from passerby.room import Member, Room
+from passerby.room import Member, Room, read_pending
 from passerby.text import clean_text
 
 if TYPE_CHECKING:
@@ -172,16 +172,18 @@ class Rooms:
         A message that is not of this room, or confirmed already, is ignored. Raises ConflictError (not_in_room).
         """
         member = _member(recipient)
-        for seq, pending_id, _ in member.pending:
-            if pending_id == message_id:
-                self._confirm_through(member, seq)
+        quoted = f'"{message_id}"'.encode()
+        for encoded in member.pending:
+            if quoted in encoded and (pending := read_pending(encoded)).id == message_id:
+                self._confirm_through(member, pending.seq)
                 break
 
     def _confirm_through(self, member: Member, seq: int) -> None:
         author, timestamp = member.partner.live, self._timestamps.now()
-        while member.pending and member.pending[0][0] <= seq:
-            member.confirmed, message_id, _ = member.pending.popleft()
-            author.send(MessageDelivered(message_id, timestamp))
+        while member.pending and (oldest := read_pending(member.pending[0])).seq <= seq:
+            member.pending.popleft()
+            member.confirmed = oldest.seq
+            author.send(MessageDelivered(oldest.id, timestamp))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Tell the partner. Raises ConflictError (not_in_room)."""
@@ -325,7 +327,7 @@ class Rooms:
             username=gone.live.guest.username,
             message=message,
             reason=reason,
-            undelivered=[Undelivered(message_id, client_id) for _, message_id, client_id in gone.pending],
+            undelivered=[Undelivered(message.id, message.client_id) for message in map(read_pending, gone.pending)],
         )
 
     def _close(self, room: Room) -> None:

@@ -2,7 +2,8 @@
 
     python -m tests.e2e.screenshots
 
-takes them all anew: the start, the search and a conversation, on a phone and on a desk, light and dark.
+takes them all anew: the start, the search, a conversation and one with files, on a phone and on a desk, light
+and dark.
 Names, times and colours are set to be the same every time; what is shown is otherwise as it comes.
 """
 
@@ -20,7 +21,7 @@ from typing import Literal, NamedTuple
 
 import httpx
 import socketio  # type: ignore[import-untyped]  # has no types
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, FilePayload, Page, async_playwright, expect
 
 from tests.e2e import browser as chromium
 from tests.e2e.serving import serving
@@ -54,11 +55,13 @@ TALK = (
     (PARTNER, "I will. And what tea goes with a sleepless night?"),
     (NAME, "Mint. It forgives you for being awake."),
 )
-TIMES = ("23:41", "23:42", "23:42", "23:43", "23:44", "23:45", "23:45")
+TIMES = ("23:41", "23:42", "23:42", "23:43", "23:44", "23:45", "23:45", "23:58", "23:58", "23:59")
+
+AFTER = ("received", "received", "delivered")
 
 STILL = """
 (times) => {
-  document.querySelectorAll('time').forEach((time, index) => { time.textContent = times[index]; });
+  document.querySelectorAll('time').forEach((time, index) => { time.textContent = times[index] ?? ''; });
   document.querySelectorAll('.face').forEach((face) => face.style.setProperty('--hue', '205'));
   document.activeElement?.blur();
 }
@@ -101,6 +104,31 @@ def png(width: int, rgb: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
+
+
+def seaside() -> bytes:
+    """A picture to send: the ocean before breakfast."""
+    width, height, horizon, sun = 480, 300, 180, (330, 165, 34)
+    pixels = bytearray()
+    for y in range(height):
+        for x in range(width):
+            shine = abs(x - sun[0]) < 40 + (y - horizon) // 2 and (x // 24 + y // 5) % 3 == 0
+            if y < horizon and (x - sun[0]) ** 2 + (y - sun[1]) ** 2 < sun[2] ** 2:
+                pixels += bytes((255, 226, 150))
+            elif y < horizon:
+                pixels += bytes((120 + 130 * y // horizon, 150 + 40 * y // horizon, 210 - 50 * y // horizon))
+            elif shine:
+                pixels += bytes((250, 205, 150))
+            else:
+                depth = y - horizon
+                pixels += bytes((70 - depth // 3, 110 - depth // 3, 150 - depth // 3))
+    return png(width, bytes(pixels))
+
+
+FILES: tuple[FilePayload, ...] = (
+    {"name": "before breakfast.png", "mimeType": "image/png", "buffer": seaside()},
+    {"name": "timetable.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4\n" + bytes(245_000)},
+)
 
 
 @contextlib.asynccontextmanager
@@ -165,6 +193,19 @@ async def show(browser: Browser, darkroom: Page, url: str, size: Size) -> None:
     await partner.composer.press_sequentially("Ha")
     await expect(visitor.part("typing")).to_be_visible()
     await take(visitor.page, darkroom, "conversation", size.width)
+    await partner.composer.fill("")
+    await partner.part("file-input").set_input_files(FILES)
+    await partner.part("send-attachments").click()
+    await expect(visitor.part("picture")).to_have_js_property("naturalWidth", 480)
+    await expect(visitor.messages).to_have_count(len(TALK) + len(FILES))
+    await visitor.page.context.grant_permissions(["microphone"])
+    await visitor.part("record").focus()
+    await visitor.page.keyboard.press("Enter")
+    await expect(visitor.part("recorder-time")).to_have_text("0:02")
+    await visitor.page.keyboard.press("Enter")
+    await visitor.page.get_by_role("button", name="Send voice note").press("Enter")
+    await visitor.sees_states(*("delivered" if name == NAME else "received" for name, _ in TALK), *AFTER)
+    await take(visitor.page, darkroom, "files", size.width)
     for done in (visitor, partner):
         await done.end_session()
         await done.page.context.close()
