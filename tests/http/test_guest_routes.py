@@ -386,7 +386,7 @@ def sign(**changes: object) -> str:
         pytest.param(f"Bearer {sign()[:-3]}", "token_invalid", "Invalid token", id="cut"),
         pytest.param(f"Bearer {'x' * 20_000}", "token_invalid", "Invalid token", id="giant"),
         pytest.param(
-            f"Bearer {jwt.encode({'sessionId': 'x'}, None, algorithm='none')}",
+            f"Bearer {jwt.encode({'sessionId': 'x'}, '', algorithm='none')}",
             "token_invalid",
             "Invalid token",
             id="none",

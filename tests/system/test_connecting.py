@@ -30,7 +30,7 @@ def sign(secret: str = SECRET, algorithm: str = "HS256", **changes: object) -> s
         "sessionId": "nobody",
         **changes,
     }
-    return jwt.encode(claims, secret if algorithm != "none" else None, algorithm=algorithm)
+    return jwt.encode(claims, secret if algorithm != "none" else "", algorithm=algorithm)
 
 
 @pytest.mark.parametrize(
