@@ -122,7 +122,6 @@ async def test_a_link_without_its_signature_or_with_another_is_refused(shared_se
         f"?expires={expires}&signature={signature}%00",
         f"?expires={expires}&signature=%ff%fe",
         f"?expires={expires}&signature=%ED%A0%80",
-        f"?expires={expires}&signature={flipped}&signature={signature}",
         f"?expires={later}&signature={signature}",
         f"?expires=0{expires}&signature={signature}",
         f"?expires={expires}%20&signature={signature}",

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from litestar import Controller, Request, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
@@ -19,6 +19,7 @@ from passerby.errors import InvalidInputError, UploadTimeoutError
 from passerby.http.guests import authenticated
 from passerby.http.models import Success
 from passerby.http.services import Services
+from passerby.http.upload_docs import FormUpload, RawUpload, VoiceUpload
 from passerby.models import FileInfo, Guest, StoredFile
 from passerby.uploads import Upload
 
@@ -38,7 +39,13 @@ class FileController(Controller):
     opt = {"limit": "uploads"}  # noqa: RUF012 - the framework's
     request_max_body_size = None  # ours is told before the body, and counts only the file
 
-    @put("/{room_id:str}", status_code=201, summary="Upload a raw body", security=[{"token": []}])
+    @put(
+        "/{room_id:str}",
+        status_code=201,
+        summary="Upload a raw body",
+        security=[{"token": []}],
+        operation_class=RawUpload,
+    )
     async def raw(
         self,
         request: Request[Any, Any, Any],
@@ -65,14 +72,14 @@ class FileController(Controller):
             file = await upload.finish(room_id, _seconds(duration))
         return Success(success=True, data=services.files.info(file))
 
-    @post("/upload", summary="Upload a file as a form", security=[{"token": []}])
+    @post("/upload", summary="Upload a file as a form", security=[{"token": []}], operation_class=FormUpload)
     async def upload(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], guest: NamedDependency[Guest]
     ) -> Success[FileInfo]:
         """Take `file` and `roomId` as multipart/form-data."""
         return await self._form(request, services, guest, voice=False)
 
-    @post("/voice", summary="Upload a voice note as a form", security=[{"token": []}])
+    @post("/voice", summary="Upload a voice note as a form", security=[{"token": []}], operation_class=VoiceUpload)
     async def voice(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], guest: NamedDependency[Guest]
     ) -> Success[FileInfo]:
@@ -209,14 +216,17 @@ def _malformed(message: str) -> InvalidInputError:
 
 
 async def allowed(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], file_id: FromPath[str]
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    file_id: FromPath[str],
+    expires: FromQuery[str | None] = None,
+    signature: FromQuery[str | None] = None,
 ) -> StoredFile:
     """Provide the file of the path to who has its link, or is in its room. Raises NotFoundError, ForbiddenError."""
-    query = request.query_params
-    if "signature" not in query and "authorization" in request.headers:
+    if signature is None and "authorization" in request.headers:
         guest = await authenticated(request, services)
         return await services.files.of_member(file_id, services.guests.live(guest.session_id))
-    return await services.files.signed(file_id, query.get("expires"), query.get("signature"))
+    return await services.files.signed(file_id, expires, signature)
 
 
 class TemporaryFileController(Controller):
