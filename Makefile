@@ -36,7 +36,8 @@ run: $(RUN) $(CLIENT) ## serve on http://localhost:3001 (HOST=… PORT=… ARGS=
 	@exec $(VENV)/bin/passerby serve $(call given,HOST,host) $(call given,PORT,port) $(ARGS)
 
 test: $(DEV) $(CLIENT) ## run every test, those in a browser too (ARGS="-k matching")
-	@$(PY) -m tests.e2e.browser >/dev/null || true # the browser tests then say what is missing
+	@$(PY) -m tests.e2e.browser >/dev/null || true # the tests that need it then say what is missing
+	@$(PY) -m tests.calls.turnserver >/dev/null || true
 	$(PY) -m pytest $(ARGS)
 	cd web && CI=1 npm run --silent --if-present test
 

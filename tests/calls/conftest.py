@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests.calls import turnserver
+from tests.calls.peer import Peer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from tests.support.server import RunningServer
+
+HOST = "127.0.0.2"
+"""Where the peers are: no relay is there, so it tells a guest's address from a relay's."""
+
+
+class Introduce(Protocol):
+    """Lets two arrive who get each other as partners."""
+
+    async def __call__(self, server: RunningServer) -> tuple[Peer, Peer]: ...
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers find each other on this machine alone, also where there is no network."""
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: [HOST])
+
+
+@pytest.fixture
+async def introduce() -> AsyncIterator[Introduce]:
+    async with AsyncExitStack() as stack:
+
+        async def two(server: RunningServer) -> tuple[Peer, Peer]:
+            anna = Peer(await server.newcomer(username="Anna"), server.url, hue=40)
+            berta = Peer(await server.newcomer(username="Berta"), server.url, hue=210)
+            for peer in (anna, berta):
+                stack.push_async_callback(peer.close)
+                await peer.arrive()
+                await peer.say("user:match")
+            await asyncio.gather(anna.hear("user:matched"), berta.hear("user:matched"))
+            return anna, berta
+
+        yield two
+
+
+@pytest.fixture
+async def peers(introduce: Introduce, shared_server: RunningServer) -> tuple[Peer, Peer]:
+    """Return two in a room."""
+    return await introduce(shared_server)
+
+
+@pytest.fixture(scope="session")
+def coturn() -> str:
+    """Return the path of coturn."""
+    try:
+        return turnserver.ensure()
+    except turnserver.NoTurnServerError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def turn(coturn: str, tmp_path: Path) -> Iterator[turnserver.TurnServer]:
+    """Run a coturn on 127.0.0.1 that relays to there too, as the tests' peers are nowhere else."""
+    with turnserver.running(coturn, tmp_path, "-n", "--allow-loopback-peers") as server:
+        yield server

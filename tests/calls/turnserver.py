@@ -1,0 +1,157 @@
+"""coturn, the TURN server of Debian and others: found where there is one, fetched where not, and run.
+
+    python -m tests.calls.turnserver
+
+prints the path of a `turnserver`, fetching it if need be (as root, with apt-get), or ends with one line that
+says what to install.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SECRET: Final = "a secret that Passerby and coturn share"
+REALM: Final = "passerby.test"
+HOST: Final = "127.0.0.1"
+_APT_SECONDS = 420
+_START_SECONDS = 20
+_ASK_EVERY = 0.05
+_BINDING_REQUEST: Final = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + b"passerby's q"
+"""RFC 8489 §5: method, length, magic cookie, transaction id."""
+
+
+class NoTurnServerError(Exception):
+    """No coturn; the message is one line and says what to do."""
+
+    def __init__(self) -> None:
+        super().__init__("no coturn for the tests of calls: install the package `coturn` (apt-get install coturn)")
+
+
+def ensure() -> str:
+    """Return the path of `turnserver`, fetched if need be. Raises NoTurnServerError. Takes minutes at worst."""
+    found = _find()
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        _fetch()
+        found = _find()
+    if found is None:
+        raise NoTurnServerError
+    return found
+
+
+def _find() -> str | None:
+    return shutil.which("turnserver", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/bin", "/usr/sbin")))
+
+
+def _fetch() -> None:
+    print("turnserver: installing the package coturn", file=sys.stderr, flush=True)
+    # RUNLEVEL=1: the package's own service is not started.
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=60", "-o", "Acquire::http::Timeout=15")
+    for command in (("update",), ("install", "--yes", "--no-install-recommends", "coturn")):
+        subprocess.run(
+            (*apt, *command),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_APT_SECONDS,
+            check=False,  # whether it is there in the end is what counts
+        )
+
+
+class TurnServer:
+    """A coturn that runs on 127.0.0.1."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.settings = {
+            "stun_urls": f"stun:{HOST}:{port}",
+            "turn_urls": f"turn:{HOST}:{port}?transport=udp",
+            "turn_secret": SECRET,
+        }
+        """Passerby's, to use it."""
+
+
+@contextmanager
+def running(program: str, folder: Path, *arguments: str, secret: str | None = SECRET) -> Iterator[TurnServer]:
+    """Run coturn with `arguments`, but on a free port of 127.0.0.1, with the tests' realm and with `secret`."""
+    port = _free_port()
+    log = folder / "turnserver.log"
+    command = [
+        program,
+        *arguments,
+        f"--listening-ip={HOST}",
+        f"--relay-ip={HOST}",
+        f"--listening-port={port}",
+        "--use-auth-secret",
+        *(() if secret is None else (f"--static-auth-secret={secret}",)),
+        f"--realm={REALM}",
+        "--no-cli",
+        "--no-tls",
+        "--no-dtls",
+        "--no-rfc5780",
+        f"--userdb={folder / 'turn.db'}",
+        f"--pidfile={folder / 'turnserver.pid'}",
+        "--log-file=stdout",
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        _wait_until_it_answers(process, port, log)
+        yield TurnServer(port)
+    finally:
+        process.kill()  # asked kindly, it takes seconds
+        process.wait(_START_SECONDS)
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((HOST, 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Ask for our own address until that is answered: coturn has no line that says it is ready."""
+    deadline = time.monotonic() + _START_SECONDS
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(_ASK_EVERY)
+        asking.connect((HOST, port))
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                asking.send(_BINDING_REQUEST)
+                asking.recv(1500)
+            except TimeoutError:
+                continue
+            except ConnectionRefusedError:
+                time.sleep(_ASK_EVERY)
+                continue
+            return
+    raise AssertionError(f"coturn did not start: {log.read_text(errors='replace')[-3000:]}")
+
+
+def main() -> int:
+    """Print the path of coturn and return 0, or say what to install: 1."""
+    try:
+        print(ensure())
+    except NoTurnServerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
