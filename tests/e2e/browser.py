@@ -27,7 +27,8 @@ ARGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-device-for-media-stream",  # a microphone that beeps; who may use it is still asked
+    "--use-fake-device-for-media-stream",  # a microphone that beeps, a camera; who may use them is still asked
+    "--auto-select-tab-capture-source-by-title=Passerby",  # nobody is there to choose what is shared
 )
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

@@ -1,5 +1,13 @@
 /** Every word of the page, in English. Texts for a `code` fall back to the server's own message. */
 import type { Attachment } from './chat/attachments';
+import type {
+  Bring,
+  CallKind,
+  CallNotice,
+  CallRecord,
+  DeviceTrouble,
+  MediaNotice,
+} from './chat/call';
 import type { Ending, MessageState, Trouble } from './chat/conversation';
 import type { FileKind } from './chat/files';
 import { RECORDING_MAX_S, type MicrophoneTrouble } from './chat/recorder';
@@ -50,6 +58,69 @@ const MICROPHONE_TROUBLES: Record<MicrophoneTrouble, string> = {
   mic_unsupported: 'This browser cannot record voice notes.',
   mic_failed: 'The recording did not work. Please try again.',
 };
+
+const DEVICE_TROUBLES: Record<DeviceTrouble, string> = {
+  mic_refused:
+    'The microphone is blocked for this page. Allow it in your browser’s settings for this site, or join and listen only.',
+  mic_absent: 'No microphone was found. Connect one, or join and listen only.',
+  mic_in_use: 'The microphone is in use by another program. Close that, or join and listen only.',
+  mic_failed: 'The microphone does not work right now. You can still join and listen.',
+  camera_refused:
+    'The camera is blocked for this page. Allow it in your browser’s settings for this site, or join with sound only.',
+  camera_absent: 'No camera was found. Connect one, or join with sound only.',
+  camera_in_use: 'The camera is in use by another program. Close that, or join with sound only.',
+  camera_failed: 'The camera does not work right now. You can still join with sound only.',
+  devices_insecure:
+    'Browsers allow calls only on secure pages, and this one was opened without https.',
+  devices_unsupported: 'This browser cannot make calls.',
+};
+
+const MEDIA_NOTICES: Partial<Record<MediaNotice, string>> = {
+  mic_refused:
+    'The microphone is blocked for this page, so nobody hears you. Allow it in your browser’s settings for this site.',
+  mic_absent: 'No microphone was found. You hear the other, but are not heard.',
+  mic_in_use: 'The microphone is in use by another program. You are not heard right now.',
+  mic_failed: 'The microphone does not work right now. You are not heard.',
+  mic_gone: 'Your microphone was unplugged. You are not heard until you choose another.',
+  mic_replaced: 'Your microphone was unplugged. You are heard by another one now.',
+  camera_refused:
+    'The camera is blocked for this page. Allow it in your browser’s settings for this site.',
+  camera_absent: 'No camera was found. The call goes on with sound.',
+  camera_in_use: 'The camera is in use by another program. The call goes on with sound.',
+  camera_failed: 'The camera does not work right now. The call goes on with sound.',
+  camera_gone: 'Your camera was unplugged. The call goes on with sound.',
+  pictures_off: 'The connection is weak, so your picture is off to keep the sound.',
+};
+
+const CALL_NOTICES: Record<CallNotice, string> = {
+  unreachable: 'The server cannot be reached right now, so there was no call.',
+  refused: 'The call could not be made. Please try again in a moment.',
+  lost: 'The call broke off, and no way back was found. You can call again.',
+  failed: 'No connection between the two of you was found. You can go on in writing.',
+};
+
+/** A call that is over: who, what, and how long. */
+function callLine({ kind, outgoing, outcome, seconds }: CallRecord, name: string): string {
+  const what = kind === 'video' ? 'Video call' : 'Audio call';
+  const which = kind === 'video' ? 'video call' : 'audio call';
+  const who = outgoing ? 'You called' : `${name} called`;
+  switch (outcome) {
+    case 'talked':
+      return `${what} · ${who} · ${clockText(seconds)}`;
+    case 'lost':
+      return `${what} · ${who} · broke off after ${clockText(seconds)}`;
+    case 'declined':
+      return outgoing ? `${name} declined your ${which}` : `You declined ${name}’s ${which}`;
+    case 'missed':
+      return `You missed ${name}’s ${which}`;
+    case 'unanswered':
+      return `${name} did not answer your ${which}`;
+    case 'cancelled':
+      return `You called off your ${which}`;
+    case 'failed':
+      return `${what} · ${who} · not connected`;
+  }
+}
 
 const KINDS: Record<FileKind, string> = {
   image: 'Picture',
@@ -165,6 +236,7 @@ export const strings = {
     placeholder: 'Write a message',
     send: 'Send',
     keys: 'Enter sends, Shift+Enter makes a new line, Escape twice moves on.',
+    keysInCall: 'Enter sends, Shift+Enter makes a new line.',
     count: (count: number, most: number): string =>
       `${number.format(count)} of ${number.format(most)}`,
     over: 'The message is too long to send.',
@@ -231,11 +303,84 @@ export const strings = {
     trouble: (code: MicrophoneTrouble): string => MICROPHONE_TROUBLES[code],
     dismiss: 'Close',
   },
+  call: {
+    audio: 'Audio call',
+    video: 'Video call',
+    region: (name: string): string => `Call with ${name}`,
+    calls: (name: string, kind: CallKind): string =>
+      kind === 'video' ? `${name} is calling, with video` : `${name} is calling`,
+    answer: 'Answer',
+    answerVideo: 'Answer with camera',
+    answerAudio: 'Answer without camera',
+    decline: 'Decline',
+    calling: (name: string): string => `Calling ${name}…`,
+    connecting: 'Connecting…',
+    recovering: 'The connection is gone. Trying again…',
+    weak: 'The connection is weak',
+    good: 'Good connection',
+    away: (name: string): string => `${name} lost the connection. Waiting a moment…`,
+    opening: (bring: Bring): string =>
+      bring === 'video'
+        ? 'Waiting for your camera and microphone…'
+        : 'Waiting for your microphone…',
+    openingHint: 'Your browser may ask you to allow it.',
+    look: 'This is what the other will see',
+    lookAudio: 'Before you call',
+    place: 'Call',
+    join: 'Join',
+    cancel: 'Cancel',
+    again: 'Try again',
+    soundOnly: 'Sound only',
+    listenOnly: 'Listen only',
+    watchOnly: 'Watch and listen only',
+    trouble: (code: DeviceTrouble): string => DEVICE_TROUBLES[code],
+    hide: 'Hide my address',
+    hideHint: 'The call takes a detour, so that the other cannot learn where you connect from.',
+    hidden: 'Your address stays hidden: calls here take a detour.',
+    mute: 'Mute microphone',
+    unmute: 'Unmute microphone',
+    muted: 'You are muted',
+    useMicrophone: 'Turn microphone on',
+    cameraOn: 'Turn camera on',
+    cameraOff: 'Turn camera off',
+    flip: 'Switch to the other camera',
+    share: 'Share screen',
+    unshare: 'Stop sharing the screen',
+    pictureInPicture: 'Small window',
+    fullScreen: 'Full screen',
+    leaveFullScreen: 'Leave full screen',
+    controls: 'Controls of the call',
+    settings: 'Devices',
+    hangUp: 'Hang up',
+    microphone: 'Microphone',
+    camera: 'Camera',
+    speaker: 'Speaker',
+    device: (label: string, number: number): string => label || `Device ${number}`,
+    alerts: 'Tell me of calls while I look elsewhere',
+    self: 'Your picture',
+    selfScreen: 'Your screen',
+    selfKeys: 'Your picture. Arrow keys move it to another corner.',
+    other: (name: string): string => `Picture of ${name}`,
+    hear: 'Tap to hear the call',
+    duration: 'Duration',
+    clock: clockText,
+    notice: (notice: CallNotice): string => CALL_NOTICES[notice],
+    media: (notice: MediaNotice): string => MEDIA_NOTICES[notice] ?? '',
+    dismiss: 'Close',
+    rejoin: (name: string): string => `You were in a call with ${name}. Join it again?`,
+    rejoinAudio: 'Join with sound',
+    rejoinVideo: 'Join with camera',
+    line: callLine,
+  },
   stopped: {
     title: 'Paused here',
     useHere: 'Use here',
     reconnect: 'Connect again',
   },
-  title: (unread: number): string =>
-    unread > 0 ? `(${number.format(unread)}) Passerby` : 'Passerby',
+  title: (unread: number, ringing: string | null): string =>
+    ringing !== null
+      ? `${ringing} · Passerby`
+      : unread > 0
+        ? `(${number.format(unread)}) Passerby`
+        : 'Passerby',
 };

@@ -6,6 +6,7 @@
  * no seq until the server accepts it; until then it stands last.
  */
 import type { Message, Partner } from '../wire/types';
+import type { CallRecord } from './call';
 
 export type MessageState = 'sending' | 'sent' | 'delivered' | 'failed' | 'undelivered' | 'received';
 
@@ -30,6 +31,13 @@ export interface Line {
   undelivered: boolean;
 }
 
+/** A call that is over, as a line between the messages. */
+export interface CallLine extends CallRecord {
+  /** The last seq when it ended. */
+  after: number;
+  at: string;
+}
+
 export interface Gap {
   after: number;
   count: number;
@@ -46,6 +54,7 @@ export interface Room {
 
 export interface Conversation extends Room {
   lines: readonly Line[];
+  calls: readonly CallLine[];
   gaps: readonly Gap[];
   /** Every message up to this seq is here, or is known to be lost. */
   contiguous: number;
@@ -70,6 +79,7 @@ export function open(room: Room): Conversation {
     epoch: room.epoch,
     partner: room.partner,
     lines: [],
+    calls: [],
     gaps: [],
     contiguous: 0,
     ahead: [],
@@ -105,9 +115,16 @@ export function lastSeq(conversation: Conversation): number {
   return Math.max(conversation.contiguous, ...conversation.ahead);
 }
 
-function position(line: Line): number {
+/** Where a line stands among the seqs. */
+export function position(line: Line): number {
   if (line.seq !== null) return line.seq;
   return line.refused ? line.after + 0.5 : Infinity;
+}
+
+/** `conversation` with a call that has just ended. */
+export function called(conversation: Conversation, record: CallRecord, at: string): Conversation {
+  const line: CallLine = { ...record, after: lastSeq(conversation), at };
+  return { ...conversation, calls: [...conversation.calls, line] };
 }
 
 /** `conversation` with these lines, put in order. */

@@ -1,7 +1,15 @@
 /** Everything the client knows, what can happen to it, and what it then wants done. */
 import type { Auth, ClientToServer, GuestCreated, ServerToClient, Stats } from '../wire/types';
 import { EMPTY, type Attached, type Queue } from './attachments';
-import { open, unsent, type Conversation, type Room, type Trouble } from './conversation';
+import type { CallRecord } from './call';
+import {
+  open,
+  unsent,
+  type CallLine,
+  type Conversation,
+  type Room,
+  type Trouble,
+} from './conversation';
 import { wrote, type Draft } from './exchange';
 
 export type View = 'start' | 'searching' | 'conversation';
@@ -43,6 +51,8 @@ export interface Saved {
   leaving: State['leaving'];
   room: Room | null;
   outbox: Draft[];
+  /** The server has none of them. */
+  calls: readonly CallLine[];
 }
 
 export type TimerKey = 'typing' | 'search' | 'outbox' | 'upload' | 'session' | 'reconnect';
@@ -72,6 +82,7 @@ export type Input =
   | { type: 'uploadProgress'; id: string; /** From 0 to 1. */ share: number }
   | { type: 'uploaded'; id: string; file: unknown; at: string }
   | { type: 'uploadFailed'; id: string; trouble: Trouble; retryAfter: number | null }
+  | { type: 'called'; record: CallRecord; at: string }
   | { type: 'next' }
   | { type: 'leave' }
   | { type: 'reconnect' };
@@ -132,12 +143,13 @@ export function save(state: State): Saved | null {
           at,
         }))
       : [],
+    calls: alive?.calls ?? [],
   };
 }
 
 export function restore(saved: Saved): State {
-  const { token, username, searching, leaving, room, outbox } = saved;
-  let conversation = room && { ...open(room), restoring: true };
+  const { token, username, searching, leaving, room, outbox, calls } = saved;
+  let conversation = room && { ...open(room), calls, restoring: true };
   for (const draft of outbox) conversation = conversation && wrote(conversation, draft);
   return {
     ...initial(),

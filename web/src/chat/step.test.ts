@@ -352,3 +352,19 @@ describe('the connection', () => {
     expect(run(lost, { type: 'online', online: true }).effects).toEqual([{ do: 'connect' }]);
   });
 });
+
+describe('a call that is over', () => {
+  const record = { kind: 'audio', outgoing: true, outcome: 'talked', seconds: 61 } as const;
+  const called: Input = { type: 'called', record, at: '2026-01-02T03:04:07.000Z' };
+
+  it('is a line after the messages that were there, also after a reload', () => {
+    const { state } = run(talking(), write('a'), sent('a', 1), called, write('b'), sent('b', 2));
+    expect(state.conversation?.calls).toMatchObject([{ ...record, after: 1 }]);
+    expect(reloaded(state).conversation?.calls).toEqual(state.conversation?.calls);
+  });
+
+  it('is forgotten with its conversation', () => {
+    expect(run(talking(), called, { type: 'next' }, MATCHED).state.conversation?.calls).toEqual([]);
+    expect(run(connected(), called).state.conversation).toBeNull();
+  });
+});

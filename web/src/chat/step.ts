@@ -1,5 +1,6 @@
 /** The whole client as one function: a state and what happens, to the next state and what to do. */
 import * as actions from './actions';
+import { called } from './conversation';
 import { onEvent } from './events';
 import * as link from './link';
 import type { Input, State, Step, TimerKey } from './state';
@@ -51,6 +52,14 @@ function react(state: State, input: Input): Step {
       return uploads.uploaded(state, input.id, input.file, input.at);
     case 'uploadFailed':
       return uploads.failed(state, input.id, input.trouble, input.retryAfter);
+    case 'called': {
+      const { conversation } = state;
+      const { record, at } = input;
+      return [
+        conversation ? { ...state, conversation: called(conversation, record, at) } : state,
+        [],
+      ];
+    }
     case 'next':
       return actions.next(state);
     case 'leave':

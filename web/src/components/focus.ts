@@ -6,3 +6,8 @@ export function focusIf(wanted: boolean): Attachment<HTMLElement> {
     if (wanted) element.focus();
   };
 }
+
+/** Focus the element when it appears if what had the focus has just gone: the next key goes on from here. */
+export const focusIfLost: Attachment<HTMLElement> = (element) => {
+  if (document.activeElement === document.body || document.activeElement === null) element.focus();
+};

@@ -1,5 +1,5 @@
 /** The HTTP half of the contract, as far as this client needs it. */
-import type { Failure, GuestCreated, UsernameData } from '../wire/types';
+import type { Failure, GuestCreated, IceServers, UsernameData } from '../wire/types';
 
 const TIMEOUT_MS = 10_000;
 
@@ -49,4 +49,8 @@ export async function endSession(token: string): Promise<void> {
     headers: { Authorization: `Bearer ${token}` },
     keepalive: true,
   });
+}
+
+export function iceServers(token: string): Promise<IceServers> {
+  return request('GET', 'ice-servers', { headers: { Authorization: `Bearer ${token}` } });
 }

@@ -7,11 +7,13 @@ import {
   type Input,
   type State,
   type TimerKey,
+  type WireEvent,
 } from '../chat/state';
 import { step } from '../chat/step';
 import { Wire } from '../wire/socket';
 import * as api from './api';
 import { AttachedFiles } from './attached_files';
+import { Calls } from './calls.svelte';
 import type { Take } from './recorder.svelte';
 import { upload } from './upload';
 import { load, store } from './storage';
@@ -28,13 +30,25 @@ export class Passerby {
   readonly #timers = new Map<TimerKey, ReturnType<typeof setTimeout>>();
   readonly #wire = new Wire(() => credentials(this.#state), {
     event: (event, payload) => {
-      this.dispatch({ type: 'event', event, payload } as Input);
+      const input = { type: 'event', event, payload } as WireEvent;
+      this.dispatch(input);
+      if (event.startsWith('webrtc:')) this.calls.signal(input);
     },
     down: (retrying) => {
       this.dispatch({ type: 'down', retrying });
     },
     refused: (message) => {
       this.dispatch({ type: 'refused', message });
+    },
+  });
+
+  readonly calls = new Calls({
+    state: () => this.#state,
+    emit: (event, payload) => {
+      this.#wire.emit(event, payload);
+    },
+    record: (record) => {
+      this.dispatch({ type: 'called', record, at: new Date().toISOString() });
     },
   });
 
@@ -50,14 +64,18 @@ export class Passerby {
       this.dispatch({ type: 'online', online: false });
     });
     this.dispatch({ type: 'boot', saved: load(), online: navigator.onLine });
+    this.calls.boot(this.#state.conversation);
   }
 
   dispatch(input: Input): void {
+    // While there still is a conversation to say it in.
+    if (input.type === 'next' || input.type === 'leave') this.calls.hangUp();
     const [state, effects] = step(this.#state, input);
     this.#state = state;
     this.#shown = state;
     store(save(state));
     for (const effect of effects) this.#run(effect);
+    this.calls.follow(this.#state);
   }
 
   send(content: string): void {

@@ -2,7 +2,7 @@
 import type { Saved } from '../chat/state';
 
 // The number changes when the shape does; what an older client left behind is then not read.
-const KEY = 'passerby.2';
+const KEY = 'passerby.3';
 
 export function load(): Saved | null {
   try {
