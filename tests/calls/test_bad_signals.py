@@ -260,8 +260,8 @@ async def test_signals_for_another_rooms_call_go_nowhere(shared_server: RunningS
 async def test_an_offer_within_a_call_that_is_over_does_not_ring(shared_server: RunningServer) -> None:
     caller, callee, call_id = await line(shared_server, "talking")
     await caller.emit("webrtc:call-end", {"callId": call_id})
-    await callee.emit("webrtc:offer", {**OFFER, "callId": call_id})  # crossed with the end
     await callee.next("webrtc:call-end")
+    await callee.emit("webrtc:offer", {**OFFER, "callId": call_id})  # as if crossed with the end
 
     await goes_on(Line(caller, callee, ""), "no call")
 
