@@ -95,7 +95,7 @@ async def _beside_talk(plan: Plan, passerby: Start) -> Row:
         path, body = f"/api/files/{first.room}", memoryview(secrets.token_bytes(plan.file_bytes))
         alone: list[Latency] = []
         beside: list[Latency] = []
-        for _ in range(plan.rounds):
+        for _ in range(plan.talk_rounds):
             alone.append(await open_loop(talkers, plan.talk_rate, plan.talk_window))
             # As long as the window: ten uploads as fast as loopback goes would be over in a moment.
             uploads = [

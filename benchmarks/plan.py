@@ -36,6 +36,7 @@ class Plan:
     file_rounds: int = 3
     transfers: int = 40
     """Of each server, each way, each round."""
+    talk_rounds: int = 7
     talk_window: float = 2.0
     talk_rate: float = 1000.0
     """Messages a second beside the uploads: far from the peak, so that only the uploads are in their way."""

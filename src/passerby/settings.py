@@ -82,7 +82,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     stats_interval: Annotated[float, Meta(gt=0, description="Between two broadcasts of the statistics")] = 1
     stats_frames: Annotated[
         int, Meta(ge=1, description="Statistics frames a second that the process sends at most")
-    ] = 1000
+    ] = 700
     ping_interval: Annotated[float, Meta(gt=0, description="Between two heartbeats of a connection")] = 25
     ping_timeout: Annotated[
         float, Meta(gt=0, description="A heartbeat is answered within this, or the client is gone")
