@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import shutil
@@ -151,7 +152,7 @@ class DiskBlobStore:
     async def remove(self, file_id: str) -> None:
         """See BlobStore."""
         self._index.remove(file_id)
-        await asyncio.to_thread(self._path(file_id).unlink, missing_ok=True)
+        await asyncio.to_thread(self._unlink, self._path(file_id))
 
     async def sweep(self) -> int:
         """See BlobStore."""
@@ -168,23 +169,28 @@ class DiskBlobStore:
         if lock is not None:
             os.close(lock)
 
-    def _path(self, file_id: str) -> Path:
-        return self._folder / f"{file_id}.bin"
+    def _path(self, file_id: str) -> str:
+        return f"{self._folder}/{file_id}.bin"
 
     @staticmethod
-    def _append(path: Path, piece: bytes) -> None:
+    def _append(path: str, piece: bytes) -> None:
         descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         with os.fdopen(descriptor, "ab") as file:  # buffered, so that a full disk is an error and never half a piece
             file.write(piece)
 
     @staticmethod
-    def _slice(path: Path, start: int, size: int) -> bytes:
+    def _slice(path: str, start: int, size: int) -> bytes:
         try:
-            with path.open("rb", buffering=0) as file:
+            with open(path, "rb", buffering=0) as file:
                 file.seek(start)
                 return file.read(size)
         except FileNotFoundError:
             return b""
+
+    @staticmethod
+    def _unlink(path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
     def _remove_orphans(self, parent: Path) -> None:
         """Remove the folders of processes that are gone: nobody holds their lock any more."""
