@@ -90,9 +90,9 @@ async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
             for crowd in (large, small):
                 crowd.join_costs.append(await _join_cost(crowd, plan))
         await asyncio.sleep(plan.settle)
-        for _ in range(plan.rounds):
+        for _ in range(plan.match_turns):
             for crowd in (large, few):
-                crowd.match_costs.append(await _match_cost(crowd, plan.match_window))
+                crowd.match_costs.append(await _match_cost(crowd, plan))
         for crowd in (large, small, few):
             crowd.check()
             for guest in (*crowd.seekers, *crowd.idle):
@@ -126,14 +126,14 @@ async def _join_cost(crowd: Crowd, plan: Plan) -> float:
     return cost
 
 
-async def _match_cost(crowd: Crowd, window: float) -> float:
+async def _match_cost(crowd: Crowd, plan: Plan) -> float:
     """CPU for each match while the seekers seek as fast as they can."""
     for seeker in crowd.seekers:
         seeker.seeking = True
         seeker.seek()
-    await asyncio.sleep(window / 3)
+    await asyncio.sleep(plan.match_warm_up)
     matches, before = _matches(crowd.seekers), crowd.server.cpu_seconds()
-    await asyncio.sleep(window)
+    await asyncio.sleep(plan.match_turn)
     found = _matches(crowd.seekers) - matches
     cpu = crowd.server.cpu_seconds() - before
     for seeker in crowd.seekers:

@@ -15,9 +15,12 @@ FILES_WANTED = 16_384
 
 @functools.cache  # what is allowed changes once the load is pinned
 def cores() -> tuple[int, int]:
-    """Return the core for servers and the core for the load (the same if there is one)."""
+    """Return the core for servers and the core for the load (the same if there is one).
+
+    The first core is the load's: the system's own work tends to be done there.
+    """
     allowed = sorted(os.sched_getaffinity(0))
-    return allowed[0], allowed[-1]
+    return allowed[-1], allowed[0]
 
 
 def pin_load() -> None:

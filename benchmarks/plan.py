@@ -25,7 +25,9 @@ class Plan:
     """Covers one whole round of statistics: 5,500 guests at 2,000 frames a second."""
 
     seekers: int = 50
-    match_window: float = 1.5
+    match_turns: int = 15
+    match_warm_up: float = 0.2
+    match_turn: float = 0.5
 
     newcomers: int = 400
     newcomers_per_second: float = 200.0
@@ -37,7 +39,8 @@ class Plan:
     transfers: int = 40
     """Of each server, each way, each round."""
     talk_rounds: int = 7
-    talk_window: float = 2.0
+    talk_slices: int = 8
+    talk_slice: float = 0.25
     talk_rate: float = 1000.0
     """Messages a second beside the uploads: far from the peak, so that only the uploads are in their way."""
     uploads: int = 1000
@@ -55,9 +58,10 @@ QUICK = Plan(
     small_crowd=100,
     joiners=200,
     settle=2.0,
-    match_window=0.7,
+    match_turns=3,
     latency_window=1.0,
     file_rounds=1,
+    talk_rounds=2,
     transfers=8,
     uploads=100,
 )

@@ -13,8 +13,13 @@ class TransferError(MeasurementError):
     """A transfer was refused, or came back otherwise than it went."""
 
 
-async def put(port: int, path: str, body: memoryview, headers: Mapping[str, str], seconds: float = 0) -> bytes:
-    """Upload ``body``, spread evenly over ``seconds``; return the answer's body."""
+async def put(
+    port: int, path: str, body: memoryview, headers: Mapping[str, str], *, seconds: float = 0, phase: float = 0
+) -> bytes:
+    """Upload ``body``, spread evenly over ``seconds``; return the answer's body.
+
+    ``phase`` is how much later it begins, in chunks: several at once are not to march in step.
+    """
     loop = asyncio.get_running_loop()
     chunk = STEADY_CHUNK if seconds else CHUNK
     reader, writer = await asyncio.open_connection(ADDRESS, port)
@@ -22,7 +27,7 @@ async def put(port: int, path: str, body: memoryview, headers: Mapping[str, str]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     try:
         writer.write("\r\n".join([*lines, "", ""]).encode())
-        began = loop.time()
+        began = loop.time() + phase * seconds * chunk / len(body)
         for start in range(0, len(body), chunk):
             await asyncio.sleep(began + seconds * start / len(body) - loop.time() if seconds else 0)
             writer.write(body[start : start + chunk])

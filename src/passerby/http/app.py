@@ -62,7 +62,7 @@ _SECURITY_HEADERS: Final = (
 def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
     """Return the ASGI application for everything but Socket.IO."""
 
-    def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    async def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         limit = handler.opt.get("limit", "requests")
         if limit is not None:
             wait = services.limits[limit].take(client_address(services, connection))
