@@ -38,8 +38,8 @@ class Plan:
     file_rounds: int = 3
     transfers: int = 40
     """Of each server, each way, each round."""
-    talk_rounds: int = 7
-    talk_slices: int = 8
+    talk_rounds: int = 5
+    talk_slices: int = 16
     talk_slice: float = 0.25
     talk_rate: float = 1000.0
     """Messages a second beside the uploads: far from the peak, so that only the uploads are in their way."""

@@ -168,21 +168,18 @@ class Upload:
             self._active = self._active or is_active(bytes(self._piece) + passed[:HEAD])
 
     async def _pass_on(self, data: bytes, *, last: bool = False) -> None:
-        if self._piece or len(data) < _PIECE:
-            self._piece += data
-            if len(self._piece) < _PIECE and not last:
-                return
-            data = bytes(self._piece)
+        waiting = memoryview(data)
+        while len(self._piece) + len(waiting) >= _PIECE or (last and (self._piece or waiting)):
+            part = waiting[: _PIECE - len(self._piece)]
+            waiting = waiting[len(part) :]
+            piece = b"".join((self._piece, part))
             self._piece.clear()
-        whole = len(data) if last else len(data) - len(data) % _PIECE
-        for start in range(0, whole, _PIECE):
-            piece = data[start : min(start + _PIECE, whole)]
             self._stored += len(piece)
             try:
                 await self._store.write(self.id, piece)
             except OSError as error:
                 raise StorageFullError(60) from error
-        self._piece += data[whole:]
+        self._piece += waiting
 
     def _duration(self, claimed: float | None) -> float:
         measured, limit = self._stream.seconds, self._files.quotas.seconds
