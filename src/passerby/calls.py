@@ -3,8 +3,9 @@
 The server keeps the state, its clock and the order; what the two send each other it checks but does not
 understand. A signal that belongs to no call, or to one that is over, reaches nobody.
 
-A caller may send candidates before the callee has taken the call: they wait for the answer, in order. What is
-for a member who is away waits for their return.
+A caller may send candidates before the callee has taken the call: they wait for the answer, in order. A member
+who is away, or was for a moment, is told on return all that the call needs of the other side to connect; what was
+sent to them just before may have been lost with their connection.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from passerby.call_events import (
     Answer,
@@ -35,15 +36,15 @@ from passerby.errors import ConflictError, InvalidInputError
 from passerby.sdp import is_relayed, relayed_only, without_base
 
 if TYPE_CHECKING:
-    from passerby.call_events import Hangup, ReportConnected, SendAnswer, SendCandidate, SendOffer
+    from passerby.call_events import CallType, Hangup, ReportConnected, SendAnswer, SendCandidate, SendOffer
     from passerby.clock import Clock, Timer
     from passerby.guests import LiveGuest
     from passerby.room import Member, Room
 
 MAX_CANDIDATES: Final = 200
 """Of one call, from both sides."""
-_MAX_WAITING: Final = MAX_CANDIDATES + 16
-"""Signals that wait for a member: all candidates, and some negotiation."""
+_MAX_MISSED: Final = 16
+"""Ends of calls that wait for a member."""
 
 
 class State(Enum):
@@ -94,13 +95,19 @@ class Side(Struct, eq=False):
     relay_only: bool = False
     offering: bool = False
     """Has an offer out that is not answered."""
+    needed: list[Signal] = field(default_factory=list)
+    """What it has sent that the other needs to connect: its description and candidates, until media flows."""
+
+    def withdraw(self, *kinds: type[Signal]) -> None:
+        """Forget what is not needed any more."""
+        self.needed = [signal for signal in self.needed if not isinstance(signal, kinds)]
 
 
 class Call:
     """One call of a room (the seed's WebRTCSession). `started` is when it was taken, in epoch seconds."""
 
-    def __init__(self, kind: str, caller: Member) -> None:
-        """Ring."""
+    def __init__(self, kind: CallType, caller: Member, rings_until: float) -> None:
+        """Ring, until a time of the monotonic clock."""
         self.id = f"call_{secrets.token_hex(10)}"
         self.kind = kind
         self.state = State.RINGING
@@ -108,8 +115,7 @@ class Call:
         self.caller = Side(caller, polite=False)
         self.callee = Side(caller.partner, polite=True)
         self.candidates = 0
-        self.early: list[Candidate] = []
-        """The caller's, until the callee has taken the call."""
+        self.rings_until = rings_until
         self.timer: Timer | None = None
 
     def sides(self, member: Member) -> tuple[Side, Side]:
@@ -128,8 +134,8 @@ class Calls:
         self._calls: dict[Room, Call] = {}
         self._had_calls: set[Room] = set()
         """Rooms that had a call: late signals of it are nobody's mistake."""
-        self._waiting: dict[Member, deque[Signal]] = {}
-        """For members who are away."""
+        self._missed: dict[Member, deque[Signal]] = {}
+        """How calls ended while a member was away."""
 
     # ── signals ───────────────────────────────────────────────────────────────────────────────────
 
@@ -155,13 +161,13 @@ class Calls:
             raise ConflictError("call_active", "You are calling already")
 
     def _begin(self, member: Member, payload: SendOffer) -> None:
-        call = self._calls[member.room] = Call(payload.type, member)
+        call = self._calls[member.room] = Call(payload.type, member, self._clock.monotonic() + self._ring)
         self._had_calls.add(member.room)
         call.caller.offering = True
         call.caller.relay_only = payload.relay_only
         call.timer = self._clock.call_later(self._ring, lambda: self._time_out(call))
-        member.live.send(Ringing(call_id=call.id, type=payload.type, timeout=self._ring, polite=False))
-        self._send(call.callee, self._offer_of(call, call.caller, payload))
+        member.live.send(self._ringing(call))
+        self._pass_on(call.caller, call.callee, self._offer_of(call, call.caller, payload))
 
     def _negotiate(self, call: Call, member: Member, payload: SendOffer) -> None:
         own, other = call.sides(member)
@@ -170,8 +176,9 @@ class Calls:
         self._step(call, Act.NEGOTIATE)
         own.offering, other.offering = True, False
         own.relay_only = own.relay_only or payload.relay_only
-        self._take_back(call, other, Offer)  # one that still waits is not what will be answered
-        self._send(other, self._offer_of(call, own, payload))
+        own.withdraw(Offer, Answer)
+        other.withdraw(Offer)  # it is not what will be answered
+        self._pass_on(own, other, self._offer_of(call, own, payload))
 
     def answer(self, guest: LiveGuest, payload: SendAnswer) -> None:
         """Take a call, or answer a new negotiation. Raises ConflictError (not_in_room, no_call, no_offer)."""
@@ -188,13 +195,13 @@ class Calls:
         own.relay_only = own.relay_only or payload.relay_only
         answer = self._description(own, payload.answer)
         guest_id, name = own.member.live.guest.id, own.member.live.guest.username
-        self._send(other, Answer(from_=guest_id, from_username=name, call_id=call.id, answer=answer))
+        other.withdraw(Offer)
+        own.withdraw(Answer)
+        self._pass_on(own, other, Answer(from_=guest_id, from_username=name, call_id=call.id, answer=answer))
         if taken:
             call.started = self._clock.time()
             self._stop_ringing(call)
-            for early in call.early:
-                self._send(own, early)
-            call.early.clear()
+            own.member.live.send(*other.needed)  # the caller's candidates
 
     def candidate(self, guest: LiveGuest, payload: SendCandidate) -> None:
         """Pass a candidate on. Raises ConflictError (not_in_room, no_call, too_many_candidates)."""
@@ -211,15 +218,17 @@ class Calls:
             candidate = msgspec.structs.replace(candidate, candidate=without_base(candidate.candidate))
         signal = Candidate(from_=own.member.live.guest.id, call_id=call.id, candidate=candidate)
         if call.state is State.RINGING and other is call.callee:
-            call.early.append(signal)
+            own.needed.append(signal)
         else:
-            self._send(other, signal)
+            self._pass_on(own, other, signal)
 
     def connected(self, guest: LiveGuest, payload: ReportConnected) -> None:
         """Sound or pictures flow. Raises ConflictError (not_in_room, no_call)."""
-        call, _, _ = self._current(guest, payload.call_id)
+        call, own, other = self._current(guest, payload.call_id)
         if call is not None:
             self._step(call, Act.CONNECTED)
+            for side in (own, other):
+                side.withdraw(Answer, Candidate)
 
     def hang_up(self, guest: LiveGuest, how: type[Hangup], call_id: str | None) -> None:
         """End the call. Raises ConflictError (not_in_room, no_call)."""
@@ -232,15 +241,26 @@ class Calls:
             act, event = Act.END, CallEnded
         self._end(call, act)
         sender = own.member.live.guest
-        self._send(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
+        self._tell_end(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
 
     # ── the room ──────────────────────────────────────────────────────────────────────────────────
 
     def back(self, guest: LiveGuest) -> None:
-        """A member is connected again: what has waited is sent."""
-        waiting = self._waiting.pop(guest.member, None) if guest.member is not None else None
-        for signal in waiting or ():
-            guest.send(signal)
+        """A member is connected again: tell what they have missed, or may have."""
+        member = guest.member
+        if member is None:
+            return
+        guest.send(*self._missed.pop(member, ()))
+        call = self._calls.get(member.room)
+        if call is None:
+            return
+        own, other = call.sides(member)
+        if call.state is not State.RINGING:
+            guest.send(*other.needed)
+        elif own is call.caller:
+            guest.send(self._ringing(call), *other.needed)
+        else:
+            guest.send(*(signal for signal in other.needed if isinstance(signal, Offer)))
 
     def room_closed(self, room: Room) -> None:
         """With the room its call is over."""
@@ -249,7 +269,7 @@ class Calls:
             self._end(call, Act.END)
         self._had_calls.discard(room)
         for member in room.members:
-            self._waiting.pop(member, None)
+            self._missed.pop(member, None)
 
     # ── the state ─────────────────────────────────────────────────────────────────────────────────
 
@@ -274,8 +294,6 @@ class Calls:
         self._step(call, act)
         self._stop_ringing(call)
         del self._calls[call.caller.member.room]
-        for side in (call.caller, call.callee):
-            self._take_back(call, side, Signal)  # what follows is the end
 
     def _time_out(self, call: Call) -> None:
         call.timer = None
@@ -283,7 +301,7 @@ class Calls:
         for side, other in ((call.caller, call.callee), (call.callee, call.caller)):
             gone = other.member.live.guest
             event = CallTimedOut(from_=gone.id, from_username=gone.username, call_id=call.id)
-            self._send(side, event)
+            self._tell_end(side, event)
 
     @staticmethod
     def _stop_ringing(call: Call) -> None:
@@ -309,20 +327,21 @@ class Calls:
             return description
         return SessionDescription(description.type, relayed_only(description.sdp))
 
-    def _send(self, to: Side, signal: Signal) -> None:
-        """Send a signal now, or when its recipient is back."""
+    def _ringing(self, call: Call) -> Ringing:
+        left = call.rings_until - self._clock.monotonic()
+        return Ringing(call_id=call.id, type=call.kind, timeout=round(left, 3), polite=False)
+
+    @staticmethod
+    def _pass_on(own: Side, other: Side, signal: Signal) -> None:
+        """Send a signal to the other side, now if they are here, and when they are back."""
+        own.needed.append(signal)
+        other.member.live.send(signal)
+
+    def _tell_end(self, to: Side, signal: Signal) -> None:
         if to.member.live.link is None:
-            self._waiting.setdefault(to.member, deque(maxlen=_MAX_WAITING)).append(signal)
+            self._missed.setdefault(to.member, deque(maxlen=_MAX_MISSED)).append(signal)
         else:
             to.member.live.send(signal)
-
-    def _take_back(self, call: Call, side: Side, kind: type[Signal]) -> None:
-        """Forget a call's signals that wait for a member."""
-        waiting = self._waiting.get(side.member)
-        if waiting is not None:
-            kept = [signal for signal in waiting if not isinstance(signal, kind) or signal.call_id != call.id]
-            waiting.clear()
-            waiting.extend(kept)
 
 
 def _member(guest: LiveGuest) -> Member:

@@ -341,6 +341,75 @@ async def test_a_member_who_comes_back_learns_that_the_call_is_over() -> None:
     assert callee.got() == ["webrtc:call-end"]
 
 
+async def test_for_who_comes_back_it_still_rings() -> None:
+    """The offer had been written to a connection that was dead already, or to a page that was loaded anew."""
+    house = House()
+    caller, callee = await phones(house)
+    caller.offer()
+    caller.candidate("early")
+    callee.person.drop()
+
+    await callee.person.connect()
+
+    assert callee.got() == ["webrtc:offer"]
+    callee.answer()
+    assert callee.candidates() == ["early"]
+    assert caller.got() == ["webrtc:ringing", "webrtc:answer"]
+
+
+async def test_a_caller_who_comes_back_learns_that_it_rings_and_for_how_long() -> None:
+    house = House()
+    caller, callee = await phones(house)
+    caller.offer()
+    call_id = caller.call_id
+    caller.person.drop()
+    callee.candidate("of the callee")
+    await house.pass_time(3)
+
+    await caller.person.connect()
+
+    assert caller.got() == ["webrtc:ringing", "webrtc:ice-candidate"]
+    ringing = caller.person.link.last(Ringing)
+    assert (ringing.call_id, ringing.timeout) == (call_id, RING - 3)
+
+
+async def test_until_media_flows_who_comes_back_is_told_again_what_it_takes() -> None:
+    house = House()
+    caller, callee = await phones(house)
+    caller.offer()
+    callee.answer()
+    callee.candidate("of the callee")
+    caller.candidate("of the caller")
+
+    for phone, signals in (
+        (caller, ["webrtc:answer", "webrtc:ice-candidate"]),
+        (callee, ["webrtc:ice-candidate"]),  # the offer is answered
+    ):
+        phone.person.drop()
+        await phone.person.connect()
+        assert phone.got() == signals
+
+
+async def test_once_media_flows_only_what_is_not_answered_is_told_again() -> None:
+    house = House()
+    caller, callee = await phones(house)
+    caller.offer()
+    callee.answer()
+    callee.candidate()
+    caller.candidate()
+    call_id = caller.call_id
+    caller.connected()
+
+    for phone in (caller, callee):
+        phone.person.drop()
+        await phone.person.connect()
+        assert phone.got() == []
+    callee.offer("video", call_id)
+    caller.person.drop()
+    await caller.person.connect()
+    assert caller.got() == ["webrtc:offer"]
+
+
 async def test_a_member_who_stays_away_ends_the_call_with_the_room() -> None:
     house = House()
     caller, callee = await talking(house)
