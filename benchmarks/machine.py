@@ -1,11 +1,13 @@
 """The machine: what it is, and which core does what. Linux only."""
 
+import contextlib
 import functools
 import os
 import platform
 import resource
 import shutil
 import subprocess
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,6 +28,16 @@ def cores() -> tuple[int, int]:
 def pin_load() -> None:
     """Keep this process on the core for the load."""
     os.sched_setaffinity(0, {cores()[1]})
+
+
+@contextlib.contextmanager
+def all_cores() -> Iterator[None]:
+    """Give what is started meanwhile both cores: browsers, who do not fit on one."""
+    os.sched_setaffinity(0, set(cores()))
+    try:
+        yield
+    finally:
+        pin_load()
 
 
 def raise_file_limit() -> None:

@@ -18,6 +18,9 @@ class Plan:
     turn_warm_up: float = 0.1
     turn: float = 0.3
 
+    signal_turns: int = 10
+    calls: int = 10
+
     large_crowd: int = 5000
     small_crowd: int = 500
     joiners: int = 500
@@ -54,6 +57,8 @@ QUICK = Plan(
     warm_up=0.5,
     window=1.0,
     turns=12,
+    signal_turns=3,
+    calls=3,
     large_crowd=1000,
     small_crowd=100,
     joiners=200,
