@@ -2,45 +2,30 @@
 
     python -m tests.e2e.screenshots
 
-takes them all anew: the start, the search, a conversation and one with files, on a phone and on a desk, light
-and dark.
-Names, times and colours are set to be the same every time; what is shown is otherwise as it comes.
+takes them all anew: the start, the search, a conversation, one with files, and calls, on a phone and on a desk,
+light and dark.
+Names, times, colours and what cameras see are set to be the same every time; what is shown is otherwise as it comes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import struct
+import re
 import sys
-import zlib
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Literal, NamedTuple
 
 import httpx
 import socketio  # type: ignore[import-untyped]  # has no types
-from playwright.async_api import Browser, FilePayload, Page, async_playwright, expect
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.e2e import browser as chromium
+from tests.e2e.pictures import TARGET, Photographer, Size
+from tests.e2e.scenes import FILES, give_camera, sees
 from tests.e2e.serving import serving
 from tests.e2e.visitor import Visitor
 
-TARGET = Path(__file__).parents[2] / "docs" / "screenshots"
-MOST_BYTES = 150_000
-
-
-class Size(NamedTuple):
-    """Of a window, in CSS pixels; each is `scale` by `scale` in the picture."""
-
-    width: int
-    height: int
-    scale: int
-
-
 SIZES = (Size(390, 844, 2), Size(1280, 840, 1))
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 PAIRS_AROUND = 6
 """Conversations that others have meanwhile."""
@@ -55,80 +40,15 @@ TALK = (
     (PARTNER, "I will. And what tea goes with a sleepless night?"),
     (NAME, "Mint. It forgives you for being awake."),
 )
-TIMES = ("23:41", "23:42", "23:42", "23:43", "23:44", "23:45", "23:45", "23:58", "23:58", "23:59")
-
+STATES = tuple("delivered" if name == NAME else "received" for name, _ in TALK)
 AFTER = ("received", "received", "delivered")
 
-STILL = """
-(times) => {
-  document.querySelectorAll('time').forEach((time, index) => { time.textContent = times[index] ?? ''; });
-  document.querySelectorAll('.face').forEach((face) => face.style.setProperty('--hue', '205'));
-  document.activeElement?.blur();
-}
-"""
+PARTNERS_CAMERA = (960, 720)
+CAMERAS = {390: (720, 960), 1280: (1280, 720)}
+"""What the own one takes, by the window's width: a phone's is held upright."""
 
-
-# Browsers dither gradients, and dither does not compress: round it away, by less than an eye can see.
-PIXELS = """
-async ([picture, step]) => {
-  const bytes = Uint8Array.from(atob(picture), (character) => character.charCodeAt(0));
-  const bitmap = await createImageBitmap(new Blob([bytes]));
-  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
-  context.drawImage(bitmap, 0, 0);
-  const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-  let pixels = '';
-  data.forEach((value, index) => {
-    if (index % 4 < 3) pixels += String.fromCharCode(Math.min(255, Math.round(value / step) * step));
-  });
-  return [bitmap.width, btoa(pixels)];
-}
-"""
-STEP = 2
-
-
-async def smoothed(picture: bytes, darkroom: Page) -> bytes:
-    """The picture without dither, and so at half of its size."""
-    width, pixels = await darkroom.evaluate(PIXELS, [base64.b64encode(picture).decode(), STEP])
-    return png(width, base64.b64decode(pixels))
-
-
-def png(width: int, rgb: bytes) -> bytes:
-    """A PNG file of 8-bit RGB pixels, unfiltered: even areas compress best so."""
-    line = 3 * width
-    rows = [b"\0" + rgb[start : start + line] for start in range(0, len(rgb), line)]
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, len(rows), 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(b"".join(rows), 9)),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
-
-
-def seaside() -> bytes:
-    """A picture to send: the ocean before breakfast."""
-    width, height, horizon, sun = 480, 300, 180, (330, 165, 34)
-    pixels = bytearray()
-    for y in range(height):
-        for x in range(width):
-            shine = abs(x - sun[0]) < 40 + (y - horizon) // 2 and (x // 24 + y // 5) % 3 == 0
-            if y < horizon and (x - sun[0]) ** 2 + (y - sun[1]) ** 2 < sun[2] ** 2:
-                pixels += bytes((255, 226, 150))
-            elif y < horizon:
-                pixels += bytes((120 + 130 * y // horizon, 150 + 40 * y // horizon, 210 - 50 * y // horizon))
-            elif shine:
-                pixels += bytes((250, 205, 150))
-            else:
-                depth = y - horizon
-                pixels += bytes((70 - depth // 3, 110 - depth // 3, 150 - depth // 3))
-    return png(width, bytes(pixels))
-
-
-FILES: tuple[FilePayload, ...] = (
-    {"name": "before breakfast.png", "mimeType": "image/png", "buffer": seaside()},
-    {"name": "timetable.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4\n" + bytes(245_000)},
-)
+SETTLED = re.compile(r"^0:(0[6-9]|[1-5]\d)$")
+"""So long after it began, the picture of a call is as good as it gets."""
 
 
 @contextlib.asynccontextmanager
@@ -144,21 +64,9 @@ async def others(url: str) -> AsyncIterator[None]:
         yield
 
 
-async def take(page: Page, darkroom: Page, name: str, width: int) -> None:
-    """Take one picture in each colour scheme."""
-    for scheme in SCHEMES:
-        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        await page.evaluate(STILL, TIMES)
-        path = TARGET / f"{name}-{width}-{scheme}.png"
-        picture = await page.screenshot(animations="disabled", caret="hide")
-        size = path.write_bytes(await smoothed(picture, darkroom))
-        print(f"{path.name}: {size / 1000:.0f} KB")
-        if size > MOST_BYTES:
-            raise SystemExit(f"{path.name} is larger than {MOST_BYTES / 1000:.0f} KB")
-
-
-async def visit(browser: Browser, url: str, size: Size) -> Visitor:
-    """Open the page in a browser of its own."""
+@contextlib.asynccontextmanager
+async def visit(browser: Browser, url: str, size: Size) -> AsyncIterator[Visitor]:
+    """Open the page in a browser of its own; end the session in the end."""
     context = await browser.new_context(
         viewport={"width": size.width, "height": size.height},
         device_scale_factor=size.scale,
@@ -168,32 +76,40 @@ async def visit(browser: Browser, url: str, size: Size) -> Visitor:
     visitor = Visitor(await context.new_page(), url)
     await visitor.page.goto(url)
     await expect(visitor.part("start")).to_be_enabled()
-    return visitor
+    yield visitor
+    await visitor.end_session()
+    await context.close()
 
 
-async def show(browser: Browser, darkroom: Page, url: str, size: Size) -> None:
-    """Go from the start to a conversation, and take every picture on the way."""
-    visitor = await visit(browser, url, size)
+async def arrive(visitor: Visitor, photographer: Photographer) -> None:
+    """The start, and the search while nobody else looks."""
     await visitor.part("name-input").fill(NAME)
     await expect(visitor.part("online-count")).to_have_text(str(2 * PAIRS_AROUND + 1))
     await expect(visitor.words(f"{PAIRS_AROUND} conversations")).to_be_visible()
-    await take(visitor.page, darkroom, "start", size.width)
+    await photographer.take(visitor.page, "start")
     await visitor.start()
     await visitor.sees_connection("Connected")
     await expect(visitor.words("Nobody else is looking just now")).to_be_visible()
     await expect(visitor.part("online-count")).to_have_text(str(2 * PAIRS_AROUND + 1))
-    await take(visitor.page, darkroom, "search", size.width)
-    partner = await visit(browser, url, size)
+    await photographer.take(visitor.page, "search")
+
+
+async def talk(visitor: Visitor, partner: Visitor, photographer: Photographer) -> None:
+    """A conversation, and the partner about to write more."""
     await partner.start(PARTNER)
     await visitor.sees_conversation()
     for number, (name, text) in enumerate(TALK, 1):
         await (visitor if name == NAME else partner).say(text)
         await expect(visitor.messages).to_have_count(number)
-    await visitor.sees_states(*("delivered" if name == NAME else "received" for name, _ in TALK))
+    await visitor.sees_states(*STATES)
     await partner.composer.press_sequentially("Ha")
     await expect(visitor.part("typing")).to_be_visible()
-    await take(visitor.page, darkroom, "conversation", size.width)
+    await photographer.take(visitor.page, "conversation")
     await partner.composer.fill("")
+
+
+async def share(visitor: Visitor, partner: Visitor, photographer: Photographer) -> None:
+    """A picture and a document, and a voice note in return."""
     await partner.part("file-input").set_input_files(FILES)
     await partner.part("send-attachments").click()
     await expect(visitor.part("picture")).to_have_js_property("naturalWidth", 480)
@@ -204,11 +120,44 @@ async def show(browser: Browser, darkroom: Page, url: str, size: Size) -> None:
     await expect(visitor.part("recorder-time")).to_have_text("0:02")
     await visitor.page.keyboard.press("Enter")
     await visitor.page.get_by_role("button", name="Send voice note").press("Enter")
-    await visitor.sees_states(*("delivered" if name == NAME else "received" for name, _ in TALK), *AFTER)
-    await take(visitor.page, darkroom, "files", size.width)
-    for done in (visitor, partner):
-        await done.end_session()
-        await done.page.context.close()
+    await visitor.sees_states(*STATES, *AFTER)
+    await photographer.take(visitor.page, "files")
+
+
+async def refuse(visitor: Visitor, photographer: Photographer) -> None:
+    """A call for which the browser gives no camera and no microphone."""
+    await visitor.page.context.clear_permissions()
+    await visitor.part("call-video").click()
+    await expect(visitor.part("call-state")).to_contain_text("is blocked for this page.")
+    await photographer.take(visitor.page, "refused")
+    await visitor.part("cancel-call").click()
+
+
+async def call(visitor: Visitor, partner: Visitor, photographer: Photographer) -> None:
+    """A video call rings, and goes on."""
+    await give_camera(visitor.page, "kitchen.svg", *CAMERAS[photographer.size.width])
+    await give_camera(partner.page, "platform.svg", *PARTNERS_CAMERA)
+    await partner.part("call-video").click()
+    await partner.part("join-call").click()
+    await expect(visitor.part("call-incoming")).to_be_visible()
+    await photographer.take(visitor.page, "ringing")
+    await visitor.part("answer-video").click()
+    await visitor.part("join-call").click()
+    await expect(visitor.part("call")).to_have_attribute("data-state", "active")
+    await sees(visitor.page, *PARTNERS_CAMERA)
+    await expect(visitor.part("call-time")).to_have_text(SETTLED)
+    await photographer.take(visitor.page, "call")
+
+
+async def show(browser: Browser, url: str, photographer: Photographer) -> None:
+    """Go from the start to a call, and take every picture on the way."""
+    async with visit(browser, url, photographer.size) as visitor:
+        await arrive(visitor, photographer)
+        async with visit(browser, url, photographer.size) as partner:
+            await talk(visitor, partner, photographer)
+            await share(visitor, partner, photographer)
+            await refuse(visitor, photographer)
+            await call(visitor, partner, photographer)
 
 
 async def main() -> int:
@@ -224,7 +173,7 @@ async def main() -> int:
         browser = await playwright.chromium.launch(executable_path=path, args=list(chromium.ARGS))
         darkroom = await browser.new_page()
         for size in SIZES:
-            await show(browser, darkroom, server.url, size)
+            await show(browser, server.url, Photographer(darkroom, size))
         await browser.close()
     return 0
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import FilePayload, Locator, Route, expect
 
 from tests.e2e.conftest import Street
-from tests.e2e.screenshots import png
+from tests.e2e.pictures import png
 from tests.e2e.test_accessibility import CUT_OFF, LOW_CONTRAST, PHONE, everything_is_named
 from tests.e2e.visitor import Visitor
 
