@@ -43,6 +43,7 @@ test: $(DEV) $(CLIENT) ## run every test, those in a browser too (ARGS="-k match
 
 e2e: $(DEV) $(CLIENT) ## run only the tests in a browser
 	@$(PY) -m tests.e2e.browser >/dev/null
+	@$(PY) -m tests.calls.turnserver >/dev/null || true
 	$(PY) -m pytest -m e2e $(ARGS)
 
 check: $(DEV) $(WEB) ## formatting, lint, types, generated files; changes nothing

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from hypothesis import settings
 
+from tests.calls import turnserver
 from tests.support.server import SECRET, InsideServer, RunningServer, ServerProcess, http_client, inside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
 
 # How long an example takes tells of the machine, not of the code.
@@ -75,3 +77,19 @@ def start_process() -> Iterator[Callable[..., ServerProcess]]:
 def server_process(start_process: Callable[..., ServerProcess]) -> ServerProcess:
     """Run `passerby serve` with the default settings; `server_process.url` is where."""
     return start_process().wait_until_ready()
+
+
+@pytest.fixture(scope="session")
+def coturn() -> str:
+    """Return the path of coturn."""
+    try:
+        return turnserver.ensure()
+    except turnserver.NoTurnServerError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def turn(coturn: str, tmp_path: Path) -> Iterator[turnserver.TurnServer]:
+    """Run a coturn on 127.0.0.1 that relays to there too, as the tests' peers are nowhere else."""
+    with turnserver.running(coturn, tmp_path, "-n", "--allow-loopback-peers") as server:
+        yield server

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.calls import turnserver
 from tests.calls.peer import Peer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator
 
     from tests.support.server import RunningServer
 
@@ -52,19 +50,3 @@ async def introduce() -> AsyncIterator[Introduce]:
 async def peers(introduce: Introduce, shared_server: RunningServer) -> tuple[Peer, Peer]:
     """Return two in a room."""
     return await introduce(shared_server)
-
-
-@pytest.fixture(scope="session")
-def coturn() -> str:
-    """Return the path of coturn."""
-    try:
-        return turnserver.ensure()
-    except turnserver.NoTurnServerError as error:
-        pytest.fail(str(error), pytrace=False)
-
-
-@pytest.fixture
-def turn(coturn: str, tmp_path: Path) -> Iterator[turnserver.TurnServer]:
-    """Run a coturn on 127.0.0.1 that relays to there too, as the tests' peers are nowhere else."""
-    with turnserver.running(coturn, tmp_path, "-n", "--allow-loopback-peers") as server:
-        yield server

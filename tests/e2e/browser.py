@@ -28,6 +28,7 @@ ARGS = (
     "--disable-component-update",
     "--disable-sync",
     "--use-fake-device-for-media-stream",  # a microphone that beeps, a camera; who may use them is still asked
+    "--allow-loopback-in-peer-connection",  # else a call finds no path on a machine without network
     "--auto-select-tab-capture-source-by-title=Passerby",  # nobody is there to choose what is shared
 )
 

@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import expect
 
+from tests.e2e.calling import NOTHING_IS_OPEN, call, devices, is_active, is_over, see_each_other
 from tests.e2e.conftest import Street
 from tests.e2e.test_accessibility import CUT_OFF, LOW_CONTRAST, PHONE, everything_is_named
 from tests.e2e.visitor import Visitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
-
-# Every track of a device that was ever opened, to see that it is let go of.
-WATCH = """
-() => {
-  window.tracks = [];
-  for (const name of ['getUserMedia', 'getDisplayMedia']) {
-    const ask = navigator.mediaDevices[name].bind(navigator.mediaDevices);
-    navigator.mediaDevices[name] = async (wanted) => {
-      const stream = await ask(wanted);
-      window.tracks.push(...stream.getTracks());
-      return stream;
-    };
-  }
-}
-"""
-NOTHING_IS_OPEN = "() => window.tracks.length > 0 && window.tracks.every((track) => track.readyState === 'ended')"
-
-# Pictures that come and change: three frames that were not the same, as they are shown.
-FRAMES_MOVE = """
-() => new Promise((resolve) => {
-  const video = document.querySelector('[data-testid="remote-video"]');
-  const canvas = new OffscreenCanvas(64, 48);
-  const context = canvas.getContext('2d', { willReadFrequently: true });
-  const seen = new Set();
-  const look = () => {
-    context.drawImage(video, 0, 0, 64, 48);
-    seen.add(context.getImageData(0, 0, 64, 48).data.join());
-    if (seen.size >= 3) resolve(true);
-    else video.requestVideoFrameCallback(look);
-  };
-  video.requestVideoFrameCallback(look);
-})
-"""
 
 # How loud the other is, at the most, in a while: a device that is not real beeps.
 LOUDEST = """
@@ -76,39 +42,6 @@ SEES_NOTHING = """
 """
 
 
-@contextlib.asynccontextmanager
-async def devices(*visitors: Visitor, camera: bool = True) -> AsyncIterator[None]:
-    """Give leave to use microphone and camera, as long as this lasts; the tabs are used again."""
-    for visitor in visitors:
-        await visitor.page.evaluate(WATCH)
-        await visitor.page.context.grant_permissions(["microphone", "camera"] if camera else ["microphone"])
-    try:
-        yield
-    finally:
-        for visitor in visitors:
-            await visitor.page.context.clear_permissions()
-
-
-async def is_active(*visitors: Visitor) -> None:
-    for visitor in visitors:
-        await expect(visitor.part("call")).to_have_attribute("data-state", "active")
-
-
-async def call(caller: Visitor, callee: Visitor, kind: str, *, answer: str = "") -> None:
-    """Call, be answered, and be connected."""
-    await caller.part(f"call-{kind}").click()
-    if kind == "video":
-        await caller.part("join-call").click()
-    await callee.part(f"answer-{answer or kind}").click()
-    if (answer or kind) == "video":
-        await callee.part("join-call").click()
-    await is_active(caller, callee)
-
-
-async def see_each_other(*visitors: Visitor) -> None:
-    assert all(await asyncio.gather(*(visitor.page.evaluate(FRAMES_MOVE) for visitor in visitors)))
-
-
 async def hears(visitor: Visitor) -> bool:
     loudest: float = await visitor.page.evaluate(LOUDEST, A_WHILE_MS)
     return loudest > 0.01
@@ -119,14 +52,6 @@ async def falls_silent(visitor: Visitor) -> None:
     async with asyncio.timeout(10):
         while await hears(visitor):
             pass
-
-
-async def is_over(visitor: Visitor, *words: str) -> None:
-    """No call any more; its line says these words."""
-    await expect(visitor.part("call")).to_have_count(0)
-    line = visitor.part("call-line").last
-    for word in words:
-        await expect(line).to_contain_text(word)
 
 
 async def test_a_video_call_shows_each_the_other_and_ends_cleanly(street: Street) -> None:
@@ -326,6 +251,18 @@ async def test_after_a_reload_the_call_is_joined_again(street: Street) -> None:
         await berta.part("hang-up").click()
         await is_over(anna, "Video call")
         await expect(anna.part("call-line")).to_have_count(1)
+
+
+async def test_after_a_reload_it_still_rings(street: Street) -> None:
+    anna, berta = await street.pair()
+    async with devices(anna, berta):
+        await anna.part("call-audio").click()
+        await expect(berta.part("call-incoming")).to_be_visible()
+        await berta.page.reload()
+        await berta.part("answer-audio").click()
+        await is_active(anna, berta)
+        await anna.part("hang-up").click()
+        await is_over(berta, "Audio call")
 
 
 async def test_a_lost_server_keeps_the_call(street: Street) -> None:

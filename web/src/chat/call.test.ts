@@ -214,6 +214,15 @@ describe('a lost path', () => {
     expect(restarts(run(ACTIVE, { type: 'network' }).effects)).toEqual(['any']);
   });
 
+  it('is said to whoever hears that the other has given up', () => {
+    const ended: CallInput = { type: 'ended', callId: 'call_1', how: 'end', now: 39_000 };
+    const { call, effects } = run(lost.call, ended);
+    expect(call).toMatchObject({ at: 'idle', notice: 'lost' });
+    expect(effects).toContainEqual({ do: 'close' });
+    expect(record(effects)).toMatchObject({ outcome: 'lost', seconds: 37 });
+    expect(record(run(ACTIVE, ended).effects)?.outcome).toBe('talked');
+  });
+
   it('that never was ends the attempt', () => {
     const { call, effects } = run(CALLING, NAMED, ANSWERED, {
       type: 'tick',

@@ -215,6 +215,8 @@ function ended(state: Call, { callId, how, now }: CallInput & { type: 'ended' })
   if (isOther(state.facts, callId)) return [state, []];
   const { outgoing } = state.facts;
   const untaken = state.at === 'ringing' || state.at === 'preparing' || state.at === 'calling';
+  // They gave up first, or would not wait: with no path there was nothing left to be ended.
+  if (state.at === 'recovering') return over(state, 'lost', now, 'lost');
   if (!untaken) return over(state, 'talked', now, null);
   return over(state, outgoing ? (ENDS[how] ?? 'unanswered') : 'missed', now, null);
 }
