@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -74,24 +73,14 @@ def _fetch() -> None:
 class TurnServer:
     """A coturn that runs on 127.0.0.1."""
 
-    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, port: int) -> None:
         self.port = port
-        self._process = process
         self.settings = {
             "stun_urls": f"stun:{HOST}:{port}",
             "turn_urls": f"turn:{HOST}:{port}?transport=udp",
             "turn_secret": SECRET,
         }
         """Passerby's, to use it."""
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Relay nothing, as long as this lasts: what comes is lost, but for the little that the socket keeps."""
-        self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
@@ -122,7 +111,7 @@ def running(program: str, folder: Path, *arguments: str, secret: str | None = SE
         )
     try:
         _wait_until_it_answers(process, port, log)
-        yield TurnServer(port, process)
+        yield TurnServer(port)
     finally:
         process.kill()  # asked kindly, it takes seconds
         process.wait(_START_SECONDS)

@@ -26,6 +26,24 @@ WATCH = """
 """
 NOTHING_IS_OPEN = "() => window.tracks.length > 0 && window.tracks.every((track) => track.readyState === 'ended')"
 
+# Every connection that the page makes to another one.
+KEEP_CONNECTIONS = """
+() => {
+  window.connections = [];
+  const Original = RTCPeerConnection;
+  window.RTCPeerConnection = class extends Original {
+    constructor(configuration) {
+      super(configuration);
+      window.connections.push(this);
+    }
+  };
+}
+"""
+
+# What the other's path goes by, which changes with every restart (RFC 8445 §7.2.5.1).
+PATH = "() => /ice-ufrag:(.*)/.exec(window.connections.at(-1).currentRemoteDescription.sdp)[1]"
+ANOTHER_PATH = f"(before) => ({PATH})() !== before"
+
 # Pictures that come and change: three frames that were not the same, as they are shown.
 FRAMES_MOVE = """
 () => new Promise((resolve) => {
@@ -42,6 +60,9 @@ FRAMES_MOVE = """
   video.requestVideoFrameCallback(look);
 })
 """
+
+SEEING = 20.0
+"""Seconds. Where pictures stand still, none is ever shown."""
 
 
 @contextlib.asynccontextmanager
@@ -74,7 +95,8 @@ async def call(caller: Visitor, callee: Visitor, kind: str, *, answer: str = "")
 
 
 async def see_each_other(*visitors: Visitor) -> None:
-    assert all(await asyncio.gather(*(visitor.page.evaluate(FRAMES_MOVE) for visitor in visitors)))
+    async with asyncio.timeout(SEEING):
+        await asyncio.gather(*(visitor.page.evaluate(FRAMES_MOVE) for visitor in visitors))
 
 
 async def is_over(visitor: Visitor, *words: str) -> None:

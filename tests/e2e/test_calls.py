@@ -7,7 +7,17 @@ import asyncio
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.calling import NOTHING_IS_OPEN, call, devices, is_active, is_over, see_each_other
+from tests.e2e.calling import (
+    ANOTHER_PATH,
+    KEEP_CONNECTIONS,
+    NOTHING_IS_OPEN,
+    PATH,
+    call,
+    devices,
+    is_active,
+    is_over,
+    see_each_other,
+)
 from tests.e2e.conftest import Street
 from tests.e2e.test_accessibility import CUT_OFF, LOW_CONTRAST, PHONE, everything_is_named
 from tests.e2e.visitor import Visitor
@@ -285,38 +295,46 @@ async def test_a_lost_server_keeps_the_call(street: Street) -> None:
 async def test_a_lost_path_is_said_and_another_is_looked_for(street: Street) -> None:
     anna, berta = await street.pair()
     async with devices(anna, berta):
-        await anna.page.evaluate(
-            """() => {
-              const Original = RTCPeerConnection;
-              window.RTCPeerConnection = class extends Original {
-                constructor(configuration) {
-                  super(configuration);
-                  window.connection = this;
-                }
-              };
-              window.path = () => /ice-ufrag:(.*)/.exec(window.connection.currentRemoteDescription.sdp)[1];
-            }"""
-        )
+        await anna.page.evaluate(KEEP_CONNECTIONS)
         await call(anna, berta, "video")
         # No browser loses packets at a word, so that it only says that it does; the restart is a real one.
-        before = await anna.page.evaluate(
+        before = await anna.page.evaluate(PATH)
+        await anna.page.evaluate(
             """() => {
-              const before = window.path();
+              const [connection] = window.connections;
               Object.defineProperty(connection, 'connectionState', { value: 'disconnected', configurable: true });
               connection.dispatchEvent(new Event('connectionstatechange'));
-              return before;
             }"""
         )
         await expect(anna.part("call")).to_have_attribute("data-state", "recovering")
         await expect(anna.part("call-state")).to_contain_text("Trying again")
-        await anna.page.wait_for_function("(before) => window.path() !== before", arg=before)
+        await anna.page.wait_for_function(ANOTHER_PATH, arg=before)
         await anna.page.evaluate(
             """() => {
+              const [connection] = window.connections;
               delete connection.connectionState;
               connection.dispatchEvent(new Event('connectionstatechange'));
             }"""
         )
         await is_active(anna, berta)
+        await see_each_other(anna, berta)
+        await anna.part("hang-up").click()
+        await is_over(berta, "Video call")
+
+
+async def test_both_looking_for_another_path_at_once_see_each_other_all_along(street: Street) -> None:
+    anna, berta = await street.pair()
+    async with devices(anna, berta):
+        for visitor in (anna, berta):
+            await visitor.page.evaluate(KEEP_CONNECTIONS)
+        await call(anna, berta, "video")
+        for _ in range(3):  # that the offers cross is very likely, not certain
+            await see_each_other(anna, berta)
+            before = [await visitor.page.evaluate(PATH) for visitor in (anna, berta)]
+            another_network = "dispatchEvent(new Event('online'))"
+            await asyncio.gather(*(visitor.page.evaluate(another_network) for visitor in (anna, berta)))
+            for visitor, path in zip((anna, berta), before, strict=True):
+                await visitor.page.wait_for_function(ANOTHER_PATH, arg=path)
         await see_each_other(anna, berta)
         await anna.part("hang-up").click()
         await is_over(berta, "Video call")

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.calls.turnserver import TurnServer
-from tests.e2e.calling import NOTHING_IS_OPEN, call, devices, is_active, is_over, see_each_other
+from tests.calls.turnserver import HOST, SECRET, TurnServer
+from tests.e2e.airwaves import Airwaves, airwaves
+from tests.e2e.calling import KEEP_CONNECTIONS, NOTHING_IS_OPEN, call, devices, is_active, is_over, see_each_other
 from tests.e2e.conftest import Street
 from tests.e2e.visitor import Visitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-# Every connection that the page makes to another one.
-KEEP_CONNECTIONS = """
-() => {
-  window.connections = [];
-  const Original = RTCPeerConnection;
-  window.RTCPeerConnection = class extends Original {
-    constructor(configuration) {
-      super(configuration);
-      window.connections.push(this);
-    }
-  };
-}
-"""
-
 # What sort of address each side has on the path that is used: the own one, the other's.
-PATH = """
+ENDS = """
 async () => {
   const report = await window.connections.at(-1).getStats();
   const { selectedCandidatePairId } = [...report.values()].find(({ type }) => type === 'transport');
@@ -62,13 +51,21 @@ PICTURES = """
 """
 
 PATIENCE_MS = 30_000
-"""A browser takes some 6 s to notice that nothing comes, and some 3 to show pictures again when they come."""
+"""Chromium takes some 6 s to notice that nothing comes, and up to 6 to show pictures again when they come."""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def air(turn: TurnServer) -> AsyncIterator[Airwaves]:
+    """Between the browsers and this test's own coturn."""
+    async with airwaves(turn.port) as carrying:
+        yield carrying
 
 
 @pytest.fixture
-def settings(turn: TurnServer) -> dict[str, str]:
-    """Calls pass this test's own coturn, or none at all. No heartbeat fails when a page's clock is put forward."""
-    return {**turn.settings, "relay_only": "true", "ping_timeout": "120"}
+def settings(air: Airwaves) -> dict[str, str]:
+    """Calls pass coturn, or there are none. No heartbeat is missed when a page's clock is put forward."""
+    relay = {"turn_urls": f"turn:{HOST}:{air.port}?transport=udp", "turn_secret": SECRET, "relay_only": "true"}
+    return {**relay, "ping_timeout": "120"}
 
 
 async def pictures(visitor: Visitor, seconds: int) -> list[int]:
@@ -77,7 +74,7 @@ async def pictures(visitor: Visitor, seconds: int) -> list[int]:
 
 
 async def pictures_move_again(visitor: Visitor) -> None:
-    """Pictures come on and on: longer than those last that were on their way."""
+    """Pictures come, and go on coming."""
     async with asyncio.timeout(PATIENCE_MS / 1000):
         while not all(await pictures(visitor, 3)):
             pass
@@ -99,7 +96,7 @@ async def test_a_relayed_video_call_shows_moving_pictures_all_the_time(street: S
         for shown in await asyncio.gather(pictures(anna, 10), pictures(berta, 10)):
             assert all(shown), shown
         for visitor in (anna, berta):
-            assert await visitor.page.evaluate(PATH) == ["relay", "relay"]
+            assert await visitor.page.evaluate(ENDS) == ["relay", "relay"]
         await is_active(anna, berta)
         await anna.part("hang-up").click()
         await is_over(anna, "Video call", "You called")
@@ -108,20 +105,20 @@ async def test_a_relayed_video_call_shows_moving_pictures_all_the_time(street: S
             await visitor.page.wait_for_function(NOTHING_IS_OPEN)
 
 
-async def test_a_call_comes_back_after_a_loss_of_every_packet(street: Street, turn: TurnServer) -> None:
+async def test_a_call_comes_back_after_a_loss_of_every_packet(street: Street, air: Airwaves) -> None:
     anna, berta = await street.pair()
     async with devices(anna, berta):
         for visitor in (anna, berta):
             await visitor.page.evaluate(KEEP_CONNECTIONS)
         await call(anna, berta, "video")
         await see_each_other(anna, berta)
-        with turn.stopped():
+        with air.silent():
             await asyncio.gather(loses_the_path(anna), loses_the_path(berta))
         await is_active(anna, berta, within_ms=PATIENCE_MS)
         await asyncio.gather(pictures_move_again(anna), pictures_move_again(berta))
         await is_active(anna, berta)
         for visitor in (anna, berta):
-            assert await visitor.page.evaluate(PATH) == ["relay", "relay"]
+            assert await visitor.page.evaluate(ENDS) == ["relay", "relay"]
             assert await visitor.page.evaluate("window.connections.length") == 1
         await anna.part("hang-up").click()
         await is_over(anna, "Video call", "You called")
@@ -130,7 +127,7 @@ async def test_a_call_comes_back_after_a_loss_of_every_packet(street: Street, tu
             await expect(visitor.part("call-line")).to_have_count(1)  # it was one call all along
 
 
-async def test_a_call_that_does_not_come_back_is_given_up(street: Street, turn: TurnServer) -> None:
+async def test_a_call_that_does_not_come_back_is_given_up(street: Street, air: Airwaves) -> None:
     # A clock that can be put forward stays with its tab; a phone's is not used again.
     anna = await street.visitor(touch=True)
     await anna.page.clock.install()
@@ -139,7 +136,7 @@ async def test_a_call_that_does_not_come_back_is_given_up(street: Street, turn: 
     async with devices(anna, berta):
         await call(anna, berta, "video")
         await see_each_other(anna, berta)
-        with turn.stopped():
+        with air.silent():
             await asyncio.gather(loses_the_path(anna), loses_the_path(berta))
             await anna.page.clock.fast_forward(15_000)
             await expect(anna.part("media-notice")).to_contain_text("your picture is off to keep the sound")

@@ -33,6 +33,11 @@ export class Peer {
   readonly #group = new MediaStream();
   #outgoing: Outgoing;
   #early: RTCIceCandidateInit[] = [];
+  /**
+   * Our offer that is out while we are polite: set only with its answer, so that giving way takes no rollback.
+   * After one, Chromium (156) shows no more pictures of the other, however often is negotiated again.
+   */
+  #held: RTCSessionDescriptionInit | null = null;
   #queue: Promise<void> = Promise.resolve();
   #unanswered: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
@@ -111,11 +116,13 @@ export class Peer {
     });
   }
 
-  /** The first offer, once more. */
+  /** The offer that is out, once more. */
   resend(): void {
     this.#next(() => {
       const { signalingState, localDescription } = this.#pc;
-      if (signalingState === 'have-local-offer' && localDescription) this.#tell(localDescription);
+      if (this.#held) this.#tell(this.#held);
+      else if (signalingState === 'have-local-offer' && localDescription)
+        this.#tell(localDescription);
       return Promise.resolve();
     });
   }
@@ -158,15 +165,21 @@ export class Peer {
   }
 
   async #offer(options: RTCOfferOptions): Promise<void> {
-    const { signalingState } = this.#pc;
+    const pc = this.#pc;
     // An offer is out already; when it is answered this is asked again.
-    if (signalingState !== 'stable' && !options.iceRestart) return;
-    await this.#pc.setLocalDescription(await this.#pc.createOffer(options));
-    if (this.#pc.localDescription) this.#tell(this.#pc.localDescription);
+    if ((this.#held || pc.signalingState !== 'stable') && !options.iceRestart) return;
+    const offer = await pc.createOffer(options);
+    if (this.polite && pc.remoteDescription && pc.signalingState === 'stable') {
+      this.#held = offer;
+      this.#tell(offer);
+      return;
+    }
+    await pc.setLocalDescription(offer);
+    if (pc.localDescription) this.#tell(pc.localDescription);
   }
 
-  #tell({ type, sdp }: RTCSessionDescription): void {
-    if (this.#closed || (type !== 'offer' && type !== 'answer')) return;
+  #tell({ type, sdp }: RTCSessionDescriptionInit): void {
+    if (this.#closed || !sdp || (type !== 'offer' && type !== 'answer')) return;
     this.#listener.description({ type, sdp });
     clearTimeout(this.#unanswered);
     // The first offer waits for a person, and the server watches the clock.
@@ -183,6 +196,7 @@ export class Peer {
       this.#listener.reborn(offer);
       return;
     }
+    this.#held = null;
     await pc.setRemoteDescription(offer);
     await this.#attach();
     await pc.setLocalDescription();
@@ -193,13 +207,16 @@ export class Peer {
 
   async #takeAnswer(answer: SessionDescription): Promise<void> {
     const pc = this.#pc;
-    if (pc.signalingState !== 'have-local-offer') return;
+    if (!this.#held && pc.signalingState !== 'have-local-offer') return;
     const known = pc.currentRemoteDescription;
     if (known && identity(known) !== identity(answer)) {
       this.#listener.reborn(null);
       return;
     }
     clearTimeout(this.#unanswered);
+    const held = this.#held;
+    this.#held = null;
+    if (held) await pc.setLocalDescription(held);
     await pc.setRemoteDescription(answer);
     await this.#addEarly();
     this.#tellRemote();
