@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from playwright.async_api import expect
@@ -81,7 +82,7 @@ async def test_a_video_call_shows_each_the_other_and_ends_cleanly(street: Street
         await see_each_other(anna, berta)
         assert all(await asyncio.gather(hears(anna), hears(berta)))
         await everything_is_named(anna)
-        await expect(anna.part("call-time")).to_have_text("0:03")
+        await expect(anna.part("call-time")).to_have_text(re.compile(r"^0:(0[3-9]|[1-5]\d)$"))
 
         # Text goes on beside it.
         await anna.say("I can see you")
@@ -95,8 +96,8 @@ async def test_a_video_call_shows_each_the_other_and_ends_cleanly(street: Street
         await expect(own).to_have_attribute("data-corner", "top-left")
 
         await anna.part("hang-up").click()
-        await is_over(anna, "Video call", "You called", "0:0")
-        await is_over(berta, "Video call", f"{await berta.partner()} called", "0:0")
+        await is_over(anna, "Video call", "You called", "0:")
+        await is_over(berta, "Video call", f"{await berta.partner()} called", "0:")
         await expect(anna.composer).to_be_focused()
         for visitor in (anna, berta):
             await visitor.page.wait_for_function(NOTHING_IS_OPEN)
