@@ -34,7 +34,7 @@ from passerby.rooms import Rooms
 from passerby.sessions import SessionWriter
 from passerby.settings import SettingsError
 from passerby.socketio import Options, Refusal, Request, Server
-from passerby.socketio.http import GuardedHttpProtocol
+from passerby.socketio.http import http_factory
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
@@ -278,7 +278,7 @@ async def serve(settings: Settings, *, ready: Callable[[int], None] | None = Non
         application,
         host=settings.host,
         port=settings.port,
-        http=GuardedHttpProtocol,
+        http=http_factory(),
         ws=protocol_factory(application.server.engine),  # type: ignore[arg-type]  # uvicorn only calls it
         lifespan="off",
         log_config=None,

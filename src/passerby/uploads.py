@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from passerby.ports import BlobStore
     from passerby.room import Room
 
-_PIECE: Final = 64 * 1024
-"""Bytes written to the store at a time, so that a body in tiny chunks costs no more than one in large."""
+_PIECE: Final = 32 * 1024
+"""Bytes written to the store at a time, at least, so that a body in tiny chunks costs no more than one in large."""
+_LARGE_PIECE: Final = 64 * 1024
+"""Bytes written to the store at a time, at most."""
 _NAME_LENGTH: Final = 120
 _UNSEEN: Final = re.compile(f"[{INVISIBLE}\\ud800-\\udfff]")
 _UNSAFE: Final = re.compile(r'[<>:"|?*]')
@@ -170,9 +172,9 @@ class Upload:
     async def _pass_on(self, data: bytes, *, last: bool = False) -> None:
         waiting = memoryview(data)
         while len(self._piece) + len(waiting) >= _PIECE or (last and (self._piece or waiting)):
-            part = waiting[: _PIECE - len(self._piece)]
+            part = waiting[: _LARGE_PIECE - len(self._piece)]
             waiting = waiting[len(part) :]
-            piece = b"".join((self._piece, part))
+            piece = data if not self._piece and len(part) == len(data) else b"".join((self._piece, part))
             self._piece.clear()
             self._stored += len(piece)
             try:

@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 
 from passerby.socketio import Ack, Arguments, Engine, Options, Server, Socket
-from passerby.socketio.http import GuardedHttpProtocol
+from passerby.socketio.http import http_factory
 from passerby.socketio.polling import Polling
 from passerby.socketio.session import Receiver, Session
 from passerby.socketio.websocket import protocol_factory
@@ -81,7 +81,7 @@ async def serve(mode: str, port: int) -> None:
         Polling(engine),
         host="127.0.0.1",
         port=port,
-        http=GuardedHttpProtocol,
+        http=http_factory(),
         ws=protocol_factory(engine),  # type: ignore[arg-type]  # uvicorn only calls it
         lifespan="off",
         log_level="warning",

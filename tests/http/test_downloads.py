@@ -580,7 +580,7 @@ async def test_a_download_that_is_not_read_holds_no_file(server: InsideServer) -
     await wire.send(f"GET {info['fileUrl']} HTTP/1.1")
     await wire.reader.readuntil(b"\r\n\r\n")
     pieces = dict(enumerate(store._pieces[info["fileId"]]))
-    assert len(held(pieces)) == 160
+    assert len(held(pieces)) == len(pieces) >= 160
 
     await two.part_ways()
     await asyncio.gather(*server.application.files._tasks)

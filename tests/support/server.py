@@ -179,6 +179,7 @@ class ServerProcess:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.pid = self._process.pid
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.url = ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import uvicorn
 
 from passerby.socketio import Ack, Arguments, Engine, Options, Server, Socket
-from passerby.socketio.http import GuardedHttpProtocol
+from passerby.socketio.http import http_factory
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.session import Receiver, Session
@@ -60,7 +60,7 @@ def web_server(engine: Engine) -> uvicorn.Server:
     config = uvicorn.Config(
         Polling(engine),
         host="127.0.0.1",
-        http=GuardedHttpProtocol,
+        http=http_factory(),
         ws=protocol_factory(engine),  # type: ignore[arg-type]  # uvicorn only calls it
         lifespan="off",
         log_config=None,

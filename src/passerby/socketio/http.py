@@ -1,13 +1,15 @@
-"""uvicorn's HTTP/1.1 protocol with a guard at the door: a request head has a deadline and a size, a body a pace."""
+"""uvicorn's HTTP/1.1 protocol with a guard at the door: a request head has a deadline and a size, a body a pace.
+
+It reads a little at a time. What asyncio and uvloop read at once (256 KB) and uvicorn collects before it stops
+(64 KiB more) would be held for each body whose application waits.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-
-if TYPE_CHECKING:
-    import asyncio
 
 HEAD_TIMEOUT: Final = 10.0
 """Seconds for a whole request head, from the connection or from the first byte after the request before."""
@@ -15,6 +17,47 @@ HEAD_LIMIT: Final = 32 * 1024
 """Bytes of a request head: far above browsers' with a token and cookies, far below what hurts."""
 BODY_TIMEOUT: Final = 10.0
 """Seconds within which some more of a request's body has to come."""
+READ_SIZE: Final = 32 * 1024
+"""Bytes read at once. While some of a body wait for the application, no more are read."""
+
+
+def http_factory() -> type[asyncio.Protocol]:
+    """Return what makes the protocol of a connection, for `uvicorn.Config(http=…)` of one server."""
+    buffer = memoryview(bytearray(READ_SIZE))
+
+    def make(*arguments: Any, **named: Any) -> asyncio.BaseProtocol:  # noqa: ANN401 - uvicorn's own
+        return _Reads(GuardedHttpProtocol(*arguments, **named), buffer)
+
+    return make  # type: ignore[return-value]  # uvicorn only calls it
+
+
+class _Reads(asyncio.BufferedProtocol):
+    """Reads for a protocol, into a buffer that all connections of a loop share: what is read is taken at once."""
+
+    def __init__(self, protocol: GuardedHttpProtocol, buffer: memoryview) -> None:
+        self._protocol = protocol
+        self._buffer = buffer
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._protocol.data_received(bytes(self._buffer[:nbytes]))
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        self._protocol.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+    def eof_received(self) -> None:
+        self._protocol.eof_received()
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
 
 
 class GuardedHttpProtocol(HttpToolsProtocol):
@@ -78,6 +121,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._expect_body()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        super().on_body(body)
+        if self.cycle.body and not self.cycle.response_complete:
+            self.flow.pause_reading()  # until the application asks for more
 
     def on_message_complete(self) -> None:
         """The body is there too."""
