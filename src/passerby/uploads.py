@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from passerby.ports import BlobStore
     from passerby.room import Room
 
-_PIECE: Final = 32 * 1024
+_PIECE: Final = 16 * 1024
 """Bytes written to the store at a time, at least, so that a body in tiny chunks costs no more than one in large."""
 _LARGE_PIECE: Final = 64 * 1024
 """Bytes written to the store at a time, at most."""
