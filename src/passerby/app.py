@@ -104,7 +104,9 @@ class Application:
             ttl=settings.file_ttl,
             rate=settings.rate("uploads"),
         )
-        self.calls = Calls(clock, ring=settings.ring_timeout, relay_only=settings.relay_only)
+        self.calls = Calls(
+            clock, ring=settings.ring_timeout, come_back=settings.call_return, relay_only=settings.relay_only
+        )
         self.rooms.on_close += [self.files.room_closed, self.calls.room_closed]
         self.rooms.on_back.append(self.calls.back)
         self.rooms.describe = self.files.content

@@ -93,6 +93,13 @@ class ReportConnected(Event):
     call_id: CallId
 
 
+class ReportLeaving(Event):
+    """The page goes: closed, or about to be loaded again. Unless the guest is back soon, the call is over."""
+
+    event: ClassVar[str] = "webrtc:leaving"
+    call_id: CallId
+
+
 # ── server to client ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -174,6 +181,7 @@ CALL_INBOUND: tuple[type[Event], ...] = (
     RejectCall,
     GiveUpCall,
     ReportConnected,
+    ReportLeaving,
 )
 CALL_OUTBOUND: tuple[type[Event], ...] = (
     Ringing,

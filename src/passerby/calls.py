@@ -36,7 +36,15 @@ from passerby.errors import ConflictError, InvalidInputError
 from passerby.sdp import is_relayed, relayed_only, without_base
 
 if TYPE_CHECKING:
-    from passerby.call_events import CallType, Hangup, ReportConnected, SendAnswer, SendCandidate, SendOffer
+    from passerby.call_events import (
+        CallType,
+        Hangup,
+        ReportConnected,
+        ReportLeaving,
+        SendAnswer,
+        SendCandidate,
+        SendOffer,
+    )
     from passerby.clock import Clock, Timer
     from passerby.guests import LiveGuest
     from passerby.room import Member, Room
@@ -97,10 +105,18 @@ class Side(Struct, eq=False):
     """Has an offer out that is not answered."""
     needed: list[Signal] = field(default_factory=list)
     """What it has sent that the other needs to connect: its description and candidates, until media flows."""
+    leaving: Timer | None = None
+    """Runs while its page is gone; the call waits so long for it."""
 
     def withdraw(self, *kinds: type[Signal]) -> None:
         """Forget what is not needed any more."""
         self.needed = [signal for signal in self.needed if not isinstance(signal, kinds)]
+
+    def stay(self) -> None:
+        """The page is back, or it does not matter any more."""
+        if self.leaving is not None:
+            self.leaving.cancel()
+            self.leaving = None
 
 
 class Call:
@@ -126,10 +142,14 @@ class Call:
 class Calls:
     """The calls of the process, by room."""
 
-    def __init__(self, clock: Clock, *, ring: float, relay_only: bool) -> None:
-        """`ring` is in seconds; with `relay_only` no guest's own address passes, whatever guests choose."""
+    def __init__(self, clock: Clock, *, ring: float, come_back: float, relay_only: bool) -> None:
+        """A call rings for `ring` seconds, and waits `come_back` seconds for whose page went.
+
+        With `relay_only` no guest's own address passes, whatever guests choose.
+        """
         self._clock = clock
         self._ring = ring
+        self._come_back = come_back
         self._relay_only = relay_only
         self._calls: dict[Room, Call] = {}
         self._had_calls: set[Room] = set()
@@ -165,7 +185,7 @@ class Calls:
         self._had_calls.add(member.room)
         call.caller.offering = True
         call.caller.relay_only = payload.relay_only
-        call.timer = self._clock.call_later(self._ring, lambda: self._time_out(call))
+        call.timer = self._clock.call_later(self._ring, lambda: self._end_for_both(call, Act.TIME_OUT, CallTimedOut))
         member.live.send(self._ringing(call))
         self._pass_on(call.caller, call.callee, self._offer_of(call, call.caller, payload))
 
@@ -230,6 +250,16 @@ class Calls:
             for side in (own, other):
                 side.withdraw(Answer, Candidate)
 
+    def leaving(self, guest: LiveGuest, payload: ReportLeaving) -> None:
+        """Wait for a page to come back, but not as long as for a lost connection.
+
+        Raises ConflictError (not_in_room, no_call).
+        """
+        call, own, _ = self._current(guest, payload.call_id)
+        if call is not None:
+            own.stay()
+            own.leaving = self._clock.call_later(self._come_back, lambda: self._end_for_both(call, Act.END, CallEnded))
+
     def hang_up(self, guest: LiveGuest, how: type[Hangup], call_id: str | None) -> None:
         """End the call. Raises ConflictError (not_in_room, no_call)."""
         call, own, other = self._current(guest, call_id)
@@ -255,6 +285,7 @@ class Calls:
         if call is None:
             return
         own, other = call.sides(member)
+        own.stay()
         if call.state is not State.RINGING:
             guest.send(*other.needed)
         elif own is call.caller:
@@ -293,15 +324,15 @@ class Calls:
     def _end(self, call: Call, act: Act) -> None:
         self._step(call, act)
         self._stop_ringing(call)
+        call.caller.stay()
+        call.callee.stay()
         del self._calls[call.caller.member.room]
 
-    def _time_out(self, call: Call) -> None:
-        call.timer = None
-        self._end(call, Act.TIME_OUT)
+    def _end_for_both(self, call: Call, act: Act, event: type[CallEnded | CallTimedOut]) -> None:
+        self._end(call, act)
         for side, other in ((call.caller, call.callee), (call.callee, call.caller)):
             gone = other.member.live.guest
-            event = CallTimedOut(from_=gone.id, from_username=gone.username, call_id=call.id)
-            self._tell_end(side, event)
+            self._tell_end(side, event(from_=gone.id, from_username=gone.username, call_id=call.id))
 
     @staticmethod
     def _stop_ringing(call: Call) -> None:

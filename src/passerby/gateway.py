@@ -117,6 +117,7 @@ class Gateway:
         signal(call_events.SendAnswer, lambda live, payload, _ack: self._calls.answer(live, payload))
         signal(call_events.SendCandidate, lambda live, payload, _ack: self._calls.candidate(live, payload))
         signal(call_events.ReportConnected, lambda live, payload, _ack: self._calls.connected(live, payload))
+        signal(call_events.ReportLeaving, lambda live, payload, _ack: self._calls.leaving(live, payload))
         for end in (call_events.EndCall, call_events.RejectCall, call_events.GiveUpCall):
             signal(end, self._hanging_up(end), end | None)
 

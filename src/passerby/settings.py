@@ -114,6 +114,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     voice_limit: Annotated[float, Meta(gt=0, description="Seconds of a voice note")] = 300
     upload_timeout: Annotated[float, Meta(gt=0, description="A whole upload has this long")] = 600
     ring_timeout: Annotated[float, Meta(gt=0, description="A call that is not taken within this is over")] = 30
+    call_return: Annotated[
+        float, Meta(gt=0, description="Whose page went during a call has this long to come back to it")
+    ] = 5
     stun_urls: Annotated[
         tuple[str, ...], Meta(description="STUN servers for calls, comma-separated, such as `stun:turn.example:3478`")
     ] = ()

@@ -116,6 +116,7 @@ MALFORMED: dict[str, tuple[str, object]] = {
     "end that is text": ("webrtc:call-end", "now"),
     "rejection that is a list": ("webrtc:call-reject", []),
     "time-out that is a number": ("webrtc:call-timeout", 7),
+    "leaving nothing": ("webrtc:leaving", {}),
     "connected to nothing": ("webrtc:connected", {}),
     "connected without a payload": ("webrtc:connected", None),
 }
@@ -172,6 +173,7 @@ OUT_OF_TURN = [
     OutOfTurn("no call", "caller", "webrtc:call-reject", {}, "no_call"),
     OutOfTurn("no call", "caller", "webrtc:call-timeout", {}, "no_call"),
     OutOfTurn("no call", "caller", "webrtc:connected", {"callId": "call_0"}, "no_call"),
+    OutOfTurn("no call", "caller", "webrtc:leaving", {"callId": "call_0"}, "no_call"),
     OutOfTurn("no call", "caller", "webrtc:offer", {**OFFER, "callId": "call_0"}, "no_call"),
     OutOfTurn("ringing", "caller", "webrtc:answer", ANSWER, "no_offer"),
     OutOfTurn("ringing", "caller", "webrtc:offer", OFFER, "call_active"),
@@ -224,6 +226,7 @@ async def test_an_offer_is_answered_once(shared_server: RunningServer) -> None:
         ("webrtc:call-reject", {}),
         ("webrtc:call-timeout", {}),
         ("webrtc:connected", {"callId": "call_0"}),
+        ("webrtc:leaving", {"callId": "call_0"}),
     ],
 )
 async def test_without_a_room_there_is_nobody_to_call(
@@ -243,6 +246,7 @@ async def test_signals_for_another_rooms_call_go_nowhere(shared_server: RunningS
         ("webrtc:answer", {**ANSWER, **strange}),
         ("webrtc:ice-candidate", {**CANDIDATE, **strange}),
         ("webrtc:connected", strange),
+        ("webrtc:leaving", strange),
         ("webrtc:call-end", strange),
         ("webrtc:call-reject", strange),
         ("webrtc:call-timeout", strange),

@@ -18,6 +18,7 @@ from passerby.call_events import (
     Offer,
     RejectCall,
     ReportConnected,
+    ReportLeaving,
     Ringing,
     SendAnswer,
     SendCandidate,
@@ -27,7 +28,7 @@ from passerby.call_events import (
 from passerby.calls import MAX_CANDIDATES
 from passerby.errors import ConflictError, InvalidInputError
 from passerby.sdp import relayed_only
-from tests.support.house import GRACE, RING, House
+from tests.support.house import CALL_RETURN, GRACE, RING, House
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,9 @@ class Phone:
 
     def connected(self) -> None:
         self.calls.connected(self.person.live, ReportConnected(call_id=self.call_id))
+
+    def leaving(self) -> None:
+        self.calls.leaving(self.person.live, ReportLeaving(call_id=self.call_id))
 
     def hang_up(self, how: type[Hangup] = EndCall, call_id: str | None = None) -> None:
         self.calls.hang_up(self.person.live, how, call_id)
@@ -408,6 +412,58 @@ async def test_once_media_flows_only_what_is_not_answered_is_told_again() -> Non
     caller.person.drop()
     await caller.person.connect()
     assert caller.got() == ["webrtc:offer"]
+
+
+@pytest.mark.parametrize("stage", ["ringing", "active"])
+async def test_a_call_does_not_wait_long_for_a_page_that_went(stage: str) -> None:
+    house = House()
+    caller, callee = await phones(house)
+    caller.offer()
+    if stage == "active":
+        callee.answer()
+    callee.leaving()
+    callee.person.drop()
+    await house.pass_time(CALL_RETURN - 0.1)
+    assert "webrtc:call-end" not in caller.got()
+
+    await house.pass_time(0.1)
+
+    ended = caller.person.link.last(CallEnded)
+    assert (ended.from_, ended.call_id) == (callee.person.id, caller.call_id)
+    await callee.person.connect()
+    assert callee.got() == ["webrtc:call-end"]
+    caller.offer()  # both may call again
+    assert callee.got() == ["webrtc:call-end", "webrtc:offer"]
+
+
+async def test_a_page_that_is_back_in_time_is_waited_for_no_more() -> None:
+    house = House()
+    caller, callee = await talking(house)
+    for phone in (caller, callee):
+        phone.leaving()
+        phone.leaving()
+        phone.person.drop()
+        await phone.person.connect()
+
+    await house.pass_time(CALL_RETURN * 2)
+
+    assert "webrtc:call-end" not in [*caller.got(), *callee.got()]
+    caller.person.drop()  # by the network, not by its page
+    await house.pass_time(CALL_RETURN * 2)
+    assert "webrtc:call-end" not in callee.got()
+
+
+async def test_a_call_that_ends_first_ends_once() -> None:
+    house = House()
+    caller, callee = await talking(house)
+    callee.leaving()
+    callee.person.drop()
+    caller.hang_up()
+    caller.offer()
+    await house.pass_time(CALL_RETURN)
+    assert caller.got().count("webrtc:call-end") == 0
+    await callee.person.connect()
+    assert callee.got() == ["webrtc:call-end", "webrtc:offer"]
 
 
 async def test_a_member_who_stays_away_ends_the_call_with_the_room() -> None:

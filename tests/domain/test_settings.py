@@ -54,6 +54,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "LIMIT_UPLOADS": ("2/1", Rate(2, 1)),
     "LIMIT_ADDRESS_UPLOADS": ("2/1", Rate(2, 1)),
     "RING_TIMEOUT": ("10", 10.0),
+    "CALL_RETURN": ("2.5", 2.5),
     "STUN_URLS": ("stun:a.example, stuns:b.example:5349", ("stun:a.example", "stuns:b.example:5349")),
     "TURN_URLS": ("turn:a.example:3478?transport=tcp", ("turn:a.example:3478?transport=tcp",)),
     "TURN_SECRET": ("shared", "shared"),
@@ -100,7 +101,7 @@ BAD: list[tuple[str, str]] = [
     *(("TURN_URLS", text) for text in ("stun:a.example", "turn:a.example?transport=sctp", "turn:user@a.example")),
     ("TURN_URLS", "turn:a.example"),  # without TURN_SECRET
     *(("RELAY_ONLY", text) for text in ("maybe", "2", "true")),  # without TURN_URLS
-    *((name, text) for name in ("RING_TIMEOUT", "TURN_TTL") for text in ("0", "-1", "soon")),
+    *((name, text) for name in ("RING_TIMEOUT", "CALL_RETURN", "TURN_TTL") for text in ("0", "-1", "soon")),
     *(("FILE_STORE", text) for text in ("tape", "Disk ")),
     *((name, text) for name in (*_COUNTS, *_SIZES) for text in ("0", "-5", "many", "1.5")),
     *(("PACKET_RATE", text) for text in ("0", "-1", "fast", "inf")),

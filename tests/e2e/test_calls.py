@@ -401,6 +401,20 @@ async def test_when_a_page_is_gone_the_other_is_told(street: Street) -> None:
         await anna.page.wait_for_function(NOTHING_IS_OPEN)
 
 
+@pytest.mark.parametrize("settings", [{"call_return": "1"}])
+async def test_a_call_does_not_wait_long_for_a_page_that_was_closed(street: Street) -> None:
+    anna, berta = await street.pair()
+    async with devices(anna, berta):
+        await call(anna, berta, "video")
+        await berta.go_away()
+        await is_over(anna, "Video call")
+        await anna.page.wait_for_function(NOTHING_IS_OPEN)
+        await berta.page.go_back()
+        await is_over(berta, "Video call")
+        await berta.say("Sorry, wrong button")  # the conversation waits longer
+        await anna.sees("Sorry, wrong button")
+
+
 async def test_moving_on_ends_the_call(street: Street) -> None:
     anna, berta = await street.pair()
     async with devices(anna, berta):

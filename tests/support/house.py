@@ -27,6 +27,7 @@ SECRET = "a secret of the tests, long enough for HS256"
 SESSION_TTL = 7200.0
 GRACE = 20.0
 RING = 30.0
+CALL_RETURN = 5.0
 
 
 class House:
@@ -75,7 +76,7 @@ class House:
             grace=grace,
             changed=self.guests.touch,
         )
-        self.calls = Calls(self.clock, ring=RING, relay_only=relay_only)
+        self.calls = Calls(self.clock, ring=RING, come_back=CALL_RETURN, relay_only=relay_only)
         self.rooms.on_close.append(self.calls.room_closed)
         self.rooms.on_back.append(self.calls.back)
         self.matchmaking = Matchmaking(

@@ -102,10 +102,8 @@ export class Calls {
     addEventListener('online', () => {
       this.dispatch({ type: 'network' });
     });
-    // A call that is joined can be joined again; whoever rings and goes will not be there.
     addEventListener('pagehide', () => {
-      if (this.#state.at === 'calling') this.hangUp();
-      else this.media.close();
+      this.#leave();
     });
   }
 
@@ -367,6 +365,14 @@ export class Calls {
     const fresh = await this.ice.configuration().catch(() => ({}));
     const relay = how !== 'any' && this.ice.hasTurn;
     peer?.restart(relay ? { ...fresh, iceTransportPolicy: 'relay' } : fresh);
+  }
+
+  /** The page goes. If it comes back a call can be taken or joined again; but whoever rings and goes is gone. */
+  #leave(): void {
+    if (this.#state.at === 'calling') this.hangUp();
+    const callId = factsOf(this.#state)?.callId;
+    if (callId && this.#ready) this.#host.emit('webrtc:leaving', { callId });
+    this.media.close();
   }
 
   #farewell(event: Farewell, callId: string | null): void {

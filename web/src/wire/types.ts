@@ -230,6 +230,7 @@ export interface ClientToServer {
   'webrtc:call-timeout': GiveUpCall;
   'webrtc:connected': ReportConnected;
   'webrtc:ice-candidate': SendCandidate;
+  'webrtc:leaving': ReportLeaving;
   'webrtc:offer': SendOffer;
 }
 /**
@@ -370,6 +371,18 @@ export interface ReportConnected {
 export interface SendCandidate {
   callId?: string | null;
   candidate: IceCandidate | null;
+}
+/**
+ * The page goes: closed, or about to be loaded again. Unless the guest is back soon, the call is over.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ReportLeaving".
+ */
+export interface ReportLeaving {
+  /**
+   * One call; signals that name another one go nowhere
+   */
+  callId: string;
 }
 /**
  * Call the partner; or within a call, negotiate anew (more media, an ICE restart).
