@@ -137,6 +137,23 @@ async def test_openapi_has_every_route_of_the_contract_and_who_may_use_it(openap
     assert "201" in operations["post", "/api/guest"]["responses"]
 
 
+async def test_openapi_tells_how_each_route_refuses(openapi: dict[str, Any]) -> None:
+    for path, item in openapi["paths"].items():
+        for method, operation in item.items():
+            answers = operation["responses"]
+            assert ("429" in answers) is (path != "/health"), (method, path)
+            if operation.get("security"):
+                assert "401" in answers, (method, path)
+            for status in answers:
+                if status >= "400" and status != "416":
+                    schema = answers[status]["content"]["application/json"]["schema"]
+                    assert set(resolve(openapi, schema["$ref"])["required"]) == {"success", "message", "code"}
+                    assert answers[status]["description"]
+    uploads = openapi["paths"]["/api/files/upload"]["post"]["responses"]
+    assert set(uploads) == {"201", "400", "401", "403", "408", "409", "413", "415", "429", "507"}
+    assert {"200", "206", "304", "416"} <= set(openapi["paths"]["/api/temp-files/temp/{file_id}"]["get"]["responses"])
+
+
 async def test_openapi_shows_the_envelope_and_the_bounds(openapi: dict[str, Any]) -> None:
     answer = openapi["paths"]["/api/guest"]["post"]["responses"]["201"]["content"]["application/json"]["schema"]
     envelope = resolve(openapi, answer["$ref"]) if "$ref" in answer else answer

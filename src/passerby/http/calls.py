@@ -5,8 +5,9 @@ from __future__ import annotations
 from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from passerby.errors import ConflictError
+from passerby.errors import ConflictError, UnauthorizedError
 from passerby.http.models import Success
+from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.ice import IceServers
 from passerby.models import Guest
@@ -18,7 +19,11 @@ class CallController(Controller):
     path = "/api/ice-servers"
     tags = ("calls",)
 
-    @get(summary="ICE servers, TURN with short-lived credentials", security=[{"token": []}])
+    @get(
+        summary="ICE servers, TURN with short-lived credentials",
+        security=[{"token": []}],
+        responses=refusals(UnauthorizedError, ConflictError),
+    )
     async def servers(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[IceServers]:
         """Return ICE servers for a guest who is in a room; 409 for others."""
         live = services.guests.live(guest.session_id)

@@ -15,9 +15,20 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from passerby.errors import InvalidInputError, UploadTimeoutError
+from passerby.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    StorageFullError,
+    TooLargeError,
+    UnauthorizedError,
+    UnsupportedTypeError,
+    UploadTimeoutError,
+)
 from passerby.http.guests import authenticated
 from passerby.http.models import Success
+from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.http.upload_docs import FormUpload, RawUpload, VoiceUpload
 from passerby.models import FileInfo, Guest, StoredFile
@@ -29,6 +40,21 @@ _FIELD_LIMIT: Final = 256
 """Bytes of a field that is not the file."""
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 _PART_HEADER: Final = 16 * 1024
+_UPLOAD_REFUSALS: Final = refusals(
+    InvalidInputError,
+    UnauthorizedError,
+    ForbiddenError,
+    UploadTimeoutError,
+    ConflictError,
+    TooLargeError,
+    UnsupportedTypeError,
+    StorageFullError,
+)
+_FETCH_REFUSALS: Final = (InvalidInputError, UnauthorizedError, ForbiddenError, NotFoundError)
+_BYTES: Final = refusals(
+    *_FETCH_REFUSALS,
+    others=[(206, "The Range asked for"), (304, "As in If-None-Match"), (416, "The Range is behind the end")],
+)
 
 
 class FileController(Controller):
@@ -45,6 +71,7 @@ class FileController(Controller):
         summary="Upload a raw body",
         security=[{"token": []}],
         operation_class=RawUpload,
+        responses=_UPLOAD_REFUSALS,
     )
     async def raw(
         self,
@@ -72,14 +99,26 @@ class FileController(Controller):
             file = await upload.finish(room_id, _seconds(duration))
         return Success(success=True, data=services.files.info(file))
 
-    @post("/upload", summary="Upload a file as a form", security=[{"token": []}], operation_class=FormUpload)
+    @post(
+        "/upload",
+        summary="Upload a file as a form",
+        security=[{"token": []}],
+        operation_class=FormUpload,
+        responses=_UPLOAD_REFUSALS,
+    )
     async def upload(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], guest: NamedDependency[Guest]
     ) -> Success[FileInfo]:
         """Take `file` and `roomId` as multipart/form-data."""
         return await self._form(request, services, guest, voice=False)
 
-    @post("/voice", summary="Upload a voice note as a form", security=[{"token": []}], operation_class=VoiceUpload)
+    @post(
+        "/voice",
+        summary="Upload a voice note as a form",
+        security=[{"token": []}],
+        operation_class=VoiceUpload,
+        responses=_UPLOAD_REFUSALS,
+    )
     async def voice(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], guest: NamedDependency[Guest]
     ) -> Success[FileInfo]:
@@ -235,21 +274,21 @@ class TemporaryFileController(Controller):
     path = "/api/temp-files"
     tags = ("files",)
 
-    @get("/temp/{file_id:str}", summary="The bytes, to be shown where that is safe")
+    @get("/temp/{file_id:str}", summary="The bytes, to be shown where that is safe", responses=_BYTES)
     async def temp(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], file: NamedDependency[StoredFile]
     ) -> Stream:
         """Return the bytes, or the Range asked for."""
         return _answer(request, services, file, inline=file.inline)
 
-    @get("/download/{file_id:str}", summary="The bytes, as an attachment")
+    @get("/download/{file_id:str}", summary="The bytes, as an attachment", responses=_BYTES)
     async def download(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], file: NamedDependency[StoredFile]
     ) -> Stream:
         """Return the bytes, or the Range asked for, to be saved."""
         return _answer(request, services, file, inline=False)
 
-    @get("/info/{file_id:str}", summary="What is known of a file")
+    @get("/info/{file_id:str}", summary="What is known of a file", responses=refusals(*_FETCH_REFUSALS))
     async def info(self, services: NamedDependency[Services], file: NamedDependency[StoredFile]) -> Success[FileInfo]:
         """Return what the upload has answered."""
         return Success(success=True, data=services.files.info(file))

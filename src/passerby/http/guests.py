@@ -10,7 +10,7 @@ from litestar.params import FromPath, RequestBody
 from msgspec import UNSET
 
 from passerby import ids
-from passerby.errors import TOKEN_REQUIRED, UnauthorizedError
+from passerby.errors import TOKEN_REQUIRED, InvalidInputError, NotFoundError, TooLargeError, UnauthorizedError
 from passerby.http.models import (
     GuestCreated,
     GuestData,
@@ -22,6 +22,7 @@ from passerby.http.models import (
     TraitsUpdate,
     UsernameData,
 )
+from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.models import TRAIT_LENGTH, Guest, OnlineUser
 
@@ -41,7 +42,7 @@ class GuestController(Controller):
     path = "/api/guest"
     tags = ("guests",)
 
-    @post(opt={"limit": "sessions"}, summary="Begin a session")
+    @post(opt={"limit": "sessions"}, summary="Begin a session", responses=refusals(InvalidInputError, TooLargeError))
     async def create(
         self, services: NamedDependency[Services], data: RequestBody[NewGuest | None] = None
     ) -> Success[GuestCreated]:
@@ -57,17 +58,21 @@ class GuestController(Controller):
             data=GuestCreated(token, _own_view(guest)),
         )
 
-    @get("/username", summary="A fresh random name")
+    @get("/username", summary="A fresh random name", responses=refusals())
     async def username(self) -> Success[UsernameData]:
         """Return a name in the AdjectiveNounNumber pattern."""
         return Success(success=True, data=UsernameData(ids.random_username()))
 
-    @get("/me", summary="The guest who asks", security=[{"token": []}])
+    @get("/me", summary="The guest who asks", security=[{"token": []}], responses=refusals(UnauthorizedError))
     async def me(self, guest: NamedDependency[Guest]) -> Success[GuestData]:
         """Return the session that the token opens."""
         return Success(success=True, data=GuestData(_own_view(guest)))
 
-    @get("/{session_id:str}", summary="A session's public view")
+    @get(
+        "/{session_id:str}",
+        summary="A session's public view",
+        responses=refusals(InvalidInputError, NotFoundError),
+    )
     async def public(self, services: NamedDependency[Services], session_id: FromPath[str]) -> Success[PublicGuestData]:
         """Return what anybody may see of a session; 404 when it is gone."""
         guest = await services.guests.public(session_id)
@@ -78,6 +83,7 @@ class GuestController(Controller):
         status_code=200,
         summary="Change location, gender, language",
         security=[{"token": []}],
+        responses=refusals(InvalidInputError, UnauthorizedError, TooLargeError),
     )
     async def update(
         self,
@@ -96,7 +102,13 @@ class GuestController(Controller):
         updated = await services.guests.update(guest, **traits)
         return Success(success=True, message="Updated", data=GuestData(_own_view(updated)))
 
-    @delete("/me", status_code=200, summary="End the session now", security=[{"token": []}])
+    @delete(
+        "/me",
+        status_code=200,
+        summary="End the session now",
+        security=[{"token": []}],
+        responses=refusals(UnauthorizedError),
+    )
     async def end(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[None]:
         """Close the room, forget everything, refuse the token from now on."""
         await services.presence.end(guest)

@@ -9,7 +9,9 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 
 from passerby import __version__, schema
+from passerby.errors import UnauthorizedError
 from passerby.http.models import Health, OnlineUsersData, SocketStats, StatsData, Success
+from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.models import Guest
 
@@ -22,7 +24,7 @@ class StatusController(Controller):
 
     tags = ("status",)
 
-    @get("/api/stats", summary="The live counts", security=[{"token": []}])
+    @get("/api/stats", summary="The live counts", security=[{"token": []}], responses=refusals(UnauthorizedError))
     async def stats(
         self,
         services: NamedDependency[Services],
@@ -32,7 +34,12 @@ class StatusController(Controller):
         now = await services.stats.snapshot()
         return Success(success=True, data=StatsData(now.stats, now.online_users, now.timestamp))
 
-    @get("/api/stats/online-users", summary="Who is online", security=[{"token": []}])
+    @get(
+        "/api/stats/online-users",
+        summary="Who is online",
+        security=[{"token": []}],
+        responses=refusals(UnauthorizedError),
+    )
     async def online_users(
         self,
         services: NamedDependency[Services],
@@ -45,7 +52,7 @@ class StatusController(Controller):
             data=OnlineUsersData(now.online_users, now.stats.online_users, now.timestamp),
         )
 
-    @get("/api/socket/stats", summary="Counts of this process's connections")
+    @get("/api/socket/stats", summary="Counts of this process's connections", responses=refusals())
     async def sockets(self, services: NamedDependency[Services]) -> Success[SocketStats]:
         """Return how many connections there are, and of which kind."""
         connections = services.server.engine.sessions.values()

@@ -1,0 +1,29 @@
+"""How refusals stand in the OpenAPI document: one envelope, whatever the status."""
+
+from __future__ import annotations
+
+from inspect import getdoc
+from typing import TYPE_CHECKING
+
+from litestar.openapi.datastructures import ResponseSpec
+
+from passerby.errors import PasserbyError, RateLimitedError
+from passerby.http.models import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def refusals(*errors: type[PasserbyError], others: Sequence[tuple[int, str]] = ()) -> dict[int, ResponseSpec]:
+    """Return the answers of a route besides the good one: for each of `errors`, and for the rate limit.
+
+    `others` are pairs of a status and what it means, for answers without a body.
+    """
+    limited: type[PasserbyError] = RateLimitedError
+    refused = {
+        error.status: ResponseSpec(
+            Failure, generate_examples=False, description=(getdoc(error) or "").partition(".")[0]
+        )
+        for error in (*errors, limited)
+    }
+    return refused | {status: ResponseSpec(None, description=meaning) for status, meaning in others}
