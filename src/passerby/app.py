@@ -213,11 +213,11 @@ class Application:
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         """Serve one HTTP request: Socket.IO's path is polling, all others are Litestar's."""
-        if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET", "passerby.head": True}  # uvicorn itself leaves the body out
         if scope["path"].rstrip("/") == "/socket.io":
             await self.polling(scope, receive, send)
         else:
+            if scope["method"] == "HEAD":
+                scope = {**scope, "method": "GET", "passerby.head": True}  # uvicorn itself leaves the body out
             await self.http(scope, receive, send)  # type: ignore[arg-type]  # the same ASGI, differently typed
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ class SessionDescription(Struct, rename="camel", frozen=True):
     """RTCSessionDescriptionInit."""
 
     type: Literal["offer", "answer"]
-    sdp: Annotated[str, Meta(max_length=65_536, pattern=r"^v=0\r?\n")]
+    sdp: Annotated[str, Meta(max_length=65_536, pattern=r"^v=0\r?\n(?:[a-z]=[^\r\n\x00]*(?:\r?\n|$))*$")]
 
 
 class IceCandidate(Struct, rename="camel", frozen=True):

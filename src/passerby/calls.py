@@ -33,7 +33,7 @@ from passerby.call_events import (
     Signal,
 )
 from passerby.errors import ConflictError, InvalidInputError
-from passerby.sdp import is_relayed, relayed_only, without_base
+from passerby.sdp import relayed, relayed_only
 
 if TYPE_CHECKING:
     from passerby.call_events import (
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from passerby.room import Member, Room
 
 MAX_CANDIDATES: Final = 200
-"""Of one call, from both sides."""
+"""Of one call, from both sides; after a new offer (an ICE restart) the count begins anew."""
 _MAX_MISSED: Final = 16
 """Ends of calls that wait for a member."""
 
@@ -156,6 +156,8 @@ class Calls:
         """Rooms that had a call: late signals of it are nobody's mistake."""
         self._missed: dict[Member, deque[Signal]] = {}
         """How calls ended while a member was away."""
+        self._told: dict[Member, Signal] = {}
+        """How the last call ended for a member who seemed to be here: the connection may have been dead."""
 
     # ── signals ───────────────────────────────────────────────────────────────────────────────────
 
@@ -169,6 +171,9 @@ class Calls:
         if payload.offer.type != "offer":
             raise InvalidInputError("invalid_payload", "Expected an offer", field="offer")
         call = self._calls.get(member.room)
+        if call is not None and payload.call_id in (None, call.id):
+            own, _ = call.sides(member)
+            own.relay_only = own.relay_only or payload.relay_only  # also when the offer itself comes too late
         if call is None and payload.call_id is None:
             self._begin(member, payload)
         elif call is None:
@@ -183,6 +188,8 @@ class Calls:
     def _begin(self, member: Member, payload: SendOffer) -> None:
         call = self._calls[member.room] = Call(payload.type, member, self._clock.monotonic() + self._ring)
         self._had_calls.add(member.room)
+        for one in member.room.members:
+            self._told.pop(one, None)
         call.caller.offering = True
         call.caller.relay_only = payload.relay_only
         call.timer = self._clock.call_later(self._ring, lambda: self._end_for_both(call, Act.TIME_OUT, CallTimedOut))
@@ -195,7 +202,7 @@ class Calls:
             return  # both at once: the polite side stands back, and answers the other's
         self._step(call, Act.NEGOTIATE)
         own.offering, other.offering = True, False
-        own.relay_only = own.relay_only or payload.relay_only
+        call.candidates = 0  # those before lead nowhere any more
         own.withdraw(Offer, Answer)
         other.withdraw(Offer)  # it is not what will be answered
         self._pass_on(own, other, self._offer_of(call, own, payload))
@@ -233,9 +240,10 @@ class Calls:
             raise ConflictError("too_many_candidates", f"A call has at most {MAX_CANDIDATES} candidates")
         candidate = payload.candidate
         if candidate is not None and (self._relay_only or own.relay_only):
-            if not is_relayed(candidate.candidate):
+            text = relayed(candidate.candidate)
+            if text is None:
                 return
-            candidate = msgspec.structs.replace(candidate, candidate=without_base(candidate.candidate))
+            candidate = msgspec.structs.replace(candidate, candidate=text)
         signal = Candidate(from_=own.member.live.guest.id, call_id=call.id, candidate=candidate)
         if call.state is State.RINGING and other is call.callee:
             own.needed.append(signal)
@@ -280,9 +288,12 @@ class Calls:
         member = guest.member
         if member is None:
             return
-        guest.send(*self._missed.pop(member, ()))
+        missed, told = self._missed.pop(member, ()), self._told.pop(member, None)
+        guest.send(*missed)
         call = self._calls.get(member.room)
         if call is None:
+            if told is not None and not missed:
+                guest.send(told)
             return
         own, other = call.sides(member)
         own.stay()
@@ -301,6 +312,7 @@ class Calls:
         self._had_calls.discard(room)
         for member in room.members:
             self._missed.pop(member, None)
+            self._told.pop(member, None)
 
     # ── the state ─────────────────────────────────────────────────────────────────────────────────
 
@@ -372,6 +384,7 @@ class Calls:
         if to.member.live.link is None:
             self._missed.setdefault(to.member, deque(maxlen=_MAX_MISSED)).append(signal)
         else:
+            self._told[to.member] = signal
             to.member.live.send(signal)
 
 

@@ -99,9 +99,9 @@ class RateLimitedError(PasserbyError):
     status = 429
     retryable = True
 
-    def __init__(self, retry_after: float) -> None:
-        """Ask to wait `retry_after` seconds."""
-        super().__init__("rate_limited", "Too many requests, slow down", retry_after=round(retry_after, 3))
+    def __init__(self, retry_after: float, what: str = "requests") -> None:
+        """Ask to wait `retry_after` seconds; there was too much of `what`."""
+        super().__init__("rate_limited", f"Too many {what}, slow down", retry_after=round(retry_after, 3))
 
 
 TOKEN_REQUIRED: Final = "Access token is required"  # noqa: S105 - a message

@@ -120,7 +120,7 @@ class Files:
         bucket = guest.buckets.setdefault("uploads", TokenBucket(self._rate, now))
         wait = bucket.take(now)
         if wait:
-            raise RateLimitedError(wait)
+            raise RateLimitedError(wait, "files")
         room = guest.member.room
         promised = self.quotas.file if size is None else size
         self._set_aside(room, guest.guest.id, promised)

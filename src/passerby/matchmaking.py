@@ -56,6 +56,7 @@ class Matchmaking:
             return  # gone while the request waited its turn
         if guest.member is not None:
             raise ConflictError("already_in_room", "You are in a conversation; leave it to find someone new")
+        guest.notice = None  # they know that the room before is over
         if guest.ticket is not None:
             guest.send(_SEARCHING)
             return
@@ -91,6 +92,8 @@ class Matchmaking:
     def restore(self, guest: LiveGuest) -> Ticket | None:
         """The guest is back: a suspended search goes on. Return the ticket to enter, at the place of the old one."""
         suspended, guest.suspended = guest.suspended, None
+        if guest.ticket is not None:
+            guest.send(_SEARCHING)  # the connection was replaced before its loss was noticed
         if suspended is None or guest.ticket is not None or guest.member is not None:
             return None
         # A new id, so that a withdrawal of the old ticket still on its way cannot hit this one.

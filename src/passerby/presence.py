@@ -94,8 +94,7 @@ class Presence:
         )
         self._stats.greet(live)
         if live.member is not None:
-            if was_away:
-                self._rooms.back(live)
+            self._rooms.back(live, was_away=was_away)
             self._spawn(self._rooms.resume(live, link, resume))
         elif live.notice is not None:
             link.send(live.notice)

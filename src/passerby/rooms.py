@@ -100,6 +100,7 @@ class Rooms:
         for member in room.members:
             guest, partner = member.live.guest, member.partner.live.guest
             member.live.member = member
+            member.live.notice = None
             self.online_members += member.live.link is not None
             guest.in_chat, guest.connected_user = True, partner.id
             self._changed(member.live)
@@ -169,8 +170,11 @@ class Rooms:
     def confirm(self, recipient: LiveGuest, message_id: str) -> None:
         """The recipient's client has a message and all before it: tell the author, once.
 
-        A message that is not of this room, or confirmed already, is ignored. Raises ConflictError (not_in_room).
+        A message that is not of this room, or confirmed already, is ignored, and so is one of a room that has just
+        ended. Raises ConflictError (not_in_room).
         """
+        if recipient.notice is not None:
+            return
         member = _member(recipient)
         quoted = f'"{message_id}"'.encode()
         for encoded in member.pending:
@@ -186,7 +190,9 @@ class Rooms:
             author.send(MessageDelivered(oldest.id, timestamp))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
-        """Tell the partner. Raises ConflictError (not_in_room)."""
+        """Tell the partner, unless they have just gone. Raises ConflictError (not_in_room)."""
+        if guest.notice is not None:
+            return
         member = _member(guest)
         event = TypingStarted if started else TypingStopped
         member.partner.live.send(event(user_id=guest.guest.id, username=guest.guest.username))
@@ -214,15 +220,17 @@ class Rooms:
         if guest.member is not None:
             guest.member.attached = False
 
-    def back(self, guest: LiveGuest) -> None:
-        """A guest who was away is connected again: the partner is told."""
+    def back(self, guest: LiveGuest, *, was_away: bool) -> None:
+        """A guest is connected again: if they were known to be away, the partner is told."""
         member = guest.member
-        if member is not None:
+        if member is None:
+            return
+        if was_away:
             self.online_members += 1
             name = guest.guest.username
             member.partner.live.send(PartnerBack(user_id=guest.guest.id, username=name, message=f"{name} is back"))
-            for told in self.on_back:
-                told(guest)
+        for told in self.on_back:
+            told(guest)
 
     def summary(self, guest: LiveGuest) -> RoomSummary | None:
         """Return the room a guest is in."""
@@ -284,20 +292,19 @@ class Rooms:
     def leave(self, guest: LiveGuest, reason: Departure) -> bool:
         """End a guest's room by their own wish; False when they are in none.
 
-        A partner who is away learns it on return, as room:closed.
+        A partner who is away learns it on return, as room:closed; and so does one who only seems to be here, as
+        the connection is dead and nobody has noticed yet.
         """
         member = guest.member
         if member is None:
             return False
         partner = member.partner
         name = guest.guest.username
-        if partner.live.link is None:
-            partner.live.notice = self._closed(partner, reason, f"{name} has left")
-        else:
-            partner.live.send(
-                UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left"),
-                ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
-            )
+        partner.live.notice = self._closed(partner, reason, f"{name} has left")
+        partner.live.send(
+            UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left"),
+            ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
+        )
         self._close(member.room)
         return True
 
@@ -308,10 +315,8 @@ class Rooms:
             return
         partner = member.partner
         message = f"{guest.guest.username} did not come back"
-        if partner.live.link is None:
-            partner.live.notice = self._closed(partner, "partner_offline", message)
-        else:
-            partner.live.send(self._closed(partner, "user_disconnected", message))
+        partner.live.notice = self._closed(partner, "partner_offline", message)
+        partner.live.send(self._closed(partner, "user_disconnected", message))
         self._close(member.room)
 
     @staticmethod

@@ -1,33 +1,70 @@
-"""Addresses in session descriptions and candidates (RFC 8839), for guests who must not be found."""
+"""Addresses in session descriptions and candidates (RFC 8839), for guests who must not be found.
+
+Nothing passes because it was not recognised: lines and candidates are taken apart and put together anew.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-_CANDIDATE: Final = re.compile(r"^a=(?:candidate|remote-candidates):.*(?:\r?\n|$)", re.MULTILINE)
-_RELAY: Final = re.compile(r"(?:a=)?candidate:\S+ \d+ \S+ \d+ \S+ \d+ typ relay(?: [^\r\n]*)?(?:\r?\n)?")
-"""One line, whose type stands where a type stands: more behind it, or a second line, proves nothing."""
-_RELATED: Final = re.compile(r" raddr \S+(?: rport \S+)?")
-_CONNECTION: Final = re.compile(r"^c=IN IP[46] \S+", re.MULTILINE)
-_ORIGIN: Final = re.compile(r"^(o=\S+ \S+ \S+) IN IP[46] \S+", re.MULTILINE)
-_RTCP: Final = re.compile(r"^(a=rtcp:\d+) IN IP[46] \S+", re.MULTILINE)
+_LINE: Final = re.compile(r"([a-z])=(.*)")
+_END_OF_LINE: Final = re.compile(r"\r\n|\r|\n")
+_ADDRESS: Final = re.compile(r"\d+(?:\.\d+){3}|[0-9a-f]*:[0-9a-f:]*:[0-9a-f.]*|\S+\.local", re.IGNORECASE)
+_BETWEEN: Final = re.compile(r"[\s/=;,\[\]]+")
+_KEPT: Final = frozenset({"generation", "ufrag", "network-id", "network-cost", "tcptype"})
+"""Extensions of a candidate that tell of no address."""
 _NOBODY: Final = "IN IP4 0.0.0.0"
 
 
-def is_relayed(candidate: str) -> bool:
-    """Tell whether a candidate leads to a relay, and not to the guest. The empty one, the last, leads nowhere."""
-    return not candidate or _RELAY.fullmatch(candidate) is not None
+def relayed(candidate: str) -> str | None:
+    """Return a candidate that leads to a relay, without the address that the relay was asked from; None for others.
 
-
-def without_base(candidate: str) -> str:
-    """Return a relayed candidate without the address that the relay was asked from."""
-    return _RELATED.sub(" raddr 0.0.0.0 rport 0", candidate)
+    The empty one, the last, leads nowhere and stays.
+    """
+    if not candidate:
+        return candidate
+    if "\r" in candidate or "\n" in candidate:
+        return None
+    match candidate.split():
+        case [head, component, transport, priority, address, port, typ, kind, *rest] if (
+            (typ.lower(), kind.lower()) == ("typ", "relay")
+            and head.lower().startswith("candidate:")
+            and all(number.isdecimal() for number in (component, priority, port))
+            and len(rest) % 2 == 0
+            and "typ" not in rest
+        ):
+            kept = [word for pair in zip(rest[::2], rest[1::2], strict=True) if pair[0] in _KEPT for word in pair]
+            reached = [head, component, transport, priority, address, port]
+            return " ".join([*reached, "typ relay raddr 0.0.0.0 rport 0", *kept])
+    return None
 
 
 def relayed_only(sdp: str) -> str:
     """Return a session description that tells no address but relays'."""
-    sdp = _CANDIDATE.sub(lambda line: without_base(line[0]) if is_relayed(line[0]) else "", sdp)
-    sdp = _ORIGIN.sub(rf"\1 {_NOBODY}", sdp)
-    sdp = _RTCP.sub(rf"\1 {_NOBODY}", sdp)
-    return _CONNECTION.sub(f"c={_NOBODY}", sdp)
+    kept = (_without_address(line) for line in _END_OF_LINE.split(sdp))
+    return "".join(f"{line}\r\n" for line in kept if line is not None)
+
+
+def _without_address(line: str) -> str | None:
+    found = _LINE.fullmatch(line)
+    if found is None:
+        return None
+    kind, value = found.groups()
+    name, _, content = value.partition(":")
+    kept: str | None = line
+    match kind, name.lower() if kind == "a" else "":
+        case "c", _:
+            kept = f"c={_NOBODY}"
+        case "o", _:
+            kept = f"o={' '.join(value.split()[:3])} {_NOBODY}"
+        case "a", "candidate":
+            candidate = relayed(value)
+            kept = None if candidate is None else f"a={candidate}"
+        case "a", "rtcp":
+            kept = f"a=rtcp:{content.partition(' ')[0]} {_NOBODY}"
+        case "a", "fingerprint":
+            pass  # its colons are no address's
+        case _ if any(map(_ADDRESS.fullmatch, _BETWEEN.split(value))):
+            kept = None
+    return kept

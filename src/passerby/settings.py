@@ -135,7 +135,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="Packets a second of one connection, of any kind, before it is closed")
     ] = 1000
     limit_messages: Annotated[Rate, Meta(description="Messages of a guest")] = Rate(30, 5)
-    limit_typing: Annotated[Rate, Meta(description="Typing events of a guest")] = Rate(30, 5)
+    limit_typing: Annotated[Rate, Meta(description="Typing events of a guest")] = Rate(100, 40)
     limit_matching: Annotated[Rate, Meta(description="Searches, cancellations and goodbyes of a guest")] = Rate(30, 2)
     limit_events: Annotated[Rate, Meta(description="All other events of a guest")] = Rate(400, 40)
     limit_refusals: Annotated[Rate, Meta(description="Refused events of a guest before the connection is closed")] = (

@@ -14,6 +14,7 @@ from aioice import stun
 from aioice.candidate import Candidate
 
 from passerby.ice import Ice
+from passerby.sdp import relayed, relayed_only
 from tests.calls import turnserver
 from tests.calls.allocation import allocation
 from tests.calls.conftest import HOST
@@ -170,7 +171,26 @@ CANDIDATES_OF_A_GUEST = [
     "candidate:8 1 udp 2122260223 192.168.1.7 50006 typ host network-name typ relay",
     "candidate:9 1 udp 1 198.51.100.3 6 typ relay\r\na=candidate:10 1 udp 1 192.168.1.7 5 typ host",
     "candidate:11 1 UDP 1 192.168.1.7 50007 typ HOST",
+    "candidate:13 1 udp 1 192.168.1.7 5 typ relay typ host",
     "typ relay 192.168.1.7",
+]
+SPELLINGS = [
+    "candidate:20 1 udp 1 198.51.100.3 60000 typ relay raddr  192.168.1.7 rport 5",
+    "candidate:20 1 udp 1 198.51.100.3 60000 typ relay RADDR 192.168.1.7 RPORT 5",
+    "candidate:20  1 udp 1 198.51.100.3 60000 typ relay x-base 192.168.1.7",
+]
+"""Relayed, and what else they tell is told in other ways than browsers'."""
+TELLING_LINES = [
+    " a=candidate:1 1 udp 1 192.168.1.7 5 typ host",
+    "a=x\ra=candidate:1 1 udp 1 192.168.1.7 5 typ host",
+    "c=in ip4 192.168.1.7",
+    "c=IN\tIP4 192.168.1.7",
+    "o=-  1  2 IN  IP4 192.168.1.7",
+    "a=rtcp:5 in ip4 192.168.1.7",
+    "a=source-filter: incl IN IP4 * 192.168.1.7",
+    "a=alt:1 1 : x y 192.168.1.7 5",
+    "s=2001:db8::7",
+    "a=remote-candidates:1 192.168.1.7 50000",
 ]
 RELAYED = "candidate:12 1 udp 41885439 198.51.100.3 60000 typ relay raddr 203.0.113.9 rport 50001 generation 0"
 DESCRIPTION = (
@@ -179,6 +199,20 @@ DESCRIPTION = (
     + "".join(f"a={candidate.removeprefix('a=')}\r\n" for candidate in CANDIDATES_OF_A_GUEST[:8])
     + f"a=remote-candidates:1 192.168.1.7 50000\r\na={RELAYED}\r\na=mid:0\r\n"
 )
+
+
+@pytest.mark.parametrize("line", [*TELLING_LINES, *(f"a={candidate}" for candidate in SPELLINGS)])
+def test_however_an_address_is_spelled_it_does_not_pass(line: str) -> None:
+    hidden = relayed_only(f"v=0\r\n{line}\r\na=mid:0\r\na=fingerprint:sha-256 AB:CD:EF:01:02\r\n")
+
+    assert addresses(json.dumps(hidden)) <= {"198.51.100.3", "0.0.0.0"}  # noqa: S104 - nobody's address
+    assert "192.168.1.7" not in hidden
+    assert hidden.endswith("a=mid:0\r\na=fingerprint:sha-256 AB:CD:EF:01:02\r\n")
+
+
+@pytest.mark.parametrize("candidate", SPELLINGS)
+def test_a_relayed_candidate_tells_of_the_relay_alone(candidate: str) -> None:
+    assert relayed(candidate) == "candidate:20 1 udp 1 198.51.100.3 60000 typ relay raddr 0.0.0.0 rport 0"
 
 
 async def test_whatever_guests_send_with_relay_only_no_address_passes(start_server: StartServer) -> None:

@@ -510,3 +510,68 @@ def test_a_description_without_addresses_stays_a_description() -> None:
     assert hidden.count("\r\n") == SDP.count("\r\n") - 2
     assert hidden.endswith("a=mid:0\r\n")
     assert relayed_only(hidden) == hidden
+
+
+# ── a connection that died unnoticed ──────────────────────────────────────────────────────────────
+
+
+async def test_who_replaces_a_dead_connection_is_told_what_it_takes() -> None:
+    caller, callee = await phones()
+    caller.offer()
+    await callee.person.connect()  # the server has not noticed that the one before is lost
+    assert callee.got() == ["webrtc:offer"]
+
+    callee.answer()
+    caller.candidate(RELAYED)
+    await caller.person.connect()
+    assert caller.got() == ["webrtc:answer"]
+    assert "room:partner_back" not in callee.person.link.names(), "nobody was known to be away"
+
+
+async def test_a_page_that_replaces_itself_is_back() -> None:
+    house = House()
+    caller, callee = await talking(house)
+    callee.leaving()
+    await callee.person.connect()
+    await house.pass_time(CALL_RETURN * 2)
+    assert "webrtc:call-end" not in [*caller.got(), *callee.got()]
+
+
+async def test_an_end_that_went_into_a_dead_connection_is_told_again() -> None:
+    caller, callee = await talking()
+    caller.hang_up()
+    await callee.person.connect()
+    assert callee.got() == ["webrtc:call-end"]
+    await callee.person.connect()
+    assert callee.got() == []
+
+    caller.offer()
+    callee.answer()
+    await callee.person.connect()
+    assert "webrtc:call-end" not in callee.got(), "that was of the call before"
+
+
+async def test_who_gives_way_hides_all_the_same() -> None:
+    caller, callee = await phones()
+    caller.offer()
+    callee.offer(relay_only=True)  # both at once, and the other was first
+    callee.candidate(HOST)
+    callee.candidate(RELAYED)
+    callee.answer()
+    assert all("typ host" not in str(text) for text in caller.candidates())
+
+    caller, callee = await talking()
+    caller.offer(call_id=caller.call_id)
+    callee.offer(call_id=callee.call_id, relay_only=True)
+    callee.candidate(HOST)
+    assert caller.candidates() == []
+
+
+async def test_after_a_new_offer_the_candidates_are_counted_anew() -> None:
+    caller, _ = await talking()
+    for _ in range(2):
+        for _ in range(MAX_CANDIDATES):
+            caller.candidate(RELAYED)
+        with pytest.raises(ConflictError):
+            caller.candidate(RELAYED)
+        caller.offer(call_id=caller.call_id)

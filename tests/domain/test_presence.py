@@ -71,6 +71,44 @@ async def test_a_second_connection_replaces_the_first_which_is_told_why(house: H
     assert len(house.guests.online) == 1
 
 
+async def test_who_replaces_a_dead_connection_is_told_that_the_search_goes_on(house: House) -> None:
+    anna = await house.visitor("Anna")
+    await anna.search()
+    await anna.connect()
+    assert anna.link.names().count("user:match:searching") == 1
+    assert house.matchmaking.waiting == 1
+
+
+async def test_an_end_that_went_into_a_dead_connection_is_told_again(house: House) -> None:
+    anna, berta = await house.pair()
+    lost = anna.say("did it arrive?", "a-1")
+    house.rooms.leave(berta.live, "user_left")
+    await anna.connect()
+    closed = anna.link.last(RoomClosed)
+    assert (closed.reason, closed.username) == ("user_left", "Berta")
+    assert [(one.message_id, one.client_id) for one in closed.undelivered] == [(lost.message_id, "a-1")]
+    await anna.connect()
+    assert anna.link.of(RoomClosed) == [], "told once"
+
+
+async def test_who_searches_again_knows_of_the_end(house: House) -> None:
+    anna, berta = await house.pair()
+    await berta.leave_for_good()
+    await anna.search()
+    await anna.connect()
+    assert anna.link.of(RoomClosed) == []
+
+
+async def test_what_crosses_the_partners_farewell_is_no_error(house: House) -> None:
+    anna, berta = await house.pair()
+    said = berta.say("bye")
+    await berta.leave_for_good()
+    anna.link.clear()
+    house.rooms.confirm(anna.live, said.message_id)
+    house.rooms.typing(anna.live, started=False)
+    assert anna.link.sent == []
+
+
 async def test_the_end_of_a_replaced_connection_means_nothing(house: House) -> None:
     anna, berta = await house.pair()
     first = anna.link

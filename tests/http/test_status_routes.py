@@ -134,6 +134,7 @@ async def test_a_listed_origin_is_let_in_and_others_are_not(start_server: StartS
         answer = await server.http.get(path, headers={"Origin": FRIEND})
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == FRIEND
+        assert answer.headers["access-control-allow-credentials"] == "true", "as on the polling path"
         answer = await server.http.get(path, headers={"Origin": STRANGER})
         assert answer.headers.get("access-control-allow-origin") is None
 
@@ -145,6 +146,7 @@ async def test_a_refusal_can_be_read_by_a_listed_origin(start_server: StartServe
 
     assert answer.status_code == 401
     assert answer.headers["access-control-allow-origin"] == FRIEND
+    assert answer.headers["access-control-expose-headers"] == "Retry-After"
 
 
 async def test_a_listed_origin_may_send_a_token(start_server: StartServer) -> None:

@@ -159,3 +159,9 @@ async def test_connecting_too_often_from_one_address_is_refused(start_server: St
     assert 2 <= len(refused) <= 6
     assert set(refused) <= {429, "rate_limited"}
     assert (await server.http.get("/health")).status_code == 200
+
+
+async def test_a_head_request_opens_no_session(server: InsideServer) -> None:
+    answer = await server.http.head("/socket.io/?EIO=4&transport=polling")
+    assert answer.status_code == 400
+    assert not server.application.server.engine.sessions

@@ -32,6 +32,8 @@ from passerby.http.status import StatusController
 log = logging.getLogger(__name__)
 
 STATIC: Final = Path(__file__).parents[1] / "static"
+_LIMITED: Final = {"requests": "requests", "sessions": "sessions", "uploads": "files"}
+"""What an address has too much of, by the limit's name."""
 MAX_JSON_BODY: Final = 64 * 1024
 """Bytes of a request body: a guest's traits have a few hundred."""
 
@@ -59,6 +61,12 @@ _SECURITY_HEADERS: Final = (
 )
 
 
+def _cors(origins: list[str]) -> CORSConfig | None:
+    if not origins:
+        return None
+    return CORSConfig(allow_origins=origins, allow_credentials=True, expose_headers=["Retry-After"])
+
+
 def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
     """Return the ASGI application for everything but Socket.IO."""
 
@@ -67,9 +75,8 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
         if limit is not None:
             wait = services.limits[limit].take(client_address(services, connection))
             if wait:
-                raise RateLimitedError(wait)
+                raise RateLimitedError(wait, f"{_LIMITED[limit]} from your address")
 
-    origins = [origin.rstrip("/").lower() for origin in cors_origin]  # as browsers send them
     routes: list[Any] = [GuestController, FileController, TemporaryFileController, CallController, StatusController]
     if STATIC.is_dir():
         routes.append(
@@ -90,7 +97,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             "file": Provide(allowed),
         },
         guards=[limited],
-        cors_config=CORSConfig(allow_origins=origins) if origins else None,
+        cors_config=_cors([origin.rstrip("/").lower() for origin in cors_origin]),  # as browsers send them
         exception_handlers={
             PasserbyError: _refused,
             ValidationException: _invalid,
