@@ -16,7 +16,8 @@ from passerby.errors import (
     TooLargeError,
     UnsupportedTypeError,
 )
-from passerby.media.kinds import ATTACHMENT, HEAD, Kind, is_active, kind_of
+from passerby.media.kinds import ATTACHMENT, HEAD, Kind, is_polyglot, kind_of, of_tracks
+from passerby.media.markup import Search
 from passerby.media.stream import MediaError, Stream
 from passerby.models import INVISIBLE, StoredFile
 
@@ -69,6 +70,7 @@ class Upload:
         self._kind = Kind(ATTACHMENT)
         self._stream = Stream(self._kind.parse)
         self._active = False
+        self._search = Search()
         self._piece = bytearray()
         self._seconds: float | None = None
 
@@ -104,9 +106,10 @@ class Upload:
         if self._kind.bounded and not self._stream.whole:
             raise UnsupportedTypeError("unsupported_type", "The file is damaged")
         rest = self._stream.finish()
-        self._look_at(rest)
         await self._pass_on(rest, last=True)
+        self._kind = of_tracks(self._kind, self._stream.tracks)
         if self.voice:
+            self._check_sound()
             self._seconds = self._duration(seconds)
         elif self._stream.seconds is not None:
             self._seconds = _rounded(self._stream.seconds)
@@ -149,25 +152,29 @@ class Upload:
     def _recognise(self) -> bytes:
         head, self._head = bytes(self._head or b""), None
         try:
-            self._kind = kind_of(head[:HEAD], self._claimed, max_pixels=self._files.quotas.pixels)
+            claimed = "audio/" if self.voice else self._claimed  # only the tracks can tell that it is none
+            self._kind = kind_of(head[:HEAD], claimed, max_pixels=self._files.quotas.pixels)
         except MediaError as error:
             raise _refusal(error) from error
-        if self.voice and self._kind.category != "audio":
-            raise UnsupportedTypeError("not_audio", "A voice note is a sound: WebM, Ogg, MP4, MP3 or WAV")
+        if self.voice:
+            self._check_sound()
         self._stream = Stream(self._kind.parse)
         return head
 
+    def _check_sound(self) -> None:
+        if self._kind.category != "audio":
+            raise UnsupportedTypeError("not_audio", "A voice note is a sound: WebM, Ogg, MP4, MP3 or WAV")
+
     def _parsed(self, data: bytes) -> bytes:
         try:
-            passed = self._stream.feed(data)
+            return self._stream.feed(data)
         except MediaError as error:
             raise _refusal(error) from error
-        self._look_at(passed)
-        return passed
 
-    def _look_at(self, passed: bytes) -> None:
-        if self._stored + len(self._piece) < HEAD:  # of what is left: metadata that is dropped may say what it likes
-            self._active = self._active or is_active(bytes(self._piece) + passed[:HEAD])
+    def _look_at(self, piece: bytes) -> None:
+        """Look for what a browser might run in what is stored: metadata that is dropped may say what it likes."""
+        if self._kind.inline and not self._active:
+            self._active = (not self._stored and is_polyglot(piece[:HEAD])) or self._search.finds(piece)
 
     async def _pass_on(self, data: bytes, *, last: bool = False) -> None:
         waiting = memoryview(data)
@@ -176,6 +183,7 @@ class Upload:
             waiting = waiting[len(part) :]
             piece = data if not self._piece and len(part) == len(data) else b"".join((self._piece, part))
             self._piece.clear()
+            self._look_at(piece)
             self._stored += len(piece)
             try:
                 await self._store.write(self.id, piece)

@@ -320,6 +320,9 @@ ACTIVE = {
     "elf": b"\x7fELF" + bytes(60),
     "a GIF that is a script": b"GIF89a/*" + bytes(5) + b";*/=1;alert(1)",
     "a GIF with HTML": b"GIF89a\1\0\1\0\0\0\0;<script>alert(1)</script>",
+    "a sound with HTML far behind": b"RIFF\xff\xff\0\0WAVEdata\xff\xff\0\0"
+    + bytes(80_000)
+    + b"<html><script>x</script>",
     "json": b'{"a":1}',
     "text": TEXT,
 }

@@ -15,6 +15,7 @@ from passerby import app
 from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
 from passerby.limits import Rate
 from passerby.uploads import Upload
+from tests.media import recordings
 from tests.support.client import PATIENCE
 from tests.support.conversation import (
     BOUNDARY,
@@ -189,6 +190,19 @@ async def test_only_sound_is_a_voice_note(shared_server: RunningServer, body: by
     two = await Two.meet(shared_server)
 
     refused(await two.put(body, claimed="audio/webm", duration="2"), 415, "not_audio")
+
+
+@pytest.mark.parametrize("claimed", ["audio/webm", "video/webm", "application/octet-stream", "text/html"])
+async def test_a_voice_note_is_what_its_bytes_say(shared_server: RunningServer, claimed: str) -> None:
+    two = await Two.meet(shared_server)
+    for recording, kind in ((recordings.WEBM_RECORDED, "audio/webm"), (recordings.MP4_FRAGMENTED, "audio/mp4")):
+        answer = await two.put(recording, claimed=claimed, duration="2")
+        assert (answer.status_code, answer.json()["data"]["mimeType"]) == (201, kind)
+
+    film = recordings.WEBM_RECORDED.replace(b"A_OPUS", b"V_VP8\0")
+    refused(await two.put(film, claimed="audio/webm", duration="2"), 415, "not_audio")
+    info = (await two.put(film, claimed="audio/webm")).json()["data"]
+    assert (info["mimeType"], info["fileType"]) == ("video/webm", "video")
 
 
 async def test_a_duration_is_never_nothing(shared_server: RunningServer) -> None:
@@ -813,6 +827,27 @@ async def test_uploads_that_are_given_up_leave_nothing_behind(server: InsideServ
 
     await emptied(server)
     assert server.application.files._shelves[next(iter(server.application.files._shelves))].files == {}
+
+
+@pytest.mark.parametrize("way", ["raw", "form"])
+async def test_an_upload_that_is_given_up_behind_its_last_byte_leaves_nothing_behind(
+    server: InsideServer, way: str
+) -> None:
+    two = await Two.meet(server)
+    body = noise(50_000)
+    if way == "form":
+        body = form(field("roomId", two.room_id), part("file", body, "a"))
+    path = f"PUT /api/files/{two.room_id}" if way == "raw" else "POST /api/files/upload"
+    kind = "application/octet-stream" if way == "raw" else f"multipart/form-data; boundary={BOUNDARY}"
+    for _ in range(5):
+        wire = await Wire.open(server)
+        await wire.send(f"{path} HTTP/1.1", bearer(two), f"Content-Type: {kind}", f"Content-Length: {len(body)}")
+        await wire.push(body)
+        await wire.abort()
+        await asyncio.sleep(0.05)
+
+    await emptied(server)
+    assert (await two.put(noise(500))).status_code == 201, "and the next one is taken"
 
 
 async def test_a_server_that_stops_during_an_upload_removes_it(

@@ -165,7 +165,7 @@ def boxes(mp4: bytes, begin: int = 0, end: int | None = None) -> Iterator[tuple[
             body += 8
         stop = begin + length if length else end
         yield kind, begin, body, stop
-        if kind in {b"moov", b"trak", b"mdia"}:
+        if kind in {b"moov", b"trak", b"mdia", b"mvex", b"moof", b"traf"}:
             yield from boxes(mp4, body, stop)
         begin = stop
     assert begin == end

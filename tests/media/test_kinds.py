@@ -266,7 +266,7 @@ ACTIVE = {
     "javascript": b"alert(1)",
     "exe": b"MZ\x90\0\x03\0\0\0" + bytes(100),
     "gif_that_is_a_script_too": b"GIF89a/*\x01\0\0\0\0" + b",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0;*/=1;alert(1)",
-    "gif_that_is_assigned_to": b"GIF89a=\x01\1\0\0\0\0" + b",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0;",
+    "gif_that_is_assigned_to": b"GIF89a= '\1\0\0\0" + b",\0\0\0\0\1\0\1\0\0\2\x0c\x44\1';alert(1)\0;",
     "png_with_html": PNG_MAGIC + ihdr(1, 1) + chunk(b"iCCP", HTML) + chunk(b"IDAT", b"x") + chunk(b"IEND"),
     "png_with_html_in_its_data": PNG_MAGIC + ihdr(1, 1) + chunk(b"IDAT", bytes(4000) + HTML) + chunk(b"IEND"),
     "jpeg_with_html": SOI + segment(0xDB, HTML) + recordings.BASELINE[2:],

@@ -383,3 +383,39 @@ def test_a_cleaned_webp_is_as_long_as_before_and_says_no_more_that_it_has_metada
     assert [kind for kind, _ in after].count(b"ANMF") == 2
     assert {kind for kind, _ in after} == {b"VP8X", b"ICCP", b"ANIM", b"ANMF", b"JUNK"}
     assert not any(any(body) for kind, body in after if kind == b"JUNK")
+
+
+def test_a_frame_of_an_animation_keeps_only_its_picture() -> None:
+    pixels = riff_chunk(b"VP8L", b"\x2f" + bytes(20))
+    told = riff_chunk(b"EXIF", SECRET) + riff_chunk(b"XMP ", SECRET) + riff_chunk(b"ABCD", SECRET)
+    blank = riff_chunk(b"JUNK", bytes(len(SECRET))) * 3
+    place = bytes(16)
+
+    def animation(before: bytes, behind: bytes, rest: bytes) -> bytes:
+        frame = riff_chunk(b"ANMF", place + before + riff_chunk(b"ALPH", b"1") + pixels + behind + rest)
+        return riff(b"WEBP", vp8x(2, 17, 9), riff_chunk(b"ANIM", bytes(6)), frame)
+
+    out = fed(pictures.webp(MAX_PIXELS), animation(told, told, SECRET[:6])).everything
+
+    assert out == animation(blank, blank, bytes(6))
+    assert fed(pictures.webp(MAX_PIXELS), *one_by_one(animation(told, told, SECRET[:6]))).everything == out
+
+
+def test_a_chunk_that_is_longer_than_its_frame_ends_with_it() -> None:
+    frame = riff_chunk(b"ANMF", bytes(16) + b"EXIF" + struct.pack("<I", 10_000) + SECRET)
+    content = riff(b"WEBP", vp8x(2, 17, 9), frame, riff_chunk(b"XMP ", SECRET))
+
+    out = fed(pictures.webp(MAX_PIXELS), content).everything
+
+    assert SECRET[:5] not in out
+    assert len(out) == len(content)
+
+
+def test_behind_how_to_read_the_colours_nothing_stays() -> None:
+    start, rest = recordings.BASELINE[:2], recordings.BASELINE[2:]
+    told = segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + SECRET)
+
+    out = fed(pictures.jpeg(MAX_PIXELS), start + told + rest).everything
+
+    assert segment(0xEE, b"Adobe\0\x64\0\0\0\0\1") in out
+    assert SECRET not in out

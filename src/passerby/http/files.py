@@ -96,6 +96,7 @@ class FileController(Controller):
         async with _receiving(services, upload):
             async for chunk in request.stream():
                 await upload.write(chunk)
+            await _check_connected(request)
             file = await upload.finish(room_id, _seconds(duration))
         return Success(success=True, data=services.files.info(file))
 
@@ -131,6 +132,7 @@ class FileController(Controller):
     ) -> Success[FileInfo]:
         form = _Form(request, services, guest, voice=voice)
         async with form.receiving() as upload:
+            await _check_connected(request)
             file = await upload.finish(form.fields.get("roomId", ""), _seconds(form.fields.get("duration")))
         return Success(success=True, data=services.files.info(file))
 
@@ -233,6 +235,18 @@ async def _receiving(services: Services, upload: Upload | _Form) -> AsyncIterato
     except BaseException:
         await asyncio.shield(upload.abort())
         raise
+
+
+async def _check_connected(request: Request[Any, Any, Any]) -> None:
+    """Refuse to keep what nobody would learn of: the client may have given up behind the last byte."""
+    receiving = asyncio.ensure_future(request.receive())  # ends only when the connection does
+    try:
+        for _ in range(5):  # the task begins, the socket is read and closed, the protocol is told, and the task
+            await asyncio.sleep(0)
+        if receiving.done() and receiving.result()["type"] == "http.disconnect":
+            raise _malformed("The client has gone")
+    finally:
+        receiving.cancel()
 
 
 def _announced(request: Request[Any, Any, Any]) -> int | None:

@@ -10,12 +10,13 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from passerby.media import pictures, sound
+from passerby.media import film, pictures, sound
 from passerby.media.stream import MediaError, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 HEAD: Final = 4096
 """Bytes that tell what a file is."""
@@ -33,15 +34,22 @@ class Kind(Struct, frozen=True):
     parse: Callable[[Stream], Any] = sound.anything
     bounded: bool = False
     """Its end can be told: a file without it is damaged."""
+    by_tracks: bool = False
+    """Whether it is sound or video, its tracks tell, which come later."""
 
 
 _TOO_MUCH_KNOWN: Final = "Send pictures as JPEG, PNG, WebP or GIF: from others, place and time cannot be removed"
 _ACTIVE: Final = re.compile(
-    rb"<!doctype|<html|<head|<body|<script|<iframe|<svg|<\?xml|<\?php|<%|%pdf-|javascript:|mz\x90\0\x03", re.IGNORECASE
+    rb"<!doctype|<html|<head|<body|<script|<iframe|<svg|<\?xml|<\?php|<%|%pdf-|javascript:", re.IGNORECASE
 )
+"""In text."""
 _STILLS: Final = frozenset(b"heic heix heim heis hevc hevx avci avcs mif1 msf1 miaf avif avis".split()) | {b"crx "}
 """Brands of HEIF and AVIF, of Canon's raw pictures."""
-_GIF_SCRIPT: Final = re.compile(rb"GIF8[79]a(/\*|=|\+)")
+_POLYGLOT: Final = re.compile(
+    rb"GIF8[79]a(?:/[/*]|[\t-\r -~\x80-\xff]{1,6}[\"'`/]|[\t-\r -~\x80-\xff]{7})|.{0,1023}%PDF-[12]\.", re.DOTALL
+)
+"""A GIF whose header is a script up to a comment or a text, which no picture below 2,304 pixels of width can be: it
+has control characters there. A PDF, which readers look for in the first KiB."""
 
 
 def kind_of(head: bytes, claimed: str, *, max_pixels: int) -> Kind:
@@ -53,9 +61,22 @@ def kind_of(head: bytes, claimed: str, *, max_pixels: int) -> Kind:
     return _picture(head, max_pixels) or _media(head, claimed) or _document(head, claimed)
 
 
-def is_active(head: bytes) -> bool:
-    """Tell whether the first bytes hold what a browser might run: then nothing is shown inline."""
-    return _ACTIVE.search(head) is not None or _GIF_SCRIPT.match(head) is not None
+def of_tracks(kind: Kind, tracks: Collection[str]) -> Kind:
+    """Return the kind once the tracks are known: one of video makes it a video, whatever the sender says."""
+    if not kind.by_tracks or not tracks:
+        return kind
+    category: Literal["audio", "video"] = "video" if "video" in tracks else "audio"
+    return replace(kind, category=category, mime_type=f"{category}/{kind.mime_type.partition('/')[2]}")
+
+
+def is_active(text: bytes) -> bool:
+    """Tell whether the first bytes of a text hold what a browser might run."""
+    return _ACTIVE.search(text) is not None
+
+
+def is_polyglot(head: bytes) -> bool:
+    """Tell whether a picture, sound or video begins as something that runs, too."""
+    return _POLYGLOT.match(head) is not None
 
 
 def _picture(head: bytes, max_pixels: int) -> Kind | None:
@@ -86,15 +107,16 @@ def _media(head: bytes, claimed: str) -> Kind | None:
     by_claim: Literal["audio", "video"] = "audio" if claimed.startswith("audio/") else "video"
     riff, brand = head[8:12] if head[:4] == b"RIFF" else b"", head[8:12] if head[4:8] == b"ftyp" else b""
     if brand in (b"M4A ", b"M4B "):
-        kind = Kind("audio/mp4", "audio", True, sound.mp4)  # noqa: FBT003
+        kind = _played("audio", "mp4", film.mp4)  # books have pictures as a track of video
     elif brand == b"qt  ":
-        kind = Kind("video/quicktime", "video", True, sound.mp4)  # noqa: FBT003
+        kind = _played("video", "quicktime", film.mp4)
     elif brand:
-        kind = _played(by_claim, "mp4", sound.mp4)
+        kind = _played(by_claim, "mp4", film.mp4, by_tracks=True)
     elif head.startswith(b"\x1aE\xdf\xa3"):
-        kind = _played(by_claim, "webm", sound.webm) if b"webm" in head[:64] else Kind("video/x-matroska", "video")
+        is_webm = b"webm" in head[:64]
+        kind = _played(by_claim, "webm", sound.webm, by_tracks=True) if is_webm else Kind("video/x-matroska", "video")
     elif head.startswith(b"OggS"):
-        kind = _played("video" if claimed.startswith("video/") else "audio", "ogg", sound.ogg)
+        kind = _played("video" if claimed.startswith("video/") else "audio", "ogg", sound.ogg, by_tracks=True)
     elif riff == b"WAVE":
         kind = _played("audio", "wav", sound.wav)
     elif head.startswith(b"fLaC"):
@@ -108,8 +130,10 @@ def _media(head: bytes, claimed: str) -> Kind | None:
     return kind
 
 
-def _played(category: Literal["audio", "video"], subtype: str, parse: Callable[[Stream], Any]) -> Kind:
-    return Kind(f"{category}/{subtype}", category, True, parse)  # noqa: FBT003
+def _played(
+    category: Literal["audio", "video"], subtype: str, parse: Callable[[Stream], Any], *, by_tracks: bool = False
+) -> Kind:
+    return Kind(f"{category}/{subtype}", category, inline=True, parse=parse, by_tracks=by_tracks)
 
 
 _OFFICE: Final = re.compile(

@@ -92,7 +92,7 @@ def _kept(marker: int, segment: bytes) -> bytes | None:
     if marker == _ICC and segment.startswith(b"ICC_PROFILE\0"):
         return segment
     if marker == _ADOBE and segment.startswith(b"Adobe"):
-        return segment  # how to read the colours
+        return segment[:12]  # how to read the colours, and nothing behind it
     if marker == _EXIF and segment.startswith(b"Exif\0\0"):
         orientation = _orientation(segment[6:])
         if orientation is not None:
@@ -219,6 +219,8 @@ def _sub_blocks(stream: Stream, *, keep: bool) -> Parser:
 
 _METADATA_FLAGS: Final = 0x08 | 0x04
 """Of VP8X: Exif, XMP."""
+_STILL: Final = frozenset({b"ALPH", b"ANIM", b"ICCP"})
+_FRAME: Final = frozenset({b"ALPH", b"VP8 ", b"VP8L"})
 
 
 def webp(max_pixels: int) -> Callable[[Stream], Parser]:
@@ -243,16 +245,38 @@ def webp(max_pixels: int) -> Callable[[Stream], Parser]:
                     start = bytes([start[0] & ~_METADATA_FLAGS]) + start[1:]
                 stream.give(header + start)
                 yield from stream.keep(padded - len(start))
-            elif kind in (b"ALPH", b"ANIM", b"ANMF", b"ICCP"):
+            elif kind == b"ANMF":
                 stream.give(header)
-                yield from stream.keep(padded)
+                yield from _frame(stream, padded)
             else:
-                stream.give(b"JUNK" + header[4:])
-                yield from stream.blank(padded)
+                yield from _chunk(stream, header, padded, _STILL)
         if stream.size is None:
             raise MediaError("unsupported_type", _DAMAGED)
 
     return parse
+
+
+def _chunk(stream: Stream, header: bytes, padded: int, kept: frozenset[bytes]) -> Parser:
+    if header[:4] in kept:
+        stream.give(header)
+        yield from stream.keep(padded)
+    else:
+        stream.give(b"JUNK" + header[4:])
+        yield from stream.blank(padded)
+
+
+def _frame(stream: Stream, left: int) -> Parser:
+    """Pass on a frame of an animation, which holds chunks of its own."""
+    start = min(left, 16)
+    yield from stream.keep(start)
+    left -= start
+    while left >= 8:  # noqa: PLR2004 - a chunk's header
+        header = yield from stream.take(8)
+        length = int.from_bytes(header[4:], "little")
+        padded = min(length + length % 2, left - 8)
+        left -= 8 + padded
+        yield from _chunk(stream, header, padded, _FRAME)
+    yield from stream.blank(left)
 
 
 def _webp_size(kind: bytes, start: bytes) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Sound and video: how long they play, and MP4 without where it was filmed."""
+"""Sound and video but MP4: how long they play, and of what their tracks are."""
 
 from __future__ import annotations
 
@@ -12,47 +12,12 @@ if TYPE_CHECKING:
 
 _TO_THE_END: Final = 1 << 62
 
-# ── MP4 (ISO/IEC 14496-12) ────────────────────────────────────────────────────────────────────────
-
-_CONTAINERS: Final = frozenset({b"moov", b"trak", b"mdia"})
-_PERSONAL: Final = frozenset({b"udta", b"meta", b"uuid"})
-"""Where phones write place, time and model."""
-
-
-def mp4(stream: Stream) -> Parser:
-    """Parse an MP4: boxes with metadata are blanked where they are, as free space, so that nothing moves."""
-    while True:
-        header = yield from stream.take(8)
-        length, kind, used = int.from_bytes(header[:4]), header[4:], 8
-        stream.give(header[:4] + (b"free" if kind in _PERSONAL else kind))
-        if length == 1:
-            large = yield from stream.take(8)
-            stream.give(large)
-            length, used = int.from_bytes(large), 16
-        body = max(length - used, 0) if length else _TO_THE_END
-        if kind in _CONTAINERS:
-            continue
-        if kind in _PERSONAL:
-            yield from stream.blank(body)
-        elif kind == b"mvhd":
-            start = yield from stream.take(min(body, 32))
-            stream.give(start)
-            stream.seconds = _mvhd(start.ljust(32, b"\0"))
-            yield from stream.keep(body - len(start))
-        else:
-            yield from stream.keep(body)
-
-
-def _mvhd(start: bytes) -> float | None:
-    place, form, unknown = (20, ">IQ", 0xFFFFFFFFFFFFFFFF) if start[0] == 1 else (12, ">II", 0xFFFFFFFF)
-    scale, duration = struct.unpack_from(form, start, place)
-    # A recording in fragments does not know yet: all zeros, or all ones.
-    return duration / scale if scale and duration not in {0, unknown} else None
-
-
 # ── WebM (Matroska, RFC 9559) ─────────────────────────────────────────────────────────────────────
 
-_SEGMENT, _CLUSTER, _INFO, _GROUP = 0x18538067, 0x1F43B675, 0x1549A966, 0xA0
+_CONTAINERS: Final = frozenset({0x18538067, 0x1F43B675, 0x1549A966, 0xA0, 0x1654AE6B, 0xAE})
+"""Segment, Cluster, Info, BlockGroup, Tracks, TrackEntry."""
+_TRACK_TYPE, _CODEC = 0x83, 0x86
+_TRACKS: Final = {b"\1": "video", b"V_": "video", b"\2": "audio", b"A_": "audio"}
 _SCALE, _DURATION, _TIME, _SIMPLE_BLOCK, _BLOCK = 0x2AD7B1, 0x4489, 0xE7, 0xA3, 0xA1
 _LONGEST: Final = float(1 << 62)
 """Ticks: a float may be infinite, a length is not."""
@@ -63,9 +28,15 @@ def webm(stream: Stream) -> Parser:
     scale, cluster, last, written = 1_000_000, 0, 0, 0.0
     while True:
         element, size = yield from _element(stream)
-        if element in (_SEGMENT, _CLUSTER, _INFO, _GROUP):
+        if element in _CONTAINERS:
             continue
-        if element in (_SCALE, _TIME, _DURATION, _SIMPLE_BLOCK, _BLOCK):
+        if element in (_TRACK_TYPE, _CODEC):
+            start = yield from stream.take(min(size, 2))
+            stream.give(start)
+            if start in _TRACKS:
+                stream.tracks.add(_TRACKS[start])
+            size -= len(start)
+        elif element in (_SCALE, _TIME, _DURATION, _SIMPLE_BLOCK, _BLOCK):
             start = yield from stream.take(min(size, 12))
             stream.give(start)
             if element == _SCALE:
@@ -123,6 +94,10 @@ def ogg(stream: Stream) -> Parser:
         body = sum(table)
         start = yield from stream.take(min(body, 16))
         stream.give(start)
+        if start.startswith((b"OpusHead", b"\x01vorbis")):
+            stream.tracks.add("audio")
+        elif start.startswith(b"\x80theora"):
+            stream.tracks.add("video")
         if start.startswith(b"OpusHead"):
             rate, skipped, serial = 48_000, int.from_bytes(start[10:12], "little"), header[14:18]
         elif start.startswith(b"\x01vorbis"):

@@ -42,6 +42,8 @@ class Stream:
         """Width and height in pixels, where the parser knows them."""
         self.seconds: float | None = None
         """How long it plays, where the parser knows."""
+        self.tracks: set[str] = set()
+        """What it has of "audio" and "video", where the parser knows."""
 
     def feed(self, data: bytes) -> bytes:
         """Return what is passed on because of `data`. Raises MediaError."""
