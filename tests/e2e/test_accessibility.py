@@ -7,12 +7,14 @@ import re
 import pytest
 from playwright.async_api import ViewportSize, expect
 
+from tests.e2e.calling import call, devices, is_active, is_over
 from tests.e2e.conftest import Street
 from tests.e2e.visitor import Visitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
+LAPTOP: ViewportSize = {"width": 1280, "height": 800}
 SOMETHING = re.compile(r"\S")
 
 # Text that is cut off: outside of the window, or outside of a box that hides what overflows and cannot be scrolled.
@@ -129,7 +131,7 @@ async def test_from_start_to_goodbye_by_keyboard_alone(street: Street) -> None:
     await tab_to(anna, "send")
     await anna.page.keyboard.press("Space")
     await berta.sees("Hello", "Hello yourself", "Bye")
-    await anna.composer.focus()
+    await expect(anna.composer).to_be_focused()
     await tab_to(anna, "next", "Shift+Tab")
     await anna.page.keyboard.press("Enter")
     await expect(anna.part("cancel-search")).to_be_focused()
@@ -141,6 +143,58 @@ async def test_from_start_to_goodbye_by_keyboard_alone(street: Street) -> None:
     await tab_to(berta, "find-new")
     await berta.page.keyboard.press("Enter")
     await expect(berta.part("searching")).to_be_visible()
+
+
+async def test_what_a_key_has_pressed_away_leaves_the_focus_where_one_goes_on(street: Street) -> None:
+    anna, berta = await street.visitors()
+    await expect(anna.part("start")).to_be_enabled()
+    async with anna.page.expect_response("**/api/guest/username"):
+        await anna.part("shuffle").press("Enter")
+    await expect(anna.part("shuffle")).to_have_attribute("aria-disabled", "false")
+    await expect(anna.part("shuffle")).to_be_focused()
+    await street.pair(anna, berta)
+
+    trouble = anna.part("recorder-trouble")
+    await anna.part("record").press("Enter")
+    await expect(trouble).to_have_text(SOMETHING)
+    await anna.page.get_by_role("button", name="Close").press("Enter")
+    await expect(trouble).to_have_text("")
+    await expect(anna.composer).to_be_focused()
+
+    await anna.part("file-input").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"a"})
+    await anna.part("send-attachments").press("Enter")
+    await expect(anna.composer).to_be_focused()
+    await expect(berta.messages).to_have_count(1)
+
+    log = anna.page.get_by_role("log")
+    await anna.say(*(f"Message {number}" for number in range(30)))
+    await log.evaluate("log => { log.scrollTop = 0 }")
+    await berta.say("Are you there?")
+    await anna.page.get_by_role("button", name="1 new message").press("Enter")
+    await expect(anna.words("Are you there?")).to_be_in_viewport()
+    await expect(log).to_be_focused()
+
+
+async def test_the_call_begins_and_its_devices_close_by_keyboard(street: Street) -> None:
+    anna, berta = await street.pair()
+    async with devices(anna, berta):
+        await anna.part("call-audio").click()
+        await berta.part("answer-audio").focus()
+        # A key that is held repeats itself: it must not hang up.
+        for _ in range(20):
+            await berta.page.keyboard.down("Enter")
+            await berta.page.wait_for_timeout(30)
+        await berta.page.keyboard.up("Enter")
+        await is_active(anna, berta)
+        await expect(berta.part("call")).to_be_focused()
+        await tab_to(berta, "call-settings")
+        await berta.page.keyboard.press("Enter")
+        await berta.part("choose-microphone").focus()
+        await berta.page.keyboard.press("Escape")
+        await expect(berta.part("call-devices")).to_have_count(0)
+        await expect(berta.part("call-settings")).to_be_focused()
+        await berta.part("hang-up").press("Enter")
+        await expect(berta.composer).to_be_focused()
 
 
 async def test_leave_is_reached_by_keyboard(street: Street) -> None:
@@ -248,6 +302,17 @@ async def test_every_text_is_easy_to_tell_from_what_is_behind_it(street: Street,
     await contrasts()
 
 
+@pytest.mark.parametrize("viewport", [PHONE, LAPTOP], ids=["phone", "laptop"])
+async def test_a_long_conversation_scrolls_by_itself_and_not_the_page(street: Street, viewport: ViewportSize) -> None:
+    anna, berta = await street.pair(await street.visitor(viewport=viewport))
+    await anna.say(*(f"Message {number}" for number in range(30)))
+    await expect(berta.messages).to_have_count(30)
+    heights = "(({ scrollHeight, clientHeight }) => [scrollHeight, clientHeight])(document.documentElement)"
+    assert await anna.page.evaluate(heights) == [viewport["height"]] * 2
+    assert await anna.page.get_by_role("log").evaluate("log => log.scrollHeight > log.clientHeight")
+    await expect(anna.words("Message 29")).to_be_in_viewport(ratio=1)
+
+
 async def test_targets_are_large_enough_for_a_finger(street: Street) -> None:
     anna = await street.visitor(viewport=PHONE, touch=True)
 
@@ -261,6 +326,20 @@ async def test_targets_are_large_enough_for_a_finger(street: Street) -> None:
     await large_enough()
     await anna.start()
     await large_enough()
-    await (await street.visitor()).start()
+    berta = await street.visitor()
+    await berta.start()
     await anna.sees_conversation()
     await large_enough()
+    async with devices(anna, berta):
+        await call(anna, berta, "video")
+        await expect(anna.part("full-screen")).to_be_visible()
+        await large_enough()
+        # A phone shares no screen; the others stand in one line.
+        await expect(anna.part("share-screen")).to_have_count(0)
+        rows = "buttons => new Set(buttons.map((button) => button.getBoundingClientRect().top)).size"
+        assert (
+            await anna.page.get_by_role("group", name="Controls of the call").get_by_role("button").evaluate_all(rows)
+            == 1
+        )
+        await anna.part("hang-up").click()
+        await is_over(berta, "Video call")

@@ -6,7 +6,7 @@ import asyncio
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import ViewportSize, expect
 
 from tests.e2e.calling import (
     ANOTHER_PATH,
@@ -20,7 +20,7 @@ from tests.e2e.calling import (
     see_each_other,
 )
 from tests.e2e.conftest import Street
-from tests.e2e.test_accessibility import CUT_OFF, LOW_CONTRAST, PHONE, everything_is_named
+from tests.e2e.test_accessibility import CUT_OFF, LAPTOP, LOW_CONTRAST, PHONE, everything_is_named
 from tests.e2e.visitor import Visitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -47,6 +47,23 @@ LOUDEST = """
 """
 A_WHILE_MS = 1500
 """The device that is not real beeps once in a second."""
+
+# Controls that something else lies over, once they are scrolled to.
+COVERED = """
+() => Array.from(document.querySelectorAll('[data-testid="call"] [role="group"] button'))
+  .filter((button) => {
+    button.scrollIntoView({ block: 'nearest' });
+    const { left, top, width, height } = button.getBoundingClientRect();
+    return [0.1, 0.5, 0.9].some((part) => {
+      const hit = document.elementFromPoint(left + width / 2, top + height * part);
+      return !button.contains(hit);
+    });
+  })
+  .map((button) => button.dataset.testid)
+"""
+
+PLACE = "({ offsetLeft, offsetTop }) => [offsetLeft, offsetTop]"
+PHONE_ON_ITS_SIDE: ViewportSize = {"width": PHONE["height"], "height": PHONE["width"]}
 
 SEES_NOTHING = """
 () => document.querySelector('[data-testid="remote-video"]').matches('.unseen')
@@ -449,3 +466,25 @@ async def test_on_a_phone_with_large_text_nothing_is_cut_off(street: Street, dar
         assert await anna.page.evaluate(CUT_OFF) == []
         assert await anna.page.evaluate(LOW_CONTRAST) == []
         await anna.part("decline").click()
+
+
+@pytest.mark.parametrize("text", ["100%", "200%"])
+async def test_nothing_lies_over_the_controls(street: Street, text: str) -> None:
+    anna, berta = await street.pair()
+    async with devices(anna, berta):
+        await call(anna, berta, "video")
+        await see_each_other(anna)
+        await anna.page.evaluate("size => { document.documentElement.style.fontSize = size }", text)
+        for viewport in (PHONE, PHONE_ON_ITS_SIDE, LAPTOP):
+            await anna.page.set_viewport_size(viewport)
+            assert await anna.page.evaluate(COVERED) == []
+            before = await anna.part("hang-up").evaluate(PLACE)
+            await anna.part("call-settings").click()
+            await expect(anna.part("choose-camera")).to_be_visible()
+            assert await anna.page.evaluate(COVERED) == []
+            assert await anna.part("hang-up").evaluate(PLACE) == before
+            for choice in ("microphone", "camera", "speaker"):
+                await anna.part(f"choose-{choice}").click(trial=True)
+            await anna.part("call-settings").click()
+        await anna.part("hang-up").click()
+        await is_over(berta, "Video call")

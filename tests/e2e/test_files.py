@@ -283,7 +283,8 @@ async def test_a_failed_upload_is_tried_again(street: Street) -> None:
         anna.page.get_by_role("status").filter(has_text="garden.png: The connection broke off.")
     ).to_have_count(1)
     await anna.page.unroute(UPLOADS)
-    await anna.page.get_by_role("button", name="Try again to send garden.png").click()
+    await anna.page.get_by_role("button", name="Try again to send garden.png").press("Enter")
+    await expect(anna.composer).to_be_focused()
     await expect(row).to_have_count(0)
     for visitor in (anna, berta):
         await visitor.page.wait_for_function(is_loaded(1))
@@ -361,6 +362,9 @@ async def test_the_button_held_down_records_until_it_is_let_go(street: Street) -
         await mouse.move(x, y)
         await mouse.down()
         await is_recording(anna)
+        held = await anna.part("record").bounding_box()
+        assert held is not None
+        assert held["x"] + held["width"] / 2 == pytest.approx(x, abs=1)  # it stays under the finger
         await expect(anna.words("slide away to cancel")).to_be_visible()
         await mouse.move(x - 200, y)
         await expect(anna.part("recorder")).to_have_count(0)

@@ -11,3 +11,23 @@ export function focusIf(wanted: boolean): Attachment<HTMLElement> {
 export const focusIfLost: Attachment<HTMLElement> = (element) => {
   if (document.activeElement === document.body || document.activeElement === null) element.focus();
 };
+
+/**
+ * What a key has pressed in here may be gone then, or disabled: the composer takes the focus. Not after
+ * a finger, or the phone's keyboard would open.
+ */
+export const focusesComposer: Attachment<HTMLElement> = (element) => {
+  function onclick({ detail }: MouseEvent): void {
+    if (detail > 0) return;
+    // Once everyone has heard of the press, and the page shows it.
+    setTimeout(() => {
+      const focused = document.activeElement ?? document.body;
+      if (focused === document.body || focused.matches(':disabled'))
+        element.querySelector('textarea')?.focus();
+    });
+  }
+  element.addEventListener('click', onclick);
+  return () => {
+    element.removeEventListener('click', onclick);
+  };
+};
