@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from passerby import ids
 from passerby.clock import Timestamps
@@ -315,8 +316,8 @@ class Rooms:
             return
         partner = member.partner
         message = f"{guest.guest.username} did not come back"
-        partner.live.notice = self._closed(partner, "partner_offline", message)
-        partner.live.send(self._closed(partner, "user_disconnected", message))
+        notice = partner.live.notice = self._closed(partner, "partner_offline", message)
+        partner.live.send(replace(notice, reason="user_disconnected"))
         self._close(member.room)
 
     @staticmethod

@@ -27,7 +27,7 @@ WATCH = """
 NOTHING_IS_OPEN = "() => window.tracks.length > 0 && window.tracks.every((track) => track.readyState === 'ended')"
 
 # Every connection that the page makes to another one.
-KEEP_CONNECTIONS = """
+_KEEP_CONNECTIONS = """
 () => {
   window.connections = [];
   const Original = RTCPeerConnection;
@@ -76,6 +76,12 @@ async def devices(*visitors: Visitor, camera: bool = True) -> AsyncIterator[None
     finally:
         for visitor in visitors:
             await visitor.page.context.clear_permissions()
+
+
+async def keep_connections(*visitors: Visitor) -> None:
+    """Let `window.connections` hold those of the calls to come."""
+    for visitor in visitors:
+        await visitor.page.evaluate(_KEEP_CONNECTIONS)
 
 
 async def is_active(*visitors: Visitor, within_ms: float | None = None) -> None:

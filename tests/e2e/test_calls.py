@@ -10,13 +10,13 @@ from playwright.async_api import ViewportSize, expect
 
 from tests.e2e.calling import (
     ANOTHER_PATH,
-    KEEP_CONNECTIONS,
     NOTHING_IS_OPEN,
     PATH,
     call,
     devices,
     is_active,
     is_over,
+    keep_connections,
     see_each_other,
 )
 from tests.e2e.conftest import Street
@@ -313,7 +313,7 @@ async def test_a_lost_server_keeps_the_call(street: Street) -> None:
 async def test_a_lost_path_is_said_and_another_is_looked_for(street: Street) -> None:
     anna, berta = await street.pair()
     async with devices(anna, berta):
-        await anna.page.evaluate(KEEP_CONNECTIONS)
+        await keep_connections(anna)
         await call(anna, berta, "video")
         # No browser loses packets at a word, so that it only says that it does; the restart is a real one.
         before = await anna.page.evaluate(PATH)
@@ -343,8 +343,7 @@ async def test_a_lost_path_is_said_and_another_is_looked_for(street: Street) -> 
 async def test_both_looking_for_another_path_at_once_see_each_other_all_along(street: Street) -> None:
     anna, berta = await street.pair()
     async with devices(anna, berta):
-        for visitor in (anna, berta):
-            await visitor.page.evaluate(KEEP_CONNECTIONS)
+        await keep_connections(anna, berta)
         await call(anna, berta, "video")
         for _ in range(3):  # that the offers cross is very likely, not certain
             await see_each_other(anna, berta)

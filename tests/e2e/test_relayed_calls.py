@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from tests.calls.turnserver import HOST, SECRET, TurnServer
 from tests.e2e.airwaves import Airwaves, airwaves
-from tests.e2e.calling import KEEP_CONNECTIONS, NOTHING_IS_OPEN, call, devices, is_active, is_over, see_each_other
+from tests.e2e.calling import NOTHING_IS_OPEN, call, devices, is_active, is_over, keep_connections, see_each_other
 from tests.e2e.conftest import Street
 from tests.e2e.visitor import Visitor
 
@@ -89,8 +89,7 @@ async def loses_the_path(visitor: Visitor) -> None:
 async def test_a_relayed_video_call_shows_moving_pictures_all_the_time(street: Street) -> None:
     anna, berta = await street.pair()
     async with devices(anna, berta):
-        for visitor in (anna, berta):
-            await visitor.page.evaluate(KEEP_CONNECTIONS)
+        await keep_connections(anna, berta)
         await call(anna, berta, "video")
         await see_each_other(anna, berta)
         for shown in await asyncio.gather(pictures(anna, 10), pictures(berta, 10)):
@@ -108,8 +107,7 @@ async def test_a_relayed_video_call_shows_moving_pictures_all_the_time(street: S
 async def test_a_call_comes_back_after_a_loss_of_every_packet(street: Street, air: Airwaves) -> None:
     anna, berta = await street.pair()
     async with devices(anna, berta):
-        for visitor in (anna, berta):
-            await visitor.page.evaluate(KEEP_CONNECTIONS)
+        await keep_connections(anna, berta)
         await call(anna, berta, "video")
         await see_each_other(anna, berta)
         with air.silent():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+from passerby.media.stream import TO_THE_END
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from passerby.media.stream import Parser, Stream
 
-_TO_THE_END: Final = 1 << 62
 _CONTAINERS: Final = frozenset({b"moov", b"trak", b"mdia", b"mvex", b"moof", b"traf"})
 _PERSONAL: Final = frozenset({b"udta", b"meta", b"uuid"})
 """Where phones write place, time and model."""
@@ -34,7 +35,7 @@ def mp4(stream: Stream) -> Parser:
             large = yield from stream.take(8)
             stream.give(large)
             length, used = int.from_bytes(large), 16
-        body = max(length - used, 0) if length else _TO_THE_END
+        body = max(length - used, 0) if length else TO_THE_END
         if kind in _CONTAINERS:
             continue
         if kind in _PERSONAL:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from passerby.media import film, pictures, sound
+from passerby.media import film, markup, pictures, sound
 from passerby.media.stream import MediaError, Stream
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Kind(Struct, frozen=True):
 
 _TOO_MUCH_KNOWN: Final = "Send pictures as JPEG, PNG, WebP or GIF: from others, place and time cannot be removed"
 _ACTIVE: Final = re.compile(
-    rb"<!doctype|<html|<head|<body|<script|<iframe|<svg|<\?xml|<\?php|<%|%pdf-|javascript:", re.IGNORECASE
+    b"|".join(map(re.escape, (*markup.BEGINNINGS, b"<%", b"%pdf-", b"javascript:"))), re.IGNORECASE
 )
 """In text."""
 _STILLS: Final = frozenset(b"heic heix heim heis hevc hevx avci avcs mif1 msf1 miaf avif avis".split()) | {b"crx "}

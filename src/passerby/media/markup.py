@@ -13,7 +13,7 @@ _MARKUP: Final = re.compile(
     re.IGNORECASE,
 )
 """So long that chance does not write it: 10 MiB of noise hold one of these in 1 of 50,000 files."""
-_BEGINNINGS: Final = (b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<svg", b"<?php", b"<?xml")
+BEGINNINGS: Final = (b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<svg", b"<?php", b"<?xml")
 _DENSE: Final = 64
 """More than one "<" in so many bytes: noise has one in 256. The expression above would take its time there."""
 
@@ -35,5 +35,5 @@ class Search:
 def _holds_markup(data: bytes) -> bool:
     if data.count(b"<") * _DENSE > len(data) > 2 * OVERLAP:
         lowered = data.lower()
-        return any(beginning in lowered for beginning in _BEGINNINGS)
+        return any(beginning in lowered for beginning in BEGINNINGS)
     return _MARKUP.search(data) is not None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+from passerby.media.stream import TO_THE_END
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from passerby.media.stream import Parser, Stream
-
-_TO_THE_END: Final = 1 << 62
 
 # ── WebM (Matroska, RFC 9559) ─────────────────────────────────────────────────────────────────────
 
@@ -65,7 +65,7 @@ def _element(stream: Stream) -> Generator[None, None, tuple[int, int]]:
     size = yield from _number(stream, 8)
     unknown = (1 << 7 * len(size)) - 1
     known = int.from_bytes(size) & unknown
-    return int.from_bytes(identifier), _TO_THE_END if known == unknown else known
+    return int.from_bytes(identifier), TO_THE_END if known == unknown else known
 
 
 def _number(stream: Stream, longest: int) -> Generator[None, None, bytes]:
@@ -160,9 +160,9 @@ def mp3(stream: Stream) -> Parser:
         header = b""
         if size > 0:
             yield from stream.keep(size)
-    yield from stream.keep(_TO_THE_END)
+    yield from stream.keep(TO_THE_END)
 
 
 def anything(stream: Stream) -> Parser:
     """Pass everything on."""
-    yield from stream.keep(_TO_THE_END)
+    yield from stream.keep(TO_THE_END)

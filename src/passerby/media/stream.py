@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MAX_TAKE: Final = 128 * 1024
 """Bytes a parser may ask for at once: two segments of a JPEG."""
+TO_THE_END: Final = 1 << 62
+"""Bytes of what goes on until the file ends."""
 
 
 class MediaError(ValueError):

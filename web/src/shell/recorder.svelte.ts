@@ -44,6 +44,11 @@ export class Recorder {
     return this.#shown;
   }
 
+  /** It goes on as long as the button is held down. */
+  get held(): boolean {
+    return 'mode' in this.#shown && this.#shown.mode === 'held';
+  }
+
   /** How long the recording is so far. */
   get seconds(): number {
     return this.#seconds;
