@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from passerby import settings
-from passerby.contract import INBOUND, OUTBOUND
+from passerby.realtime.contract import INBOUND, OUTBOUND
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/*.md")]

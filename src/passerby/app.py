@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from passerby import ids
-from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
 from passerby.adapters.memory import (
     MemoryCounters,
     MemoryMatchQueue,
@@ -18,28 +17,29 @@ from passerby.adapters.memory import (
     MemorySessionStore,
 )
 from passerby.addresses import ClientAddress
-from passerby.calls import Calls
+from passerby.calls.calls import Calls
+from passerby.calls.ice import Ice
+from passerby.chat.rooms import Rooms
 from passerby.clock import Clock, SystemClock
-from passerby.files import Files, Quotas
-from passerby.gateway import GUEST_RATES, Gateway
-from passerby.guests import Guests, LiveGuest
+from passerby.files.blobs_disk import DiskBlobStore, MemoryBlobStore
+from passerby.files.files import Files, Quotas
+from passerby.guests.sessions import Guests, LiveGuest
+from passerby.guests.tokens import Tokens
+from passerby.guests.writer import SessionWriter
 from passerby.http import app as http
+from passerby.http.guard import http_factory
 from passerby.http.services import Services
-from passerby.hub import Publisher
-from passerby.ice import Ice
 from passerby.limits import AddressLimit
-from passerby.matchmaking import Matchmaking
+from passerby.matching.matchmaking import Matchmaking
 from passerby.presence import Periods, Presence
-from passerby.rooms import Rooms
-from passerby.sessions import SessionWriter
+from passerby.realtime.gateway import GUEST_RATES, Gateway
+from passerby.realtime.links import Publisher
 from passerby.settings import SettingsError
 from passerby.socketio import Options, Refusal, Request, Server
-from passerby.socketio.http import http_factory
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
-from passerby.stats import Statistics
-from passerby.tokens import Tokens
+from passerby.stats.statistics import Statistics
 
 if TYPE_CHECKING:
     import socket

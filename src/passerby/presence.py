@@ -19,15 +19,15 @@ from passerby.events import ConnectionEstablished, RoomClosed, SessionRenewed
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
     from passerby.events import Resume
-    from passerby.guests import Guests, LiveGuest
-    from passerby.matchmaking import Matchmaking
+    from passerby.guests.sessions import Guests, LiveGuest
+    from passerby.guests.writer import SessionWriter
+    from passerby.matching.matchmaking import Matchmaking
     from passerby.models import Guest
     from passerby.ports import Link, SessionStore
-    from passerby.rooms import Rooms
-    from passerby.sessions import SessionWriter
-    from passerby.stats import Statistics
+    from passerby.stats.statistics import Statistics
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from passerby import __version__
-from passerby.contract import INBOUND, OUTBOUND
 from passerby.events import Auth
 from passerby.http.models import HTTP_MODELS
+from passerby.realtime.contract import INBOUND, OUTBOUND
 
 JSON_SCHEMA_PATH = Path(__file__).parents[2] / "web" / "src" / "wire" / "schema.json"
 

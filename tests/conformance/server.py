@@ -12,8 +12,8 @@ import msgspec
 import uvicorn
 import uvloop
 
+from passerby.http.guard import http_factory
 from passerby.socketio import Ack, Arguments, Engine, Options, Server, Socket
-from passerby.socketio.http import http_factory
 from passerby.socketio.polling import Polling
 from passerby.socketio.session import Receiver, Session
 from passerby.socketio.websocket import protocol_factory

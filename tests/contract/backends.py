@@ -6,8 +6,8 @@ import tempfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
 from passerby.adapters.memory import MemoryCounters, MemoryMatchQueue, MemoryRoomLog, MemorySessionStore
+from passerby.files.blobs_disk import DiskBlobStore, MemoryBlobStore
 from tests.support.clock import ManualClock
 
 if TYPE_CHECKING:

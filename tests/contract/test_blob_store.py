@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from passerby.adapters.blobs import DiskBlobStore
+from passerby.files.blobs_disk import DiskBlobStore
 from passerby.models import StoredFile
 from tests.contract.backends import BLOBS
 from tests.support.clock import ManualClock

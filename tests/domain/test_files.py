@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 import pytest
 
-from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
 from passerby.errors import (
     ConflictError,
     ForbiddenError,
@@ -23,10 +22,11 @@ from passerby.errors import (
     UnsupportedTypeError,
 )
 from passerby.events import SendMessage
-from passerby.files import Files, Quotas
+from passerby.files.blobs_disk import DiskBlobStore, MemoryBlobStore
+from passerby.files.files import Files, Quotas
+from passerby.files.upload import Upload
 from passerby.limits import Rate
 from passerby.models import Message, StoredFile
-from passerby.uploads import Upload
 from tests.support.conversation import PNG, TEXT, chunk, noise, png, wav
 from tests.support.fakes import Gate
 from tests.support.house import GRACE, House, Person

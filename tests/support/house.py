@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from passerby.adapters.memory import MemoryCounters, MemoryMatchQueue, MemoryRoomLog, MemorySessionStore
-from passerby.calls import Calls
+from passerby.calls.calls import Calls
+from passerby.chat.rooms import Rooms
 from passerby.events import Resume, SendMessage
-from passerby.guests import Guests, LiveGuest
-from passerby.matchmaking import Matchmaking
+from passerby.guests.sessions import Guests, LiveGuest
+from passerby.guests.tokens import Tokens
+from passerby.guests.writer import SessionWriter
+from passerby.matching.matchmaking import Matchmaking
 from passerby.presence import Periods, Presence
-from passerby.rooms import Rooms
-from passerby.sessions import SessionWriter
-from passerby.stats import Statistics
-from passerby.tokens import Tokens
+from passerby.stats.statistics import Statistics
 from tests.support.clock import ManualClock, turns
 from tests.support.links import RecordingLink
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import uvicorn
 
+from passerby.http.guard import http_factory
 from passerby.socketio import Ack, Arguments, Engine, Options, Server, Socket
-from passerby.socketio.http import http_factory
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.session import Receiver, Session

@@ -5,11 +5,11 @@ from __future__ import annotations
 from litestar import Controller, get
 from litestar.di import NamedDependency
 
+from passerby.calls.ice import IceServers
 from passerby.errors import ConflictError, UnauthorizedError
 from passerby.http.models import Success
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
-from passerby.ice import IceServers
 from passerby.models import Guest
 
 

@@ -26,13 +26,13 @@ from passerby.errors import (
     UnsupportedTypeError,
     UploadTimeoutError,
 )
+from passerby.files.upload import Upload
 from passerby.http.guests import authenticated
 from passerby.http.models import Success
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.http.upload_docs import FormUpload, RawUpload, VoiceUpload
 from passerby.models import FileInfo, Guest, StoredFile
-from passerby.uploads import Upload
 
 _OVERHEAD: Final = 64 * 1024
 """Bytes of a multipart body besides the file."""

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
-from passerby.ice import IceServers
+from passerby.calls.ice import IceServers
 from passerby.models import (
     FileInfo,
     GuestId,

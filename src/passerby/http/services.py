@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from passerby.addresses import ClientAddress
-from passerby.files import Files
-from passerby.guests import Guests
-from passerby.ice import Ice
+from passerby.calls.ice import Ice
+from passerby.files.files import Files
+from passerby.guests.sessions import Guests
 from passerby.limits import AddressLimit
-from passerby.matchmaking import Matchmaking
+from passerby.matching.matchmaking import Matchmaking
 from passerby.presence import Presence
 from passerby.socketio import Server
-from passerby.stats import Statistics
+from passerby.stats.statistics import Statistics
 
 
 class Services(NamedTuple):

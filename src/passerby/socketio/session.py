@@ -22,8 +22,8 @@ from passerby.socketio.engineio import (
     decode_payload,
     encode_payload,
 )
+from passerby.socketio.flood import Pace
 from passerby.socketio.frames import TEXT_HEADERS, CloseCode, binary_header
-from passerby.socketio.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

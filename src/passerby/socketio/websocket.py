@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from picows import WSAutoPingStrategy, WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
+from passerby.socketio.flood import BYTES_PER_UNIT, STRETCH, Pace
 from passerby.socketio.frames import CloseCode, pong_frame
 from passerby.socketio.handshake import BAD_REQUEST, Refusal, Request, join_headers, parse_query
-from passerby.socketio.pace import BYTES_PER_UNIT, STRETCH, Pace
 
 if TYPE_CHECKING:
     import asyncio

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from passerby.call_events import CALL_INBOUND, CALL_OUTBOUND
+from passerby.calls.events import CALL_INBOUND, CALL_OUTBOUND
 from passerby.events import CHAT_INBOUND, CHAT_OUTBOUND, Event
 from passerby.models import Message
 

@@ -16,15 +16,15 @@ from passerby.errors import (
     TooLargeError,
     UnsupportedTypeError,
 )
-from passerby.media.kinds import ATTACHMENT, HEAD, Kind, is_polyglot, kind_of, of_tracks
 from passerby.media.markup import Search
+from passerby.media.sniff import ATTACHMENT, HEAD, Kind, is_polyglot, kind_of, of_tracks
 from passerby.media.stream import MediaError, Stream
 from passerby.models import INVISIBLE, StoredFile
 
 if TYPE_CHECKING:
-    from passerby.files import Files
+    from passerby.chat.delivery import Room
+    from passerby.files.files import Files
     from passerby.ports import BlobStore
-    from passerby.room import Room
 
 _PIECE: Final = 16 * 1024
 """Bytes written to the store at a time, at least, so that a body in tiny chunks costs no more than one in large."""

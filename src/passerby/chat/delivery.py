@@ -13,7 +13,7 @@ from passerby.events import MessageDelivered, MessageSent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from passerby.guests import LiveGuest
+    from passerby.guests.sessions import LiveGuest
     from passerby.models import Message
 
 _MAX_PENDING: Final = 256

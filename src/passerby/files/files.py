@@ -22,19 +22,19 @@ from passerby.errors import (
     StorageFullError,
     TooLargeError,
 )
+from passerby.files.upload import Upload
 from passerby.limits import Rate, TokenBucket
 from passerby.models import FileInfo, StoredFile
-from passerby.uploads import Upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 
+    from passerby.chat.delivery import Room
+    from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
     from passerby.events import SendMessage
-    from passerby.guests import LiveGuest
+    from passerby.guests.sessions import LiveGuest
     from passerby.ports import BlobStore
-    from passerby.room import Room
-    from passerby.rooms import Rooms
 
 PATH: Final = "/api/temp-files"
 _EXTRAS_LIMIT: Final = 2048

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from passerby.media import film, markup, pictures, sound
+from passerby.media import markup, mp4, pictures, sound
 from passerby.media.stream import MediaError, Stream
 
 if TYPE_CHECKING:
@@ -107,11 +107,11 @@ def _media(head: bytes, claimed: str) -> Kind | None:
     by_claim: Literal["audio", "video"] = "audio" if claimed.startswith("audio/") else "video"
     riff, brand = head[8:12] if head[:4] == b"RIFF" else b"", head[8:12] if head[4:8] == b"ftyp" else b""
     if brand in (b"M4A ", b"M4B "):
-        kind = _played("audio", "mp4", film.mp4)  # books have pictures as a track of video
+        kind = _played("audio", "mp4", mp4.mp4)  # books have pictures as a track of video
     elif brand == b"qt  ":
-        kind = _played("video", "quicktime", film.mp4)
+        kind = _played("video", "quicktime", mp4.mp4)
     elif brand:
-        kind = _played(by_claim, "mp4", film.mp4, by_tracks=True)
+        kind = _played(by_claim, "mp4", mp4.mp4, by_tracks=True)
     elif head.startswith(b"\x1aE\xdf\xa3"):
         is_webm = b"webm" in head[:64]
         kind = _played(by_claim, "webm", sound.webm, by_tracks=True) if is_webm else Kind("video/x-matroska", "video")

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from passerby.contract import OUTBOUND
 from passerby.events import ConnectionClosing, MessageDelivered, RealtimeStats
 from passerby.models import Message
+from passerby.realtime.contract import OUTBOUND
 from passerby.socketio import event_prefix
 
 if TYPE_CHECKING:
     from passerby.events import Event
-    from passerby.guests import LiveGuest
+    from passerby.guests.sessions import LiveGuest
     from passerby.socketio import Socket
 
 _PREFIXES = {event: event_prefix(event.event) for event in OUTBOUND}

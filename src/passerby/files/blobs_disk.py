@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from passerby.adapters.allocator import give_back
+from passerby.files.allocator import give_back
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct, field
 
-from passerby.call_events import (
+from passerby.calls.events import (
     Answer,
     CallEnded,
     CallRejected,
@@ -32,11 +32,11 @@ from passerby.call_events import (
     SessionDescription,
     Signal,
 )
+from passerby.calls.sdp import relayed, relayed_only
 from passerby.errors import ConflictError, InvalidInputError
-from passerby.sdp import relayed, relayed_only
 
 if TYPE_CHECKING:
-    from passerby.call_events import (
+    from passerby.calls.events import (
         CallType,
         Hangup,
         ReportConnected,
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
         SendCandidate,
         SendOffer,
     )
+    from passerby.chat.delivery import Member, Room
     from passerby.clock import Clock, Timer
-    from passerby.guests import LiveGuest
-    from passerby.room import Member, Room
+    from passerby.guests.sessions import LiveGuest
 
 MAX_CANDIDATES: Final = 200
 """Of one call, from both sides; after a new offer (an ICE restart) the count begins anew."""

@@ -16,10 +16,10 @@ from passerby.ports import Ticket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
-    from passerby.guests import LiveGuest
+    from passerby.guests.sessions import LiveGuest
     from passerby.ports import MatchQueue
-    from passerby.rooms import Rooms
 
 _SEARCHING = MatchSearching(message="Looking for someone to talk to")
 _NOBODY = MatchNoUsers(message="Nobody else is waiting right now; the search goes on")

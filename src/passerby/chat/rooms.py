@@ -14,6 +14,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from passerby import ids
+from passerby.chat.delivery import Member, Room, read_pending
+from passerby.chat.text import clean_text
 from passerby.clock import Timestamps
 from passerby.errors import ConflictError, InvalidInputError
 from passerby.events import (
@@ -32,15 +34,13 @@ from passerby.events import (
     UserLeft,
 )
 from passerby.models import Message, Partner, RoomSummary
-from passerby.room import Member, Room, read_pending
-from passerby.text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from passerby.clock import Clock
     from passerby.events import Resume, SendMessage
-    from passerby.guests import LiveGuest
+    from passerby.guests.sessions import LiveGuest
     from passerby.ports import Link, RoomLog
 
 _REPLAY_CHUNK: Final = 16

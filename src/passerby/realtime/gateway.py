@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from passerby import call_events, errors, events
+from passerby import errors, events
+from passerby.calls import events as call_events
 from passerby.errors import InvalidInputError, PasserbyError, RateLimitedError
-from passerby.guests import LiveGuest
-from passerby.hub import SocketLink
+from passerby.guests.sessions import LiveGuest
 from passerby.limits import TokenBucket, take_both
+from passerby.realtime.links import SocketLink
 from passerby.socketio import ConnectError, InvalidPayloadError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from passerby.calls import Calls
+    from passerby.calls.calls import Calls
+    from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
-    from passerby.guests import Guests
+    from passerby.guests.sessions import Guests
     from passerby.limits import AddressLimit, Rate
-    from passerby.matchmaking import Matchmaking
+    from passerby.matching.matchmaking import Matchmaking
     from passerby.presence import Presence
-    from passerby.rooms import Rooms
     from passerby.socketio import Ack, Namespace, Socket
-    from passerby.stats import Statistics
+    from passerby.stats.statistics import Statistics
 
     _Call = Callable[[LiveGuest, Any, Ack | None], Awaitable[None] | None]
 

@@ -12,13 +12,13 @@ from passerby.models import Guest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from passerby.chat.delivery import Member
     from passerby.clock import Clock, Timer
     from passerby.events import Event, RoomClosed
+    from passerby.guests.tokens import Tokens
     from passerby.limits import TokenBucket
     from passerby.models import Message
     from passerby.ports import Link, SessionStore, Ticket
-    from passerby.room import Member
-    from passerby.tokens import Tokens
 
 
 class LiveGuest:

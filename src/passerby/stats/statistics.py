@@ -19,10 +19,10 @@ from passerby.ports import Tally
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
-    from passerby.guests import Guests, LiveGuest
+    from passerby.guests.sessions import Guests, LiveGuest
     from passerby.ports import Counters, SessionStore
-    from passerby.rooms import Rooms
 
 log = logging.getLogger(__name__)
 
