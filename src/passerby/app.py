@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from passerby import ids
-from passerby.adapters.memory import (
-    MemoryCounters,
-    MemoryMatchQueue,
-    MemoryRoomLog,
-    MemorySessionStore,
-)
 from passerby.addresses import ClientAddress
 from passerby.calls.calls import Calls
 from passerby.calls.ice import Ice
+from passerby.chat.log_memory import MemoryRoomLog
 from passerby.chat.rooms import Rooms
 from passerby.clock import Clock, SystemClock
-from passerby.files.blobs_disk import DiskBlobStore, MemoryBlobStore
-from passerby.files.files import Files, Quotas
-from passerby.guests.sessions import Guests, LiveGuest
+from passerby.files.blobs_disk import DiskBlobStore
+from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.files import Files
+from passerby.files.space import Quotas
+from passerby.guests.sessions import Guests
+from passerby.guests.store_memory import MemorySessionStore
 from passerby.guests.tokens import Tokens
 from passerby.guests.writer import SessionWriter
 from passerby.http import app as http
 from passerby.http.guard import http_factory
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
+from passerby.live import LiveGuest
 from passerby.matching.matchmaking import Matchmaking
+from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.presence import Periods, Presence
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
@@ -39,13 +39,14 @@ from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
+from passerby.stats.counters_memory import MemoryCounters
 from passerby.stats.statistics import Statistics
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from passerby.ports import BlobStore
+    from passerby.files.blobs import BlobStore
     from passerby.settings import Settings
 
 

@@ -223,3 +223,11 @@ class Stats(Struct, rename="camel", frozen=True):
     active_users: Annotated[int, Meta(ge=0, description="Connected guests, by the nodes' shared counters")]
     available_users: Annotated[int, Meta(ge=0, description="Online guests who are in no room")]
     connected_users: Annotated[int, Meta(ge=0, description="Pairs in a room, a member in the grace window included")]
+
+
+class Ticket(Struct, frozen=True):
+    """One guest's wish to be matched. `entered_at` (epoch seconds) is its place, kept when it comes back."""
+
+    id: str
+    guest_id: str
+    entered_at: float

@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from passerby.chat.events import RoomClosed
 from passerby.clock import sleep
-from passerby.events import ConnectionEstablished, RoomClosed, SessionRenewed
+from passerby.guests.events import ConnectionEstablished, SessionRenewed
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from passerby.chat.events import Resume
     from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
-    from passerby.events import Resume
-    from passerby.guests.sessions import Guests, LiveGuest
+    from passerby.guests.sessions import Guests
+    from passerby.guests.store import SessionStore
     from passerby.guests.writer import SessionWriter
+    from passerby.live import Link, LiveGuest
     from passerby.matching.matchmaking import Matchmaking
     from passerby.models import Guest
-    from passerby.ports import Link, SessionStore
     from passerby.stats.statistics import Statistics
 
 log = logging.getLogger(__name__)

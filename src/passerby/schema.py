@@ -15,9 +15,8 @@ from typing import Any
 import msgspec
 
 from passerby import __version__
-from passerby.events import Auth
 from passerby.http.models import HTTP_MODELS
-from passerby.realtime.contract import INBOUND, OUTBOUND
+from passerby.realtime.contract import INBOUND, OUTBOUND, Auth
 
 JSON_SCHEMA_PATH = Path(__file__).parents[2] / "web" / "src" / "wire" / "schema.json"
 

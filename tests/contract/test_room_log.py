@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from msgspec import UNSET
 
+from passerby.chat.log import Replay
 from passerby.models import Message
-from passerby.ports import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
-    from passerby.ports import RoomLog
+    from passerby.chat.log import RoomLog
     from tests.contract.backends import Backend
 
 ROOM = "guest_a_guest_b"

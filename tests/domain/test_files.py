@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 import pytest
 
+from passerby.chat.events import SendMessage
 from passerby.errors import (
     ConflictError,
     ForbiddenError,
@@ -21,9 +22,10 @@ from passerby.errors import (
     TooLargeError,
     UnsupportedTypeError,
 )
-from passerby.events import SendMessage
-from passerby.files.blobs_disk import DiskBlobStore, MemoryBlobStore
-from passerby.files.files import Files, Quotas
+from passerby.files.blobs_disk import DiskBlobStore
+from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.files import Files
+from passerby.files.space import Quotas
 from passerby.files.upload import Upload
 from passerby.limits import Rate
 from passerby.models import Message, StoredFile
@@ -34,7 +36,7 @@ from tests.support.house import GRACE, House, Person
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from passerby.ports import BlobStore
+    from passerby.files.blobs import BlobStore
 
 KIB, MIB = 1 << 10, 1 << 20
 TTL = 3600.0

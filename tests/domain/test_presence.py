@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from passerby.chat.events import RoomClosed
 from passerby.errors import NotFoundError, UnauthorizedError
-from passerby.events import ConnectionEstablished, RoomClosed, SessionRenewed
+from passerby.guests.events import ConnectionEstablished, SessionRenewed
 from tests.support.clock import ManualClock, turns
 from tests.support.fakes import SlowSessionStore
 from tests.support.house import GRACE, SESSION_TTL, House, Person

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from passerby import app
-from passerby.files.blobs_disk import DiskBlobStore, MemoryBlobStore
+from passerby.files.blobs_disk import DiskBlobStore
+from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.files.upload import Upload
 from passerby.limits import Rate
 from tests.media import recordings

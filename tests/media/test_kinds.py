@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passerby.errors import UnsupportedTypeError
-from passerby.files.blobs_disk import MemoryBlobStore
-from passerby.files.files import Quotas
+from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.space import Quotas
 from passerby.files.upload import Upload
 from passerby.media.sniff import ATTACHMENT, HEAD, is_active, kind_of
 from passerby.media.stream import MediaError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from passerby.files.upload import clean_name
+from passerby.files.names import clean_name
 from passerby.models import INVISIBLE
 
 LONGEST = 120

@@ -5,23 +5,30 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from passerby.adapters.memory import MemoryCounters, MemoryMatchQueue, MemoryRoomLog, MemorySessionStore
 from passerby.calls.calls import Calls
+from passerby.chat.events import Resume, SendMessage
+from passerby.chat.log_memory import MemoryRoomLog
 from passerby.chat.rooms import Rooms
-from passerby.events import Resume, SendMessage
-from passerby.guests.sessions import Guests, LiveGuest
+from passerby.guests.sessions import Guests
+from passerby.guests.store_memory import MemorySessionStore
 from passerby.guests.tokens import Tokens
 from passerby.guests.writer import SessionWriter
+from passerby.live import LiveGuest
 from passerby.matching.matchmaking import Matchmaking
+from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.presence import Periods, Presence
+from passerby.stats.counters_memory import MemoryCounters
 from passerby.stats.statistics import Statistics
 from tests.support.clock import ManualClock, turns
 from tests.support.links import RecordingLink
 
 if TYPE_CHECKING:
-    from passerby.events import MessageSent, RealtimeStats
+    from passerby.chat.events import MessageSent
+    from passerby.chat.log import RoomLog
+    from passerby.guests.store import SessionStore
+    from passerby.matching.queue import MatchQueue
     from passerby.models import Guest
-    from passerby.ports import MatchQueue, RoomLog, SessionStore
+    from passerby.stats.events import RealtimeStats
 
 SECRET = "a secret of the tests, long enough for HS256"
 SESSION_TTL = 7200.0

@@ -6,15 +6,17 @@ from typing import TypeVar
 
 import msgspec
 
-from passerby.events import Event, MessageDelivered, RealtimeStats
+from passerby.chat.events import MessageDelivered
+from passerby.events import Event
 from passerby.models import Message
+from passerby.stats.events import RealtimeStats
 from tests.support.fakes import Gate
 
 E = TypeVar("E", bound="Event | Message")
 
 
 class RecordingLink:
-    """See `passerby.ports.Link`. What is sent after the connection is gone vanishes, as it does for a socket."""
+    """See `passerby.live.Link`. What is sent after the connection is gone vanishes, as it does for a socket."""
 
     def __init__(self) -> None:
         self.sent: list[Event | Message] = []

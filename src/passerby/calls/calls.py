@@ -10,14 +10,12 @@ sent to them just before may have been lost with their connection.
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from msgspec import Struct, field
 
+from passerby.calls.call import NEXT, Act, Call, Side, State
 from passerby.calls.events import (
     Answer,
     CallEnded,
@@ -37,7 +35,6 @@ from passerby.errors import ConflictError, InvalidInputError
 
 if TYPE_CHECKING:
     from passerby.calls.events import (
-        CallType,
         Hangup,
         ReportConnected,
         ReportLeaving,
@@ -45,98 +42,13 @@ if TYPE_CHECKING:
         SendCandidate,
         SendOffer,
     )
-    from passerby.chat.delivery import Member, Room
-    from passerby.clock import Clock, Timer
-    from passerby.guests.sessions import LiveGuest
+    from passerby.clock import Clock
+    from passerby.live import LiveGuest, Member, Room
 
 MAX_CANDIDATES: Final = 200
 """Of one call, from both sides; after a new offer (an ICE restart) the count begins anew."""
 _MAX_MISSED: Final = 16
 """Ends of calls that wait for a member."""
-
-
-class State(Enum):
-    """Where a call stands. A call that is over is none."""
-
-    RINGING = "ringing"
-    CONNECTING = "connecting"
-    ACTIVE = "active"
-    OVER = "over"
-
-
-class Act(Enum):
-    """What can happen to a call."""
-
-    ANSWER = "answer"
-    NEGOTIATE = "negotiate"
-    CONNECTED = "connected"
-    REJECT = "reject"
-    TIME_OUT = "time out"
-    END = "end"
-
-
-_NEXT: Final = {
-    (State.RINGING, Act.ANSWER): State.CONNECTING,
-    (State.RINGING, Act.REJECT): State.OVER,
-    (State.RINGING, Act.TIME_OUT): State.OVER,
-    (State.RINGING, Act.END): State.OVER,
-    (State.CONNECTING, Act.ANSWER): State.CONNECTING,
-    (State.CONNECTING, Act.NEGOTIATE): State.CONNECTING,
-    (State.CONNECTING, Act.CONNECTED): State.ACTIVE,
-    (State.CONNECTING, Act.REJECT): State.OVER,
-    (State.CONNECTING, Act.END): State.OVER,
-    (State.ACTIVE, Act.ANSWER): State.ACTIVE,
-    (State.ACTIVE, Act.NEGOTIATE): State.ACTIVE,
-    (State.ACTIVE, Act.CONNECTED): State.ACTIVE,
-    (State.ACTIVE, Act.REJECT): State.OVER,
-    (State.ACTIVE, Act.END): State.OVER,
-}
-"""What follows; what is not here does not happen."""
-
-
-class Side(Struct, eq=False):
-    """One of the two in a call."""
-
-    member: Member
-    polite: bool
-    """Gives way when both negotiate at once: the one who was called."""
-    relay_only: bool = False
-    offering: bool = False
-    """Has an offer out that is not answered."""
-    needed: list[Signal] = field(default_factory=list)
-    """What it has sent that the other needs to connect: its description and candidates, until media flows."""
-    leaving: Timer | None = None
-    """Runs while its page is gone; the call waits so long for it."""
-
-    def withdraw(self, *kinds: type[Signal]) -> None:
-        """Forget what is not needed any more."""
-        self.needed = [signal for signal in self.needed if not isinstance(signal, kinds)]
-
-    def stay(self) -> None:
-        """The page is back, or it does not matter any more."""
-        if self.leaving is not None:
-            self.leaving.cancel()
-            self.leaving = None
-
-
-class Call:
-    """One call of a room (the seed's WebRTCSession). `started` is when it was taken, in epoch seconds."""
-
-    def __init__(self, kind: CallType, caller: Member, rings_until: float) -> None:
-        """Ring, until a time of the monotonic clock."""
-        self.id = f"call_{secrets.token_hex(10)}"
-        self.kind = kind
-        self.state = State.RINGING
-        self.started: float | None = None
-        self.caller = Side(caller, polite=False)
-        self.callee = Side(caller.partner, polite=True)
-        self.candidates = 0
-        self.rings_until = rings_until
-        self.timer: Timer | None = None
-
-    def sides(self, member: Member) -> tuple[Side, Side]:
-        """Return a member's own side and the other one."""
-        return (self.caller, self.callee) if member is self.caller.member else (self.callee, self.caller)
 
 
 class Calls:
@@ -275,7 +187,7 @@ class Calls:
             return
         event = {EndCall: CallEnded, RejectCall: CallRejected, GiveUpCall: CallTimedOut}[how]
         act = {EndCall: Act.END, RejectCall: Act.REJECT, GiveUpCall: Act.TIME_OUT}[how]
-        if (call.state, act) not in _NEXT:
+        if (call.state, act) not in NEXT:
             act, event = Act.END, CallEnded
         self._end(call, act)
         sender = own.member.live.guest
@@ -328,7 +240,7 @@ class Calls:
         return call, *call.sides(member)
 
     def _step(self, call: Call, act: Act) -> None:
-        following = _NEXT.get((call.state, act))
+        following = NEXT.get((call.state, act))
         if following is None:
             raise ConflictError("no_call", f"A call that is {call.state.value} has no {act.value}")
         call.state = following

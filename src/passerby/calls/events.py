@@ -173,7 +173,7 @@ class CallError(ErrorEvent):
     event: ClassVar[str] = "webrtc:error"
 
 
-CALL_INBOUND: tuple[type[Event], ...] = (
+INBOUND: tuple[type[Event], ...] = (
     SendOffer,
     SendAnswer,
     SendCandidate,
@@ -183,7 +183,7 @@ CALL_INBOUND: tuple[type[Event], ...] = (
     ReportConnected,
     ReportLeaving,
 )
-CALL_OUTBOUND: tuple[type[Event], ...] = (
+OUTBOUND: tuple[type[Event], ...] = (
     Ringing,
     Offer,
     Answer,

@@ -14,11 +14,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from passerby import ids
-from passerby.chat.delivery import Member, Room, read_pending
-from passerby.chat.text import clean_text
-from passerby.clock import Timestamps
-from passerby.errors import ConflictError, InvalidInputError
-from passerby.events import (
+from passerby.chat.delivery import read_pending
+from passerby.chat.events import (
     ChatCleared,
     Matched,
     MessageDelivered,
@@ -33,15 +30,19 @@ from passerby.events import (
     UserJoined,
     UserLeft,
 )
+from passerby.chat.text import clean_text
+from passerby.clock import Timestamps
+from passerby.errors import ConflictError, InvalidInputError
+from passerby.live import Member, Room
 from passerby.models import Message, Partner, RoomSummary
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from passerby.chat.events import Resume, SendMessage
+    from passerby.chat.log import RoomLog
     from passerby.clock import Clock
-    from passerby.events import Resume, SendMessage
-    from passerby.guests.sessions import LiveGuest
-    from passerby.ports import Link, RoomLog
+    from passerby.live import Link, LiveGuest
 
 _REPLAY_CHUNK: Final = 16
 """Messages replayed before the client must have read most of them: a slow line is no reason to be cut off."""

@@ -11,99 +11,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from passerby.files.allocator import give_back
+from passerby.files.blobs_index import PIECE, Index
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from passerby.clock import Clock
     from passerby.models import StoredFile
-
-PIECE: Final = 64 * 1024
-"""Bytes read at a time."""
-
-
-class _Index:
-    """What is published, until when."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._files: dict[str, tuple[StoredFile, float]] = {}
-
-    def add(self, file: StoredFile, lifetime: float) -> None:
-        self._files[file.id] = file, self._clock.monotonic() + lifetime
-
-    def get(self, file_id: str) -> StoredFile | None:
-        entry = self._files.get(file_id)
-        return entry[0] if entry is not None and entry[1] > self._clock.monotonic() else None
-
-    def remove(self, file_id: str) -> None:
-        self._files.pop(file_id, None)
-
-    def clear(self) -> None:
-        self._files.clear()
-
-    def expired(self) -> list[str]:
-        now = self._clock.monotonic()
-        return [file_id for file_id, (_, until) in self._files.items() if until <= now]
-
-
-_GIVE_BACK_AFTER: Final = 32 << 20
-"""Bytes removed until freed memory is given back, while there are other files; a MiB when there are none."""
-
-
-class MemoryBlobStore:
-    """Files as the pieces they came in: no file is ever one block of memory."""
-
-    def __init__(self, clock: Clock) -> None:
-        """Expire by `clock`."""
-        self._index = _Index(clock)
-        self._pieces: dict[str, list[bytes]] = {}
-        self._removed = 0
-        """Bytes removed and not yet given back."""
-
-    async def write(self, file_id: str, piece: bytes) -> None:
-        """See BlobStore."""
-        self._pieces.setdefault(file_id, []).append(piece)
-
-    async def publish(self, file: StoredFile, lifetime: float) -> None:
-        """See BlobStore."""
-        self._index.add(file, lifetime)
-
-    async def find(self, file_id: str) -> StoredFile | None:
-        """See BlobStore."""
-        return self._index.get(file_id)
-
-    async def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """See BlobStore."""
-        place = 0
-        for piece in self._pieces.get(file_id, ()):
-            if self._index.get(file_id) is None or place >= stop:
-                return
-            part = piece[max(0, start - place) : stop - place]
-            place += len(piece)
-            if part:
-                yield part
-
-    async def remove(self, file_id: str) -> None:
-        """See BlobStore."""
-        self._index.remove(file_id)
-        self._removed += sum(map(len, self._pieces.pop(file_id, ())))
-        if self._removed > (_GIVE_BACK_AFTER if self._pieces else PIECE * 16):
-            self._removed = 0
-            give_back()
-
-    async def sweep(self) -> int:
-        """See BlobStore."""
-        expired = self._index.expired()
-        for file_id in expired:
-            await self.remove(file_id)
-        return len(expired)
-
-    async def close(self) -> None:
-        """See BlobStore."""
-        self._index.clear()
-        self._pieces.clear()
 
 
 class DiskBlobStore:
@@ -116,7 +30,7 @@ class DiskBlobStore:
         parent = Path(directory) if directory is not None else Path(tempfile.gettempdir())
         parent.mkdir(parents=True, exist_ok=True)
         self._remove_orphans(parent)
-        self._index = _Index(clock)
+        self._index = Index(clock)
         self._folder = Path(tempfile.mkdtemp(prefix=self._PREFIX, dir=parent))
         unlocked = self._folder / "unlocked"
         lock = os.open(unlocked, os.O_CREAT | os.O_RDWR, 0o600)

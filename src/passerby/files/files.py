@@ -6,11 +6,10 @@ import asyncio
 import base64
 import contextlib
 import hmac
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from passerby.clock import Timestamps, sleep
 from passerby.errors import (
@@ -22,52 +21,25 @@ from passerby.errors import (
     StorageFullError,
     TooLargeError,
 )
+from passerby.files.content import extras_of, named_file
+from passerby.files.space import Shelf
 from passerby.files.upload import Upload
 from passerby.limits import Rate, TokenBucket
 from passerby.models import FileInfo, StoredFile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
-    from passerby.chat.delivery import Room
+    from passerby.chat.events import SendMessage
     from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
-    from passerby.events import SendMessage
-    from passerby.guests.sessions import LiveGuest
-    from passerby.ports import BlobStore
+    from passerby.files.blobs import BlobStore
+    from passerby.files.space import Quotas
+    from passerby.live import LiveGuest, Room
 
 PATH: Final = "/api/temp-files"
-_EXTRAS_LIMIT: Final = 2048
-"""Bytes of JSON that a message about a file may carry besides what the server knows."""
-_EXTRAS_DEPTH: Final = 16
-"""Lists and objects within each other: far below what any JSON reader on the way can take."""
-_ADDRESS: Final = re.compile(r"[/\\][\t\n\r]*[/\\]|(?:https?|wss?|ftp|javascript):", re.IGNORECASE)
-"""What browsers read as an address (URL Standard §4.4): it could make the other side's client fetch what a
-stranger has put there."""
-_KNOWN: Final = frozenset(FileInfo.__struct_encode_fields__)
 _PIECE: Final = 64 * 1024
 """Bytes read from the store at a time: while a client does not read, nothing else of a file is held for it."""
-
-
-class Quotas(Struct, frozen=True, kw_only=True):
-    """Bytes, pixels and seconds; see Settings of the same names."""
-
-    file: int
-    room: int
-    guest: int
-    process: int
-    pixels: int
-    seconds: float
-
-
-class _Shelf:
-    """The files of a room that is open, and the bytes that they and its uploads take, by guest."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, StoredFile] = {}
-        self.used: dict[str, int] = {}
-        self.downloads: set[Callable[[], None]] = set()
-        """What cuts each that is under way."""
 
 
 class Files:
@@ -85,7 +57,7 @@ class Files:
         self.quotas = quotas
         self._ttl = ttl
         self._rate = rate
-        self._shelves: dict[Room, _Shelf] = {}
+        self._shelves: dict[Room, Shelf] = {}
         self.used = 0
         """Bytes that files and uploads take, or have been promised."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,7 +103,7 @@ class Files:
         return TooLargeError("file_too_large", f"A file has at most {self.quotas.file:,} bytes", field="file")
 
     def _set_aside(self, room: Room, owner: str, size: int) -> None:
-        shelf = self._shelves.setdefault(room, _Shelf())
+        shelf = self._shelves.setdefault(room, Shelf())
         if self.used + size > self.quotas.process:
             raise StorageFullError(60)
         if sum(shelf.used.values()) + size > self.quotas.room:
@@ -246,11 +218,11 @@ class Files:
         written = payload.content
         if isinstance(written, str):
             raise InvalidInputError("invalid_payload", "Expected the upload's answer as content", field="content")
-        file = await self.of_member(_file_id(written), sender)
+        file = await self.of_member(named_file(written), sender)
         if file.owner != sender.guest.id or file.voice != (payload.type == "voice"):
             raise _not_found()
         known: dict[str, Any] = msgspec.to_builtins(self.info(file))
-        return _extras(written) | known
+        return extras_of(written) | known
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────
 
@@ -309,46 +281,3 @@ def room_closed() -> ConflictError:
 
 def _not_found() -> NotFoundError:
     return NotFoundError("file_not_found", "There is no such file, or no longer")
-
-
-def _file_id(written: Mapping[str, msgspec.Raw]) -> str:
-    """Return which file a client means: by its id, or as old clients may, by its URL."""
-    for name in ("fileId", "fileUrl", "tempUrl", "downloadUrl"):
-        try:
-            value = msgspec.json.decode(written.get(name, b"null"), type=str)
-        except (msgspec.DecodeError, UnicodeError):
-            continue
-        return value.partition("?")[0].rpartition("/")[2]
-    raise InvalidInputError("invalid_payload", "content names no file", field="fileId")
-
-
-def _extras(written: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
-    """Return the fields that the server does not know and that hold no address. Raises InvalidInputError."""
-    extras: dict[str, Any] = {}
-    size = 0
-    for name, raw in written.items():
-        if name in _KNOWN:
-            continue
-        try:
-            value = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
-            # Legal JSON such as 1e999, but the log could not be replayed.
-            raise InvalidInputError("invalid_payload", "A field of content cannot be read", field="content") from None
-        if not _holds_address([name, value]):
-            extras[name] = value
-            size += len(name.encode()) + len(bytes(raw))
-    if size > _EXTRAS_LIMIT:
-        raise InvalidInputError("invalid_payload", "content is too large", field="content")
-    return extras
-
-
-def _holds_address(value: object, depth: int = 0) -> bool:
-    """Tell whether a string within `value` is an address. Raises InvalidInputError."""
-    if isinstance(value, str):
-        return _ADDRESS.search(value) is not None
-    if isinstance(value, list | dict):
-        if depth > _EXTRAS_DEPTH:
-            raise InvalidInputError("invalid_payload", "content is nested too deeply", field="content")
-        parts = [*value, *value.values()] if isinstance(value, dict) else value
-        return any(_holds_address(part, depth + 1) for part in parts)
-    return False

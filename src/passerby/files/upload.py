@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import secrets
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from passerby.errors import (
@@ -16,25 +14,21 @@ from passerby.errors import (
     TooLargeError,
     UnsupportedTypeError,
 )
+from passerby.files.names import clean_name
 from passerby.media.markup import Search
 from passerby.media.sniff import ATTACHMENT, HEAD, Kind, is_polyglot, kind_of, of_tracks
 from passerby.media.stream import MediaError, Stream
-from passerby.models import INVISIBLE, StoredFile
+from passerby.models import StoredFile
 
 if TYPE_CHECKING:
-    from passerby.chat.delivery import Room
+    from passerby.files.blobs import BlobStore
     from passerby.files.files import Files
-    from passerby.ports import BlobStore
+    from passerby.live import Room
 
 _PIECE: Final = 16 * 1024
 """Bytes written to the store at a time, at least, so that a body in tiny chunks costs no more than one in large."""
 _LARGE_PIECE: Final = 64 * 1024
 """Bytes written to the store at a time, at most."""
-_NAME_LENGTH: Final = 120
-_UNSEEN: Final = re.compile(f"[{INVISIBLE}\\ud800-\\udfff]")
-_UNSAFE: Final = re.compile(r'[<>:"|?*]')
-_EDGES: Final = "." + "".join(filter(str.isspace, map(chr, range(0x3001))))
-"""Dots and all of Unicode's spaces."""
 _TOLERANCE: Final = 1.0
 """Seconds that a measured voice note may be longer than the limit: recorders stop between two packets."""
 
@@ -196,16 +190,6 @@ class Upload:
         if claimed is None or not 0 < claimed <= limit or (measured is not None and measured > limit + _TOLERANCE):
             raise InvalidInputError("duration_invalid", f"A voice note lasts up to {limit:g} seconds", field="duration")
         return _rounded(min(measured, limit) if measured else claimed)
-
-
-def clean_name(name: str) -> str:
-    """Return a file's name without folders, control and direction characters, and no longer than a line."""
-    name = unicodedata.normalize("NFC", _UNSEEN.sub("", name.replace("\\", "/").rpartition("/")[2]))
-    name = _UNSAFE.sub("_", name).strip(_EDGES)
-    stem, dot, extension = name.rpartition(".")
-    if dot and len(extension) < _NAME_LENGTH // 4:
-        name = f"{stem[: _NAME_LENGTH - len(extension) - 1].rstrip()}.{extension}"
-    return name[:_NAME_LENGTH].rstrip(_EDGES) or "file"
 
 
 def _rounded(seconds: float) -> float:

@@ -7,59 +7,16 @@ from typing import TYPE_CHECKING
 from passerby import errors, ids
 from passerby.clock import Timestamps
 from passerby.errors import NotFoundError, UnauthorizedError
+from passerby.live import LiveGuest
 from passerby.models import Guest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from passerby.chat.delivery import Member
-    from passerby.clock import Clock, Timer
-    from passerby.events import Event, RoomClosed
+    from passerby.clock import Clock
+    from passerby.guests.store import SessionStore
     from passerby.guests.tokens import Tokens
-    from passerby.limits import TokenBucket
-    from passerby.models import Message
-    from passerby.ports import Link, SessionStore, Ticket
-
-
-class LiveGuest:
-    """A guest who is connected, or was within the grace window: what the process knows beyond the session."""
-
-    address_bucket: TokenBucket
-    """Set by the gateway for each connection, whose address it is of."""
-
-    __slots__ = (
-        "address_bucket",
-        "buckets",
-        "grace",
-        "guest",
-        "link",
-        "member",
-        "notice",
-        "suspended",
-        "ticket",
-        "token_expires",
-    )
-
-    def __init__(self, guest: Guest) -> None:
-        """Begin without a connection."""
-        self.guest = guest
-        self.link: Link | None = None
-        self.token_expires = 0.0
-        self.grace: Timer | None = None
-        self.member: Member | None = None
-        self.ticket: Ticket | None = None
-        self.suspended: Ticket | None = None
-        """The search of a guest who lost the connection, to go on with when they are back."""
-        self.notice: RoomClosed | None = None
-        """How their conversation ended while they were away."""
-        self.buckets: dict[str, TokenBucket] = {}
-
-    def send(self, *events: Event | Message) -> None:
-        """Send events to the guest's client, if there is one now."""
-        link = self.link
-        if link is not None:
-            for event in events:
-                link.send(event)
+    from passerby.live import Link
 
 
 class Guests:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from passerby.guests.store import SessionStore
     from passerby.models import Guest
-    from passerby.ports import SessionStore
 
 log = logging.getLogger(__name__)
 

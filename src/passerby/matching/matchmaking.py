@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from passerby import ids
 from passerby.errors import ConflictError
-from passerby.events import MatchCancelled, MatchNoUsers, MatchSearching
-from passerby.ports import Ticket
+from passerby.matching.events import MatchCancelled, MatchNoUsers, MatchSearching
+from passerby.models import Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
-    from passerby.guests.sessions import LiveGuest
-    from passerby.ports import MatchQueue
+    from passerby.live import LiveGuest
+    from passerby.matching.queue import MatchQueue
 
 _SEARCHING = MatchSearching(message="Looking for someone to talk to")
 _NOBODY = MatchNoUsers(message="Nobody else is waiting right now; the search goes on")

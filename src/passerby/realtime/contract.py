@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
-from passerby.calls.events import CALL_INBOUND, CALL_OUTBOUND
-from passerby.events import CHAT_INBOUND, CHAT_OUTBOUND, Event
-from passerby.models import Message
+from typing import TYPE_CHECKING
 
-INBOUND: tuple[type[Event], ...] = CHAT_INBOUND + CALL_INBOUND
-OUTBOUND: tuple[type[Event | Message], ...] = CHAT_OUTBOUND + CALL_OUTBOUND
+from msgspec import Struct
+
+from passerby.calls import events as calls
+from passerby.chat import events as chat
+from passerby.chat.events import Resume
+from passerby.guests import events as guests
+from passerby.matching import events as matching
+from passerby.stats import events as stats
+
+if TYPE_CHECKING:
+    from passerby.events import Event
+    from passerby.models import Message
+
+
+class Token(Struct, frozen=True):
+    """The least that the handshake's `auth` holds."""
+
+    token: str | None = None
+
+
+class Auth(Token, frozen=True):
+    """The handshake's `auth`."""
+
+    resume: Resume | None = None
+
+
+INBOUND: tuple[type[Event], ...] = (*matching.INBOUND, *chat.INBOUND, *stats.INBOUND, *calls.INBOUND)
+"""What a client may send."""
+OUTBOUND: tuple[type[Event | Message], ...] = (
+    *guests.OUTBOUND,
+    *stats.OUTBOUND,
+    *matching.OUTBOUND,
+    *chat.OUTBOUND,
+    *calls.OUTBOUND,
+)
+"""What the server may send."""

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from passerby import errors, events
+from passerby import errors
 from passerby.calls import events as call_events
+from passerby.chat import events as chat_events
 from passerby.errors import InvalidInputError, PasserbyError, RateLimitedError
-from passerby.guests.sessions import LiveGuest
+from passerby.events import ErrorEvent, Event
 from passerby.limits import TokenBucket, take_both
+from passerby.live import LiveGuest
+from passerby.matching import events as match_events
+from passerby.realtime.contract import Auth, Token
 from passerby.realtime.links import SocketLink
 from passerby.socketio import ConnectError, InvalidPayloadError
+from passerby.stats import events as stats_events
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,7 +47,7 @@ class _Admission(msgspec.Struct, frozen=True):
 
     guest: Any
     token_expires: float
-    resume: events.Resume | None
+    resume: chat_events.Resume | None
 
 
 class Gateway:
@@ -74,7 +79,7 @@ class Gateway:
         self._rates = rates
         self._addresses = addresses
         self._connects = connects
-        self._families: dict[str, type[events.ErrorEvent]] = {}
+        self._families: dict[str, type[ErrorEvent]] = {}
         namespace.use(self._authenticate)
         namespace.on_connect = self._connected
         namespace.on_disconnect = self._disconnected
@@ -84,34 +89,34 @@ class Gateway:
 
     def _register(self, namespace: Namespace) -> None:
         def on(
-            event: type[events.Event],
+            event: type[Event],
             call: _Call,
             *,
             rate: str,
-            error: type[events.ErrorEvent] = events.ChatError,
+            error: type[ErrorEvent] = chat_events.ChatError,
             payload: Any = msgspec.Raw,  # noqa: ANN401 - a type, or a union of types
         ) -> None:
             self._families[event.event] = error
             namespace.on(event.event, payload, self._guarded(error, rate, call))
 
         # Without `payload` nobody looks at it: whatever old clients send along does no harm.
-        on(events.SendMessage, self._rooms.send, rate="messages", payload=events.SendMessage)
-        on(events.ConfirmDelivery, self._confirm, rate="events", payload=events.ConfirmDelivery)
-        on(events.TypingStart, self._typing_start, rate="typing")
-        on(events.TypingStop, self._typing_stop, rate="typing")
+        on(chat_events.SendMessage, self._rooms.send, rate="messages", payload=chat_events.SendMessage)
+        on(chat_events.ConfirmDelivery, self._confirm, rate="events", payload=chat_events.ConfirmDelivery)
+        on(chat_events.TypingStart, self._typing_start, rate="typing")
+        on(chat_events.TypingStop, self._typing_stop, rate="typing")
         on(
-            events.MatchRequest,
+            match_events.MatchRequest,
             self._match,
             rate="matching",
-            error=events.MatchError,
-            payload=events.MatchRequest | None,
+            error=match_events.MatchError,
+            payload=match_events.MatchRequest | None,
         )
-        on(events.MatchCancel, self._cancel, rate="matching", error=events.MatchCancelError)
-        for leave in (events.ChatClear, events.LeaveRoom, events.CloseRoom):
+        on(match_events.MatchCancel, self._cancel, rate="matching", error=match_events.MatchCancelError)
+        for leave in (chat_events.ChatClear, chat_events.LeaveRoom, chat_events.CloseRoom):
             on(leave, self._leave, rate="matching")
-        on(events.GetStats, self._get_stats, rate="events", error=events.StatsError)
+        on(stats_events.GetStats, self._get_stats, rate="events", error=stats_events.StatsError)
 
-        def signal(event: type[events.Event], call: _Call, payload: Any = None) -> None:  # noqa: ANN401 - a type, or a union
+        def signal(event: type[Event], call: _Call, payload: Any = None) -> None:  # noqa: ANN401 - a type, or a union
             on(event, call, rate="events", error=call_events.CallError, payload=payload or event)
 
         signal(call_events.SendOffer, lambda live, payload, _ack: self._calls.offer(live, payload))
@@ -171,7 +176,7 @@ class Gateway:
     # ── guarding ──────────────────────────────────────────────────────────────────────────────────
 
     def _guarded(
-        self, family: type[events.ErrorEvent], rate: str, call: _Call
+        self, family: type[ErrorEvent], rate: str, call: _Call
     ) -> Callable[[Socket, Any, Ack | None], Awaitable[None] | None]:
         """Return `call` as a handler: within the limits, and with its errors sent to the client."""
         monotonic = self._monotonic
@@ -216,7 +221,7 @@ class Gateway:
     def _refuse(
         self,
         live: LiveGuest,
-        family: type[events.ErrorEvent],
+        family: type[ErrorEvent],
         error: PasserbyError,
         payload: object,
         ack: Ack | None,
@@ -224,7 +229,7 @@ class Gateway:
         fields: dict[str, Any] = {"message": error.message, "code": error.code}
         if error.retry_after is not None:
             fields["retry_after"] = error.retry_after
-        if isinstance(payload, events.SendMessage) and payload.client_id is not None:
+        if isinstance(payload, chat_events.SendMessage) and payload.client_id is not None:
             fields["client_id"] = payload.client_id
         event = family(**fields)
         live.send(event)
@@ -245,7 +250,7 @@ class Gateway:
         try:
             self._charge(socket.data, "events")
         except RateLimitedError as limited:
-            self._refuse(socket.data, events.ChatError, limited, None, None)
+            self._refuse(socket.data, chat_events.ChatError, limited, None, None)
 
     def _malformed(self, socket: Socket, event: str, error: Exception, ack: Ack | None) -> None:
         """An event's payload is not what it should be: that is told, and nothing else happens."""
@@ -262,7 +267,7 @@ class Gateway:
 
     # ── the events ────────────────────────────────────────────────────────────────────────────────
 
-    def _confirm(self, live: LiveGuest, payload: events.ConfirmDelivery, _ack: Ack | None) -> None:
+    def _confirm(self, live: LiveGuest, payload: chat_events.ConfirmDelivery, _ack: Ack | None) -> None:
         self._rooms.confirm(live, payload.message_id)
 
     def _typing_start(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
@@ -279,18 +284,18 @@ class Gateway:
 
     def _leave(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
         self._rooms.leave(live, "user_left")
-        live.send(events.ChatClearConfirmed(message="You have left the conversation"))
+        live.send(chat_events.ChatClearConfirmed(message="You have left the conversation"))
 
     async def _get_stats(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
         live.send(await self._stats.snapshot())
 
 
-def _auth(socket: Socket) -> events.Auth:
+def _auth(socket: Socket) -> Auth:
     """Return what CONNECT brought. A `resume` that is none is as good as none: the token still counts."""
-    for kind in (events.Auth, events.Token):
+    for kind in (Auth, Token):
         try:
             auth = msgspec.json.decode(socket.auth, type=kind)
         except (msgspec.DecodeError, UnicodeError):
             continue
-        return auth if isinstance(auth, events.Auth) else events.Auth(auth.token)
+        return auth if isinstance(auth, Auth) else Auth(auth.token)
     raise ConnectError(errors.TOKEN_INVALID, {"code": "invalid_payload"})

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from passerby.events import ConnectionClosing, MessageDelivered, RealtimeStats
+from passerby.chat.events import MessageDelivered
+from passerby.guests.events import ConnectionClosing
 from passerby.models import Message
 from passerby.realtime.contract import OUTBOUND
 from passerby.socketio import event_prefix
+from passerby.stats.events import RealtimeStats
 
 if TYPE_CHECKING:
     from passerby.events import Event
-    from passerby.guests.sessions import LiveGuest
+    from passerby.live import LiveGuest
     from passerby.socketio import Socket
 
 _PREFIXES = {event: event_prefix(event.event) for event in OUTBOUND}

@@ -12,17 +12,19 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from passerby.clock import Timestamps, sleep
-from passerby.events import RealtimeStats
 from passerby.models import OnlineUser, Stats
-from passerby.ports import Tally
+from passerby.stats.counters import Tally
+from passerby.stats.events import RealtimeStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
-    from passerby.guests.sessions import Guests, LiveGuest
-    from passerby.ports import Counters, SessionStore
+    from passerby.guests.sessions import Guests
+    from passerby.guests.store import SessionStore
+    from passerby.live import LiveGuest
+    from passerby.stats.counters import Counters
 
 log = logging.getLogger(__name__)
 
