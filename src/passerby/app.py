@@ -16,6 +16,7 @@ from passerby.calls.ice import Ice
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.chat.rooms import Rooms
 from passerby.clock import Clock, SystemClock
+from passerby.errors import Code
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.files.files import Files
@@ -31,6 +32,8 @@ from passerby.limits import AddressLimit
 from passerby.live import LiveGuest
 from passerby.matching.matchmaking import Matchmaking
 from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.media.sniff import PICTURE_TYPES
+from passerby.models import Limits
 from passerby.presence import Periods, Presence
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
@@ -123,6 +126,7 @@ class Application:
             frames=settings.stats_frames,
             publish=Publisher(),
         )
+        limits = _limits(settings)
         self.presence = Presence(
             guests=self.guests,
             rooms=self.rooms,
@@ -132,6 +136,7 @@ class Application:
             writer=self.writer,
             clock=clock,
             periods=Periods(settings.grace, settings.renew_before, settings.refresh_interval, settings.session_sweep),
+            limits=limits,
         )
         self._address = ClientAddress(settings.trusted_proxies)
         self._limits = {
@@ -158,6 +163,7 @@ class Application:
             self.server,
             self._address,
             self._limits,
+            limits,
         )
         self.http = http.create(services, cors_origin=settings.cors_origin)
         self._running: list[asyncio.Task[None]] = []
@@ -167,7 +173,7 @@ class Application:
 
         def allow(request: Request) -> Refusal | None:
             wait = self._limits["connects"].take(address(request))
-            return Refusal(6, "Too Many Requests", status=429, retry_after=wait) if wait else None
+            return Refusal(6, Code.RATE_LIMITED, "Too Many Requests", status=429, retry_after=wait) if wait else None
 
         def address(request: Request) -> str:
             return self._address.of(request.peer, request.header(b"x-forwarded-for"))
@@ -247,6 +253,23 @@ class Application:
                 await task
         await self.presence.settle()
         await self.files.close()
+
+
+def _limits(settings: Settings) -> Limits:
+    """Return what clients are told to keep to."""
+    return Limits(
+        text_length=settings.text_limit,
+        file_size=settings.file_limit,
+        room_files_size=settings.room_files_limit,
+        guest_files_size=settings.guest_files_limit,
+        files_per_message=settings.files_per_message,
+        file_lifetime=settings.file_ttl,
+        voice_duration=settings.voice_limit,
+        picture_types=list(PICTURE_TYPES),
+        picture_pixels=settings.picture_pixels,
+        ring_timeout=settings.ring_timeout,
+        grace=settings.grace,
+    )
 
 
 def _blob_store(settings: Settings, clock: Clock) -> BlobStore:

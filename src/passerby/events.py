@@ -10,8 +10,9 @@ from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from passerby.errors import Code
+
 Text = Annotated[str, Meta(description="For people, in English; programs read `code`")]
-Code = Annotated[str, Meta(description="Stable, for programs and translations", examples=["rate_limited"])]
 
 
 class Event(Struct, rename="camel", kw_only=True, gc=False):

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from passerby.chat.events import RoomClosed
 from passerby.clock import sleep
+from passerby.errors import Code
 from passerby.guests.events import ConnectionEstablished, SessionRenewed
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from passerby.guests.writer import SessionWriter
     from passerby.live import Link, LiveGuest
     from passerby.matching.matchmaking import Matchmaking
-    from passerby.models import Guest
+    from passerby.models import Guest, Limits
     from passerby.stats.statistics import Statistics
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Presence:
         writer: SessionWriter,
         clock: Clock,
         periods: Periods,
+        limits: Limits,
     ) -> None:
         """Tie the services together."""
         self._guests = guests
@@ -67,6 +69,7 @@ class Presence:
         self._writer = writer
         self._clock = clock
         self._periods = periods
+        self._limits = limits
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ── coming ────────────────────────────────────────────────────────────────────────────────────
@@ -83,7 +86,7 @@ class Presence:
         live = self._guests.attach(guest, link, socket_id)
         live.token_expires = token_expires
         if replaced is not None:
-            replaced.close("replaced", "You are connected from another place now")
+            replaced.close(Code.REPLACED)
         link.send(
             ConnectionEstablished(
                 user_id=live.guest.id,
@@ -92,6 +95,7 @@ class Presence:
                 is_guest=True,
                 session_id=live.guest.session_id,
                 room=self._rooms.summary(live),
+                limits=self._limits,
             )
         )
         self._stats.greet(live)
@@ -140,7 +144,7 @@ class Presence:
                 self._guests.detach(live)
             self._guests.forget(live)
             if link is not None:
-                link.close("session_ended", "Your session has ended")
+                link.close(Code.SESSION_ENDED)
         self._writer.remove(guest.session_id)
         await self._writer.flush()
         self._stats.changed()

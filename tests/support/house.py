@@ -16,6 +16,7 @@ from passerby.guests.writer import SessionWriter
 from passerby.live import LiveGuest
 from passerby.matching.matchmaking import Matchmaking
 from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.models import Limits
 from passerby.presence import Periods, Presence
 from passerby.stats.counters_memory import MemoryCounters
 from passerby.stats.statistics import Statistics
@@ -35,6 +36,20 @@ SESSION_TTL = 7200.0
 GRACE = 20.0
 RING = 30.0
 CALL_RETURN = 5.0
+
+LIMITS = Limits(
+    text_length=1000,
+    file_size=10_485_760,
+    room_files_size=52_428_800,
+    guest_files_size=41_943_040,
+    files_per_message=20,
+    file_lifetime=3600,
+    voice_duration=300,
+    picture_types=["image/jpeg"],
+    picture_pixels=64_000_000,
+    ring_timeout=RING,
+    grace=GRACE,
+)
 
 
 class House:
@@ -114,6 +129,7 @@ class House:
             writer=self.writer,
             clock=self.clock,
             periods=Periods(grace=grace, renew_before=1800, refresh_interval=60, session_sweep=600),
+            limits=LIMITS,
         )
 
     def _changed(self, live: LiveGuest) -> None:

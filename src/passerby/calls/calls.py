@@ -31,7 +31,7 @@ from passerby.calls.events import (
     Signal,
 )
 from passerby.calls.sdp import relayed, relayed_only
-from passerby.errors import ConflictError, InvalidInputError
+from passerby.errors import Code, ConflictError, InvalidInputError
 
 if TYPE_CHECKING:
     from passerby.calls.events import (
@@ -81,7 +81,7 @@ class Calls:
         """
         member = _member(guest)
         if payload.offer.type != "offer":
-            raise InvalidInputError("invalid_payload", "Expected an offer", field="offer")
+            raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected an offer", field="offer")
         call = self._calls.get(member.room)
         if call is not None and payload.call_id in (None, call.id):
             own, _ = call.sides(member)
@@ -91,11 +91,11 @@ class Calls:
         elif call is None:
             self._current(guest, payload.call_id)  # negotiating within a call that is over, or never was
         elif payload.call_id is not None and payload.call_id != call.id:
-            raise ConflictError("call_active", "There is a call already")
+            raise ConflictError(Code.CALL_ACTIVE, "There is a call already")
         elif call.state is not State.RINGING:
             self._negotiate(call, member, payload)
         elif member is call.caller.member:
-            raise ConflictError("call_active", "You are calling already")
+            raise ConflictError(Code.CALL_ACTIVE, "You are calling already")
 
     def _begin(self, member: Member, payload: SendOffer) -> None:
         call = self._calls[member.room] = Call(payload.type, member, self._clock.monotonic() + self._ring)
@@ -122,12 +122,12 @@ class Calls:
     def answer(self, guest: LiveGuest, payload: SendAnswer) -> None:
         """Take a call, or answer a new negotiation. Raises ConflictError (not_in_room, no_call, no_offer)."""
         if payload.answer.type != "answer":
-            raise InvalidInputError("invalid_payload", "Expected an answer", field="answer")
+            raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected an answer", field="answer")
         call, own, other = self._current(guest, payload.call_id)
         if call is None:
             return
         if not other.offering:
-            raise ConflictError("no_offer", "There is nothing to answer")
+            raise ConflictError(Code.NO_OFFER, "There is nothing to answer")
         taken = call.state is State.RINGING
         self._step(call, Act.ANSWER)
         other.offering = False
@@ -149,7 +149,7 @@ class Calls:
             return
         call.candidates += 1
         if call.candidates > MAX_CANDIDATES:
-            raise ConflictError("too_many_candidates", f"A call has at most {MAX_CANDIDATES} candidates")
+            raise ConflictError(Code.TOO_MANY_CANDIDATES, f"A call has at most {MAX_CANDIDATES} candidates")
         candidate = payload.candidate
         if candidate is not None and (self._relay_only or own.relay_only):
             text = relayed(candidate.candidate)
@@ -234,7 +234,7 @@ class Calls:
         call = self._calls.get(member.room)
         if call is None or (call_id is not None and call_id != call.id):
             if call is None and member.room not in self._had_calls:
-                raise ConflictError("no_call", "There is no call")
+                raise ConflictError(Code.NO_CALL, "There is no call")
             nobody = Side(member, polite=False)
             return None, nobody, nobody
         return call, *call.sides(member)
@@ -242,7 +242,7 @@ class Calls:
     def _step(self, call: Call, act: Act) -> None:
         following = NEXT.get((call.state, act))
         if following is None:
-            raise ConflictError("no_call", f"A call that is {call.state.value} has no {act.value}")
+            raise ConflictError(Code.NO_CALL, f"A call that is {call.state.value} has no {act.value}")
         call.state = following
 
     def _end(self, call: Call, act: Act) -> None:
@@ -303,5 +303,5 @@ class Calls:
 def _member(guest: LiveGuest) -> Member:
     member = guest.member
     if member is None:
-        raise ConflictError("not_in_room", "You are not in a conversation")
+        raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
     return member

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from passerby.models import Message
 
 
@@ -19,21 +18,24 @@ class Replay(Struct, frozen=True):
     gap: int
 
 
+Done = Callable[["Message", "bytes | None", "Exception | None"], None]
+"""Told what has become of a message; see `RoomLog.append`."""
+
+
 class RoomLog(Protocol):
     """The bounded logs of the rooms, for replay and against duplicates. A room is its id and epoch."""
 
     def open(self, room_id: str, epoch: int) -> None:
-        """Begin an empty log, in place of any earlier epoch's."""
+        """Begin an empty log, in place of any earlier epoch's. What it raises means that there is none."""
 
-    def append(
-        self, room_id: str, epoch: int, message: Message, accepted: Callable[[Message, bytes | None], None]
-    ) -> None:
-        """Number `message` (its `seq` is set to the next one) and log it, then call `accepted(message, its JSON)`.
+    def append(self, room_id: str, epoch: int, message: Message, done: Done) -> None:
+        """Number `message` (its `seq` is set to the next one) and log it, then call `done(message, its JSON, None)`.
 
         When the same sender's `client_id` is in the log already, nothing is logged and the call is
-        `accepted(the message of then, None)`. `accepted` is called exactly once, for one room in the order
-        of the appends, maybe before `append` returns and maybe later. After `close` it is not called.
-        The log keeps the newest messages within its bounds of number and bytes (of JSON).
+        `done(the message of then, None, None)`; when the message could not be logged, `done(message, None, error)`.
+        `done` is called exactly once, for one room in the order of the appends, maybe before `append` returns and
+        maybe later. After `close` it is not called. The log keeps the newest messages within its bounds of number and
+        bytes (of JSON). What `append` itself raises means that nothing was logged, and `done` is not called.
         """
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:

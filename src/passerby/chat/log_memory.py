@@ -13,7 +13,7 @@ from passerby.chat.log import Replay
 from passerby.models import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from passerby.chat.log import Done
 
 
 class _Log:
@@ -53,9 +53,7 @@ class MemoryRoomLog:
         """See RoomLog."""
         self._logs[room_id] = _Log(epoch)
 
-    def append(
-        self, room_id: str, epoch: int, message: Message, accepted: Callable[[Message, bytes | None], None]
-    ) -> None:
+    def append(self, room_id: str, epoch: int, message: Message, done: Done) -> None:
         """See RoomLog."""
         log = self._logs.get(room_id)
         if log is None or log.epoch != epoch:
@@ -65,7 +63,7 @@ class MemoryRoomLog:
         if client_id is not UNSET:
             key = f"{message.sender_id} {client_id}"
             if key in log.by_key:
-                accepted(self._decode(log.by_key[key]), None)
+                done(self._decode(log.by_key[key]), None, None)
                 return
         message.seq = log.seq = log.seq + 1
         encoded = self._encode(message)
@@ -74,7 +72,7 @@ class MemoryRoomLog:
         log.entries.append((encoded, key))
         log.size += len(encoded)
         log.trim(self._max_messages, self._max_bytes)
-        accepted(message, encoded)
+        done(message, encoded, None)
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
         """See RoomLog."""

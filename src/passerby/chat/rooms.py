@@ -14,12 +14,11 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from passerby import ids
-from passerby.chat.delivery import read_pending
+from passerby.chat.delivery import done, read_pending
 from passerby.chat.events import (
     ChatCleared,
     Matched,
     MessageDelivered,
-    MessageSent,
     PartnerAway,
     PartnerBack,
     RoomClosed,
@@ -32,13 +31,14 @@ from passerby.chat.events import (
 )
 from passerby.chat.text import clean_text
 from passerby.clock import Timestamps
-from passerby.errors import ConflictError, InvalidInputError
+from passerby.errors import Code, ConflictError, InvalidInputError
 from passerby.live import Member, Room
 from passerby.models import Message, Partner, RoomSummary
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from passerby.chat.delivery import Answer
     from passerby.chat.events import Resume, SendMessage
     from passerby.chat.log import RoomLog
     from passerby.clock import Clock
@@ -123,7 +123,7 @@ class Rooms:
         self,
         sender: LiveGuest,
         payload: SendMessage,
-        answer: Callable[[MessageSent], None] | None,
+        answer: Answer | None,
         described: dict[str, Any] | None = None,
     ) -> Awaitable[None] | None:
         """Log a message, deliver it, and tell the sender (`answer` gets what is told, as an ack).
@@ -138,7 +138,7 @@ class Rooms:
         content = payload.content
         if payload.type == "text":
             if not isinstance(content, str):
-                raise InvalidInputError("invalid_payload", "Expected text as content", field="content")
+                raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected text as content", field="content")
             content = clean_text(content, self._text_limit)
         elif described is None:
             return self._describe(member, payload, answer)
@@ -157,13 +157,10 @@ class Rooms:
             payload.client_id or UNSET,
         )
         room = member.room
-        accepted = member.sent if answer is None else partial(member.sent, answer=answer)
-        self._log.append(room.id, room.epoch, message, accepted)
+        self._log.append(room.id, room.epoch, message, partial(done, member, answer))
         return None
 
-    async def _describe(
-        self, member: Member, payload: SendMessage, answer: Callable[[MessageSent], None] | None
-    ) -> None:
+    async def _describe(self, member: Member, payload: SendMessage, answer: Answer | None) -> None:
         content = await self.describe(member.live, payload)
         if member.live.member is not member:
             raise _not_in_room()
@@ -358,4 +355,4 @@ def _member(guest: LiveGuest) -> Member:
 
 
 def _not_in_room() -> ConflictError:
-    return ConflictError("not_in_room", "You are not in a conversation")
+    return ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")

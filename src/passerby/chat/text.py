@@ -6,7 +6,7 @@ from typing import Final
 
 import regex
 
-from passerby.errors import InvalidInputError
+from passerby.errors import Code, InvalidInputError
 
 _GRAPHEME: Final = regex.compile(r"\X")
 # C0 and C1 controls but newline and tab, and the code points that JSON may name but Unicode text may not hold.
@@ -30,9 +30,9 @@ def clean_text(text: str, limit: int) -> str:
     if text.isascii() and text.isprintable() and text.strip():
         return text  # the common case, without a regular expression
     if not text.isprintable() and _FORBIDDEN.search(text):
-        raise InvalidInputError("text_control_characters", "Control characters are not allowed", field="content")
+        raise InvalidInputError(Code.TEXT_CONTROL_CHARACTERS, "Control characters are not allowed", field="content")
     if not _VISIBLE.search(text):
-        raise InvalidInputError("text_empty", "The message is empty", field="content")
+        raise InvalidInputError(Code.TEXT_EMPTY, "The message is empty", field="content")
     return text
 
 
@@ -40,4 +40,4 @@ def _check_length(text: str, limit: int) -> None:
     # A character has at least one code point, so only texts of more code points than `limit` get here.
     too_many = len(text) > limit * _CODE_POINTS_PER_CHARACTER
     if too_many or sum(1 for _ in _GRAPHEME.finditer(text)) > limit:
-        raise InvalidInputError("text_too_long", f"A message has at most {limit} characters", field="content")
+        raise InvalidInputError(Code.TEXT_TOO_LONG, f"A message has at most {limit} characters", field="content")

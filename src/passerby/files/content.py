@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from passerby.errors import (
+    Code,
     InvalidInputError,
 )
 from passerby.models import FileInfo
@@ -34,7 +35,7 @@ def named_file(written: Mapping[str, msgspec.Raw]) -> str:
         except (msgspec.DecodeError, UnicodeError):
             continue
         return value.partition("?")[0].rpartition("/")[2]
-    raise InvalidInputError("invalid_payload", "content names no file", field="fileId")
+    raise InvalidInputError(Code.INVALID_PAYLOAD, "content names no file", field="fileId")
 
 
 def extras_of(written: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
@@ -48,12 +49,14 @@ def extras_of(written: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
             value = msgspec.json.decode(raw)
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             # Legal JSON such as 1e999, but the log could not be replayed.
-            raise InvalidInputError("invalid_payload", "A field of content cannot be read", field="content") from None
+            raise InvalidInputError(
+                Code.INVALID_PAYLOAD, "A field of content cannot be read", field="content"
+            ) from None
         if not _holds_address([name, value]):
             extras[name] = value
             size += len(name.encode()) + len(bytes(raw))
     if size > _EXTRAS_LIMIT:
-        raise InvalidInputError("invalid_payload", "content is too large", field="content")
+        raise InvalidInputError(Code.INVALID_PAYLOAD, "content is too large", field="content")
     return extras
 
 
@@ -63,7 +66,7 @@ def _holds_address(value: object, depth: int = 0) -> bool:
         return _ADDRESS.search(value) is not None
     if isinstance(value, list | dict):
         if depth > _EXTRAS_DEPTH:
-            raise InvalidInputError("invalid_payload", "content is nested too deeply", field="content")
+            raise InvalidInputError(Code.INVALID_PAYLOAD, "content is nested too deeply", field="content")
         parts = [*value, *value.values()] if isinstance(value, dict) else value
         return any(_holds_address(part, depth + 1) for part in parts)
     return False

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from passerby.clock import Timestamps, sleep
 from passerby.errors import (
+    Code,
     ConflictError,
     ForbiddenError,
     InvalidInputError,
@@ -81,11 +82,11 @@ class Files:
         InvalidInputError (file_empty), TooLargeError, StorageFullError.
         """
         if guest is None or guest.member is None:
-            raise ConflictError("not_in_room", "You are not in a conversation")
+            raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
         if room_id not in (None, guest.member.room.id):
             raise not_your_room()
         if size == 0:
-            raise InvalidInputError("file_empty", "The file is empty", field="file")
+            raise InvalidInputError(Code.FILE_EMPTY, "The file is empty", field="file")
         if size is not None and size > self.quotas.file:
             raise self.too_large()
         now = self._clock.monotonic()
@@ -100,16 +101,16 @@ class Files:
 
     def too_large(self) -> TooLargeError:
         """Return the refusal of a file beyond the limit."""
-        return TooLargeError("file_too_large", f"A file has at most {self.quotas.file:,} bytes", field="file")
+        return TooLargeError(Code.FILE_TOO_LARGE, f"A file has at most {self.quotas.file:,} bytes", field="file")
 
     def _set_aside(self, room: Room, owner: str, size: int) -> None:
         shelf = self._shelves.setdefault(room, Shelf())
         if self.used + size > self.quotas.process:
             raise StorageFullError(60)
         if sum(shelf.used.values()) + size > self.quotas.room:
-            raise TooLargeError("room_storage_full", "This conversation holds as many files as it may")
+            raise TooLargeError(Code.ROOM_STORAGE_FULL, "This conversation holds as many files as it may")
         if shelf.used.get(owner, 0) + size > self.quotas.guest:
-            raise TooLargeError("guest_storage_full", "You have sent as much as you may in one conversation")
+            raise TooLargeError(Code.GUEST_STORAGE_FULL, "You have sent as much as you may in one conversation")
         self.used += size
         shelf.used[owner] = shelf.used.get(owner, 0) + size
 
@@ -139,7 +140,7 @@ class Files:
         """Return the file that a link is for. Raises NotFoundError, ForbiddenError (link_invalid)."""
         file = await self._find(file_id)
         if not (expires and signature and hmac.compare_digest(signature.encode(), self._sign(file, expires))):
-            raise ForbiddenError("link_invalid", "This link does not open the file")
+            raise ForbiddenError(Code.LINK_INVALID, "This link does not open the file")
         return file
 
     async def of_member(self, file_id: str, guest: LiveGuest | None) -> StoredFile:
@@ -217,7 +218,7 @@ class Files:
         """
         written = payload.content
         if isinstance(written, str):
-            raise InvalidInputError("invalid_payload", "Expected the upload's answer as content", field="content")
+            raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected the upload's answer as content", field="content")
         file = await self.of_member(named_file(written), sender)
         if file.owner != sender.guest.id or file.voice != (payload.type == "voice"):
             raise _not_found()
@@ -271,13 +272,13 @@ class Files:
 
 def not_your_room() -> ForbiddenError:
     """Return the refusal of an upload into another conversation."""
-    return ForbiddenError("not_your_room", "That is not your conversation")
+    return ForbiddenError(Code.NOT_YOUR_ROOM, "That is not your conversation")
 
 
 def room_closed() -> ConflictError:
     """Return the refusal of an upload whose conversation has ended."""
-    return ConflictError("room_closed", "The conversation is over")
+    return ConflictError(Code.ROOM_CLOSED, "The conversation is over")
 
 
 def _not_found() -> NotFoundError:
-    return NotFoundError("file_not_found", "There is no such file, or no longer")
+    return NotFoundError(Code.FILE_NOT_FOUND, "There is no such file, or no longer")

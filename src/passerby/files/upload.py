@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from passerby.errors import (
+    Code,
     ConflictError,
     ForbiddenError,
     InvalidInputError,
@@ -74,7 +75,7 @@ class Upload:
         Raises TooLargeError, UnsupportedTypeError, ConflictError (room_closed).
         """
         if not self._files.is_open(self.room):
-            raise ConflictError("room_closed", "The conversation is over")
+            raise ConflictError(Code.ROOM_CLOSED, "The conversation is over")
         self._received += len(data)
         if self._received > self._promised:
             raise self._files.too_large()
@@ -92,13 +93,13 @@ class Upload:
         Raises what `write` does, ForbiddenError (not_your_room), InvalidInputError (file_empty, duration_invalid).
         """
         if room_id != self.room.id:
-            raise ForbiddenError("not_your_room", "That is not your conversation")
+            raise ForbiddenError(Code.NOT_YOUR_ROOM, "That is not your conversation")
         if not self._received:
-            raise InvalidInputError("file_empty", "The file is empty", field="file")
+            raise InvalidInputError(Code.FILE_EMPTY, "The file is empty", field="file")
         if self._head is not None:
             await self._pass_on(self._parsed(self._recognise()))
         if self._kind.bounded and not self._stream.whole:
-            raise UnsupportedTypeError("unsupported_type", "The file is damaged")
+            raise UnsupportedTypeError(Code.UNSUPPORTED_TYPE, "The file is damaged")
         rest = self._stream.finish()
         await self._pass_on(rest, last=True)
         self._kind = of_tracks(self._kind, self._stream.tracks)
@@ -157,7 +158,7 @@ class Upload:
 
     def _check_sound(self) -> None:
         if self._kind.category != "audio":
-            raise UnsupportedTypeError("not_audio", "A voice note is a sound: WebM, Ogg, MP4, MP3 or WAV")
+            raise UnsupportedTypeError(Code.NOT_AUDIO, "A voice note is a sound: WebM, Ogg, MP4, MP3 or WAV")
 
     def _parsed(self, data: bytes) -> bytes:
         try:
@@ -188,7 +189,9 @@ class Upload:
     def _duration(self, claimed: float | None) -> float:
         measured, limit = self._stream.seconds, self._files.quotas.seconds
         if claimed is None or not 0 < claimed <= limit or (measured is not None and measured > limit + _TOLERANCE):
-            raise InvalidInputError("duration_invalid", f"A voice note lasts up to {limit:g} seconds", field="duration")
+            raise InvalidInputError(
+                Code.DURATION_INVALID, f"A voice note lasts up to {limit:g} seconds", field="duration"
+            )
         return _rounded(min(measured, limit) if measured else claimed)
 
 
@@ -197,5 +200,5 @@ def _rounded(seconds: float) -> float:
 
 
 def _refusal(error: MediaError) -> PasserbyError:
-    kind = TooLargeError if error.code == "picture_too_large" else UnsupportedTypeError
+    kind = TooLargeError if error.code is Code.PICTURE_TOO_LARGE else UnsupportedTypeError
     return kind(error.code, str(error), field="file")

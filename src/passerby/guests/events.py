@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from msgspec import Meta
-
-from passerby.events import Code, Event, Text
+from passerby.errors import Code
+from passerby.events import Event, Text
 from passerby.models import (
     GuestId,
+    Limits,
     RoomSummary,
     SessionId,
     Timestamp,
@@ -27,13 +27,14 @@ class ConnectionEstablished(Event):
     is_guest: bool
     session_id: SessionId
     room: RoomSummary | None
+    limits: Limits
 
 
 class ConnectionClosing(Event):
     """Why the server is about to close this connection for good; the client should not come back by itself."""
 
     event: ClassVar[str] = "connection:closing"
-    code: Annotated[Code, Meta(examples=["replaced", "session_ended", "rate_limited"])]
+    code: Code
     message: Text
 
 

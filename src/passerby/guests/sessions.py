@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from passerby import errors, ids
 from passerby.clock import Timestamps
-from passerby.errors import NotFoundError, UnauthorizedError
+from passerby.errors import Code, NotFoundError, UnauthorizedError
 from passerby.live import LiveGuest
 from passerby.models import Guest
 
@@ -73,14 +73,14 @@ class Guests:
         session_id, expires = self._tokens.verify(token)
         guest = await self._find(session_id)
         if guest is None:
-            raise UnauthorizedError("session_not_found", errors.SESSION_NOT_FOUND)
+            raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest, expires
 
     async def public(self, session_id: str) -> Guest:
         """Return the session for its public view. Raises NotFoundError."""
         guest = await self._find(session_id)
         if guest is None:
-            raise NotFoundError("session_not_found", errors.SESSION_NOT_FOUND)
+            raise NotFoundError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest
 
     async def update(self, guest: Guest, **traits: str | None) -> Guest:
@@ -90,7 +90,7 @@ class Guests:
         """
         current = await self._find(guest.session_id)
         if current is None:
-            raise UnauthorizedError("session_not_found", errors.SESSION_NOT_FOUND)
+            raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         for name, value in traits.items():
             setattr(current, name, value)
         live = self._by_session.get(guest.session_id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jwt
 
 from passerby import errors
-from passerby.errors import UnauthorizedError
+from passerby.errors import Code, UnauthorizedError
 
 if TYPE_CHECKING:
     from passerby.clock import Clock
@@ -63,13 +63,13 @@ class Tokens:
         Raises UnauthorizedError: token_required, token_expired, token_invalid.
         """
         if not token:
-            raise UnauthorizedError("token_required", errors.TOKEN_REQUIRED)
+            raise UnauthorizedError(Code.TOKEN_REQUIRED, errors.TOKEN_REQUIRED)
         claims = self._decode(token)
         expires, session_id = claims["exp"], claims.get("sessionId")
         if not isinstance(session_id, str) or not isinstance(expires, int | float):
-            raise UnauthorizedError("token_invalid", errors.TOKEN_INVALID)
+            raise UnauthorizedError(Code.TOKEN_INVALID, errors.TOKEN_INVALID)
         if expires <= self._clock.time():
-            raise UnauthorizedError("token_expired", errors.TOKEN_EXPIRED)
+            raise UnauthorizedError(Code.TOKEN_EXPIRED, errors.TOKEN_EXPIRED)
         return session_id, float(expires)
 
     def _decode(self, token: str) -> dict[str, Any]:
@@ -92,4 +92,4 @@ class Tokens:
                     )
                 except jwt.InvalidTokenError:
                     continue
-        raise UnauthorizedError("token_invalid", errors.TOKEN_INVALID)
+        raise UnauthorizedError(Code.TOKEN_INVALID, errors.TOKEN_INVALID)

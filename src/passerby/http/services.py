@@ -11,13 +11,14 @@ from passerby.files.files import Files
 from passerby.guests.sessions import Guests
 from passerby.limits import AddressLimit
 from passerby.matching.matchmaking import Matchmaking
+from passerby.models import Limits
 from passerby.presence import Presence
 from passerby.socketio import Server
 from passerby.stats.statistics import Statistics
 
 
 class Services(NamedTuple):
-    """The application, as far as HTTP needs it. `limits` are per address, by the name in a route's `limit`."""
+    """The application, as far as HTTP needs it."""
 
     guests: Guests
     files: Files
@@ -29,4 +30,7 @@ class Services(NamedTuple):
     stats: Statistics
     server: Server
     address: ClientAddress
-    limits: Mapping[str, AddressLimit]
+    rates: Mapping[str, AddressLimit]
+    """Per address, by the name in a route's `limit`."""
+    limits: Limits
+    """What clients are told to keep to."""

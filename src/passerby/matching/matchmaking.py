@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from passerby import ids
-from passerby.errors import ConflictError
+from passerby.errors import Code, ConflictError
 from passerby.matching.events import MatchCancelled, MatchNoUsers, MatchSearching
 from passerby.models import Ticket
 
@@ -55,7 +55,7 @@ class Matchmaking:
         if guest.link is None:
             return  # gone while the request waited its turn
         if guest.member is not None:
-            raise ConflictError("already_in_room", "You are in a conversation; leave it to find someone new")
+            raise ConflictError(Code.ALREADY_IN_ROOM, "You are in a conversation; leave it to find someone new")
         guest.notice = None  # they know that the room before is over
         if guest.ticket is not None:
             guest.send(_SEARCHING)
@@ -69,7 +69,7 @@ class Matchmaking:
         """Stop searching. Raises ConflictError (not_searching)."""
         ticket = guest.ticket
         if ticket is None:
-            raise ConflictError("not_searching", "You are not searching")
+            raise ConflictError(Code.NOT_SEARCHING, "You are not searching")
         self._set(guest, None)
         guest.send(_CANCELLED)
         await self._queue.cancel(ticket)

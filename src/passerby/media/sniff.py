@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from passerby.errors import Code
 from passerby.media import markup, mp4, pictures, sound
 from passerby.media.stream import MediaError, Stream
 
@@ -38,6 +39,14 @@ class Kind(Struct, frozen=True):
     """Whether it is sound or video, its tracks tell, which come later."""
 
 
+_PICTURES: Final = {
+    "image/jpeg": (re.compile(rb"\xff\xd8\xff"), pictures.jpeg),
+    "image/png": (re.compile(rb"\x89PNG\r\n\x1a\n"), pictures.png),
+    "image/webp": (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), pictures.webp),
+    "image/gif": (re.compile(rb"GIF8[79]a"), pictures.gif),
+}
+PICTURE_TYPES: Final = tuple(_PICTURES)
+"""The kinds of pictures that are taken: their metadata can be removed."""
 _TOO_MUCH_KNOWN: Final = "Send pictures as JPEG, PNG, WebP or GIF: from others, place and time cannot be removed"
 _ACTIVE: Final = re.compile(
     b"|".join(map(re.escape, (*markup.BEGINNINGS, b"<%", b"%pdf-", b"javascript:"))), re.IGNORECASE
@@ -80,18 +89,13 @@ def is_polyglot(head: bytes) -> bool:
 
 
 def _picture(head: bytes, max_pixels: int) -> Kind | None:
-    if head.startswith(b"\xff\xd8\xff"):
-        return Kind("image/jpeg", "image", True, pictures.jpeg(max_pixels), True)  # noqa: FBT003 - inline, bounded
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return Kind("image/png", "image", True, pictures.png(max_pixels), True)  # noqa: FBT003
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return Kind("image/gif", "image", True, pictures.gif(max_pixels), True)  # noqa: FBT003
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return Kind("image/webp", "image", True, pictures.webp(max_pixels), True)  # noqa: FBT003
+    for mime_type, (beginning, parser) in _PICTURES.items():
+        if beginning.match(head):
+            return Kind(mime_type, "image", inline=True, parse=parser(max_pixels), bounded=True)
     is_still = not _STILLS.isdisjoint(_brands(head))
     is_tiff = head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
     if is_still or is_tiff or head.startswith((b"8BPS", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ")):
-        raise MediaError("unsupported_type", _TOO_MUCH_KNOWN)
+        raise MediaError(Code.UNSUPPORTED_TYPE, _TOO_MUCH_KNOWN)
     return None
 
 

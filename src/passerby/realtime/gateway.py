@@ -10,7 +10,7 @@ import msgspec
 from passerby import errors
 from passerby.calls import events as call_events
 from passerby.chat import events as chat_events
-from passerby.errors import InvalidInputError, PasserbyError, RateLimitedError
+from passerby.errors import Code, InvalidInputError, PasserbyError, RateLimitedError
 from passerby.events import ErrorEvent, Event
 from passerby.limits import TokenBucket, take_both
 from passerby.live import LiveGuest
@@ -140,7 +140,7 @@ class Gateway:
         auth = _auth(socket)
         token = auth.token or socket.query.get("token")
         if not token:
-            raise ConnectError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": "token_required"})
+            raise ConnectError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": Code.TOKEN_REQUIRED})
         try:
             guest, expires = await self._guests.authenticate(token)
         except PasserbyError as error:
@@ -243,7 +243,7 @@ class Gateway:
         now = self._monotonic()
         if self._bucket(live, "refusals", now).take(now) and live.link is not None:
             log.info("connection closed for flooding")
-            live.link.close("rate_limited", "Too many requests for too long")
+            live.link.close(Code.RATE_LIMITED)
 
     def _unknown(self, socket: Socket, _event: str) -> None:
         """An event that this server does not know is ignored; only a flood of them is not."""
@@ -258,7 +258,7 @@ class Gateway:
         message = (
             str(error) if isinstance(error, msgspec.ValidationError | InvalidPayloadError) else "Malformed payload"
         )
-        refusal: PasserbyError = InvalidInputError("invalid_payload", message)
+        refusal: PasserbyError = InvalidInputError(Code.INVALID_PAYLOAD, message)
         try:
             self._charge(live, "events")
         except RateLimitedError as limited:
@@ -298,4 +298,4 @@ def _auth(socket: Socket) -> Auth:
         except (msgspec.DecodeError, UnicodeError):
             continue
         return auth if isinstance(auth, Auth) else Auth(auth.token)
-    raise ConnectError(errors.TOKEN_INVALID, {"code": "invalid_payload"})
+    raise ConnectError(errors.TOKEN_INVALID, {"code": Code.INVALID_PAYLOAD})

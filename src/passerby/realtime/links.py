@@ -9,11 +9,13 @@ import msgspec
 from passerby.chat.events import MessageDelivered
 from passerby.guests.events import ConnectionClosing
 from passerby.models import Message
+from passerby.realtime.closings import CLOSINGS
 from passerby.realtime.contract import OUTBOUND
 from passerby.socketio import event_prefix
 from passerby.stats.events import RealtimeStats
 
 if TYPE_CHECKING:
+    from passerby.errors import Code
     from passerby.events import Event
     from passerby.live import LiveGuest
     from passerby.socketio import Socket
@@ -38,7 +40,7 @@ class SocketLink:
         """See Link."""
         self._send_event(_PREFIXES[type(event)], _encode(event))
 
-    def deliver(self, message: bytes, receipt: MessageDelivered) -> None:
+    def deliver(self, message: bytes, receipt: Event) -> None:
         """See Link."""
         self._send_event(_MESSAGE, message, _RECEIPT, _encode(receipt))
 
@@ -46,10 +48,12 @@ class SocketLink:
         """See Link."""
         await self.socket.drain()
 
-    def close(self, code: str, message: str) -> None:
+    def close(self, code: Code) -> None:
         """See Link."""
-        self.send(ConnectionClosing(code=code, message=message))
-        self.socket.disconnect(code)
+        closing = CLOSINGS[code]
+        if not closing.come_back:
+            self.send(ConnectionClosing(code=code, message=closing.meaning))
+        self.socket.disconnect(closing)
 
 
 class Publisher:
