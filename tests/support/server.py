@@ -115,7 +115,7 @@ class InsideServer(RunningServer):
 
     def lives(self) -> list[LiveGuest]:
         """Return all who are connected, or away within the grace."""
-        return list(self.application.guests._by_session.values())
+        return list(self.application.services.guests._by_session.values())
 
     def recount(self) -> dict[str, int]:
         """Count by looking at everybody, for comparison with what the server keeps counting."""
