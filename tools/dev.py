@@ -3,7 +3,8 @@
     python -m tools.dev --port 5173
 
 Vite serves the page and passes what is the server's on to it (`web/vite.config.ts` lists the paths). All settings
-of the server come from the environment, except for its address. SIGINT, SIGTERM or SIGHUP ends both.
+of the server come from the environment, except for its address. SIGINT, SIGTERM, SIGHUP or the end of the
+terminal ends both.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import asyncio
 import contextlib
 import os
 import secrets
+import select
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -87,6 +90,8 @@ class Development:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._end, 0)
+        if sys.stdin is not None and sys.stdin.isatty():
+            threading.Thread(target=self._watch_terminal, args=(loop,), daemon=True).start()
         # One secret for all restarts; of the sessions nothing outlives one.
         environment = {"JWT_SECRET": secrets.token_hex(32), **os.environ}
         tasks = [loop.create_task(work) for work in (self._client(environment), self._server(environment))]
@@ -97,6 +102,14 @@ class Development:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         return self._code
+
+    def _watch_terminal(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End with the terminal: where make leads the session, SIGHUP goes to make, which waits for us."""
+        terminal = select.poll()
+        terminal.register(sys.stdin.fileno(), 0)  # nothing is read: in the background that would stop us
+        with contextlib.suppress(RuntimeError):  # the loop has ended first
+            if any(events & select.POLLHUP for _, events in terminal.poll()):
+                loop.call_soon_threadsafe(self._end, 0)
 
     def _end(self, code: int) -> None:
         if not self._ended.is_set():
@@ -186,7 +199,8 @@ def _free_port() -> int:
 
 
 def _say(text: str) -> None:
-    print(f"make dev: {text}", flush=True)
+    with contextlib.suppress(OSError):  # nobody reads any more
+        print(f"make dev: {text}", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 class Development:
     """`python -m tools.dev` in a session of its own, as in a terminal; `lines` is what all of it has said."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, terminal: int = subprocess.DEVNULL, **environment: str) -> None:
+        """Start it; `terminal` is the file descriptor of one for its standard input."""
         clean = {name: text for name, text in os.environ.items() if name not in settings_names()}
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
@@ -30,7 +31,7 @@ class Development:
             [sys.executable, "-m", "tools.dev", "--port", str(self.port), *arguments],
             cwd=ROOT,
             env={**clean, "PYTHONUNBUFFERED": "1", **environment},
-            stdin=subprocess.DEVNULL,
+            stdin=terminal,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,8 +28,8 @@ def start_development() -> Iterator[Start]:
     """Return what starts `make dev`'s processes; they end with the test."""
     started: list[Development] = []
 
-    def start(*arguments: str, **environment: str) -> Development:
-        started.append(Development(*arguments, **environment))
+    def start(*arguments: str, terminal: int = subprocess.DEVNULL, **environment: str) -> Development:
+        started.append(Development(*arguments, terminal=terminal, **environment))
         return started[-1]
 
     yield start
@@ -87,6 +88,18 @@ def test_a_signal_ends_all_of_it(start_development: Start, number: signal.Signal
     assert development.wait() == 0
     assert not is_open(development.port)
     assert not any("Traceback" in line for line in development.lines)
+
+
+def test_it_ends_with_its_terminal(start_development: Start) -> None:
+    ours, its = os.openpty()
+    development = start_development(terminal=its)
+    os.close(its)
+    development.wait_until_ready()
+
+    os.close(ours)
+
+    assert development.wait() == 0
+    assert not is_open(development.port)
 
 
 def test_nothing_is_left_when_it_is_killed(start_development: Start) -> None:
