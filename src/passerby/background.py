@@ -1,7 +1,7 @@
-"""Supervised background work: every task that nobody awaits, every loop and every timer of the services.
+"""Supervised background work: every task that no caller awaits, every loop and every timer of the services.
 
-A failure is logged with the name of what failed, counted, and ends nothing but the one attempt. Where a guest waits
-for the work, `failed` tells them; see docs/architecture.md, "When something fails".
+A failure is logged with the name of the work and counted; it affects only that attempt. If a guest waits for the
+work, `failed` informs them; see docs/architecture.md, "When something fails".
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = 0.1
-"""Seconds before a loop whose step has failed goes on; twice as long for each further failure in a row."""
+"""Seconds before a failed loop runs its next step; doubled after each further failure in a row."""
 LONGEST_PAUSE: Final = 30.0
-"""Seconds that a loop pauses at most: what has failed for long is tried again twice a minute."""
+"""Maximum pause of a loop in seconds: a loop that keeps failing is retried twice a minute."""
 _CANCELLED: Final = 1.0
-"""Seconds that cancelled work has to end: long enough for a `finally`."""
+"""Seconds that cancelled work has to end: enough for its `finally` blocks."""
 
 
 class Background:
-    """The tasks, loops and timers of one process. `stop` leaves none of them running."""
+    """The tasks, loops and timers of one process. After `stop` none of them runs."""
 
     def __init__(self, clock: Clock) -> None:
-        """Wait by `clock`."""
+        """Use `clock` for timers and pauses."""
         self.clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: set[asyncio.Task[None]] = set()
         self.timers: set[_Timer] = set()
-        """Those that are pending."""
+        """The pending timers."""
         self.failures: Counter[str] = Counter()
-        """How often each kind of work has failed, by its name."""
+        """Number of failures by name of the work."""
 
     # ── failures ──────────────────────────────────────────────────────────────────────────────────
 
@@ -50,10 +50,10 @@ class Background:
         log.error("%s failed", name, exc_info=error, extra={"failures": self.failures[name]})
 
     def attempt(self, name: str, work: Callable[..., object], *arguments: object) -> bool:
-        """Call `work(*arguments)`, one of several steps that all must be tried; tell whether it went well."""
+        """Call `work(*arguments)`; return whether it succeeded. An exception is logged, so later steps still run."""
         try:
             work(*arguments)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next step is tried
+        except Exception as error:  # noqa: BLE001 - the next step must run after any error
             self.failed(name, error)
             return False
         return True
@@ -63,7 +63,7 @@ class Background:
     def start(
         self, name: str, work: Coroutine[Any, Any, None], failed: Callable[[], object] | None = None
     ) -> asyncio.Task[None]:
-        """Run `work` in a task. Should it fail, `failed` is called: whoever waits for it must learn of it."""
+        """Run `work` in a task. If it fails, `failed` is called, so that a waiting client can be informed."""
         task = asyncio.get_running_loop().create_task(self._run(name, work, failed), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -71,7 +71,7 @@ class Background:
 
     async def _run(self, name: str, work: Coroutine[Any, Any, None], failed: Callable[[], object] | None) -> None:
         if not await self._ends_well(name, work) and failed is not None:
-            self.attempt(f"{name}, telling so", failed)
+            self.attempt(f"{name}, error report", failed)
 
     async def _ends_well(self, name: str, work: Awaitable[None]) -> bool:
         try:
@@ -80,15 +80,15 @@ class Background:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            self.failed(name, error)  # not ours: something that it awaited was cancelled
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told of and ends nothing else
+            self.failed(name, error)  # this task was not cancelled, but something that it awaited
+        except Exception as error:  # noqa: BLE001 - any error is logged and affects only this work
             self.failed(name, error)
         else:
             return True
         return False
 
     def repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
-        """Await `step()` again and again until `stop`; a step that fails is followed by a pause, then the next one."""
+        """Await `step()` repeatedly until `stop`. After a failed step there is a pause (exponential back-off)."""
         task = asyncio.get_running_loop().create_task(self._repeat(name, step), name=name)
         self._loops.add(task)
         task.add_done_callback(self._loops.discard)
@@ -103,18 +103,18 @@ class Background:
                 await sleep(self.clock, pause)
 
     def call_later(self, name: str, delay: float, callback: Callable[[], object]) -> Timer:
-        """Call `callback` once, `delay` seconds (≥ 0) from now, unless it is cancelled or `stop` comes first."""
+        """Call `callback` once, `delay` seconds (≥ 0) from now, unless it is cancelled or `stop` is called first."""
         return _Timer(self, name, delay, callback)
 
-    # ── the end ───────────────────────────────────────────────────────────────────────────────────
+    # ── stopping ───────────────────────────────────────────────────────────────────────────────────
 
     async def settle(self) -> None:
-        """Wait until all that was started has ended, and all that it started; loops go on."""
+        """Wait until all started tasks have ended, including tasks that they start. Loops continue."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def stop(self, deadline: float) -> None:
-        """End the loops, give what was started `deadline` seconds (real ones) to end, then cancel it."""
+        """Cancel loops and timers. Started tasks get `deadline` seconds (real time), then they are cancelled."""
         for timer in list(self.timers):
             timer.cancel()
         loops, self._loops = self._loops, set()
@@ -133,7 +133,7 @@ class Background:
             await asyncio.wait(late, timeout=_CANCELLED)
 
     async def finish(self, name: str, work: Coroutine[Any, Any, None], deadline: float) -> bool:
-        """Await a step for `deadline` seconds at most, whatever it raises; tell whether it went well."""
+        """Await `work` for at most `deadline` seconds; return whether it succeeded. Its exceptions are logged."""
         task = asyncio.get_running_loop().create_task(self._ends_well(name, work), name=name)
         done, _ = await asyncio.wait({task}, timeout=deadline)
         if done:

@@ -1,7 +1,7 @@
-"""The documents for client writers, made from the events and models: AsyncAPI 3.0 and plain JSON Schema.
+"""Documents for client developers, generated from events and models: AsyncAPI 3.0 and plain JSON Schema.
 
-`python -m passerby.schema` writes the JSON Schema that the web client's types are generated from;
-with `--check` it only says whether that file is current.
+`python -m passerby.schema` writes the JSON Schema from which the web client's types are generated.
+With `--check` it only checks whether that file is current.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def _components(types: tuple[type, ...], ref_template: str) -> dict[str, Any]:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return one JSON Schema (draft 2020-12) whose `$defs` hold every event, model and HTTP body.
+    """Return one JSON Schema (draft 2020-12) whose `$defs` contain every event, model and HTTP body.
 
-    `ClientToServer` and `ServerToClient` map event names to payloads, in the shape that
-    socket.io-client's typed events are made from.
+    `ClientToServer` and `ServerToClient` map event names to payloads, the shape that socket.io-client's typed
+    events need.
     """
     definitions = _components((*INBOUND, *OUTBOUND, Auth, *HTTP_MODELS), "#/$defs/{name}")
     for name, events in (("ClientToServer", INBOUND), ("ServerToClient", OUTBOUND)):
@@ -53,7 +53,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the AsyncAPI 3.0 document of namespace `/` (served at `/schema/asyncapi.json`)."""
+    """Return the AsyncAPI 3.0 document of namespace `/`, served at `/schema/asyncapi.json`."""
     every = (*INBOUND, *OUTBOUND)
     messages: dict[str, Any] = {}
     for event in every:
@@ -80,9 +80,9 @@ def asyncapi() -> dict[str, Any]:
             "version": __version__,
             "description": (
                 "Anonymous one-to-one chat over Socket.IO 5 (Engine.IO 4), path /socket.io/, namespace /. "
-                "A message here is a Socket.IO event: `name` is the event, the payload its one argument. "
-                "Unknown fields and unknown events do no harm. `x-closings` lists why connections end: the code is the "
-                "reason in the WebSocket's close frame, and `comeBack` says whether to connect again."
+                "A message is a Socket.IO event: `name` is the event name, the payload its only argument. "
+                "Unknown fields and unknown events are ignored. `x-closings` lists why connections close: the code "
+                "is the reason in the WebSocket's close frame, and `comeBack` says whether the client should reconnect."
             ),
             "license": {"name": "MIT"},
         },
@@ -96,8 +96,8 @@ def asyncapi() -> dict[str, Any]:
             }
         },
         "operations": {
-            "receive": operation("receive", INBOUND, "What the server takes from a client"),
-            "send": operation("send", OUTBOUND, "What the server sends to a client"),
+            "receive": operation("receive", INBOUND, "Events that the server accepts from a client"),
+            "send": operation("send", OUTBOUND, "Events that the server sends to a client"),
         },
         "x-closings": [
             {
@@ -116,7 +116,7 @@ def asyncapi() -> dict[str, Any]:
 
 
 def main() -> int:
-    """Write the JSON Schema, or with `--check` return 1 when the file differs from what would be written."""
+    """Write the JSON Schema. With `--check`, return 1 if the file is not current."""
     parser = argparse.ArgumentParser(prog="python -m passerby.schema", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the file is not current")
     arguments = parser.parse_args()
