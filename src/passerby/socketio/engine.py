@@ -1,4 +1,4 @@
-"""The Engine.IO server: its sessions, its limits and its clocks. The transports ask it, and feed it."""
+"""The Engine.IO server: its sessions, limits and timers. The transports call it."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Options(Struct, frozen=True, kw_only=True):
     ping_timeout: Seconds = 20
     upgrade_timeout: Seconds = 10
     connect_timeout: Seconds = 10
-    """From the open packet to the first CONNECT, and for a session left without a namespace."""
+    """From the open packet to the first CONNECT; also for a session that has left all namespaces."""
     max_payload: Bytes = 1_000_000
-    """One message, one WebSocket frame, one POST."""
+    """Maximum size of one message, one WebSocket frame, one POST."""
     outbox_limit: Bytes = 256 * 1024
-    """Bytes that may wait for one client to read them."""
+    """Maximum unread bytes buffered for one client."""
     stall_timeout: Seconds = 10
-    """A client with unread packets has this long to begin to read."""
+    """A client that reads no packets for this long is disconnected."""
     packet_rate: Annotated[float, Meta(gt=0)] = 1000
-    """Packets a second that a connection may send for long, whatever they are; 4 KiB of one count as another."""
+    """Sustained packets a second of a connection, of any type; every 4 KiB of a packet count as another packet."""
     close_timeout: Seconds = 3
-    """A closed client has this long to take its last packets and to answer the closing handshake."""
+    """Time for a client to read its last packets and to answer the closing handshake."""
 
 
 def _allow(_request: Request) -> Refusal | None:
@@ -57,10 +57,10 @@ def _peer(request: Request) -> str:
 
 
 class Engine:
-    """Holds the sessions. `accept(session)` makes the receiver of each new one.
+    """Holds the sessions. `accept(session)` creates the receiver of each new session.
 
-    `origins` guards every request; `allow(request)` may refuse to open a session (rate limits);
-    `address(request)` tells whose it is.
+    `origins` checks every request. `allow(request)` may refuse new sessions (rate limits). `address(request)` returns
+    the client's address.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Engine:
         self.turn = Turn()
 
     def start(self) -> None:
-        """Bind the delays to the running event loop."""
+        """Create the timers in the running event loop."""
         loop = asyncio.get_running_loop()
         options = self.options
         self._pings: DelayQueue[Session] = DelayQueue(loop, options.ping_interval, self._ping)
@@ -100,12 +100,12 @@ class Engine:
         )
 
     def stop(self, reason: Closing = closing.SERVER_SHUTTING_DOWN) -> None:
-        """Close every session, telling WebSockets that they may come back (1012)."""
+        """Close every session. WebSocket clients get close code 1012 and may reconnect."""
         for session in list(self.sessions.values()):
             session.close(reason)
 
     def check(self, request: Request) -> Refusal | None:
-        """Return why `request` may not open or use a session, or None."""
+        """Return why `request` must not open or use a session, or None."""
         if not self.origins.allow(request):
             return handshake.FORBIDDEN
         if request.query.get("EIO") != str(PROTOCOL):
@@ -127,7 +127,7 @@ class Engine:
         return None if known else handshake.SESSION_UNKNOWN
 
     def open(self, request: Request, websocket: WebSocket | None = None) -> Session:
-        """Open a session for a request that `check` has passed, and send its open packet."""
+        """Open a session for a request accepted by `check`, and send its open packet."""
         options = self.options
         session = Session(self, secrets.token_urlsafe(15), self.address(request), request.query)
         if websocket is not None:
@@ -146,17 +146,17 @@ class Engine:
         return session
 
     def linger(self, sid: str, last_words: bytes) -> None:
-        """Keep a closed polling session's last packets for the poll that may come."""
+        """Keep the last packets of a closed polling session for one more poll."""
         self._last_words[sid] = last_words
         self._lingering.add(sid)
 
     def last_words(self, sid: str) -> bytes | None:
-        """Return, once, what a closed polling session still had to say."""
+        """Return the last packets of a closed polling session, once; None if there are none."""
         self._lingering.discard(sid)
         return self._last_words.pop(sid, None)
 
     def heard_from(self, session: Session) -> None:
-        """The pong is there: the next ping is due in an interval."""
+        """A pong has arrived: the next ping is due after the ping interval."""
         self._pongs.discard(session)
         self._await_ping(session)
 
@@ -165,16 +165,16 @@ class Engine:
         self._pings.add(session)
 
     def _ping(self, session: Session) -> None:
-        # From when the ping was due, not from when the loop came to it: lateness does not add up.
+        # Count from the time when the ping was due, not from now: delays of the event loop do not add up.
         self._pongs.add(session, session.ping_due)
         session.ping()
 
     def overdue(self, session: Session) -> bool:
-        """Tell whether the pong is late, though the timer may not have fired yet."""
+        """Return whether the pong is late; the timer may not have fired yet."""
         return self._pongs.due(session) <= asyncio.get_running_loop().time()
 
     def forget(self, session: Session) -> None:
-        """The session is closed."""
+        """Remove a closed session."""
         self.sessions.pop(session.sid, None)
         self._pings.discard(session)
         self._pongs.discard(session)

@@ -30,7 +30,7 @@ _TOO_SLOW = Refusal(3, "request_timeout", "Request timeout", status=408)
 
 
 class Polling:
-    """Serves GET (open a session, wait for packets), POST (bring packets) and OPTIONS (CORS preflight)."""
+    """Serves GET (open a session, wait for packets), POST (send packets) and OPTIONS (CORS preflight)."""
 
     def __init__(self, engine: Engine) -> None:
         """Serve `engine`'s sessions."""
@@ -73,7 +73,7 @@ class Polling:
         await _respond(send, 204 if cors else 403, [*cors, *(_PREFLIGHT_HEADERS if cors else ())], b"")
 
     async def _answer(self, request: Request, receive: Receive) -> bytes | None:
-        """Return the body of a 200, or None when the client is gone. Raises _RefusedError."""
+        """Return the body of a 200 response, or None when the client has disconnected. Raises _RefusedError."""
         engine = self._engine
         refusal = engine.check(request)
         if refusal is not None:
@@ -82,7 +82,7 @@ class Polling:
         if sid is None:
             session = engine.open(request)
             poll = session.start_poll()
-            assert poll is not None  # noqa: S101 - the session's first
+            assert poll is not None  # noqa: S101 - the first poll of the session
             session.end_poll(poll)
             return poll.result()
         if request.method == "GET":
@@ -157,7 +157,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
-    """Return the request's body, or None when the client has gone. Raises _RefusedError past `limit` bytes."""
+    """Return the request's body, None when the client has disconnected. Raises _RefusedError above `limit` bytes."""
     body = bytearray()
     while True:
         message = await receive()
