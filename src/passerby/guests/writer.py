@@ -1,7 +1,7 @@
-"""Writes live guests' sessions to the store, behind the events that change them.
+"""Writes live guests' sessions to the store, asynchronously.
 
-An event handler only marks a guest; one task writes what is marked, each guest once however often it
-was marked meanwhile. So no handler waits for the store, and a session's last state always gets there.
+An event handler only marks a guest. One task writes all marked guests, each once even if it was marked several
+times. So no handler waits for the store, and the last state of a session is always written.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from passerby.models import Guest
 
 _PAUSE: Final = 1.0
-"""Seconds from a failure of the store to the next attempt, should nothing be marked before."""
+"""Seconds until a retry after a failure of the store, unless a guest is marked earlier."""
 
 
 class SessionWriter:
-    """The one task that writes. Order for one session is kept: a removal is never overtaken by a save."""
+    """The single writing task. Writes of one session stay in order: a save never follows a removal."""
 
     def __init__(self, store: SessionStore, background: Background, session_ttl: float) -> None:
-        """Nothing is written until something is marked."""
+        """Nothing is written until a guest is marked."""
         self._store = store
         self._background = background
         self._ttl = session_ttl
@@ -35,22 +35,22 @@ class SessionWriter:
         self._again: Timer | None = None
 
     def is_removing(self, session_id: str) -> bool:
-        """Tell whether a session is over, though the store may still have it."""
+        """Return whether a session has ended, even if the store still has it."""
         return session_id in self._removing
 
     def save(self, guest: Guest) -> None:
-        """Mark `guest` to be saved as it will be when its turn comes; nothing once it is marked to be removed."""
+        """Mark `guest` to be saved with its state at the time of writing; ignored if it is marked for removal."""
         if guest.session_id in self._removing:
             return
         self._mark(guest.session_id, guest)
 
     def remove(self, session_id: str) -> None:
-        """Mark the session to be removed."""
+        """Mark the session for removal."""
         self._removing.add(session_id)
         self._mark(session_id, None)
 
     async def flush(self) -> None:
-        """Wait until all that is marked is written, or the store has failed to."""
+        """Wait until all marked sessions are written, or the store has failed."""
         self._begin()
         while self._task is not None:
             await asyncio.wait([self._task])
