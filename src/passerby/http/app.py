@@ -1,4 +1,4 @@
-"""The Litestar application: routes, errors as the contract's envelope, limits, headers, the web client."""
+"""The Litestar application: routes, error responses, rate limits, headers, the web client."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 
 STATIC: Final = Path(__file__).parents[1] / "static"
 _LIMITED: Final = {"requests": "requests", "sessions": "sessions", "uploads": "files"}
-"""What an address has too much of, by the limit's name."""
+"""Text of the rate-limit error, by the limit's name."""
 MAX_JSON_BODY: Final = 64 * 1024
-"""Bytes of a request body: a guest's traits have a few hundred."""
+"""Maximum bytes of a request body; a guest's traits need a few hundred."""
 
 _SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -68,7 +68,7 @@ def _cors(origins: list[str]) -> CORSConfig | None:
 
 
 def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
-    """Return the ASGI application for everything but Socket.IO."""
+    """Return the ASGI application for all paths except Socket.IO's."""
 
     async def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         limit = handler.opt.get("limit", "requests")
@@ -97,7 +97,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             "file": Provide(allowed),
         },
         guards=[limited],
-        cors_config=_cors([origin.rstrip("/").lower() for origin in cors_origin]),  # as browsers send them
+        cors_config=_cors([origin.rstrip("/").lower() for origin in cors_origin]),  # the form that browsers send
         exception_handlers={
             PasserbyError: _refused,
             ValidationException: _invalid,
@@ -123,7 +123,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
 
 
 def client_address(services: Services, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return whose request it is, as far as the trusted proxies tell."""
+    """Return the address of the client that sent the request, as reported by trusted proxies."""
     peer = connection.client.host if connection.client else ""
     return services.address.of(peer, ", ".join(connection.headers.getall("x-forwarded-for", [])))
 
@@ -147,7 +147,7 @@ def _refused(_request: Request[Any, Any, Any], error: PasserbyError) -> Response
 
 
 def _malformed(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
-    """Answer for a body that is nested too deeply, or no UTF-8, which the framework lets through as an error."""
+    """Answer a body that is nested too deeply or not UTF-8; the framework raises these errors unhandled."""
     return Response(Failure(success=False, message="Malformed body", code=Code.INVALID_PAYLOAD), status_code=400)
 
 
@@ -172,7 +172,7 @@ def _invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Re
 
 
 def _no_such_file(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
-    """Answer for a path that no file can have, such as one with a NUL."""
+    """Answer a path that no file can have, such as one with a NUL."""
     return Response(Failure(success=False, message="Not Found", code=Code.NOT_FOUND), status_code=404)
 
 

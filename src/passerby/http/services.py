@@ -1,4 +1,4 @@
-"""What the routes call."""
+"""The services that the routes use."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from passerby.stats.statistics import Statistics
 
 
 class Services(NamedTuple):
-    """The application, as far as HTTP needs it."""
+    """The parts of the application that HTTP needs."""
 
     guests: Guests
     files: Files
     upload_timeout: float
-    """Seconds for a whole upload."""
+    """Maximum duration of an upload in seconds."""
     ice: Ice
     presence: Presence
     matchmaking: Matchmaking
@@ -31,8 +31,8 @@ class Services(NamedTuple):
     server: Server
     address: ClientAddress
     rates: Mapping[str, AddressLimit]
-    """Per address, by the name in a route's `limit`."""
+    """Rate limits per address, by the name in a route's `limit`."""
     limits: Limits
-    """What clients are told to keep to."""
+    """Limits that are sent to clients."""
     check: Callable[[], Awaitable[dict[str, bool]]]
-    """Asks all adapters whether they can serve now."""
+    """Checks whether each adapter can serve now."""
