@@ -277,7 +277,7 @@ async def test_the_last_words_of_a_polling_session_wait_for_a_while_only() -> No
     engine, _ = engine_echo(Options(close_timeout=0.05))
     async with running(engine) as server, PollingClient.open(server.port) as client:
         await client.post("4last\x1e1")
-        await until(lambda: not engine._last_words)
+        await until(lambda: not engine._final_payloads)
         assert (await client.get()).status == 400
 
 

@@ -407,7 +407,7 @@ async def test_a_room_is_forgotten_even_if_it_had_no_files(house: FileHouse) -> 
         await house.begin(anna, 1).abort()
         house.rooms.leave(anna.live, "user_left")
 
-    assert house.files._shelves == {}
+    assert house.files._by_room == {}
     assert house.files.space.used == 0
 
 

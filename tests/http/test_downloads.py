@@ -204,7 +204,7 @@ async def test_files_go_with_their_room(
             refused(await two.http.get(place.partition("?")[0], headers=two.berta.headers), 404, "file_not_found")
     files = server.application.services.files
     await server.application.services.background.settle()
-    assert (files.space.used, files._shelves) == (0, {})
+    assert (files.space.used, files._by_room) == (0, {})
     if isinstance(files._store, MemoryBlobStore):
         assert files._store._pieces == {}
     else:

@@ -808,7 +808,7 @@ async def test_of_200_uploads_at_once_those_that_fit_are_stored_whole(start_serv
     for two in rooms:
         await two.part_ways()
     await emptied(server)
-    assert server.application.services.files._shelves == {}
+    assert server.application.services.files._by_room == {}
 
 
 async def test_uploads_that_are_given_up_leave_nothing_behind(server: InsideServer) -> None:
@@ -824,7 +824,7 @@ async def test_uploads_that_are_given_up_leave_nothing_behind(server: InsideServ
 
     await emptied(server)
     assert (
-        server.application.services.files._shelves[next(iter(server.application.services.files._shelves))].files == {}
+        server.application.services.files._by_room[next(iter(server.application.services.files._by_room))].files == {}
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from passerby.errors import UnsupportedTypeError
 from passerby.files.blobs_memory import MemoryBlobStore
-from passerby.files.space import Quotas, Shelf, Space
+from passerby.files.space import Quotas, RoomFiles, Space
 from passerby.files.upload import Upload
 from passerby.live import LiveGuest, Room
 from passerby.media.sniff import ATTACHMENT, HEAD, is_active, kind_of
@@ -228,11 +228,11 @@ async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tup
     """Upload pieces; return what is known of the file, and what is stored."""
     clock = ManualClock()
     store = MemoryBlobStore(clock)
-    shelf = Shelf(Room("guest_a_guest_b", 1, person("guest_a"), person("guest_b")))
+    room_files = RoomFiles(Room("guest_a_guest_b", 1, person("guest_a"), person("guest_b")))
     upload = Upload(
         store,
-        shelf,
-        Space(QUOTAS).reserve(shelf, "guest_a", 1 << 20),
+        room_files,
+        Space(QUOTAS).reserve(room_files, "guest_a", 1 << 20),
         clock,
         owner="guest_a",
         quotas=QUOTAS,
@@ -244,7 +244,7 @@ async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tup
     )
     for piece in pieces:
         await upload.write(piece)
-    file = await upload.finish(shelf.room.id)
+    file = await upload.finish(room_files.room.id)
     return file, b"".join([part async for part in store.read(file.id, 0, 1 << 20)])
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
 from passerby.files.content import extras_of, named_file
-from passerby.files.space import Shelf, Space
+from passerby.files.space import RoomFiles, Space
 from passerby.files.upload import Upload, not_your_room
 from passerby.limits import Rate, TokenBucket
 from passerby.live import RoomObserver
@@ -51,7 +51,7 @@ class Files(RoomObserver):
         self._ttl = ttl
         self._rate = rate
         self.space = Space(quotas)
-        self._shelves: dict[str, Shelf] = {}
+        self._by_room: dict[str, RoomFiles] = {}
         """Files of the open rooms, by room id."""
         self._unremoved: set[str] = set()
         """Files whose removal from the store has failed; it is retried."""
@@ -74,10 +74,10 @@ class Files(RoomObserver):
         Raises ConflictError (not_in_room), ForbiddenError (not_your_room), RateLimitedError,
         InvalidInputError (file_empty), TooLargeError, StorageFullError.
         """
-        shelf = self._shelves.get(guest.member.room.id) if guest is not None and guest.member is not None else None
-        if guest is None or shelf is None:
+        room_files = self._by_room.get(guest.member.room.id) if guest is not None and guest.member is not None else None
+        if guest is None or room_files is None:
             raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
-        if room_id not in (None, shelf.room.id):
+        if room_id not in (None, room_files.room.id):
             raise not_your_room()
         quotas = self.space.quotas
         if size == 0:
@@ -92,8 +92,8 @@ class Files(RoomObserver):
         owner = guest.guest.id
         return Upload(
             self._store,
-            shelf,
-            self.space.reserve(shelf, owner, quotas.file if size is None else size),
+            room_files,
+            self.space.reserve(room_files, owner, quotas.file if size is None else size),
             self._clock,
             owner=owner,
             quotas=quotas,
@@ -123,21 +123,23 @@ class Files(RoomObserver):
 
     async def _find(self, file_id: str) -> StoredFile:
         file = await self._store.find(file_id)
-        if file is None or self._shelf_of(file) is None:
+        if file is None or self._room_files_of(file) is None:
             raise _not_found()
         return file
 
-    def _shelf_of(self, file: StoredFile) -> Shelf | None:
+    def _room_files_of(self, file: StoredFile) -> RoomFiles | None:
         """Return the room's files that `file` belongs to; None when it is not served (any more)."""
-        shelf = self._shelves.get(file.room_id)
-        is_served = shelf is not None and shelf.room.epoch == file.epoch and file.expires_at > self._clock.time()
-        return shelf if is_served else None
+        room_files = self._by_room.get(file.room_id)
+        is_served = (
+            room_files is not None and room_files.room.epoch == file.epoch and file.expires_at > self._clock.time()
+        )
+        return room_files if is_served else None
 
     async def read(self, file: StoredFile, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield bytes `start` to `stop` (exclusive); end early when the room closes or the file expires."""
-        while start < stop and self._shelf_of(file) is not None:
+        while start < stop and self._room_files_of(file) is not None:
             parts = [part async for part in self._store.read(file.id, start, min(start + _PIECE, stop))]
-            if not parts or self._shelf_of(file) is None:
+            if not parts or self._room_files_of(file) is None:
                 return
             for part in parts:
                 start += len(part)
@@ -146,8 +148,8 @@ class Files(RoomObserver):
     @contextlib.contextmanager
     def serving(self, file: StoredFile, cut: Callable[[], None]) -> Iterator[None]:
         """Call `cut` if the room closes during the download, so that slow clients do not keep the file available."""
-        shelf = self._shelf_of(file)
-        downloads = shelf.downloads if shelf is not None else set()
+        room_files = self._room_files_of(file)
+        downloads = room_files.downloads if room_files is not None else set()
         downloads.add(cut)
         try:
             yield
@@ -180,20 +182,20 @@ class Files(RoomObserver):
 
     def room_opened(self, room: Room) -> None:
         """See RoomObserver. From now on members may upload files."""
-        self._shelves[room.id] = Shelf(room)
+        self._by_room[room.id] = RoomFiles(room)
 
     def room_closed(self, room: Room) -> None:
         """See RoomObserver. Removes the room's files; from now on none of them is served."""
-        shelf = self._shelves.get(room.id)
-        if shelf is None or shelf.room is not room:
+        room_files = self._by_room.get(room.id)
+        if room_files is None or room_files.room is not room:
             return
-        del self._shelves[room.id]
-        self.space.close(shelf)
-        for cut in list(shelf.downloads):
+        del self._by_room[room.id]
+        self.space.close(room_files)
+        for cut in list(room_files.downloads):
             self._background.attempt("cutting a download", cut)
-        if shelf.files:
-            self._unremoved.update(shelf.files)
-            self._background.start("removal of a room's files", self._remove(list(shelf.files)))
+        if room_files.files:
+            self._unremoved.update(room_files.files)
+            self._background.start("removal of a room's files", self._remove(list(room_files.files)))
 
     async def _discard(self, file_id: str) -> None:
         self._unremoved.add(file_id)
@@ -212,17 +214,17 @@ class Files(RoomObserver):
     async def sweep(self) -> None:
         """Remove expired files, and retry failed removals."""
         now = self._clock.time()
-        for shelf in self._shelves.values():
-            for file in [file for file in shelf.files.values() if file.expires_at <= now]:
-                del shelf.files[file.id]
-                self.space.give_back(shelf, file.owner, file.size)
+        for room_files in self._by_room.values():
+            for file in [file for file in room_files.files.values() if file.expires_at <= now]:
+                del room_files.files[file.id]
+                self.space.give_back(room_files, file.owner, file.size)
         await self._remove(list(self._unremoved))
         await self._store.sweep()
 
     def close(self) -> None:
         """Remove all rooms' files. None is served any more; the store's own `close` deletes the contents."""
-        for shelf in list(self._shelves.values()):
-            self.room_closed(shelf.room)
+        for room_files in list(self._by_room.values()):
+            self.room_closed(room_files.room)
 
 
 def _not_found() -> NotFoundError:

@@ -30,7 +30,7 @@ class Quotas(Struct, frozen=True, kw_only=True):
         return TooLargeError(Code.FILE_TOO_LARGE, f"A file has at most {self.file:,} bytes", field="file")
 
 
-class Shelf:
+class RoomFiles:
     """The files of one room, and the bytes used by them and by uploads, per guest."""
 
     __slots__ = ("downloads", "files", "is_open", "room", "used")
@@ -49,18 +49,18 @@ class Shelf:
 class Reservation:
     """Bytes reserved in a room for one upload. Its owner must call `keep` or `release`."""
 
-    __slots__ = ("_owner", "_shelf", "_space", "size")
+    __slots__ = ("_owner", "_room_files", "_space", "size")
 
-    def __init__(self, space: Space, shelf: Shelf, owner: str, size: int) -> None:
+    def __init__(self, space: Space, room_files: RoomFiles, owner: str, size: int) -> None:
         """Hold `size` bytes reserved by `Space.reserve`."""
         self._space = space
-        self._shelf = shelf
+        self._room_files = room_files
         self._owner = owner
         self.size = size
 
     def keep(self, size: int) -> None:
         """Keep `size` bytes for the stored file; release the rest."""
-        self._space.give_back(self._shelf, self._owner, self.size - size)
+        self._space.give_back(self._room_files, self._owner, self.size - size)
         self.size = size
 
     def release(self) -> None:
@@ -76,7 +76,7 @@ class Space:
         self.quotas = quotas
         self.used = 0
 
-    def reserve(self, shelf: Shelf, owner: str, size: int) -> Reservation:
+    def reserve(self, room_files: RoomFiles, owner: str, size: int) -> Reservation:
         """Reserve `size` bytes for one of `owner`'s files.
 
         Raises StorageFullError, TooLargeError (room_storage_full, guest_storage_full).
@@ -84,22 +84,22 @@ class Space:
         quotas = self.quotas
         if self.used + size > quotas.process:
             raise StorageFullError(60)
-        if sum(shelf.used.values()) + size > quotas.room:
+        if sum(room_files.used.values()) + size > quotas.room:
             raise TooLargeError(Code.ROOM_STORAGE_FULL, "This conversation holds as many files as it may")
-        if shelf.used.get(owner, 0) + size > quotas.guest:
+        if room_files.used.get(owner, 0) + size > quotas.guest:
             raise TooLargeError(Code.GUEST_STORAGE_FULL, "You have sent as much as you may in one conversation")
         self.used += size
-        shelf.used[owner] = shelf.used.get(owner, 0) + size
-        return Reservation(self, shelf, owner, size)
+        room_files.used[owner] = room_files.used.get(owner, 0) + size
+        return Reservation(self, room_files, owner, size)
 
-    def give_back(self, shelf: Shelf, owner: str, size: int) -> None:
+    def give_back(self, room_files: RoomFiles, owner: str, size: int) -> None:
         """Release `size` bytes; ignored for a closed room, whose bytes are already released."""
-        if shelf.is_open:
+        if room_files.is_open:
             self.used -= size
-            shelf.used[owner] -= size
+            room_files.used[owner] -= size
 
-    def close(self, shelf: Shelf) -> None:
+    def close(self, room_files: RoomFiles) -> None:
         """Release all bytes of a room, permanently."""
-        if shelf.is_open:
-            shelf.is_open = False
-            self.used -= sum(shelf.used.values())
+        if room_files.is_open:
+            room_files.is_open = False
+            self.used -= sum(room_files.used.values())

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from passerby.clock import Clock
     from passerby.files.blobs import BlobStore
-    from passerby.files.space import Quotas, Reservation, Shelf
+    from passerby.files.space import Quotas, Reservation, RoomFiles
 
 _PIECE: Final = 16 * 1024
 """Minimum bytes per write to the store, so that a body in tiny chunks costs no more than one in large chunks."""
@@ -42,7 +42,7 @@ class Upload:
     def __init__(
         self,
         store: BlobStore,
-        shelf: Shelf,
+        room_files: RoomFiles,
         reservation: Reservation,
         clock: Clock,
         *,
@@ -59,10 +59,10 @@ class Upload:
         `discard` removes stored bytes, and retries after failures.
         """
         self.id = f"file_{secrets.token_urlsafe(18)}"
-        self.room = shelf.room
+        self.room = room_files.room
         self.owner = owner
         self._store = store
-        self._shelf = shelf
+        self._room_files = room_files
         self._reservation = reservation
         self._clock = clock
         self._quotas = quotas
@@ -86,7 +86,7 @@ class Upload:
 
         Raises TooLargeError, UnsupportedTypeError, ConflictError (room_closed).
         """
-        if not self._shelf.is_open:
+        if not self._room_files.is_open:
             raise room_closed()
         self._received += len(data)
         if self._received > self._reservation.size:
@@ -123,9 +123,9 @@ class Upload:
             self._seconds = _rounded(self._stream.seconds)
         file = self.described(self._clock.time() + self._ttl)
         await self._store.publish(file, self._ttl)
-        if not self._shelf.is_open:
+        if not self._room_files.is_open:
             raise room_closed()
-        self._shelf.files[file.id] = file
+        self._room_files.files[file.id] = file
         self._reservation.keep(self._stored)
         self._let_go()
         return file

@@ -79,7 +79,7 @@ class Engine:
         self.address = address
         self._accept = accept
         self.sessions: dict[str, Session] = {}
-        self._last_words: dict[str, bytes] = {}
+        self._final_payloads: dict[str, bytes] = {}
         self.turn = Turn()
 
     def start(self) -> None:
@@ -94,7 +94,7 @@ class Engine:
             options.stall_timeout,
             lambda slow: slow.close(closing.STALLED),
         )
-        self._lingering: DelayQueue[str] = DelayQueue(loop, options.close_timeout, self.last_words)
+        self._final_timers: DelayQueue[str] = DelayQueue(loop, options.close_timeout, self.take_final_payload)
         self.closing: DelayQueue[WebSocket] = DelayQueue(
             loop, options.close_timeout, lambda websocket: websocket.abort()
         )
@@ -123,7 +123,7 @@ class Engine:
         sid = request.query.get("sid")
         if sid is None:
             return self.allow(request)
-        known = sid in self.sessions or (sid in self._last_words and not request.websocket)
+        known = sid in self.sessions or (sid in self._final_payloads and not request.websocket)
         return None if known else handshake.SESSION_UNKNOWN
 
     def open(self, request: Request, websocket: WebSocket | None = None) -> Session:
@@ -145,17 +145,17 @@ class Engine:
         session.receiver = self._accept(session)
         return session
 
-    def linger(self, sid: str, last_words: bytes) -> None:
+    def keep_final_payload(self, sid: str, payload: bytes) -> None:
         """Keep the last packets of a closed polling session for one more poll."""
-        self._last_words[sid] = last_words
-        self._lingering.add(sid)
+        self._final_payloads[sid] = payload
+        self._final_timers.add(sid)
 
-    def last_words(self, sid: str) -> bytes | None:
+    def take_final_payload(self, sid: str) -> bytes | None:
         """Return the last packets of a closed polling session, once; None if there are none."""
-        self._lingering.discard(sid)
-        return self._last_words.pop(sid, None)
+        self._final_timers.discard(sid)
+        return self._final_payloads.pop(sid, None)
 
-    def heard_from(self, session: Session) -> None:
+    def pong_received(self, session: Session) -> None:
         """A pong has arrived: the next ping is due after the ping interval."""
         self._pongs.discard(session)
         self._await_ping(session)

@@ -97,10 +97,10 @@ class Polling:
             session.expire()
             raise _RefusedError(handshake.SESSION_UNKNOWN)
         if session is None:
-            last_words = self._engine.last_words(sid)
-            if last_words is None:
+            payload = self._engine.take_final_payload(sid)
+            if payload is None:
                 raise _RefusedError(handshake.SESSION_UNKNOWN)
-            return last_words
+            return payload
         poll = None if session.transport == "websocket" else session.start_poll()
         if poll is None:
             raise _RefusedError(handshake.BAD_REQUEST)

@@ -200,7 +200,7 @@ class Session:
     def _on_pong(self) -> None:
         if self._awaits_pong:
             self._awaits_pong = False
-            self._engine.heard_from(self)
+            self._engine.pong_received(self)
 
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────
 
@@ -342,7 +342,7 @@ class Session:
             self._outbox.clear()
         elif self._outbox or answer is NOOP:
             # The last poll of a client that has closed the session may still be in flight.
-            self._engine.linger(self.sid, encode_payload([*self._outbox, answer]))
+            self._engine.keep_final_payload(self.sid, encode_payload([*self._outbox, answer]))
         self._finish(reason)
 
     def _finish(self, reason: Closing) -> None:
