@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# How long an example takes tells of the machine, not of the code.
+# No deadline: the duration of an example depends on the machine, not on the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
@@ -27,7 +27,7 @@ class StartServer(Protocol):
 
 @pytest.fixture
 async def start_server() -> AsyncIterator[StartServer]:
-    """Return what starts servers, with settings by name; they end with the test."""
+    """Return a function that starts servers with the given settings; they stop at the end of the test."""
     async with AsyncExitStack() as stack:
 
         async def start(**changes: object) -> InsideServer:
@@ -38,13 +38,13 @@ async def start_server() -> AsyncIterator[StartServer]:
 
 @pytest.fixture
 async def server(start_server: StartServer) -> InsideServer:
-    """Run a server with the default settings on a free port of this process; `server.url` is where."""
+    """Run a server with the default settings on a free port, in this process; `server.url` is its address."""
     return await start_server()
 
 
 @pytest.fixture(scope="session")
 def shared_process() -> Iterator[ServerProcess]:
-    """Run one `passerby serve` for all tests that leave nothing behind; its limits are far away."""
+    """Run one `passerby serve` for all tests that leave no state behind; its limits are very high."""
     process = ServerProcess("--limits-scale", "1000", JWT_SECRET=SECRET)
     yield process.wait_until_ready()
     process.stop()
@@ -52,7 +52,7 @@ def shared_process() -> Iterator[ServerProcess]:
 
 @pytest.fixture
 async def shared_server(shared_process: ServerProcess) -> AsyncIterator[RunningServer]:
-    """Use the shared process. Others have been there: its counts and queue are not this test's own."""
+    """Use the shared process. Other tests use it too: its counts and queue may contain their guests."""
     async with http_client(shared_process.url) as http:
         server = RunningServer(shared_process.url, http)
         yield server
@@ -75,7 +75,7 @@ def start_process() -> Iterator[Callable[..., ServerProcess]]:
 
 @pytest.fixture
 def server_process(start_process: Callable[..., ServerProcess]) -> ServerProcess:
-    """Run `passerby serve` with the default settings; `server_process.url` is where."""
+    """Run `passerby serve` with the default settings; `server_process.url` is its address."""
     return start_process().wait_until_ready()
 
 
@@ -90,6 +90,6 @@ def coturn() -> str:
 
 @pytest.fixture
 def turn(coturn: str, tmp_path: Path) -> Iterator[turnserver.TurnServer]:
-    """Run a coturn on 127.0.0.1 that relays to there too, as the tests' peers are nowhere else."""
+    """Run coturn on 127.0.0.1. It may relay to 127.0.0.1, where the tests' peers are."""
     with turnserver.running(coturn, tmp_path, "-n", "--allow-loopback-peers") as server:
         yield server

@@ -1,4 +1,4 @@
-"""Who may import whom, and how long a module may grow (docs/architecture.md)."""
+"""Checks allowed imports between modules, and their maximum length (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_LINES = 400
 
 SERVICES = {"guests", "sessions", "matchmaking", "rooms", "presence", "stats", "text", "tokens", "limits"}
 PURE = {"models", "events", "errors", "clock", "ids", "ports", "addresses"}
-"""What everything else may rest on, and what itself rests on nothing but each other."""
+"""Modules that all others may import, and that import only each other."""
 TRANSPORTS = ("passerby.socketio", "passerby.http", "passerby.hub", "passerby.gateway", "passerby.app", "passerby.cli")
 FRAMEWORKS = ("litestar", "uvicorn", "picows", "uvloop", "redis", "valkey", "socketio", "httptools", "starlette")
 
@@ -26,7 +26,7 @@ def name_of(path: Path) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Return every module a file imports, for type checking too; `from a import b` counts as `a` and `a.b`."""
+    """Return all modules that a file imports, also for type checking; `from a import b` counts as `a` and `a.b`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

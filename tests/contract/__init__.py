@@ -1,1 +1,1 @@
-"""One suite a port, over every adapter of it."""
+"""Contract tests: one suite per port, run with every adapter."""

@@ -1,1 +1,1 @@
-"""The services, with adapters in memory, a clock that is moved by hand and links that record."""
+"""Tests of the services, with adapters in memory, a manual clock and links that record events."""
