@@ -1,4 +1,4 @@
-"""Engine.IO 4, rule by rule, against a server in this process."""
+"""The rules of Engine.IO 4, against a server in this process."""
 
 from __future__ import annotations
 
@@ -358,7 +358,7 @@ async def test_a_second_websocket_for_a_session_that_began_as_one_is_closed() ->
         assert await first.receive() == "4a"
 
 
-# ── the program that the public suites are run against ────────────────────────────────────────────
+# ── the server program for the public suites ────────────────────────────────────────────
 
 
 async def program_listens(port: int) -> None:

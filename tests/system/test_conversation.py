@@ -1,4 +1,4 @@
-"""The contract's table of events, line by line, on a running server."""
+"""The contract's table of events, row by row, on a running server."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ async def test_everybody_is_told_the_counts_when_somebody_comes(server: InsideSe
 
 
 async def test_the_counts_can_be_asked_for(start_server: StartServer) -> None:
-    server = await start_server(stats_interval=1000.0)  # so that no broadcast comes in between
+    server = await start_server(stats_interval=1000.0)  # prevents broadcasts during the test
     _, client = await server.visitor()
     await client.emit("get:stats")
     stats = await client.next("realtime:stats")
-    while stats["stats"]["onlineUsers"] < 1:  # the last broadcast, from before anybody was here
+    while stats["stats"]["onlineUsers"] < 1:  # skip the broadcast from before the first guest
         stats = await client.next("realtime:stats")
 
     assert set(stats["stats"]) == {"totalUsers", "onlineUsers", "activeUsers", "availableUsers", "connectedUsers"}
@@ -315,7 +315,7 @@ async def test_a_second_socket_replaces_the_first_which_is_told_why(shared_serve
     await asyncio.wait_for(first.disconnected.wait(), 5)
     await second.next("connection:established")
     await second.next("room:resumed")
-    with contextlib.suppress(ConnectionError):  # it may be closed altogether by now
+    with contextlib.suppress(ConnectionError):  # it may already be closed
         await first.send('42["chat:message",{"type":"text","content":"from the old one"}]')
     await second.say("from the new one")
     assert (await other.next("chat:message"))["content"] == "from the new one"
@@ -337,11 +337,11 @@ async def test_a_connected_guest_gets_a_fresh_token_in_time(start_server: StartS
     assert again["token"] != renewed["token"]
 
 
-# ── clients that we did not write ─────────────────────────────────────────────────────────────────
+# ── third-party clients ─────────────────────────────────────────────────────────────────
 
 
 class Foreign:
-    """python-socketio's client, with the events it gets."""
+    """python-socketio's client, with its received events."""
 
     def __init__(self) -> None:
         self.client = socketio.AsyncClient(reconnection=False)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.conftest import StartServer
 
 HARDLY = 0.01
-"""Refills a second: nothing comes back within a test."""
+"""Refill rate a second: no tokens return during a test."""
 
 
 async def test_too_many_messages_are_refused_with_the_time_to_wait(start_server: StartServer) -> None:
@@ -40,7 +40,7 @@ async def test_whoever_waits_as_told_is_let_through(start_server: StartServer) -
     assert error["code"] == "rate_limited"
     assert error["retryAfter"] <= 0.2
 
-    await asyncio.sleep(error["retryAfter"])  # as a client does that was told to
+    await asyncio.sleep(error["retryAfter"])  # as the error asks
 
     assert "seq" in await one.say("again")
     assert [(await other.until("chat:message"))["content"] for _ in range(2)] == ["1", "again"]

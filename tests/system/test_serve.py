@@ -1,4 +1,4 @@
-"""`passerby serve`, as a process of its own."""
+"""`passerby serve` as a process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SECRET = "the secret of this process, long enough"
 SOON = 8.0
-"""Seconds in which a server with clients must have ended; the polls of the clients would last 25."""
+"""Maximum seconds for a server with clients to stop; the clients' polls would last 25."""
 
 
 @pytest.mark.parametrize(
@@ -91,15 +91,15 @@ async def test_it_ends_cleanly_and_soon_with_clients_connected(start_process: St
         opened = await http.get("/socket.io/?EIO=4&transport=polling")
         sid = opened.text.split('"sid":"')[1].split('"')[0]
         polling = asyncio.ensure_future(http.get(f"/socket.io/?EIO=4&transport=polling&sid={sid}"))
-        await asyncio.sleep(0)  # it takes the connection that is open
-        # An answered request on a connection of its own: the poll before it has arrived.
+        await asyncio.sleep(0)  # lets it use the open connection
+        # When this request, on another connection, is answered, the poll before it has arrived.
         await http.post(f"/socket.io/?EIO=4&transport=polling&sid={sid}", content="40{}")
         begun = time.monotonic()
         code = await asyncio.to_thread(getattr(process, end))
         took = time.monotonic() - begun
 
         await other.gone()
-        assert other.close_code == 1012, "service restart: come back"
+        assert other.close_code == 1012, "service restart: clients should reconnect"
         answer = await polling
         assert answer.status_code == 200
         await server.close()
