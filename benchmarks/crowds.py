@@ -1,4 +1,4 @@
-"""What a guest costs when many are there: to let in, to match, to hold."""
+"""Cost per guest in a large crowd: joining, matching, memory."""
 
 import asyncio
 import contextlib
@@ -16,14 +16,14 @@ JOIN_BAR = Bar(at_most=1.3)
 MATCH_BAR = Bar(at_most=1.3)
 MEMORY_BAR = Bar(at_most=20, unit="KB")
 FIRST_GUESTS = 20
-"""Let in before memory is read for the first time, so that lazy imports do not count."""
+"""Guests that join before the first memory reading, so that lazy imports do not count."""
 
 
 class Seeker(Guest):
-    """While seeking: finds somebody, of the two one leaves at once, both seek again."""
+    """While seeking: searches; after a match one of the two leaves at once, and both search again."""
 
     def __init__(self, token: str | None) -> None:
-        """Connect; seek nobody yet."""
+        """Connect without searching."""
         super().__init__(token)
         self.own_id = ""
         self.seeking = False
@@ -32,25 +32,25 @@ class Seeker(Guest):
         self.matches = 0
 
     def seek(self) -> None:
-        """Ask for a match."""
+        """Start a search."""
         if self.seeking:
             self.searching = True
             self.send(b'42["user:match"]')
 
     def give_up(self) -> None:
-        """Stop waiting, where nobody came."""
+        """Cancel the search, if there was no match."""
         if self.searching:
             self.searching = False
             self.send(b'42["user:match:cancel"]')
 
     def on_event(self, payload: bytes) -> None:
-        """Act on a match and on the end of a room."""
+        """Handle a match and the end of a room."""
         if payload.startswith(b'42["user:matched"'):
             self.matches += 1
             self.searching = False
             self.in_room = True
             partner = json.loads(payload[2:])[1]["matchedUser"]["id"]
-            if self.own_id < partner:  # so that just one of the two leaves
+            if self.own_id < partner:  # exactly one of the two leaves
                 self.send(b'42["leave-room"]')
         elif payload.startswith((b'42["chat:clear:confirmed"', b'42["chat:cleared"', b'42["room:user_left"')):
             if self.in_room:
@@ -62,25 +62,25 @@ class Seeker(Guest):
 
 @dataclass
 class Crowd:
-    """A server with ``size`` guests there, some of whom will seek."""
+    """A server with ``size`` connected guests, some of whom will search."""
 
     server: Server
     size: int
     seekers: list[Seeker]
     idle: list[Guest]
     memory_each: float
-    """Bytes of resident memory for each guest after the first few."""
+    """Bytes of resident memory per guest after the first few."""
     join_costs: list[float] = field(default_factory=list)
-    """CPU-seconds for each joining guest, one figure a round."""
+    """CPU seconds per joining guest, one value per round."""
     match_costs: list[float] = field(default_factory=list)
 
     def check(self) -> None:
-        """Raise if anybody was lost on the way."""
+        """Raise if a guest's connection was lost."""
         check([*self.seekers, *self.idle])
 
 
 async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
-    """Keep three crowds there at once and take turns, so that noise hits all alike."""
+    """Keep three crowds connected and take turns, so that noise affects all equally."""
     if passerby is None:
         return []
     with contextlib.ExitStack() as running:
@@ -113,9 +113,9 @@ async def _gather(server: Server, size: int, plan: Plan) -> Crowd:
 
 
 async def _join_cost(crowd: Crowd, plan: Plan) -> float:
-    """CPU for each of a rush of joiners, until the statistics have come to rest.
+    """CPU per joining guest in a rush, until all statistics are sent.
 
-    Whatever else the server does meanwhile, such as the heartbeat, is counted in.
+    The server's other work in that time, such as heartbeats, is included.
     """
     before = crowd.server.cpu_seconds()
     joiners = await join_many(crowd.server, Guest, plan.joiners)
@@ -127,7 +127,7 @@ async def _join_cost(crowd: Crowd, plan: Plan) -> float:
 
 
 async def _match_cost(crowd: Crowd, plan: Plan) -> float:
-    """CPU for each match while the seekers seek as fast as they can."""
+    """CPU per match while the seekers search as fast as possible."""
     for seeker in crowd.seekers:
         seeker.seeking = True
         seeker.seek()

@@ -1,4 +1,4 @@
-"""Relays per CPU-second, beside Socket.IO on Node and raw picows."""
+"""Relays per CPU second, compared with Socket.IO on Node and raw picows."""
 
 import contextlib
 import statistics
@@ -16,7 +16,7 @@ PICOWS_BAR = Bar(at_least=0.7)
 
 
 async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
-    """Have all servers up at once and let them take turns, so that each turn's ratio is of the same seconds."""
+    """Run all servers and let them take turns, so that each ratio compares turns that are close in time."""
     async with contextlib.AsyncExitStack() as stack:
         bars = {"socket.io": SOCKETIO_BAR, "picows": PICOWS_BAR}
         sizes = FrameSizes()
