@@ -1,5 +1,53 @@
 // Made by `npm run types` from schema.json: change the server’s events instead.
 
+/**
+ * Why something was refused: stable, for programs and translations
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Code".
+ */
+export type Code =
+  | 'invalid_payload'
+  | 'text_empty'
+  | 'text_too_long'
+  | 'text_control_characters'
+  | 'not_in_room'
+  | 'call_active'
+  | 'no_call'
+  | 'no_offer'
+  | 'too_many_candidates'
+  | 'already_in_room'
+  | 'not_searching'
+  | 'rate_limited'
+  | 'token_required'
+  | 'token_expired'
+  | 'token_invalid'
+  | 'file_missing'
+  | 'file_empty'
+  | 'duration_invalid'
+  | 'upload_malformed'
+  | 'not_your_room'
+  | 'link_invalid'
+  | 'file_not_found'
+  | 'upload_timeout'
+  | 'room_closed'
+  | 'file_too_large'
+  | 'picture_too_large'
+  | 'room_storage_full'
+  | 'guest_storage_full'
+  | 'unsupported_type'
+  | 'not_audio'
+  | 'storage_full'
+  | 'session_not_found'
+  | 'replaced'
+  | 'session_ended'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'too_large'
+  | 'unsupported_media_type'
+  | 'http_error'
+  | 'internal';
+
 export interface Wire {}
 /**
  * The partner takes the call, or answers a new negotiation.
@@ -77,10 +125,7 @@ export interface CallEnded {
  * via the `definition` "CallError".
  */
 export interface CallError {
-  /**
-   * Stable, for programs and translations
-   */
-  code: string;
+  code: Code;
   /**
    * For people, in English; programs read `code`
    */
@@ -194,10 +239,7 @@ export interface ChatCleared {
  */
 export interface ChatError {
   clientId?: string;
-  /**
-   * Stable, for programs and translations
-   */
-  code: string;
+  code: Code;
   /**
    * For people, in English; programs read `code`
    */
@@ -406,10 +448,7 @@ export interface SendOffer {
  * via the `definition` "ConnectionClosing".
  */
 export interface ConnectionClosing {
-  /**
-   * Stable, for programs and translations
-   */
-  code: string;
+  code: Code;
   /**
    * For people, in English; programs read `code`
    */
@@ -434,6 +473,7 @@ export interface ConnectionEstablished {
    */
   userId: string;
   username: string;
+  limits: Limits;
 }
 /**
  * The room a guest is in, told when they connect.
@@ -468,13 +508,32 @@ export interface Partner {
   username: string;
 }
 /**
+ * What this server takes, and for how long
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Limits".
+ */
+export interface Limits {
+  textLength: number;
+  fileSize: number;
+  roomFilesSize: number;
+  guestFilesSize: number;
+  filesPerMessage: number;
+  voiceDuration: number;
+  pictureTypes: string[];
+  picturePixels: number;
+  ringTimeout: number;
+  grace: number;
+  fileLifetime: number;
+}
+/**
  * The envelope of every error.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Failure".
  */
 export interface Failure {
-  code: string;
+  code: Code;
   errors?: FieldError[];
   message: string;
   retryAfter?: number;
@@ -638,10 +697,7 @@ export interface LegacyLocation {
  * via the `definition` "MatchCancelError".
  */
 export interface MatchCancelError {
-  /**
-   * Stable, for programs and translations
-   */
-  code: string;
+  code: Code;
   /**
    * For people, in English; programs read `code`
    */
@@ -670,10 +726,7 @@ export interface MatchCancelled {
  * via the `definition` "MatchError".
  */
 export interface MatchError {
-  /**
-   * Stable, for programs and translations
-   */
-  code: string;
+  code: Code;
   /**
    * For people, in English; programs read `code`
    */
