@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from passerby import settings
-from passerby.contract import INBOUND, OUTBOUND
+from passerby.errors import Code
+from passerby.realtime.closings import CLOSINGS
+from passerby.realtime.contract import INBOUND, OUTBOUND
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/*.md")]
@@ -66,11 +68,24 @@ def test_protocol_has_every_event_and_no_other() -> None:
         }
 
 
-def test_protocol_has_every_code() -> None:
-    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "passerby").rglob("*.py"))
-    raised = re.findall(r"(?:InvalidInput|Unauthorized|NotFound|Conflict)Error\(\s*\"(\w+)\"", source)
-    rendered = re.findall(r"(?:\bcode=|\.close\(|^    \d{3}: )\"(\w+)\"", source, re.MULTILINE)
-    codes = {*raised, *rendered, "rate_limited"} - {"transport", "stalled"}
-    table = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8").split("\n## Errors\n")[1].split("\n## ")[0]
-    assert codes - set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set()
-    assert len(codes) > 10  # the patterns still find something
+def test_protocol_has_every_code_and_no_other() -> None:
+    text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    errors = text.split("\n## Errors\n")[1].split("\n## ")[0]
+    closings = text.split("\n## Why a connection closes\n")[1].split("\n## ")[0]
+    codes = re.findall(r"^\| `(\w+)`", errors, re.MULTILINE)
+    assert sorted(codes) == sorted(set(codes))
+    assert {*codes, *(row[0] for row in closing_rows(closings))} == set(Code)
+
+
+def closing_rows(section: str) -> list[tuple[str, int, str, bool]]:
+    """Return code, number of the close frame, meaning, and whether to come back, of each row."""
+    rows = re.findall(r"^\| `(\w+)` \| (\d{4}) \| (.+?) \| (yes|no) \|$", section, re.MULTILINE)
+    return [(code, int(number), meaning, come_back == "yes") for code, number, meaning, come_back in rows]
+
+
+def test_protocol_has_every_closing_as_it_is() -> None:
+    text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    section = text.split("\n## Why a connection closes\n")[1].split("\n## ")[0]
+    assert closing_rows(section) == [
+        (closing.code, closing.websocket.value, closing.meaning, closing.come_back) for closing in CLOSINGS.values()
+    ]

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from passerby import logs
-from passerby.adapters.memory import MemorySessionStore
+from passerby.guests.store_memory import MemorySessionStore
 from tests.support.client import Client, RefusedError
 from tests.support.server import SECRET, RunningServer, http_client
 

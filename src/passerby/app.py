@@ -10,42 +10,46 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from passerby import ids
-from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
-from passerby.adapters.memory import (
-    MemoryCounters,
-    MemoryMatchQueue,
-    MemoryRoomLog,
-    MemorySessionStore,
-)
 from passerby.addresses import ClientAddress
-from passerby.calls import Calls
+from passerby.calls.calls import Calls
+from passerby.calls.ice import Ice
+from passerby.chat.log_memory import MemoryRoomLog
+from passerby.chat.rooms import Rooms
 from passerby.clock import Clock, SystemClock
-from passerby.files import Files, Quotas
-from passerby.gateway import GUEST_RATES, Gateway
-from passerby.guests import Guests, LiveGuest
+from passerby.errors import Code
+from passerby.files.blobs_disk import DiskBlobStore
+from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.files import Files
+from passerby.files.space import Quotas
+from passerby.guests.sessions import Guests
+from passerby.guests.store_memory import MemorySessionStore
+from passerby.guests.tokens import Tokens
+from passerby.guests.writer import SessionWriter
 from passerby.http import app as http
+from passerby.http.guard import http_factory
 from passerby.http.services import Services
-from passerby.hub import Publisher
-from passerby.ice import Ice
 from passerby.limits import AddressLimit
-from passerby.matchmaking import Matchmaking
+from passerby.live import LiveGuest
+from passerby.matching.matchmaking import Matchmaking
+from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.media.sniff import PICTURE_TYPES
+from passerby.models import Limits
 from passerby.presence import Periods, Presence
-from passerby.rooms import Rooms
-from passerby.sessions import SessionWriter
+from passerby.realtime.gateway import GUEST_RATES, Gateway
+from passerby.realtime.links import Publisher
 from passerby.settings import SettingsError
 from passerby.socketio import Options, Refusal, Request, Server
-from passerby.socketio.http import http_factory
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
-from passerby.stats import Statistics
-from passerby.tokens import Tokens
+from passerby.stats.counters_memory import MemoryCounters
+from passerby.stats.statistics import Statistics
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from passerby.ports import BlobStore
+    from passerby.files.blobs import BlobStore
     from passerby.settings import Settings
 
 
@@ -122,6 +126,7 @@ class Application:
             frames=settings.stats_frames,
             publish=Publisher(),
         )
+        limits = _limits(settings)
         self.presence = Presence(
             guests=self.guests,
             rooms=self.rooms,
@@ -131,6 +136,7 @@ class Application:
             writer=self.writer,
             clock=clock,
             periods=Periods(settings.grace, settings.renew_before, settings.refresh_interval, settings.session_sweep),
+            limits=limits,
         )
         self._address = ClientAddress(settings.trusted_proxies)
         self._limits = {
@@ -157,6 +163,7 @@ class Application:
             self.server,
             self._address,
             self._limits,
+            limits,
         )
         self.http = http.create(services, cors_origin=settings.cors_origin)
         self._running: list[asyncio.Task[None]] = []
@@ -166,7 +173,7 @@ class Application:
 
         def allow(request: Request) -> Refusal | None:
             wait = self._limits["connects"].take(address(request))
-            return Refusal(6, "Too Many Requests", status=429, retry_after=wait) if wait else None
+            return Refusal(6, Code.RATE_LIMITED, "Too Many Requests", status=429, retry_after=wait) if wait else None
 
         def address(request: Request) -> str:
             return self._address.of(request.peer, request.header(b"x-forwarded-for"))
@@ -246,6 +253,23 @@ class Application:
                 await task
         await self.presence.settle()
         await self.files.close()
+
+
+def _limits(settings: Settings) -> Limits:
+    """Return what clients are told to keep to."""
+    return Limits(
+        text_length=settings.text_limit,
+        file_size=settings.file_limit,
+        room_files_size=settings.room_files_limit,
+        guest_files_size=settings.guest_files_limit,
+        files_per_message=settings.files_per_message,
+        file_lifetime=settings.file_ttl,
+        voice_duration=settings.voice_limit,
+        picture_types=list(PICTURE_TYPES),
+        picture_pixels=settings.picture_pixels,
+        ring_timeout=settings.ring_timeout,
+        grace=settings.grace,
+    )
 
 
 def _blob_store(settings: Settings, clock: Clock) -> BlobStore:

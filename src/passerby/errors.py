@@ -8,15 +8,99 @@ PasserbyError
 ├── NotFoundError          404  session_not_found, not_found, file_not_found
 ├── UploadTimeoutError     408  upload_timeout
 ├── ConflictError          409  not_in_room, already_in_room, not_searching, room_closed
+│                               call_active, no_call, no_offer, too_many_candidates
 ├── TooLargeError          413  file_too_large, room_storage_full, guest_storage_full, picture_too_large
 ├── UnsupportedTypeError   415  unsupported_type, not_audio
 ├── RateLimitedError       429  rate_limited (retryable, with `retry_after`)
+├── InternalError          500  internal (retryable: the cause is the server's)
 └── StorageFullError       507  storage_full (retryable, with `retry_after`)
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar, Final
+
+
+class Code(StrEnum):
+    """Stable, for programs and translations: every error, refusal of a handshake and reason of a closing has one."""
+
+    # What came in.
+    INVALID_PAYLOAD = "invalid_payload"
+    TEXT_EMPTY = "text_empty"
+    TEXT_TOO_LONG = "text_too_long"
+    TEXT_CONTROL_CHARACTERS = "text_control_characters"
+    # Tokens and sessions.
+    TOKEN_REQUIRED = "token_required"  # noqa: S105 - a code
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a code
+    TOKEN_INVALID = "token_invalid"  # noqa: S105 - a code
+    SESSION_NOT_FOUND = "session_not_found"
+    # Searches and conversations.
+    ALREADY_IN_ROOM = "already_in_room"
+    NOT_SEARCHING = "not_searching"
+    NOT_IN_ROOM = "not_in_room"
+    NOT_YOUR_ROOM = "not_your_room"
+    ROOM_CLOSED = "room_closed"
+    # Files.
+    FILE_MISSING = "file_missing"
+    FILE_EMPTY = "file_empty"
+    FILE_TOO_LARGE = "file_too_large"
+    FILE_NOT_FOUND = "file_not_found"
+    LINK_INVALID = "link_invalid"
+    PICTURE_TOO_LARGE = "picture_too_large"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    NOT_AUDIO = "not_audio"
+    DURATION_INVALID = "duration_invalid"
+    UPLOAD_MALFORMED = "upload_malformed"
+    UPLOAD_TIMEOUT = "upload_timeout"
+    ROOM_STORAGE_FULL = "room_storage_full"
+    GUEST_STORAGE_FULL = "guest_storage_full"
+    STORAGE_FULL = "storage_full"
+    # Calls.
+    CALL_ACTIVE = "call_active"
+    NO_CALL = "no_call"
+    NO_OFFER = "no_offer"
+    TOO_MANY_CANDIDATES = "too_many_candidates"
+    # Limits and the server itself.
+    RATE_LIMITED = "rate_limited"
+    INTERNAL = "internal"
+    # HTTP alone.
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    HTTP_ERROR = "http_error"
+    # Handshakes that the Engine.IO server refuses; see `passerby.socketio.handshake`.
+    TRANSPORT_UNKNOWN = "transport_unknown"
+    CONNECTION_UNKNOWN = "connection_unknown"
+    BAD_METHOD = "bad_method"
+    BAD_REQUEST = "bad_request"
+    REQUEST_TIMEOUT = "request_timeout"
+    ORIGIN_FORBIDDEN = "origin_forbidden"
+    PROTOCOL_UNSUPPORTED = "protocol_unsupported"
+    # Closings; see `passerby.realtime.closings`.
+    REPLACED = "replaced"
+    SESSION_ENDED = "session_ended"
+    SERVER_ERROR = "server_error"
+    SERVER_DISCONNECT = "server_disconnect"
+    SERVER_SHUTTING_DOWN = "server_shutting_down"
+    CLIENT_DISCONNECT = "client_disconnect"
+    TRANSPORT_CLOSE = "transport_close"
+    TRANSPORT_ERROR = "transport_error"
+    PING_TIMEOUT = "ping_timeout"
+    CONNECT_TIMEOUT = "connect_timeout"
+    STALLED = "stalled"
+    OUTBOX_OVERFLOW = "outbox_overflow"
+    BACKLOG_OVERFLOW = "backlog_overflow"
+    TOO_MANY_PACKETS = "too_many_packets"
+    MESSAGE_TOO_BIG = "message_too_big"
+    PARSE_ERROR = "parse_error"
+    TEXT_NOT_UTF8 = "text_not_utf8"
+    FRAGMENTS_OUT_OF_ORDER = "fragments_out_of_order"
+    EXTENSION_NOT_AGREED = "extension_not_agreed"
+    DUPLICATE_POLL = "duplicate_poll"
+    UPGRADE_NOT_COMPLETED = "upgrade_not_completed"
+    ALREADY_UPGRADED = "already_upgraded"
 
 
 class PasserbyError(Exception):
@@ -25,7 +109,7 @@ class PasserbyError(Exception):
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
 
-    def __init__(self, code: str, message: str, *, field: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(self, code: Code, message: str, *, field: str | None = None, retry_after: float | None = None) -> None:
         """`field` names the offending field; `retry_after` is in seconds."""
         super().__init__(message)
         self.code = code
@@ -90,7 +174,18 @@ class StorageFullError(PasserbyError):
 
     def __init__(self, retry_after: float) -> None:
         """Ask to come back in `retry_after` seconds."""
-        super().__init__("storage_full", "There is no space for files right now", retry_after=retry_after)
+        super().__init__(Code.STORAGE_FULL, "There is no space for files right now", retry_after=retry_after)
+
+
+class InternalError(PasserbyError):
+    """Something failed here: the log says what, to those who run the server."""
+
+    status = 500
+    retryable = True
+
+    def __init__(self) -> None:
+        """Say nothing of the cause: it may hold what others wrote."""
+        super().__init__(Code.INTERNAL, "Something went wrong on the server; please try again")
 
 
 class RateLimitedError(PasserbyError):
@@ -101,7 +196,7 @@ class RateLimitedError(PasserbyError):
 
     def __init__(self, retry_after: float, what: str = "requests") -> None:
         """Ask to wait `retry_after` seconds; there was too much of `what`."""
-        super().__init__("rate_limited", f"Too many {what}, slow down", retry_after=round(retry_after, 3))
+        super().__init__(Code.RATE_LIMITED, f"Too many {what}, slow down", retry_after=round(retry_after, 3))
 
 
 TOKEN_REQUIRED: Final = "Access token is required"  # noqa: S105 - a message

@@ -215,6 +215,22 @@ class RoomSummary(Struct, rename="camel", frozen=True):
     partner: Partner
 
 
+class Limits(Struct, rename="camel", frozen=True, kw_only=True):
+    """What a client has to keep to; all are settings. Told when it connects, and by `GET /api/limits`."""
+
+    text_length: Annotated[int, Meta(ge=1, description="Characters of a text message, as a person counts them")]
+    file_size: Annotated[int, Meta(ge=1, description="Bytes of one file")]
+    room_files_size: Annotated[int, Meta(ge=1, description="Bytes of all files of a conversation")]
+    guest_files_size: Annotated[int, Meta(ge=1, description="Bytes of all files of one guest in a conversation")]
+    files_per_message: Annotated[int, Meta(ge=1, description="Files that a client offers to send at once")]
+    file_lifetime: Annotated[float, Meta(gt=0, description="Seconds that a file can be fetched, at most")]
+    voice_duration: Annotated[float, Meta(gt=0, description="Seconds of a voice note")]
+    picture_types: Annotated[list[str], Meta(description="MIME types of the pictures that are taken")]
+    picture_pixels: Annotated[int, Meta(ge=1, description="Width times height of a picture")]
+    ring_timeout: Annotated[float, Meta(gt=0, description="Seconds that a call rings")]
+    grace: Annotated[float, Meta(ge=0, description="Seconds to come back in after a lost connection")]
+
+
 class Stats(Struct, rename="camel", frozen=True):
     """The live counts. `connected_users` is pairs: guests in a room ÷ 2."""
 
@@ -223,3 +239,11 @@ class Stats(Struct, rename="camel", frozen=True):
     active_users: Annotated[int, Meta(ge=0, description="Connected guests, by the nodes' shared counters")]
     available_users: Annotated[int, Meta(ge=0, description="Online guests who are in no room")]
     connected_users: Annotated[int, Meta(ge=0, description="Pairs in a room, a member in the grace window included")]
+
+
+class Ticket(Struct, frozen=True):
+    """One guest's wish to be matched. `entered_at` (epoch seconds) is its place, kept when it comes back."""
+
+    id: str
+    guest_id: str
+    entered_at: float

@@ -13,21 +13,24 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from passerby.chat.events import RoomClosed
 from passerby.clock import sleep
-from passerby.events import ConnectionEstablished, RoomClosed, SessionRenewed
+from passerby.errors import Code
+from passerby.guests.events import ConnectionEstablished, SessionRenewed
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from passerby.chat.events import Resume
+    from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
-    from passerby.events import Resume
-    from passerby.guests import Guests, LiveGuest
-    from passerby.matchmaking import Matchmaking
-    from passerby.models import Guest
-    from passerby.ports import Link, SessionStore
-    from passerby.rooms import Rooms
-    from passerby.sessions import SessionWriter
-    from passerby.stats import Statistics
+    from passerby.guests.sessions import Guests
+    from passerby.guests.store import SessionStore
+    from passerby.guests.writer import SessionWriter
+    from passerby.live import Link, LiveGuest
+    from passerby.matching.matchmaking import Matchmaking
+    from passerby.models import Guest, Limits
+    from passerby.stats.statistics import Statistics
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ class Presence:
         writer: SessionWriter,
         clock: Clock,
         periods: Periods,
+        limits: Limits,
     ) -> None:
         """Tie the services together."""
         self._guests = guests
@@ -65,6 +69,7 @@ class Presence:
         self._writer = writer
         self._clock = clock
         self._periods = periods
+        self._limits = limits
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ── coming ────────────────────────────────────────────────────────────────────────────────────
@@ -81,7 +86,7 @@ class Presence:
         live = self._guests.attach(guest, link, socket_id)
         live.token_expires = token_expires
         if replaced is not None:
-            replaced.close("replaced", "You are connected from another place now")
+            replaced.close(Code.REPLACED)
         link.send(
             ConnectionEstablished(
                 user_id=live.guest.id,
@@ -90,6 +95,7 @@ class Presence:
                 is_guest=True,
                 session_id=live.guest.session_id,
                 room=self._rooms.summary(live),
+                limits=self._limits,
             )
         )
         self._stats.greet(live)
@@ -138,7 +144,7 @@ class Presence:
                 self._guests.detach(live)
             self._guests.forget(live)
             if link is not None:
-                link.close("session_ended", "Your session has ended")
+                link.close(Code.SESSION_ENDED)
         self._writer.remove(guest.session_id)
         await self._writer.flush()
         self._stats.changed()

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from passerby import __version__
-from passerby.contract import INBOUND, OUTBOUND
-from passerby.events import Auth
 from passerby.http.models import HTTP_MODELS
+from passerby.realtime.closings import CLOSINGS
+from passerby.realtime.contract import INBOUND, OUTBOUND, Auth
 
 JSON_SCHEMA_PATH = Path(__file__).parents[2] / "web" / "src" / "wire" / "schema.json"
 
@@ -81,7 +81,8 @@ def asyncapi() -> dict[str, Any]:
             "description": (
                 "Anonymous one-to-one chat over Socket.IO 5 (Engine.IO 4), path /socket.io/, namespace /. "
                 "A message here is a Socket.IO event: `name` is the event, the payload its one argument. "
-                "Unknown fields and unknown events do no harm."
+                "Unknown fields and unknown events do no harm. `x-closings` lists why connections end: the code is the "
+                "reason in the WebSocket's close frame, and `comeBack` says whether to connect again."
             ),
             "license": {"name": "MIT"},
         },
@@ -98,6 +99,15 @@ def asyncapi() -> dict[str, Any]:
             "receive": operation("receive", INBOUND, "What the server takes from a client"),
             "send": operation("send", OUTBOUND, "What the server sends to a client"),
         },
+        "x-closings": [
+            {
+                "code": code,
+                "websocket": closing.websocket,
+                "meaning": closing.meaning,
+                "comeBack": closing.come_back,
+            }
+            for code, closing in CLOSINGS.items()
+        ],
         "components": {
             "messages": messages,
             "schemas": _components((*every, Auth), "#/components/schemas/{name}"),

@@ -102,6 +102,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     room_files_limit: Annotated[int, Meta(ge=1, description="Bytes of all files of a room")] = 52_428_800
     guest_files_limit: Annotated[int, Meta(ge=1, description="Bytes of all files of a guest")] = 41_943_040
     files_limit: Annotated[int, Meta(ge=1, description="Bytes of all files of the process")] = 536_870_912
+    files_per_message: Annotated[int, Meta(ge=1, description="Files that the web client offers to send at once")] = 20
     file_ttl: Annotated[float, Meta(gt=0, description="A file lives this long at most; its room may end before")] = 3600
     file_sweep: Annotated[float, Meta(gt=0, description="Expired files are removed this often")] = 300
     file_store: Annotated[

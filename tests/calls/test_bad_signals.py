@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from passerby.calls import MAX_CANDIDATES
+from passerby.calls.calls import MAX_CANDIDATES
 
 if TYPE_CHECKING:
     from tests.conftest import StartServer

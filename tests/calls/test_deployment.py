@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from aioice import stun
 
+from passerby.calls.ice import Ice
 from passerby.clock import SystemClock
-from passerby.ice import Ice
 from tests.calls import turnserver
 from tests.calls.allocation import allocation, permission
 

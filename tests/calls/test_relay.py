@@ -13,8 +13,8 @@ import pytest
 from aioice import stun
 from aioice.candidate import Candidate
 
-from passerby.ice import Ice
-from passerby.sdp import relayed, relayed_only
+from passerby.calls.ice import Ice
+from passerby.calls.sdp import relayed, relayed_only
 from tests.calls import turnserver
 from tests.calls.allocation import allocation
 from tests.calls.conftest import HOST

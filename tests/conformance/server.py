@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from typing import TYPE_CHECKING
 
 import msgspec
 import uvicorn
 import uvloop
 
+from passerby.http.guard import http_factory
 from passerby.socketio import Ack, Arguments, Engine, Options, Server, Socket
-from passerby.socketio.http import http_factory
 from passerby.socketio.polling import Polling
 from passerby.socketio.session import Receiver, Session
 from passerby.socketio.websocket import protocol_factory
+
+if TYPE_CHECKING:
+    from passerby.socketio.closing import Closing
 
 
 def options(path: str) -> Options:
@@ -36,7 +40,7 @@ class Echo:
     def on_binary(self, data: bytes) -> None:
         self._session.send_binary(data)
 
-    def on_close(self, reason: str) -> None:
+    def on_close(self, reason: Closing) -> None:
         pass
 
 

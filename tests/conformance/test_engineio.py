@@ -78,7 +78,7 @@ async def test_a_bad_handshake_is_refused_with_the_reference_s_code(method: str,
         assert head.startswith(b"HTTP/1.1 400 ")
         if method != "HEAD":
             assert json.loads(body)["code"] == code
-            assert set(json.loads(body)) == {"code", "message"}
+            assert set(json.loads(body)) == {"code", "message", "reason"}
         assert not engine.sessions
 
 
@@ -137,7 +137,7 @@ async def test_a_broken_payload_ends_a_polling_session(body: str | bytes) -> Non
     engine, ends = engine_echo(Options())
     async with running(engine) as server, PollingClient.open(server.port) as client:
         assert (await client.post(body)).status in (200, 400)
-        assert await asyncio.wait_for(ends.get(), BOUND) == "parse error"
+        assert await asyncio.wait_for(ends.get(), BOUND) == "parse_error"
         await client.receive()
         await client.closed()
         assert (await client.get()).status == 400
@@ -150,8 +150,8 @@ async def test_a_broken_packet_ends_a_websocket_session(packet: str) -> None:
     async with running(engine) as server, opened(server.port, "websocket") as client:
         await client.send(packet)
         end = await client.closed()
-        assert (end.code, end.reason) == (1002, "parse error")
-        assert await ends.get() == "parse error"
+        assert (end.code, end.reason) == (1002, "parse_error")
+        assert await ends.get() == "parse_error"
 
 
 @both
@@ -171,7 +171,7 @@ async def test_a_second_poll_at_once_ends_the_session() -> None:
         assert second.status == 400
         assert ((await first).status, (await first).text) == (200, "1")
         assert (await client.get()).status == 400
-        assert ends.get_nowait() == "duplicate poll"
+        assert ends.get_nowait() == "duplicate_poll"
 
 
 async def test_a_poll_that_is_given_up_ends_the_session() -> None:
@@ -180,7 +180,7 @@ async def test_a_poll_that_is_given_up_ends_the_session() -> None:
         async with Line.open(server.port) as line:
             line.write(request_head("GET", client.target, [("Host", "h")]))
             await until(lambda: engine.sessions[client.sid]._poll)
-        assert await asyncio.wait_for(ends.get(), BOUND) == "transport error"
+        assert await asyncio.wait_for(ends.get(), BOUND) == "transport_error"
         assert (await client.get()).status == 400
 
 
@@ -214,8 +214,8 @@ async def test_a_session_without_pong_ends(transport: str) -> None:
     async with running(engine) as server, opened(server.port, transport) as client:
         if transport == "websocket":
             end = await client.closed()
-            assert end.reason == "ping timeout"
-        assert await asyncio.wait_for(ends.get(), BOUND) == "ping timeout"
+            assert end.reason == "ping_timeout"
+        assert await asyncio.wait_for(ends.get(), BOUND) == "ping_timeout"
         if isinstance(client, PollingClient):
             assert (await client.get()).status == 400
         assert not engine.sessions
@@ -231,7 +231,7 @@ async def test_messages_are_no_pongs(transport: str) -> None:
                 await client.receive()
             except (ClosedError, ConnectionError):
                 break
-        assert await asyncio.wait_for(ends.get(), BOUND) == "ping timeout"
+        assert await asyncio.wait_for(ends.get(), BOUND) == "ping_timeout"
 
 
 # ── close ─────────────────────────────────────────────────────────────────────────────────────────
@@ -245,7 +245,7 @@ async def test_a_close_packet_answers_the_waiting_poll_with_a_noop() -> None:
         assert (await client.post("1")).status == 200
         assert ((await poll).status, (await poll).text) == (200, "6")
         assert (await client.get()).status == 400
-        assert ends.get_nowait() == "transport close"
+        assert ends.get_nowait() == "transport_close"
 
 
 async def test_a_poll_that_crosses_the_close_packet_gets_the_noop_once() -> None:
@@ -270,7 +270,7 @@ async def test_a_close_packet_closes_the_websocket() -> None:
     async with running(engine) as server, opened(server.port, "websocket") as client:
         await client.send("1")
         assert (await client.closed()).code == 1000
-        assert ends.get_nowait() == "transport close"
+        assert ends.get_nowait() == "transport_close"
 
 
 async def test_the_last_words_of_a_polling_session_wait_for_a_while_only() -> None:

@@ -149,7 +149,7 @@ async def test_leaving_one_namespace_leaves_the_others(transport: str) -> None:
         await client.receive()
         await client.send("41/custom", '42["message","to /"]')
         assert await client.receive() == '42["message-back","to /"]'
-        assert left == [("/custom", "client disconnect")]
+        assert left == [("/custom", "client_disconnect")]
         assert not subject.namespace("/custom").sockets
         assert len(subject.namespace("/").sockets) == 1
 
@@ -346,4 +346,4 @@ async def test_a_malformed_packet_closes_the_connection(transport: str, packets:
         await client.receive()
         await client.send(*packets)
         await ended(subject, client)
-        assert reasons == ["parse error"]
+        assert reasons == ["parse_error"]

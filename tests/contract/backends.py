@@ -6,15 +6,23 @@ import tempfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
-from passerby.adapters.memory import MemoryCounters, MemoryMatchQueue, MemoryRoomLog, MemorySessionStore
+from passerby.chat.log_memory import MemoryRoomLog
+from passerby.files.blobs_disk import DiskBlobStore
+from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.guests.store_memory import MemorySessionStore
+from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.stats.counters_memory import MemoryCounters
 from tests.support.clock import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from passerby.ports import BlobStore, Counters, MatchQueue, RoomLog, SessionStore
+    from passerby.chat.log import RoomLog
+    from passerby.files.blobs import BlobStore
+    from passerby.guests.store import SessionStore
+    from passerby.matching.queue import MatchQueue
+    from passerby.stats.counters import Counters
 
 
 class Backend(Protocol):

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from passerby.adapters.blobs import DiskBlobStore
+from passerby.files.blobs_disk import DiskBlobStore
 from passerby.models import StoredFile
 from tests.contract.backends import BLOBS
 from tests.support.clock import ManualClock
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from passerby.ports import BlobStore
+    from passerby.files.blobs import BlobStore
     from tests.contract.backends import Blobs
 
 PIECE = 64 * 1024
@@ -531,7 +531,7 @@ async def give_up(writing: asyncio.Task[None], store: BlobStore) -> None:
 
 OTHER = """
 import asyncio, sys
-from passerby.adapters.blobs import DiskBlobStore
+from passerby.files.blobs_disk import DiskBlobStore
 from passerby.clock import SystemClock
 store = DiskBlobStore(SystemClock(), sys.argv[1])
 asyncio.run(store.write("file_other", b"theirs"))
@@ -626,7 +626,7 @@ async def test_what_only_looks_like_a_folder_of_ours_is_left_alone(tmp_path: Pat
 
 FULL = """
 import asyncio, resource, sys
-from passerby.adapters.blobs import DiskBlobStore
+from passerby.files.blobs_disk import DiskBlobStore
 from passerby.clock import SystemClock
 store = DiskBlobStore(SystemClock(), sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

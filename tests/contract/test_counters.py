@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from passerby.ports import Tally
+from passerby.stats.counters import Tally
 
 if TYPE_CHECKING:
-    from passerby.ports import Counters
+    from passerby.stats.counters import Counters
     from tests.contract.backends import Backend
 
 LIFETIME = 300.0

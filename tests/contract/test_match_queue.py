@@ -15,13 +15,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from passerby.ports import Ticket
+from passerby.models import Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
-    from passerby.ports import MatchQueue
+    from passerby.matching.queue import MatchQueue
     from tests.contract.backends import Backend
 
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from msgspec import UNSET
 
+from passerby.chat.log import Replay
 from passerby.models import Message
-from passerby.ports import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
-    from passerby.ports import RoomLog
+    from passerby.chat.log import RoomLog
     from tests.contract.backends import Backend
 
 ROOM = "guest_a_guest_b"
@@ -59,7 +59,8 @@ async def append(log: RoomLog, own: Message, room: str = ROOM, epoch: int = EPOC
     """Append, and wait for what is accepted, and whether it is new."""
     answer: asyncio.Future[tuple[Message, bool]] = asyncio.get_running_loop().create_future()
 
-    def accepted(logged: Message, encoded: bytes | None) -> None:
+    def accepted(logged: Message, encoded: bytes | None, error: Exception | None) -> None:
+        assert error is None
         assert encoded is None or msgspec.json.decode(encoded, type=Message) == logged
         answer.set_result((logged, encoded is not None))
 
@@ -113,7 +114,8 @@ async def test_answers_come_in_the_order_of_the_appends(log: RoomLog) -> None:
     order: list[tuple[str, int]] = []
     done = asyncio.Event()
 
-    def accepted(logged: Message, encoded: bytes | None) -> None:
+    def accepted(logged: Message, encoded: bytes | None, error: Exception | None) -> None:
+        assert error is None
         assert encoded is not None
         order.append((str(logged.content), logged.seq))
         if len(order) == 50:
@@ -130,11 +132,11 @@ async def test_an_append_from_within_an_answer_comes_next(log: RoomLog) -> None:
     order: list[int] = []
     done = asyncio.Event()
 
-    def first(logged: Message, _encoded: bytes | None) -> None:
+    def first(logged: Message, _encoded: bytes | None, _error: Exception | None) -> None:
         order.append(logged.seq)
         log.append(ROOM, EPOCH, message("second"), second)
 
-    def second(logged: Message, _encoded: bytes | None) -> None:
+    def second(logged: Message, _encoded: bytes | None, _error: Exception | None) -> None:
         order.append(logged.seq)
         done.set()
 
@@ -405,9 +407,9 @@ async def test_closing_what_is_not_open_does_nothing(log: RoomLog) -> None:
 async def test_after_closing_nothing_is_accepted_any_more(log: RoomLog) -> None:
     accepted: list[Message] = []
     log.close(ROOM, EPOCH)
-    log.append(ROOM, EPOCH, message("too late"), lambda own, _encoded: accepted.append(own))
+    log.append(ROOM, EPOCH, message("too late"), lambda own, _encoded, _error: accepted.append(own))
     log.open(ROOM, EPOCH + 1)
-    log.append(ROOM, EPOCH, message("old epoch"), lambda own, _encoded: accepted.append(own))
+    log.append(ROOM, EPOCH, message("old epoch"), lambda own, _encoded, _error: accepted.append(own))
     # Whatever the log still had to do comes before what it is asked now.
     await append(log, message("barrier"), epoch=EPOCH + 1)
 
@@ -419,7 +421,7 @@ async def test_an_answer_pending_at_the_close_does_not_come_after_it(log: RoomLo
     accepted: list[str] = []
     closed = False
 
-    def note(_own: Message, _encoded: bytes | None) -> None:
+    def note(_own: Message, _encoded: bytes | None, _error: Exception | None) -> None:
         accepted.append("after" if closed else "before")
 
     for number in range(10):
@@ -525,7 +527,7 @@ class LogMachine(RuleBasedStateMachine):
         assert accepted.seq == len(model.accepted)
         self._check(room, model)
 
-    def _never(self, _own: Message, _encoded: bytes | None) -> None:
+    def _never(self, _own: Message, _encoded: bytes | None, _error: Exception | None) -> None:
         raise AssertionError("accepted into a log that is not open")
 
     def _check(self, room: str, model: Model) -> None:

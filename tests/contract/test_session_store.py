@@ -8,7 +8,7 @@ import pytest
 from passerby.models import Guest
 
 if TYPE_CHECKING:
-    from passerby.ports import SessionStore
+    from passerby.guests.store import SessionStore
     from tests.contract.backends import Backend
 
 LIFETIME = 7200.0

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from passerby.call_events import (
+from passerby.calls.calls import MAX_CANDIDATES
+from passerby.calls.events import (
     Answer,
     CallEnded,
     CallRejected,
@@ -25,15 +26,14 @@ from passerby.call_events import (
     SendOffer,
     SessionDescription,
 )
-from passerby.calls import MAX_CANDIDATES
+from passerby.calls.sdp import relayed_only
 from passerby.errors import ConflictError, InvalidInputError
-from passerby.sdp import relayed_only
 from tests.support.house import CALL_RETURN, GRACE, RING, House
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from passerby.call_events import CallType, Hangup
+    from passerby.calls.events import CallType, Hangup
     from passerby.events import Event
     from tests.support.house import Person
 

@@ -10,16 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from passerby.chat.events import ChatCleared, Matched, MessageSent, Resume, RoomClosed, RoomResumed
 from passerby.errors import ConflictError, UnauthorizedError
-from passerby.events import (
-    ChatCleared,
-    ConnectionEstablished,
-    Matched,
-    MessageSent,
-    Resume,
-    RoomClosed,
-    RoomResumed,
-)
+from passerby.guests.events import ConnectionEstablished
 from passerby.models import Message
 from tests.support.house import GRACE, House, Person
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 import pytest
 
-from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
+from passerby.chat.events import SendMessage
 from passerby.errors import (
     ConflictError,
     ForbiddenError,
@@ -22,11 +22,13 @@ from passerby.errors import (
     TooLargeError,
     UnsupportedTypeError,
 )
-from passerby.events import SendMessage
-from passerby.files import Files, Quotas
+from passerby.files.blobs_disk import DiskBlobStore
+from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.files import Files
+from passerby.files.space import Quotas
+from passerby.files.upload import Upload
 from passerby.limits import Rate
 from passerby.models import Message, StoredFile
-from passerby.uploads import Upload
 from tests.support.conversation import PNG, TEXT, chunk, noise, png, wav
 from tests.support.fakes import Gate
 from tests.support.house import GRACE, House, Person
@@ -34,7 +36,7 @@ from tests.support.house import GRACE, House, Person
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from passerby.ports import BlobStore
+    from passerby.files.blobs import BlobStore
 
 KIB, MIB = 1 << 10, 1 << 20
 TTL = 3600.0

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from passerby.chat.events import Matched, UserJoined
 from passerby.errors import ConflictError
-from passerby.events import Matched, MatchSearching, UserJoined
-from passerby.models import Partner
-from passerby.ports import Ticket
+from passerby.matching.events import MatchSearching
+from passerby.models import Partner, Ticket
 from tests.support.clock import turns
 from tests.support.fakes import SlowMatchQueue
 from tests.support.house import GRACE, House, Person

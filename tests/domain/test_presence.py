@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from passerby.chat.events import RoomClosed
 from passerby.errors import NotFoundError, UnauthorizedError
-from passerby.events import ConnectionEstablished, RoomClosed, SessionRenewed
+from passerby.guests.events import ConnectionEstablished, SessionRenewed
 from tests.support.clock import ManualClock, turns
 from tests.support.fakes import SlowSessionStore
-from tests.support.house import GRACE, SESSION_TTL, House, Person
+from tests.support.house import GRACE, LIMITS, SESSION_TTL, House, Person
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -56,6 +57,7 @@ async def test_the_first_event_greets_the_guest(house: House) -> None:
             is_guest=True,
             session_id=anna.session_id,
             room=None,
+            limits=LIMITS,
         )
     ]
 

@@ -6,10 +6,8 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from passerby.errors import ConflictError, InvalidInputError
-from passerby.events import (
+from passerby.chat.events import (
     ChatCleared,
-    ConnectionEstablished,
     Matched,
     MessageDelivered,
     MessageSent,
@@ -22,6 +20,8 @@ from passerby.events import (
     TypingStopped,
     UserLeft,
 )
+from passerby.errors import ConflictError, InvalidInputError
+from passerby.guests.events import ConnectionEstablished
 from passerby.models import Message
 from tests.support.clock import turns
 from tests.support.fakes import SlowRoomLog

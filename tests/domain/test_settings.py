@@ -32,6 +32,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "ROOM_LOG_BYTES": ("4096", 4096),
     "TEXT_LIMIT": ("500", 500),
     "ONLINE_SAMPLE": ("0", 0),
+    "FILES_PER_MESSAGE": ("5", 5),
     "STATS_INTERVAL": ("0.5", 0.5),
     "STATS_FRAMES": ("100", 100),
     "PING_INTERVAL": ("5", 5.0),
@@ -106,6 +107,7 @@ BAD: list[tuple[str, str]] = [
     *((name, text) for name in (*_COUNTS, *_SIZES) for text in ("0", "-5", "many", "1.5")),
     *(("PACKET_RATE", text) for text in ("0", "-1", "fast", "inf")),
     *(("ONLINE_SAMPLE", text) for text in ("-1", "all")),
+    *(("FILES_PER_MESSAGE", text) for text in ("0", "many")),
     *(("LIMITS_SCALE", text) for text in ("0", "-1", "off", "nan")),
     *(
         (name, text)

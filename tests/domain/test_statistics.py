@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from passerby.events import RealtimeStats
 from passerby.models import Stats
+from passerby.stats.events import RealtimeStats
 from tests.support.clock import turns
 from tests.support.house import GRACE, House, Person
 

@@ -7,8 +7,8 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from passerby.chat.text import clean_text
 from passerby.errors import InvalidInputError
-from passerby.text import clean_text
 
 LIMIT = 1000
 FAMILY = "👨‍👩‍👧‍👦"  # one character, 7 code points

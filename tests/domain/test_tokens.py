@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passerby.errors import UnauthorizedError
-from passerby.tokens import Tokens
+from passerby.guests.tokens import Tokens
 from tests.support.clock import ManualClock
 
 SECRET = "the secret that signs, 32 characters or more"

@@ -37,7 +37,7 @@ def transport_in_the_end(transports: str) -> str:
 
 def reason_of_cut_line(transports: str) -> str:
     """Return why a socket left whose client's line was cut: a poll that breaks off, or a WebSocket."""
-    return "transport error" if transports == "polling" else "transport close"
+    return "transport_error" if transports == "polling" else "transport_close"
 
 
 _ANSWERED = 0.02

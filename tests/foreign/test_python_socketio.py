@@ -96,7 +96,7 @@ async def test_python_socketio_goes_through_the_scenario(transports: str) -> Non
         finally:
             await client.client.disconnect()
         assert await asyncio.wait_for(scenario.left.get(), BOUND) == reason_of_cut_line(transports)
-        assert await asyncio.wait_for(scenario.left.get(), BOUND) in ("client disconnect", "transport close")
+        assert await asyncio.wait_for(scenario.left.get(), BOUND) in ("client_disconnect", "transport_close")
 
         custom = Client("/custom", "/")
         await custom.client.connect(url, auth={"token": "of /custom"}, namespaces=["/custom", "/"], transports=ways)

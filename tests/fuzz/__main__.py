@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import msgspec
 
 from passerby.socketio import Ack, Arguments, InvalidPayloadError, Options, ProtocolError, Request, Server, Socket
+from passerby.socketio.closing import SERVER_DISCONNECT
 from passerby.socketio.engineio import decode_payload, encode_payload
 from passerby.socketio.packets import decode, decode_event, decode_json, encode_ack
 from passerby.socketio.session import Session
@@ -132,7 +133,7 @@ class OpenSession:
         self._uses += 1
         if self._session is None or self._session.sid not in self._session._engine.sessions or self._uses % 50 == 0:
             if self._session is not None:
-                self._session.close("done")
+                self._session.close(SERVER_DISCONNECT)
             self._session = self._make()
         return self._session
 

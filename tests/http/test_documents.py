@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from passerby.contract import INBOUND, OUTBOUND
+from passerby.realtime.contract import INBOUND, OUTBOUND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 import pytest
 
 from passerby import app
-from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
+from passerby.files.blobs_disk import DiskBlobStore
+from passerby.files.blobs_memory import MemoryBlobStore
 from tests.support.client import PATIENCE
 from tests.support.conversation import PNG, TEXT, JumpingClock, Two, Wire, noise, wav
 from tests.support.server import InsideServer, RunningServer, http_client

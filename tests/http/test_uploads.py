@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from passerby import app
-from passerby.adapters.blobs import DiskBlobStore, MemoryBlobStore
+from passerby.files.blobs_disk import DiskBlobStore
+from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.upload import Upload
 from passerby.limits import Rate
-from passerby.uploads import Upload
 from tests.media import recordings
 from tests.support.client import PATIENCE
 from tests.support.conversation import (

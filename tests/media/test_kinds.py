@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passerby.adapters.blobs import MemoryBlobStore
 from passerby.errors import UnsupportedTypeError
-from passerby.files import Quotas
-from passerby.media.kinds import ATTACHMENT, HEAD, is_active, kind_of
+from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.space import Quotas
+from passerby.files.upload import Upload
+from passerby.media.sniff import ATTACHMENT, HEAD, is_active, kind_of
 from passerby.media.stream import MediaError
-from passerby.uploads import Upload
 from tests.media import recordings
 from tests.media.containers import PNG_MAGIC, box, chunk, element, id3, mp3_frame, ogg_page, opus_head, riff, segment
 from tests.media.feeding import splits

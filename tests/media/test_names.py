@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from passerby.files.names import clean_name
 from passerby.models import INVISIBLE
-from passerby.uploads import clean_name
 
 LONGEST = 120
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passerby.media.kinds import ATTACHMENT, HEAD, kind_of
 from passerby.media.markup import OVERLAP, Search
+from passerby.media.sniff import ATTACHMENT, HEAD, kind_of
 from passerby.media.stream import Stream
 from tests.media import recordings
 from tests.media.containers import (

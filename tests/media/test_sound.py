@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passerby.media import film, sound
+from passerby.media import mp4, sound
 from tests.media import recordings
 from tests.media.containers import (
     SECRET,
@@ -70,11 +70,11 @@ SOUNDS = {
     "ogg_vorbis": Sound(sound.ogg, recordings.OGG_VORBIS, 2.5),
     "webm_file": Sound(sound.webm, recordings.WEBM_FILE, 1.5),
     "webm_recorded": Sound(sound.webm, recordings.WEBM_RECORDED, 1.5),
-    "mp4_moov_first": Sound(film.mp4, recordings.MP4_MOOV_FIRST, 2.5),
-    "mp4_moov_last": Sound(film.mp4, recordings.MP4_MOOV_LAST, 2.5),
-    "mp4_moov_first_told": Sound(film.mp4, told(recordings.MP4_MOOV_FIRST), 2.5),
-    "mp4_moov_last_told": Sound(film.mp4, told(recordings.MP4_MOOV_LAST), 2.5),
-    "mp4_fragmented": Sound(film.mp4, recordings.MP4_FRAGMENTED, 2.628),
+    "mp4_moov_first": Sound(mp4.mp4, recordings.MP4_MOOV_FIRST, 2.5),
+    "mp4_moov_last": Sound(mp4.mp4, recordings.MP4_MOOV_LAST, 2.5),
+    "mp4_moov_first_told": Sound(mp4.mp4, told(recordings.MP4_MOOV_FIRST), 2.5),
+    "mp4_moov_last_told": Sound(mp4.mp4, told(recordings.MP4_MOOV_LAST), 2.5),
+    "mp4_fragmented": Sound(mp4.mp4, recordings.MP4_FRAGMENTED, 2.628),
     "mp3": Sound(sound.mp3, mp3_frame() * 96, 96 * 1152 / 44_100),
     "mp3_padded": Sound(sound.mp3, (mp3_frame() + mp3_frame(padded=True)) * 48, 96 * 1152 / 44_100),
     "mp3_with_id3": Sound(sound.mp3, id3(b"cover" * 300) + mp3_frame() * 96, 96 * 1152 / 44_100),
@@ -181,7 +181,7 @@ def test_noise_behind_the_first_bytes_passes(name: str, noise: bytes) -> None:
 @pytest.mark.parametrize("name", ["mp4_moov_first_told", "mp4_moov_last_told"])
 def test_place_and_owner_are_blanked_where_they_are(name: str) -> None:
     content = SOUNDS[name].content
-    out = fed(film.mp4, content).everything
+    out = fed(mp4.mp4, content).everything
 
     assert content.count(SECRET) == 6
     assert SECRET not in out
@@ -191,7 +191,7 @@ def test_place_and_owner_are_blanked_where_they_are(name: str) -> None:
 
 def test_the_order_of_film_and_data_is_as_it_was() -> None:
     for name, order in (("mp4_moov_first", [b"moov", b"mdat"]), ("mp4_moov_last", [b"mdat", b"moov"])):
-        kinds = [kind for kind, *_ in boxes(fed(film.mp4, SOUNDS[name].content).everything)]
+        kinds = [kind for kind, *_ in boxes(fed(mp4.mp4, SOUNDS[name].content).everything)]
         assert [kind for kind in kinds if kind in order] == order
 
 
@@ -200,7 +200,7 @@ def test_the_order_of_film_and_data_is_as_it_was() -> None:
 def test_a_film_of_either_version_in_a_box_of_either_size(version: int, long: bool) -> None:
     content = box(b"ftyp", b"isom", bytes(4)) + box(b"moov", mvhd(600, 4500, version), long=long)
 
-    assert fed(film.mp4, content).seconds == 7.5
+    assert fed(mp4.mp4, content).seconds == 7.5
 
 
 @pytest.mark.parametrize("version", [0, 1])
@@ -210,12 +210,12 @@ def test_a_film_that_does_not_know_its_length_has_none(version: int, scale_and_d
     unknown = 0xFFFFFFFFFFFFFFFF if version else 0xFFFFFFFF
     content = box(b"moov", mvhd(scale, unknown if duration < 0 else duration, version))
 
-    assert fed(film.mp4, content).seconds is None
+    assert fed(mp4.mp4, content).seconds is None
 
 
 def test_a_box_up_to_the_end_of_the_file_may_be_metadata() -> None:
     content = box(b"ftyp", b"isom") + struct.pack(">I4s", 0, b"meta") + SECRET * 10
-    out = fed(film.mp4, content).everything
+    out = fed(mp4.mp4, content).everything
 
     assert out == box(b"ftyp", b"isom") + struct.pack(">I4s", 0, b"free") + bytes(len(SECRET) * 10)
 
@@ -224,15 +224,15 @@ def test_a_box_up_to_the_end_of_the_file_may_be_metadata() -> None:
 def test_a_box_shorter_than_its_header_is_as_one_of_nothing(length: int) -> None:
     content = struct.pack(">I4s", length, b"mvhd") + box(b"udta", PLACE)
 
-    out = fed(film.mp4, content).everything
+    out = fed(mp4.mp4, content).everything
 
     assert out == content[:8] + box(b"free", bytes(len(PLACE)))
-    assert fed(film.mp4, *one_by_one(content)).everything == out
+    assert fed(mp4.mp4, *one_by_one(content)).everything == out
 
 
 def test_a_film_with_too_short_a_header_has_no_length() -> None:
-    assert fed(film.mp4, box(b"moov", box(b"mvhd", b"\0\0\0\0"))).seconds is None
-    assert fed(film.mp4, box(b"moov", box(b"mvhd"))).seconds is None
+    assert fed(mp4.mp4, box(b"moov", box(b"mvhd", b"\0\0\0\0"))).seconds is None
+    assert fed(mp4.mp4, box(b"moov", box(b"mvhd"))).seconds is None
 
 
 TRACK = 7
@@ -267,17 +267,17 @@ def recorded(*fragments: bytes, default: int = 0, version: int = 0) -> bytes:
 def test_a_recording_in_fragments_is_as_long_as_they_are_together(version: int) -> None:
     content = recorded(*[fragment(run(10), default=50)] * 60, version=version)
 
-    result = fed(film.mp4, content)
+    result = fed(mp4.mp4, content)
 
     assert result.seconds == 60
     assert result.everything == content
-    assert fed(film.mp4, *one_by_one(content)) == result
+    assert fed(mp4.mp4, *one_by_one(content)) == result
 
 
 @pytest.mark.parametrize("offsets", range(4))
 def test_how_long_a_sample_plays_its_fragment_says_or_the_film(offsets: int) -> None:
-    assert fed(film.mp4, recorded(fragment(run(5), default=100, offsets=offsets), default=9)).seconds == 1
-    assert fed(film.mp4, recorded(fragment(run(5), offsets=offsets), default=200)).seconds == 2
+    assert fed(mp4.mp4, recorded(fragment(run(5), default=100, offsets=offsets), default=9)).seconds == 1
+    assert fed(mp4.mp4, recorded(fragment(run(5), offsets=offsets), default=200)).seconds == 2
 
 
 @pytest.mark.parametrize("flags", [0, 1, 4, 5, 0x200, 0xE05])
@@ -285,26 +285,26 @@ def test_or_the_sample_itself(flags: int) -> None:
     durations = range(1, 101)
     content = recorded(fragment(run(100, *durations, flags=flags), run(1, 450), default=10**6))
 
-    result = fed(film.mp4, content)
+    result = fed(mp4.mp4, content)
 
     assert result.seconds == (sum(durations) + 450) / 500
-    assert fed(film.mp4, *one_by_one(content)) == result
+    assert fed(mp4.mp4, *one_by_one(content)) == result
 
 
 def test_a_table_that_promises_more_than_it_holds_counts_what_it_holds() -> None:
-    assert fed(film.mp4, recorded(fragment(run(2**32 - 1, 500, 500)))).seconds == 2
+    assert fed(mp4.mp4, recorded(fragment(run(2**32 - 1, 500, 500)))).seconds == 2
 
 
 def test_without_a_track_the_films_own_time_counts() -> None:
     content = box(b"moov", mvhd(1000, 0)) + fragment(run(3), default=1000) * 2
 
-    assert fed(film.mp4, content).seconds == 6
+    assert fed(mp4.mp4, content).seconds == 6
 
 
 def test_fragments_of_tracks_without_number_are_not_remembered() -> None:
     tracks = [fragment(run(1), default=500).replace(TRACK.to_bytes(4), bytes([9, 9, 9, n])) for n in range(200)]
 
-    assert fed(film.mp4, recorded(*tracks)).seconds == 0.5
+    assert fed(mp4.mp4, recorded(*tracks)).seconds == 0.5
 
 
 # ── WebM ──────────────────────────────────────────────────────────────────────────────────────────

@@ -66,10 +66,10 @@ async def test_an_outbox_that_overflows_closes_its_websocket_and_nobody_else_s()
             socket.emit("chunk", CHUNK)
             await chats_on(other)
             most = max(most, unsent(server))
-        assert stage.reasons.get_nowait() == "outbox overflow"
+        assert stage.reasons.get_nowait() == "outbox_overflow"
         assert most <= 256 * 1024 + 2 * len(CHUNK)
         end = await client.closed()  # it reads at last, and learns why
-        assert (end.code, end.reason) == (1013, "outbox overflow")
+        assert (end.code, end.reason) == (1013, "outbox_overflow")
         await chats_on(other)
 
 
@@ -88,7 +88,7 @@ async def test_a_burst_beyond_the_limit_in_one_turn_closes_only_its_websocket() 
     ):
         for _ in range(ENOUGH):
             socket.emit("chunk", CHUNK)
-        assert await asyncio.wait_for(stage.reasons.get(), BOUND) == "outbox overflow"
+        assert await asyncio.wait_for(stage.reasons.get(), BOUND) == "outbox_overflow"
         await chats_on(other)
 
 
@@ -114,7 +114,7 @@ async def test_a_client_that_is_cut_off_for_not_reading_leaves_nothing_behind() 
     async with running(stage.subject) as server, stage.deaf_websocket(server) as (_, socket):
         for _ in range(ENOUGH):
             socket.emit("chunk", CHUNK)
-        assert await asyncio.wait_for(stage.reasons.get(), BOUND) == "outbox overflow"
+        assert await asyncio.wait_for(stage.reasons.get(), BOUND) == "outbox_overflow"
         await until(lambda: not server.uvicorn.server_state.connections)
         assert not server.engine.sessions
         assert not server.engine.closing
@@ -154,7 +154,7 @@ async def test_pings_without_reading_the_pongs_fill_no_memory() -> None:
             await chats_on(other)
             most = max(most, unsent(server))
         assert most <= limit + len(batch)
-        assert await asyncio.wait_for(stage.reasons.get(), BOUND) in ("outbox overflow", "too many packets")
+        assert await asyncio.wait_for(stage.reasons.get(), BOUND) in ("outbox_overflow", "too_many_packets")
 
 
 async def test_an_outbox_that_overflows_closes_a_session_that_does_not_poll() -> None:
@@ -168,7 +168,7 @@ async def test_an_outbox_that_overflows_closes_a_session_that_does_not_poll() ->
         *_, socket = stage.namespace.sockets.values()
         for number in range(4):
             socket.emit("chunk", number, "x" * 20_000)
-        assert stage.reasons.get_nowait() == "outbox overflow"
+        assert stage.reasons.get_nowait() == "outbox_overflow"
         assert isinstance(client, PollingClient)
         for number in range(4):
             assert str(await client.receive()).startswith(f'42["chunk",{number},')

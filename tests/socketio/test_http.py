@@ -8,8 +8,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from passerby.http.guard import HEAD_LIMIT, GuardedHttpProtocol
 from passerby.socketio import Options
-from passerby.socketio.http import HEAD_LIMIT, GuardedHttpProtocol
 from tests.support.sio_client import Line, WebSocketClient, read_answer, request_head, upgrade_head
 from tests.support.sio_server import PATH, engine_echo, running, until
 
@@ -19,8 +19,8 @@ HOST = ("Host", "h")
 
 @pytest.fixture
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("passerby.socketio.http.HEAD_TIMEOUT", 0.3)
-    monkeypatch.setattr("passerby.socketio.http.BODY_TIMEOUT", 0.3)
+    monkeypatch.setattr("passerby.http.guard.HEAD_TIMEOUT", 0.3)
+    monkeypatch.setattr("passerby.http.guard.BODY_TIMEOUT", 0.3)
 
 
 @pytest.mark.usefixtures("short_times")

@@ -133,7 +133,7 @@ async def test_a_payload_that_is_no_utf_8_is_refused() -> None:
     engine, ends = engine_echo(Options())
     async with running(engine) as server, PollingClient.open(server.port) as client:
         assert (await client.post(b"4\xff")).status == 400
-        assert ends.get_nowait() == "parse error"
+        assert ends.get_nowait() == "parse_error"
 
 
 async def test_an_answer_carries_all_of_one_turn_however_many_packets() -> None:
@@ -156,24 +156,27 @@ async def test_an_answer_carries_all_of_one_turn_however_many_packets() -> None:
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 async def test_the_application_may_refuse_to_open_a_session(transport: str) -> None:
-    refusal = Refusal(7, "Too many connections", status=429, retry_after=2.6)
+    refusal = Refusal(7, "too_many", "Too many connections", status=429, retry_after=2.6)
     subject = Server(Options(), allow=lambda _request: refusal)
     async with running(subject) as server:
         if transport == "polling":
             answer = await http(server.port, "GET", f"{PATH}?EIO=4&transport=polling")
             assert (answer.status, answer.headers["retry-after"]) == (429, "3")
-            assert answer.json == {"code": 7, "message": "Too many connections"}
+            assert answer.json == {"code": 7, "message": "Too many connections", "reason": "too_many"}
         else:
             with pytest.raises(ClosedError) as refused:
                 async with WebSocketClient.open(server.port):
                     pass
-            assert (refused.value.code, refused.value.reason) == (429, '{"code":7,"message":"Too many connections"}')
+            assert (refused.value.code, refused.value.reason) == (
+                429,
+                '{"code":7,"message":"Too many connections","reason":"too_many"}',
+            )
         assert not server.engine.sessions
 
 
 async def test_a_poll_outlives_the_time_for_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("passerby.socketio.http.HEAD_TIMEOUT", 0.2)
-    monkeypatch.setattr("passerby.socketio.http.BODY_TIMEOUT", 0.2)
+    monkeypatch.setattr("passerby.http.guard.HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr("passerby.http.guard.BODY_TIMEOUT", 0.2)
     engine, _ = engine_echo(Options(ping_interval=0.4))
     async with running(engine) as server, PollingClient.open(server.port) as client, Line.open(server.port) as line:
         line.write(request_head("GET", client.target, [HOST]))

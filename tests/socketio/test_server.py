@@ -18,6 +18,8 @@ from passerby.socketio import (
     Socket,
     event_prefix,
 )
+from passerby.socketio.closing import Closing
+from passerby.socketio.frames import CloseCode
 from tests.support.sio_client import ClosedError, PollingClient, WebSocketClient, connected, opened
 from tests.support.sio_server import BOUND, PATH, echo, running, until, web_server
 
@@ -255,7 +257,7 @@ async def test_a_socket_that_piles_up_events_behind_a_slow_one_is_closed(transpo
     async with running(subject) as server, connected(server.port, transport) as client:
         await client.send(*['42["slow",1]'] * 600)
         await client.closed()
-        assert told == [("disconnect", "backlog overflow")]
+        assert told == [("disconnect", "backlog_overflow")]
         gate.set()
 
 
@@ -290,10 +292,13 @@ async def test_what_is_sent_leaves_in_order_however_it_is_sent(transport: str) -
         ]
 
 
+ENOUGH = Closing("enough", CloseCode.POLICY_VIOLATION, come_back=False, meaning="it is enough")
+
+
 @both
 async def test_a_server_s_disconnect_says_so_and_closes_when_asked_to(transport: str) -> None:
     subject, told = noting()
-    subject.namespace().on("leave", bool, lambda socket, close, _ack: socket.disconnect("enough", close=close))
+    subject.namespace().on("leave", bool, lambda socket, close, _ack: socket.disconnect(ENOUGH, close=close))
     async with running(subject) as server, connected(server.port, transport) as client:
         await client.receive()
         await client.send('42["leave",false]')
@@ -494,9 +499,9 @@ async def test_stopping_closes_every_client_and_waits_for_handlers() -> None:
         await until(lambda: server.engine.sessions[polling.sid]._poll)
         stopping = asyncio.create_task(subject.stop())
         end = await websocket.closed()
-        assert (end.code, end.reason) == (1012, "server shutting down")
+        assert (end.code, end.reason) == (1012, "server_shutting_down")
         assert (await poll).text == "1"
-        assert told == [("disconnect", "server shutting down")] * 2
+        assert told == [("disconnect", "server_shutting_down")] * 2
         assert not stopping.done()
         gate.set()
         await asyncio.wait_for(stopping, BOUND)
@@ -515,7 +520,7 @@ async def test_uvicorn_s_own_shutdown_tells_websockets_to_come_back() -> None:
         web.should_exit = True
         await client.receive()
         end = await client.closed()
-        assert (end.code, end.reason) == (1012, "server shutting down")
+        assert (end.code, end.reason) == (1012, "server_shutting_down")
     await asyncio.wait_for(serving, BOUND)
     assert not subject.engine.sessions
     assert not web.server_state.connections
@@ -546,4 +551,4 @@ async def test_a_flood_of_any_packets_is_closed(
             except (ClosedError, ConnectionError):
                 break
         await until(lambda: told)
-        assert told == [("disconnect", "too many packets")]
+        assert told == [("disconnect", "too_many_packets")]

@@ -130,7 +130,7 @@ async def test_an_upgrade_that_never_completes_is_abandoned_and_polling_goes_on(
                 await websocket.send("2probe")
                 assert await websocket.receive() == "3probe"
             end = await websocket.closed()
-            assert (end.code, end.reason) == (1008, "upgrade not completed")
+            assert (end.code, end.reason) == (1008, "upgrade_not_completed")
         await client.post("4still here")
         assert await client.receive() == "4still here"
         assert ends.empty()
@@ -177,7 +177,7 @@ async def test_a_session_that_ends_while_it_probes_takes_its_websocket_along() -
         assert await websocket.receive() == "3probe"
         await client.post("1")
         assert (await websocket.closed()).code == 1008
-        assert ends.get_nowait() == "transport close"
+        assert ends.get_nowait() == "transport_close"
         assert client.sid not in engine.sessions
 
 
@@ -202,7 +202,7 @@ async def test_a_session_that_was_upgraded_ends_with_its_websocket() -> None:
         async with WebSocketClient.open(server.port, target(client)) as websocket:
             await websocket.send("2probe", "5", "4a")
             assert [await websocket.receive(), await websocket.receive()] == ["3probe", "4a"]
-        assert await asyncio.wait_for(ends.get(), BOUND) == "transport close"
+        assert await asyncio.wait_for(ends.get(), BOUND) == "transport_close"
         with pytest.raises(ClosedError) as refused:
             async with WebSocketClient.open(server.port, target(client)):
                 pass

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from passerby.adapters.memory import MemoryMatchQueue, MemoryRoomLog, MemorySessionStore
+from passerby.chat.log_memory import MemoryRoomLog
+from passerby.guests.store_memory import MemorySessionStore
+from passerby.matching.queue_memory import MemoryMatchQueue
 
 if TYPE_CHECKING:
-    from passerby.models import Guest
-    from passerby.ports import Replay, Ticket
+    from passerby.chat.log import Replay
+    from passerby.models import Guest, Ticket
 
 
 class Gate:

@@ -5,29 +5,51 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from passerby.adapters.memory import MemoryCounters, MemoryMatchQueue, MemoryRoomLog, MemorySessionStore
-from passerby.calls import Calls
-from passerby.events import Resume, SendMessage
-from passerby.guests import Guests, LiveGuest
-from passerby.matchmaking import Matchmaking
+from passerby.calls.calls import Calls
+from passerby.chat.events import Resume, SendMessage
+from passerby.chat.log_memory import MemoryRoomLog
+from passerby.chat.rooms import Rooms
+from passerby.guests.sessions import Guests
+from passerby.guests.store_memory import MemorySessionStore
+from passerby.guests.tokens import Tokens
+from passerby.guests.writer import SessionWriter
+from passerby.live import LiveGuest
+from passerby.matching.matchmaking import Matchmaking
+from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.models import Limits
 from passerby.presence import Periods, Presence
-from passerby.rooms import Rooms
-from passerby.sessions import SessionWriter
-from passerby.stats import Statistics
-from passerby.tokens import Tokens
+from passerby.stats.counters_memory import MemoryCounters
+from passerby.stats.statistics import Statistics
 from tests.support.clock import ManualClock, turns
 from tests.support.links import RecordingLink
 
 if TYPE_CHECKING:
-    from passerby.events import MessageSent, RealtimeStats
+    from passerby.chat.events import MessageSent
+    from passerby.chat.log import RoomLog
+    from passerby.guests.store import SessionStore
+    from passerby.matching.queue import MatchQueue
     from passerby.models import Guest
-    from passerby.ports import MatchQueue, RoomLog, SessionStore
+    from passerby.stats.events import RealtimeStats
 
 SECRET = "a secret of the tests, long enough for HS256"
 SESSION_TTL = 7200.0
 GRACE = 20.0
 RING = 30.0
 CALL_RETURN = 5.0
+
+LIMITS = Limits(
+    text_length=1000,
+    file_size=10_485_760,
+    room_files_size=52_428_800,
+    guest_files_size=41_943_040,
+    files_per_message=20,
+    file_lifetime=3600,
+    voice_duration=300,
+    picture_types=["image/jpeg"],
+    picture_pixels=64_000_000,
+    ring_timeout=RING,
+    grace=GRACE,
+)
 
 
 class House:
@@ -107,6 +129,7 @@ class House:
             writer=self.writer,
             clock=self.clock,
             periods=Periods(grace=grace, renew_before=1800, refresh_interval=60, session_sweep=600),
+            limits=LIMITS,
         )
 
     def _changed(self, live: LiveGuest) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from passerby.events import Event, MessageDelivered, RealtimeStats
+from passerby.events import Event
 from passerby.models import Message
+from passerby.realtime.closings import CLOSINGS
+from passerby.stats.events import RealtimeStats
 from tests.support.fakes import Gate
+
+if TYPE_CHECKING:
+    from passerby.errors import Code
 
 E = TypeVar("E", bound="Event | Message")
 
 
 class RecordingLink:
-    """See `passerby.ports.Link`. What is sent after the connection is gone vanishes, as it does for a socket."""
+    """See `passerby.live.Link`. What is sent after the connection is gone vanishes, as it does for a socket."""
 
     def __init__(self) -> None:
         self.sent: list[Event | Message] = []
@@ -27,16 +32,16 @@ class RecordingLink:
         if self.closed is None and not self.lost:
             self.sent.append(event)
 
-    def deliver(self, message: bytes, receipt: MessageDelivered) -> None:
+    def deliver(self, message: bytes, receipt: Event) -> None:
         self.send(msgspec.json.decode(message, type=Message))
         self.send(receipt)
 
     async def drain(self) -> None:
         await self.read.passing()
 
-    def close(self, code: str, message: str) -> None:
+    def close(self, code: Code) -> None:
         assert self.closed is None, "closed twice"
-        assert message
+        assert code in CLOSINGS
         self.closed = code
 
     def of(self, kind: type[E]) -> list[E]:

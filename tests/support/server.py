@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from passerby.guests import LiveGuest
+    from passerby.live import LiveGuest
 
 SECRET = "a secret of the tests, long enough for HS256"
 START_PATIENCE = 30.0

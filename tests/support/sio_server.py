@@ -8,15 +8,19 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import uvicorn
 
+from passerby.http.guard import http_factory
 from passerby.socketio import Ack, Arguments, Engine, Options, Server, Socket
-from passerby.socketio.http import http_factory
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.session import Receiver, Session
 from passerby.socketio.websocket import WebSocketProtocol, protocol_factory
+
+if TYPE_CHECKING:
+    from passerby.socketio.closing import Closing
 
 PATH = "/socket.io/"
 BOUND = 5.0
@@ -122,8 +126,8 @@ class EngineEcho:
     def on_binary(self, data: bytes) -> None:
         self._session.send_binary(data)
 
-    def on_close(self, reason: str) -> None:
-        self._ends.put_nowait(reason)
+    def on_close(self, reason: Closing) -> None:
+        self._ends.put_nowait(reason.code)
 
 
 def engine_echo(options: Options, origins: Origins | None = None) -> tuple[Engine, asyncio.Queue[str]]:

@@ -27,6 +27,10 @@ async def test_the_greeting(shared_server: RunningServer) -> None:
     socket_id = greeting.pop("socketId")
     assert isinstance(socket_id, str)
     assert socket_id
+    limits = greeting.pop("limits")
+    assert limits == (await shared_server.http.get("/api/limits")).json()["data"]
+    assert (limits["textLength"], limits["fileSize"], limits["filesPerMessage"]) == (1000, 10 << 20, 20)
+    assert limits["pictureTypes"] == ["image/jpeg", "image/png", "image/webp", "image/gif"]
     assert greeting == {
         "userId": anna.id,
         "username": "Anna",

@@ -21,7 +21,7 @@ from litestar.types import Message, Scope
 from msgspec import UNSET
 
 from passerby import __version__
-from passerby.errors import PasserbyError, RateLimitedError
+from passerby.errors import Code, PasserbyError, RateLimitedError
 from passerby.http.calls import CallController
 from passerby.http.files import FileController, TemporaryFileController, allowed
 from passerby.http.guests import GuestController, authenticated
@@ -73,7 +73,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
     async def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         limit = handler.opt.get("limit", "requests")
         if limit is not None:
-            wait = services.limits[limit].take(client_address(services, connection))
+            wait = services.rates[limit].take(client_address(services, connection))
             if wait:
                 raise RateLimitedError(wait, f"{_LIMITED[limit]} from your address")
 
@@ -148,7 +148,7 @@ def _refused(_request: Request[Any, Any, Any], error: PasserbyError) -> Response
 
 def _malformed(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
     """Answer for a body that is nested too deeply, or no UTF-8, which the framework lets through as an error."""
-    return Response(Failure(success=False, message="Malformed body", code="invalid_payload"), status_code=400)
+    return Response(Failure(success=False, message="Malformed body", code=Code.INVALID_PAYLOAD), status_code=400)
 
 
 _RULES: Final = {
@@ -166,30 +166,30 @@ def _invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Re
     ]
     message = "; ".join(f"{field.field}: {field.message}" for field in fields) or "Malformed body"
     return Response(
-        Failure(success=False, message=message, code="invalid_payload", errors=fields or UNSET),
+        Failure(success=False, message=message, code=Code.INVALID_PAYLOAD, errors=fields or UNSET),
         status_code=400,
     )
 
 
 def _no_such_file(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
     """Answer for a path that no file can have, such as one with a NUL."""
-    return Response(Failure(success=False, message="Not Found", code="not_found"), status_code=404)
+    return Response(Failure(success=False, message="Not Found", code=Code.NOT_FOUND), status_code=404)
 
 
 _CODES: Final = {
-    400: "invalid_payload",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "too_large",
-    415: "unsupported_media_type",
+    400: Code.INVALID_PAYLOAD,
+    404: Code.NOT_FOUND,
+    405: Code.METHOD_NOT_ALLOWED,
+    413: Code.TOO_LARGE,
+    415: Code.UNSUPPORTED_MEDIA_TYPE,
 }
 
 
 def _http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Failure]:
-    code = _CODES.get(error.status_code, "http_error")
+    code = _CODES.get(error.status_code, Code.HTTP_ERROR)
     return Response(Failure(success=False, message=error.detail, code=code), status_code=error.status_code)
 
 
 def _failed(_request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
     log.error("request failed", exc_info=error)
-    return Response(Failure(success=False, message="Internal server error", code="internal"), status_code=500)
+    return Response(Failure(success=False, message="Internal server error", code=Code.INTERNAL), status_code=500)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from passerby.errors import ConflictError, UnauthorizedError
+from passerby.calls.ice import IceServers
+from passerby.errors import Code, ConflictError, UnauthorizedError
 from passerby.http.models import Success
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
-from passerby.ice import IceServers
 from passerby.models import Guest
 
 
@@ -28,5 +28,5 @@ class CallController(Controller):
         """Return ICE servers for a guest who is in a room; 409 for others."""
         live = services.guests.live(guest.session_id)
         if live is None or live.member is None:
-            raise ConflictError("not_in_room", "You are not in a conversation")
+            raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
         return Success(success=True, data=services.ice.servers(guest.id))

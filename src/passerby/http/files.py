@@ -16,6 +16,7 @@ from litestar.response import Stream
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from passerby.errors import (
+    Code,
     ConflictError,
     ForbiddenError,
     InvalidInputError,
@@ -26,13 +27,13 @@ from passerby.errors import (
     UnsupportedTypeError,
     UploadTimeoutError,
 )
+from passerby.files.upload import Upload
 from passerby.http.guests import authenticated
 from passerby.http.models import Success
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.http.upload_docs import FormUpload, RawUpload, VoiceUpload
 from passerby.models import FileInfo, Guest, StoredFile
-from passerby.uploads import Upload
 
 _OVERHEAD: Final = 64 * 1024
 """Bytes of a multipart body besides the file."""
@@ -170,7 +171,7 @@ class _Form:
             except MultipartError as error:
                 raise _malformed("The form is malformed") from error
             if self._upload is None:
-                raise InvalidInputError("file_missing", "The form holds no file", field="file")
+                raise InvalidInputError(Code.FILE_MISSING, "The form holds no file", field="file")
             yield self._upload
 
     async def abort(self) -> None:
@@ -231,7 +232,7 @@ async def _receiving(services: Services, upload: Upload | _Form) -> AsyncIterato
             yield
     except TimeoutError as error:
         await upload.abort()
-        raise UploadTimeoutError("upload_timeout", "The upload took too long") from error
+        raise UploadTimeoutError(Code.UPLOAD_TIMEOUT, "The upload took too long") from error
     except BaseException:
         await asyncio.shield(upload.abort())
         raise
@@ -262,7 +263,7 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _malformed(message: str) -> InvalidInputError:
-    return InvalidInputError("upload_malformed", message)
+    return InvalidInputError(Code.UPLOAD_MALFORMED, message)
 
 
 # ── out ───────────────────────────────────────────────────────────────────────────────────────────

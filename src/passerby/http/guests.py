@@ -10,7 +10,7 @@ from litestar.params import FromPath, RequestBody
 from msgspec import UNSET
 
 from passerby import ids
-from passerby.errors import TOKEN_REQUIRED, InvalidInputError, NotFoundError, TooLargeError, UnauthorizedError
+from passerby.errors import TOKEN_REQUIRED, Code, InvalidInputError, NotFoundError, TooLargeError, UnauthorizedError
 from passerby.http.models import (
     GuestCreated,
     GuestData,
@@ -31,7 +31,7 @@ async def authenticated(request: Request[Any, Any, Any], services: NamedDependen
     """Provide the guest whose bearer token came with the request. Raises UnauthorizedError."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        raise UnauthorizedError("token_required", TOKEN_REQUIRED)
+        raise UnauthorizedError(Code.TOKEN_REQUIRED, TOKEN_REQUIRED)
     guest, _ = await services.guests.authenticate(token.strip())
     return guest
 

@@ -6,11 +6,13 @@ from typing import Generic, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
-from passerby.ice import IceServers
+from passerby.calls.ice import IceServers
+from passerby.errors import Code
 from passerby.models import (
     FileInfo,
     GuestId,
     LanguageTag,
+    Limits,
     OnlineUser,
     SessionId,
     Stats,
@@ -138,7 +140,7 @@ class Failure(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=T
 
     success: bool
     message: str
-    code: str
+    code: Code
     errors: list[FieldError] | UnsetType = UNSET
     retry_after: float | UnsetType = UNSET
 
@@ -154,6 +156,7 @@ HTTP_MODELS: tuple[type, ...] = (
     OnlineUsersData,
     SocketStats,
     Health,
+    Limits,
     FileInfo,
     IceServers,
     Failure,

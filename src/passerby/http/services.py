@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from passerby.addresses import ClientAddress
-from passerby.files import Files
-from passerby.guests import Guests
-from passerby.ice import Ice
+from passerby.calls.ice import Ice
+from passerby.files.files import Files
+from passerby.guests.sessions import Guests
 from passerby.limits import AddressLimit
-from passerby.matchmaking import Matchmaking
+from passerby.matching.matchmaking import Matchmaking
+from passerby.models import Limits
 from passerby.presence import Presence
 from passerby.socketio import Server
-from passerby.stats import Statistics
+from passerby.stats.statistics import Statistics
 
 
 class Services(NamedTuple):
-    """The application, as far as HTTP needs it. `limits` are per address, by the name in a route's `limit`."""
+    """The application, as far as HTTP needs it."""
 
     guests: Guests
     files: Files
@@ -29,4 +30,7 @@ class Services(NamedTuple):
     stats: Statistics
     server: Server
     address: ClientAddress
-    limits: Mapping[str, AddressLimit]
+    rates: Mapping[str, AddressLimit]
+    """Per address, by the name in a route's `limit`."""
+    limits: Limits
+    """What clients are told to keep to."""

@@ -13,7 +13,7 @@ from passerby.errors import UnauthorizedError
 from passerby.http.models import Health, OnlineUsersData, SocketStats, StatsData, Success
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
-from passerby.models import Guest
+from passerby.models import Guest, Limits
 
 _STARTED = time.monotonic()
 _ASYNCAPI = schema.asyncapi()
@@ -69,6 +69,11 @@ class StatusController(Controller):
                 waiting=services.matchmaking.waiting,
             ),
         )
+
+    @get("/api/limits", summary="What a client has to keep to", responses=refusals())
+    async def limits(self, services: NamedDependency[Services]) -> Success[Limits]:
+        """Return the limits that `connection:established` tells too."""
+        return Success(success=True, data=services.limits)
 
     @get("/health", summary="Liveness", opt={"limit": None})
     async def health(self) -> Success[Health]:

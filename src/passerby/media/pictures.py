@@ -10,6 +10,7 @@ import re
 import struct
 from typing import TYPE_CHECKING, Final
 
+from passerby.errors import Code
 from passerby.media.stream import MediaError
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ _DAMAGED: Final = "The picture is damaged"
 
 def _check(stream: Stream, width: int, height: int, max_pixels: int) -> None:
     if not width or not height:
-        raise MediaError("unsupported_type", _DAMAGED)
+        raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
     if width * height > max_pixels:
         raise _too_large(max_pixels)
     stream.size = width, height
 
 
 def _too_large(max_pixels: int) -> MediaError:
-    return MediaError("picture_too_large", f"A picture has at most {max_pixels:,} pixels")
+    return MediaError(Code.PICTURE_TOO_LARGE, f"A picture has at most {max_pixels:,} pixels")
 
 
 # ── JPEG (ITU-T T.81, annex B) ────────────────────────────────────────────────────────────────────
@@ -52,12 +53,12 @@ def jpeg(max_pixels: int) -> Callable[[Stream], Parser]:
             marker = yield from _next_marker(stream)
             if marker == _END:
                 if stream.size is None:
-                    raise MediaError("unsupported_type", _DAMAGED)
+                    raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
                 stream.give(b"\xff\xd9")
                 return
             length = int.from_bytes((yield from stream.take(2))) - 2
             if length < 0:
-                raise MediaError("unsupported_type", _DAMAGED)
+                raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
             segment = yield from stream.take(length)
             if marker in _FRAMES:
                 height, width = struct.unpack(">xHH", segment[:5].ljust(5, b"\0"))
@@ -67,7 +68,7 @@ def jpeg(max_pixels: int) -> Callable[[Stream], Parser]:
                 stream.give(struct.pack(">BBH", 0xFF, marker, len(kept) + 2) + kept)
             if marker == _SCAN:
                 if stream.size is None:
-                    raise MediaError("unsupported_type", _DAMAGED)
+                    raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
                 yield from stream.keep_until(_MARKER, 1)
 
     return parse
@@ -79,7 +80,7 @@ def _next_marker(stream: Stream) -> Generator[None, None, int]:
     while marker == b"\xff":  # fill bytes
         marker = yield from stream.take(1)
     if first != b"\xff" or marker == b"\0":
-        raise MediaError("unsupported_type", _DAMAGED)
+        raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
     return marker[0]
 
 
@@ -135,10 +136,10 @@ def png(max_pixels: int) -> Callable[[Stream], Parser]:
             header = yield from stream.take(8)
             length, kind = int.from_bytes(header[:4]), header[4:]
             if (stream.size is None) != (kind == b"IHDR"):
-                raise MediaError("unsupported_type", _DAMAGED)
+                raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
             if kind == b"IHDR":
                 if length != 13:  # noqa: PLR2004 - the specification's
-                    raise MediaError("unsupported_type", _DAMAGED)
+                    raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
                 start = yield from stream.take(8)
                 width, height = struct.unpack(">II", start)
                 _check(stream, width, height, max_pixels)
@@ -185,7 +186,7 @@ def gif(max_pixels: int) -> Callable[[Stream], Parser]:
             elif block == _EXTENSION:
                 yield from _extension(stream)
             else:
-                raise MediaError("unsupported_type", _DAMAGED)
+                raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
 
     return parse
 
@@ -241,7 +242,7 @@ def webp(max_pixels: int) -> Callable[[Stream], Parser]:
                 _check(stream, width, height, max_pixels)
                 if kind == b"VP8X":
                     if length != 10:  # noqa: PLR2004 - the specification's
-                        raise MediaError("unsupported_type", _DAMAGED)
+                        raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
                     start = bytes([start[0] & ~_METADATA_FLAGS]) + start[1:]
                 stream.give(header + start)
                 yield from stream.keep(padded - len(start))
@@ -251,7 +252,7 @@ def webp(max_pixels: int) -> Callable[[Stream], Parser]:
             else:
                 yield from _chunk(stream, header, padded, _STILL)
         if stream.size is None:
-            raise MediaError("unsupported_type", _DAMAGED)
+            raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
 
     return parse
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from passerby.errors import Code
+
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Generator
@@ -22,7 +24,7 @@ TO_THE_END: Final = 1 << 62
 class MediaError(ValueError):
     """The file is not what its first bytes promise, or more than is accepted. `code` is for programs."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: Code, message: str) -> None:
         """Say in `message` what is wrong."""
         super().__init__(message)
         self.code = code
@@ -78,7 +80,7 @@ class Stream:
     def take(self, count: int) -> Generator[None, None, bytes]:
         """Take `count` bytes out of the stream. Raises MediaError when it is too much to ask for."""
         if count > MAX_TAKE:
-            raise MediaError("unsupported_type", "The file is damaged")
+            raise MediaError(Code.UNSUPPORTED_TYPE, "The file is damaged")
         buffer = self._buffer
         while len(buffer) < count:
             yield

@@ -5,8 +5,10 @@ Engine.IO, `websocket` and `polling` its transports; `server`, `namespace`, `soc
 Socket.IO, `http` is the guard at the door. Names are the two protocols' own.
 """
 
+from passerby.socketio.closing import CLOSINGS, Closing
 from passerby.socketio.engine import Engine, Options
 from passerby.socketio.engineio import ProtocolError
+from passerby.socketio.frames import CloseCode
 from passerby.socketio.handshake import Refusal, Request
 from passerby.socketio.namespace import Ack, Arguments, ConnectError, Namespace
 from passerby.socketio.packets import InvalidPayloadError, event_prefix
@@ -14,8 +16,11 @@ from passerby.socketio.server import Server
 from passerby.socketio.socket import Socket
 
 __all__ = [
+    "CLOSINGS",
     "Ack",
     "Arguments",
+    "CloseCode",
+    "Closing",
     "ConnectError",
     "Engine",
     "InvalidPayloadError",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from passerby.socketio import packets
+from passerby.socketio import closing, packets
 from passerby.socketio.engineio import ProtocolError
 from passerby.socketio.namespace import ConnectError, tell
 from passerby.socketio.packets import InvalidPayloadError, Packet, PacketType
@@ -15,6 +15,7 @@ from passerby.socketio.session import Session, State
 from passerby.socketio.socket import NO_AUTH, Socket
 
 if TYPE_CHECKING:
+    from passerby.socketio.closing import Closing
     from passerby.socketio.server import Server
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Client:
             attachments, self._attachments, self._partial = self._attachments, [], None
             self._take(packet, attachments)
 
-    def on_close(self, reason: str) -> None:
+    def on_close(self, reason: Closing) -> None:
         """The session is over."""
         self.server.unconnected.discard(self)
         for socket in list(self.sockets.values()):
@@ -87,7 +88,7 @@ class Client:
         elif packet.type in (PacketType.EVENT, PacketType.BINARY_EVENT):
             self._event(socket, packet.data, packet.id, attachments)
         elif packet.type is PacketType.DISCONNECT:
-            self.drop(socket, "client disconnect")
+            self.drop(socket, closing.CLIENT_DISCONNECT)
         elif packet.id is not None:
             socket.resolve(packet.id, packet.data, attachments)
 
@@ -163,7 +164,7 @@ class Client:
             namespace.on_connect(socket)
         except Exception:
             log.exception("connect handler failed")
-            socket.disconnect("server error")
+            socket.disconnect(closing.SERVER_ERROR)
         socket.auth = NO_AUTH
 
     def _refuse(self, socket: Socket, message: str, data: object) -> None:
@@ -175,7 +176,7 @@ class Client:
         if not self.sockets and self.session.state is not State.CLOSED:
             self.server.unconnected.add(self)
 
-    def drop(self, socket: Socket, reason: str) -> None:
+    def drop(self, socket: Socket, reason: Closing) -> None:
         """Forget a socket and tell the application."""
         namespace = socket.namespace
         self.sockets.pop(namespace.name, None)
@@ -188,4 +189,4 @@ class Client:
         namespace.sockets.pop(socket.id, None)
         socket.give_up_acks()
         self._wait_for_connect()
-        tell(namespace.on_disconnect, socket, reason)
+        tell(namespace.on_disconnect, socket, reason.code)

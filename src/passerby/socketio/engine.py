@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from passerby.socketio import handshake
+from passerby.socketio import closing, handshake
 from passerby.socketio.engineio import PROTOCOL, Open
-from passerby.socketio.frames import CloseCode
 from passerby.socketio.origins import Origins
 from passerby.socketio.session import Session
 from passerby.socketio.timers import DelayQueue
@@ -19,6 +18,7 @@ from passerby.socketio.timers import DelayQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from passerby.socketio.closing import Closing
     from passerby.socketio.handshake import Refusal, Request
     from passerby.socketio.session import Receiver
     from passerby.socketio.websocket import WebSocket
@@ -98,7 +98,7 @@ class Engine:
         self.stalled: DelayQueue[Session | WebSocket] = DelayQueue(
             loop,
             options.stall_timeout,
-            lambda slow: slow.close("stalled", CloseCode.TRY_AGAIN_LATER),
+            lambda slow: slow.close(closing.STALLED),
         )
         self._lingering: DelayQueue[str] = DelayQueue(loop, options.close_timeout, self.last_words)
         self.closing: DelayQueue[WebSocket] = DelayQueue(
@@ -137,17 +137,17 @@ class Engine:
                     websocket.on_binary(data)
             except Exception:
                 log.exception("packet handler failed")
-                websocket.close("server error", CloseCode.INTERNAL_ERROR)
+                websocket.close(closing.SERVER_ERROR)
 
     def flush_soon(self, websocket: WebSocket) -> None:
         """Flush `websocket` when everything that can be read now is handled."""
         self._unflushed.append(websocket)
         self.take_turn()
 
-    def stop(self, reason: str = "server shutting down") -> None:
+    def stop(self, reason: Closing = closing.SERVER_SHUTTING_DOWN) -> None:
         """Close every session, telling WebSockets that they may come back (1012)."""
         for session in list(self.sessions.values()):
-            session.close(reason, CloseCode.SERVICE_RESTART)
+            session.close(reason)
 
     def check(self, request: Request) -> Refusal | None:
         """Return why `request` may not open or use a session, or None."""

@@ -30,24 +30,27 @@ class Request(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True):
-    """An HTTP error as the Engine.IO server of reference answers it: `{"code", "message"}`."""
+    """An HTTP error as the Engine.IO server of reference answers it, `{"code", "message"}`, and `reason`."""
 
-    code: int
+    number: int
+    """Engine.IO's own: `code` in the body."""
+    code: str
+    """Ours, stable: `reason` in the body."""
     message: str
     status: int = 400
     retry_after: float | None = None
 
     def body(self) -> bytes:
         """Return the JSON body."""
-        return encode({"code": self.code, "message": self.message})
+        return encode({"code": self.number, "message": self.message, "reason": self.code})
 
 
-TRANSPORT_UNKNOWN: Final = Refusal(0, "Transport unknown")
-SESSION_UNKNOWN: Final = Refusal(1, "Session ID unknown")
-BAD_METHOD: Final = Refusal(2, "Bad handshake method")
-BAD_REQUEST: Final = Refusal(3, "Bad request")
-FORBIDDEN: Final = Refusal(4, "Forbidden", status=403)
-UNSUPPORTED_PROTOCOL: Final = Refusal(5, "Unsupported protocol version")
+TRANSPORT_UNKNOWN: Final = Refusal(0, "transport_unknown", "Transport unknown")
+SESSION_UNKNOWN: Final = Refusal(1, "connection_unknown", "Session ID unknown")
+BAD_METHOD: Final = Refusal(2, "bad_method", "Bad handshake method")
+BAD_REQUEST: Final = Refusal(3, "bad_request", "Bad request")
+FORBIDDEN: Final = Refusal(4, "origin_forbidden", "Forbidden", status=403)
+UNSUPPORTED_PROTOCOL: Final = Refusal(5, "protocol_unsupported", "Unsupported protocol version")
 
 
 def parse_query(query: str) -> dict[str, str]:

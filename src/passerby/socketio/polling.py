@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
-from passerby.socketio import handshake
+from passerby.socketio import closing, handshake
 from passerby.socketio.engineio import ProtocolError
 from passerby.socketio.handshake import Refusal, Request, join_headers, parse_query
 
@@ -25,8 +25,8 @@ _PREFLIGHT_HEADERS = [
     (b"access-control-allow-headers", b"content-type, authorization"),
     (b"access-control-max-age", b"7200"),
 ]
-_TOO_LARGE = Refusal(3, "Payload too large", status=413)
-_TOO_SLOW = Refusal(3, "Request timeout", status=408)
+_TOO_LARGE = Refusal(3, "too_large", "Payload too large", status=413)
+_TOO_SLOW = Refusal(3, "request_timeout", "Request timeout", status=408)
 
 
 class Polling:
@@ -130,7 +130,7 @@ class Polling:
         try:
             session.receive_payload(body.decode())
         except (ProtocolError, UnicodeDecodeError):
-            session.close("parse error")
+            session.close(closing.PARSE_ERROR)
             raise _RefusedError(handshake.BAD_REQUEST) from None
         return b"ok"
 

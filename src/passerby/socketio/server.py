@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from passerby.socketio import closing
 from passerby.socketio.client import Client
 from passerby.socketio.engine import Engine, Options
-from passerby.socketio.frames import CloseCode
 from passerby.socketio.namespace import Namespace
 from passerby.socketio.timers import DelayQueue
 
@@ -55,7 +55,7 @@ class Server:
         self.unconnected: DelayQueue[Client] = DelayQueue(
             asyncio.get_running_loop(),
             self.engine.options.connect_timeout,
-            lambda client: client.session.close("no CONNECT in time", CloseCode.POLICY_VIOLATION),
+            lambda client: client.session.close(closing.CONNECT_TIMEOUT),
         )
 
     async def stop(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from passerby.socketio import closing
 from passerby.socketio.engineio import (
     CLOSE,
     NOOP,
@@ -22,12 +23,13 @@ from passerby.socketio.engineio import (
     decode_payload,
     encode_payload,
 )
-from passerby.socketio.frames import TEXT_HEADERS, CloseCode, binary_header
-from passerby.socketio.pace import Pace
+from passerby.socketio.flood import Pace
+from passerby.socketio.frames import TEXT_HEADERS, binary_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from passerby.socketio.closing import Closing
     from passerby.socketio.engine import Engine
     from passerby.socketio.websocket import WebSocket
 
@@ -44,7 +46,7 @@ class Receiver(Protocol):
     def on_binary(self, data: bytes) -> None:
         """Take a binary message. May raise ProtocolError, which closes the session."""
 
-    def on_close(self, reason: str) -> None:
+    def on_close(self, reason: Closing) -> None:
         """The session is over; called exactly once, nothing can be sent any more."""
 
 
@@ -166,7 +168,7 @@ class Session:
             # End of this turn of the loop, so that packets of one turn travel in one answer.
             asyncio.get_running_loop().call_soon(self._answer_poll)
         elif self._outbox_bytes > self._engine.options.outbox_limit:
-            self.close("outbox overflow")
+            self.close(closing.OUTBOX_OVERFLOW)
         elif len(self._outbox) == 1:
             self._engine.stalled.add(self)
 
@@ -193,7 +195,7 @@ class Session:
     def expire(self) -> None:
         """The pong has not come: nobody is there to take what waits."""
         self._outbox.clear()
-        self.close("ping timeout")
+        self.close(closing.PING_TIMEOUT)
 
     def _on_pong(self) -> None:
         if self._awaits_pong:
@@ -211,18 +213,18 @@ class Session:
             elif kind == "3":
                 self._on_pong()
             elif kind == "1":
-                self.close("transport close", answer=NOOP)
+                self.close(closing.TRANSPORT_CLOSE, answer=NOOP)
             elif kind != "6":
-                self.close("parse error", CloseCode.PROTOCOL_ERROR)
+                self.close(closing.PARSE_ERROR)
         except ProtocolError:
-            self.close("parse error", CloseCode.PROTOCOL_ERROR)
+            self.close(closing.PARSE_ERROR)
 
     def receive_binary(self, data: bytes) -> None:
         """Take one binary message."""
         try:
             self.receiver.on_binary(data)
         except ProtocolError:
-            self.close("parse error", CloseCode.PROTOCOL_ERROR)
+            self.close(closing.PARSE_ERROR)
 
     def receive_payload(self, body: str) -> None:
         """Take the body of a POST. Raises ProtocolError, having closed the session, when it is malformed."""
@@ -231,13 +233,13 @@ class Session:
                 if self.state is State.CLOSED or self._websocket is not None:
                     return
                 if not self.pace.take(len(packet)):
-                    self.close("too many packets", CloseCode.POLICY_VIOLATION)
+                    self.close(closing.TOO_MANY_PACKETS)
                 elif isinstance(packet, str):
                     self.receive_text(packet)
                 else:
                     self.receive_binary(packet)
         except ProtocolError:
-            self.close("parse error")
+            self.close(closing.PARSE_ERROR)
             raise
 
     # ── long polling ──────────────────────────────────────────────────────────────────────────────
@@ -245,7 +247,7 @@ class Session:
     def start_poll(self) -> asyncio.Future[bytes] | None:
         """Begin a poll: a future of the answer's body. None for a second poll at once, which closes the session."""
         if self._poll is not None:
-            self.close("duplicate poll", answer=CLOSE)
+            self.close(closing.DUPLICATE_POLL, answer=CLOSE)
             return None
         poll: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._poll = poll
@@ -261,7 +263,7 @@ class Session:
             self._poll = None
         if not poll.done():
             poll.cancel()
-            self.close("transport error")
+            self.close(closing.TRANSPORT_ERROR)
         elif self._outbox and self.state is not State.CLOSED:
             self._engine.stalled.add(self)
 
@@ -317,16 +319,16 @@ class Session:
         self._engine.upgrading.discard(self)
         if candidate is not None:
             self.state = State.OPEN
-            candidate.close("upgrade not completed", CloseCode.POLICY_VIOLATION)
+            candidate.close(closing.UPGRADE_NOT_COMPLETED)
 
-    def _on_candidate_closed(self, _reason: str) -> None:
+    def _on_candidate_closed(self, _reason: Closing) -> None:
         if self._candidate is not None:
             self.abandon_upgrade()
 
     # ── closing ───────────────────────────────────────────────────────────────────────────────────
 
-    def close(self, reason: str, code: CloseCode = CloseCode.NORMAL, *, answer: bytes = CLOSE) -> None:
-        """End the session: a waiting poll gets `answer`, a WebSocket gets `code` and `reason`. Once is enough.
+    def close(self, reason: Closing, *, answer: bytes = CLOSE) -> None:
+        """End the session: a waiting poll gets `answer`, a WebSocket a close frame with `reason`. Once is enough.
 
         What is in the outbox still leaves: behind a WebSocket's close frame nothing is sent, and a
         poll that comes soon gets the rest.
@@ -334,7 +336,7 @@ class Session:
         if self.state is State.CLOSED:
             return
         if self._websocket is not None:
-            self._websocket.close(reason, code)
+            self._websocket.close(reason)
         elif self._poll is not None and not self._poll.done():
             self._poll.set_result(encode_payload([*self._outbox, answer]))
             self._outbox.clear()
@@ -343,7 +345,7 @@ class Session:
             self._engine.linger(self.sid, encode_payload([*self._outbox, answer]))
         self._finish(reason)
 
-    def _finish(self, reason: str) -> None:
+    def _finish(self, reason: Closing) -> None:
         if self.state is State.CLOSED:
             return
         if self._candidate is not None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from passerby.socketio import packets
-from passerby.socketio.frames import CloseCode
+from passerby.socketio import closing, packets
 from passerby.socketio.namespace import Ack, Handler, Namespace
 
 if TYPE_CHECKING:
     from passerby.socketio.client import Client
+    from passerby.socketio.closing import Closing
 
 log = logging.getLogger(__name__)
 
@@ -107,13 +107,19 @@ class Socket:
         finally:
             acks.pop(number, None)
 
-    def disconnect(self, reason: str = "server disconnect", *, close: bool = True) -> None:
-        """Disconnect from the namespace, and with `close` end the whole connection."""
+    def disconnect(self, reason: Closing = closing.SERVER_DISCONNECT, *, close: bool = True) -> None:
+        """Disconnect from the namespace, and with `close` end the whole connection.
+
+        Clients come back by themselves unless a DISCONNECT packet tells them not to: it is sent when `reason` says so,
+        or when the connection goes on.
+        """
+        if close and reason.come_back:
+            self._client.session.close(reason)
         if self.connected:
             self._client.session.send(packets.encode_disconnect(self.namespace.name))
             self._client.drop(self, reason)
         if close:
-            self._client.session.close(reason, CloseCode.POLICY_VIOLATION)
+            self._client.session.close(reason)
 
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────
 
@@ -146,7 +152,7 @@ class Socket:
 
     def _put_off(self, backlog: deque[Waiting], handler: Handler[Any], payload: object, ack: Ack | None) -> None:
         if len(backlog) >= _MAX_BACKLOG:
-            self._client.session.close("backlog overflow", CloseCode.TRY_AGAIN_LATER)
+            self._client.session.close(closing.BACKLOG_OVERFLOW)
         else:
             backlog.append((handler, payload, ack))
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from picows import WSAutoPingStrategy, WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
-from passerby.socketio.frames import CloseCode, pong_frame
+from passerby.socketio import closing
+from passerby.socketio.flood import BYTES_PER_UNIT, STRETCH, Pace
+from passerby.socketio.frames import pong_frame
 from passerby.socketio.handshake import BAD_REQUEST, Refusal, Request, join_headers, parse_query
-from passerby.socketio.pace import BYTES_PER_UNIT, STRETCH, Pace
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from uvicorn.server import ServerState
 
+    from passerby.socketio.closing import Closing
     from passerby.socketio.engine import Engine
 
 _picows_logger = logging.getLogger("passerby.socketio.picows")
@@ -35,10 +37,8 @@ _picows_logger.setLevel(logging.CRITICAL + 1)
 _SILENT: Final = logging.LoggerAdapter(_picows_logger)
 
 _TEXT: Final = WSMsgType.TEXT
-_WRONG_VERSION: Final = Refusal(3, "Upgrade Required", status=426)
+_WRONG_VERSION: Final = Refusal(3, "bad_request", "Upgrade Required", status=426)
 _READ_BUFFER: Final = 2048
-_REASON_LIMIT: Final = 123
-"""RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code."""
 
 
 class WebSocket(WSListener):
@@ -67,7 +67,7 @@ class WebSocket(WSListener):
     _wire: asyncio.Transport
     on_text: Callable[[str], None]
     on_binary: Callable[[bytes], None]
-    _on_closed: Callable[[str], None]
+    _on_closed: Callable[[Closing], None]
     _on_drained: Callable[[], None]
 
     def __init__(self, engine: Engine, request: Request) -> None:
@@ -89,7 +89,7 @@ class WebSocket(WSListener):
         self,
         on_text: Callable[[str], None],
         on_binary: Callable[[bytes], None],
-        on_closed: Callable[[str], None],
+        on_closed: Callable[[Closing], None],
         on_drained: Callable[[], None],
     ) -> None:
         """Say who takes the messages from now on, who is told of the end, and that the client reads again."""
@@ -108,14 +108,14 @@ class WebSocket(WSListener):
             return
         self._wire.write(data)
         if self.paused and self._wire.get_write_buffer_size() > self._limit:
-            self.close("outbox overflow", CloseCode.TRY_AGAIN_LATER)
+            self.close(closing.OUTBOX_OVERFLOW)
 
     def write(self, frame: bytes) -> None:
         """Write a whole frame now, behind all before it."""
         self.frames.append(frame)
         self.flush()
 
-    def close(self, reason: str, code: CloseCode = CloseCode.NORMAL) -> None:
+    def close(self, reason: Closing) -> None:
         """Start the closing handshake behind what is already written; cut the line if it takes too long."""
         self._engine.handle_arrived()  # this client's, if it has sent any, was there before
         if self.closed:
@@ -125,7 +125,7 @@ class WebSocket(WSListener):
         self.closed = True
         self._engine.stalled.discard(self)
         self._engine.closing.add(self)
-        self._ws.send_close(WSCloseCode(code), _cut(reason))
+        self._ws.send_close(WSCloseCode(reason.websocket), reason.code.encode())
         self._on_closed(reason)
 
     def abort(self) -> None:
@@ -146,7 +146,7 @@ class WebSocket(WSListener):
             engine.open(request, self)
         elif not session.start_upgrade(self):
             self.bind(_ignore, _ignore, _ignore, _ignore)
-            self.close("session has a WebSocket already", CloseCode.POLICY_VIOLATION)
+            self.close(closing.ALREADY_UPGRADED)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame of any kind."""
@@ -156,14 +156,14 @@ class WebSocket(WSListener):
             return
         pace.taken += 1 + size // BYTES_PER_UNIT  # `Pace.take`, but for the call
         if pace.taken >= STRETCH and not pace.in_time():
-            self.close("too many packets", CloseCode.POLICY_VIOLATION)
+            self.close(closing.TOO_MANY_PACKETS)
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.close("no extension was agreed on", CloseCode.PROTOCOL_ERROR)
+            self.close(closing.EXTENSION_NOT_AGREED)
         elif kind is _TEXT and frame.fin and self._fragments is None:
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
-                self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
+                self.close(closing.TEXT_NOT_UTF8)
                 return
             arrived = self._engine.arrived  # `_arrive`, but for the call
             if not arrived:
@@ -193,7 +193,7 @@ class WebSocket(WSListener):
     def _take_late(self, transport: WSTransport, kind: WSMsgType) -> None:
         """Drop a frame behind our close frame; or one that picows has refused as too big, but delivers all the same."""
         if not self.closed:
-            self.close("message too big", CloseCode.TOO_BIG)
+            self.close(closing.MESSAGE_TOO_BIG)
         elif kind == WSMsgType.CLOSE:
             transport.disconnect()
 
@@ -205,12 +205,12 @@ class WebSocket(WSListener):
         self._engine.closing.add(self)
         self._ws.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code)
         self._ws.disconnect()
-        self._on_closed("transport close")
+        self._on_closed(closing.TRANSPORT_CLOSE)
 
     def _take_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
         """Collect a fragmented message (RFC 6455 §5.4)."""
         if (self._fragments is None) == (kind == WSMsgType.CONTINUATION):
-            self.close("fragments out of order", CloseCode.PROTOCOL_ERROR)
+            self.close(closing.FRAGMENTS_OUT_OF_ORDER)
             return
         if self._fragments is None:
             self._fragments = bytearray()
@@ -218,7 +218,7 @@ class WebSocket(WSListener):
         fragments = self._fragments
         fragments += frame.get_payload_as_memoryview()
         if len(fragments) > self._max_payload:
-            self.close("message too big", CloseCode.TOO_BIG)
+            self.close(closing.MESSAGE_TOO_BIG)
         elif frame.fin:
             self._fragments = None
             self._take_message(fragments)
@@ -230,7 +230,7 @@ class WebSocket(WSListener):
         try:
             text = data.decode()
         except UnicodeDecodeError:
-            self.close("text is not UTF-8", CloseCode.INVALID_TEXT)
+            self.close(closing.TEXT_NOT_UTF8)
         else:
             self._arrive(text)
 
@@ -241,7 +241,7 @@ class WebSocket(WSListener):
         self._engine.stalled.discard(self)
         if not self.closed:
             self.closed = True
-            self._on_closed("transport close")
+            self._on_closed(closing.TRANSPORT_CLOSE)
         self.bind(_ignore, _ignore, _ignore, _ignore)  # or we and the session keep each other alive
 
     def pause_writing(self) -> None:
@@ -255,11 +255,6 @@ class WebSocket(WSListener):
         self.paused = False
         self._engine.stalled.discard(self)
         self._on_drained()
-
-
-def _cut(reason: str) -> bytes:
-    """Return as much of `reason` as a close frame holds, in whole characters."""
-    return reason.encode()[:_REASON_LIMIT].decode(errors="ignore").encode()
 
 
 def _ignore(*_data: object) -> None:
@@ -305,14 +300,14 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
     def shutdown(self) -> None:
         """Called by uvicorn when the server stops, after the engine has closed its sessions."""
         if self.listener is not None:
-            self.listener.close("server shutting down", CloseCode.SERVICE_RESTART)
+            self.listener.close(closing.SERVER_SHUTTING_DOWN)
 
     def data_received(self, head: bytes) -> None:
         """Take the request head from uvicorn."""
         request, path, headers = _parse_head(head, self.transport.underlying_transport)
         engine = self._engine
         if path.rstrip("/") != engine.options.path.rstrip("/"):
-            refusal: Refusal | None = Refusal(3, "Not found", status=404)
+            refusal: Refusal | None = Refusal(3, "not_found", "Not found", status=404)
         elif headers.get(b"sec-websocket-version") != b"13":
             refusal = _WRONG_VERSION
         elif not headers.get(b"host"):

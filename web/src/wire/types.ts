@@ -1,52 +1,79 @@
 // Made by `npm run types` from schema.json: change the server’s events instead.
 
 /**
- * Why something was refused: stable, for programs and translations
+ * Stable, for programs and translations: every error, refusal of a handshake and reason of a closing has one.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Code".
  */
 export type Code =
-  | 'invalid_payload'
-  | 'text_empty'
-  | 'text_too_long'
-  | 'text_control_characters'
-  | 'not_in_room'
+  | 'already_in_room'
+  | 'already_upgraded'
+  | 'backlog_overflow'
+  | 'bad_method'
+  | 'bad_request'
   | 'call_active'
+  | 'client_disconnect'
+  | 'connect_timeout'
+  | 'connection_unknown'
+  | 'duplicate_poll'
+  | 'duration_invalid'
+  | 'extension_not_agreed'
+  | 'file_empty'
+  | 'file_missing'
+  | 'file_not_found'
+  | 'file_too_large'
+  | 'fragments_out_of_order'
+  | 'guest_storage_full'
+  | 'http_error'
+  | 'internal'
+  | 'invalid_payload'
+  | 'link_invalid'
+  | 'message_too_big'
+  | 'method_not_allowed'
   | 'no_call'
   | 'no_offer'
-  | 'too_many_candidates'
-  | 'already_in_room'
+  | 'not_audio'
+  | 'not_found'
+  | 'not_in_room'
   | 'not_searching'
+  | 'not_your_room'
+  | 'origin_forbidden'
+  | 'outbox_overflow'
+  | 'parse_error'
+  | 'picture_too_large'
+  | 'ping_timeout'
+  | 'protocol_unsupported'
   | 'rate_limited'
-  | 'token_required'
+  | 'replaced'
+  | 'request_timeout'
+  | 'room_closed'
+  | 'room_storage_full'
+  | 'server_disconnect'
+  | 'server_error'
+  | 'server_shutting_down'
+  | 'session_ended'
+  | 'session_not_found'
+  | 'stalled'
+  | 'storage_full'
+  | 'text_control_characters'
+  | 'text_empty'
+  | 'text_not_utf8'
+  | 'text_too_long'
   | 'token_expired'
   | 'token_invalid'
-  | 'file_missing'
-  | 'file_empty'
-  | 'duration_invalid'
-  | 'upload_malformed'
-  | 'not_your_room'
-  | 'link_invalid'
-  | 'file_not_found'
-  | 'upload_timeout'
-  | 'room_closed'
-  | 'file_too_large'
-  | 'picture_too_large'
-  | 'room_storage_full'
-  | 'guest_storage_full'
-  | 'unsupported_type'
-  | 'not_audio'
-  | 'storage_full'
-  | 'session_not_found'
-  | 'replaced'
-  | 'session_ended'
-  | 'not_found'
-  | 'method_not_allowed'
+  | 'token_required'
   | 'too_large'
+  | 'too_many_candidates'
+  | 'too_many_packets'
+  | 'transport_close'
+  | 'transport_error'
+  | 'transport_unknown'
   | 'unsupported_media_type'
-  | 'http_error'
-  | 'internal';
+  | 'unsupported_type'
+  | 'upgrade_not_completed'
+  | 'upload_malformed'
+  | 'upload_timeout';
 
 export interface Wire {}
 /**
@@ -462,6 +489,7 @@ export interface ConnectionClosing {
  */
 export interface ConnectionEstablished {
   isGuest: boolean;
+  limits: Limits;
   room: RoomSummary | null;
   /**
    * Secret to its owner: never sent to anybody else, and opens nothing by itself
@@ -473,7 +501,58 @@ export interface ConnectionEstablished {
    */
   userId: string;
   username: string;
-  limits: Limits;
+}
+/**
+ * What a client has to keep to; all are settings. Told when it connects, and by `GET /api/limits`.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Limits".
+ */
+export interface Limits {
+  /**
+   * Seconds that a file can be fetched, at most
+   */
+  fileLifetime: number;
+  /**
+   * Bytes of one file
+   */
+  fileSize: number;
+  /**
+   * Files that a client offers to send at once
+   */
+  filesPerMessage: number;
+  /**
+   * Seconds to come back in after a lost connection
+   */
+  grace: number;
+  /**
+   * Bytes of all files of one guest in a conversation
+   */
+  guestFilesSize: number;
+  /**
+   * Width times height of a picture
+   */
+  picturePixels: number;
+  /**
+   * MIME types of the pictures that are taken
+   */
+  pictureTypes: string[];
+  /**
+   * Seconds that a call rings
+   */
+  ringTimeout: number;
+  /**
+   * Bytes of all files of a conversation
+   */
+  roomFilesSize: number;
+  /**
+   * Characters of a text message, as a person counts them
+   */
+  textLength: number;
+  /**
+   * Seconds of a voice note
+   */
+  voiceDuration: number;
 }
 /**
  * The room a guest is in, told when they connect.
@@ -506,25 +585,6 @@ export interface Partner {
   language: string | null;
   location: string | null;
   username: string;
-}
-/**
- * What this server takes, and for how long
- *
- * This interface was referenced by `Wire`'s JSON-Schema
- * via the `definition` "Limits".
- */
-export interface Limits {
-  textLength: number;
-  fileSize: number;
-  roomFilesSize: number;
-  guestFilesSize: number;
-  filesPerMessage: number;
-  voiceDuration: number;
-  pictureTypes: string[];
-  picturePixels: number;
-  ringTimeout: number;
-  grace: number;
-  fileLifetime: number;
 }
 /**
  * The envelope of every error.
@@ -1163,10 +1223,7 @@ export interface TypingStopped {
  * via the `definition` "StatsError".
  */
 export interface StatsError {
-  /**
-   * Stable, for programs and translations
-   */
-  code: string;
+  code: Code;
   /**
    * For people, in English; programs read `code`
    */

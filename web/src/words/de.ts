@@ -5,6 +5,8 @@ import type { Formats } from './formats';
 
 const german = (f: Formats): Words => {
   const failed = 'Auf dem Server ist etwas schiefgegangen. Versuch es gleich noch einmal.';
+  const brokenOff = 'Die Verbindung ist abgebrochen.';
+  const misunderstood = 'Dieser Browser und der Server verstehen sich nicht.';
   const sessionEnded = 'Deine Sitzung ist abgelaufen.';
   const insecure =
     'Browser erlauben Anrufe nur auf sicheren Seiten, und diese wurde ohne https geöffnet.';
@@ -348,6 +350,33 @@ const german = (f: Formats): Words => {
       unsupported_media_type: failed,
       http_error: failed,
       internal: failed,
+      already_upgraded: brokenOff,
+      backlog_overflow: brokenOff,
+      client_disconnect: brokenOff,
+      connect_timeout: brokenOff,
+      connection_unknown: brokenOff,
+      duplicate_poll: brokenOff,
+      extension_not_agreed: brokenOff,
+      fragments_out_of_order: brokenOff,
+      message_too_big: brokenOff,
+      outbox_overflow: brokenOff,
+      parse_error: brokenOff,
+      ping_timeout: brokenOff,
+      request_timeout: brokenOff,
+      server_disconnect: brokenOff,
+      server_error: brokenOff,
+      stalled: brokenOff,
+      text_not_utf8: brokenOff,
+      too_many_packets: brokenOff,
+      transport_close: brokenOff,
+      transport_error: brokenOff,
+      upgrade_not_completed: brokenOff,
+      bad_method: misunderstood,
+      bad_request: misunderstood,
+      protocol_unsupported: misunderstood,
+      transport_unknown: misunderstood,
+      origin_forbidden: 'Diese Seite darf diesen Server nicht benutzen.',
+      server_shutting_down: 'Der Server wird neu gestartet. Versuch es gleich noch einmal.',
     },
     troubles: {
       unreachable: 'Der Server ist gerade nicht zu erreichen. Versuch es gleich noch einmal.',
@@ -362,7 +391,7 @@ const german = (f: Formats): Words => {
     },
     upload: {
       rate_limited: 'Das ging ein bisschen schnell. Es geht gleich weiter.',
-      unreachable: 'Die Verbindung ist abgebrochen.',
+      unreachable: brokenOff,
       unexpected: 'Das Senden hat nicht geklappt.',
     },
     title: {

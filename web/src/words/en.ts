@@ -19,8 +19,15 @@ import type { Formats } from './formats';
 /** A sentence; with a number in it, once it is known what the server allows. */
 export type Sentence = string | ((limits: Limits) => string);
 
+/** What the other languages have to have too: `words`, and nothing is missing. */
+function typed<T>(words: T): T {
+  return words;
+}
+
 const english = (f: Formats) => {
   const failed = 'Something went wrong on the server. Please try again in a moment.';
+  const brokenOff = 'The connection broke off.';
+  const misunderstood = 'This browser and the server do not understand each other.';
   const sessionEnded = 'Your session has ended.';
   const insecure =
     'Browsers allow calls only on secure pages, and this one was opened without https.';
@@ -50,11 +57,11 @@ const english = (f: Formats) => {
       name: 'Your name for today',
       nameHint: (least: number, most: number): string =>
         `${f.number(least)}–${f.number(most)} letters, digits or _`,
-      nameProblem: {
+      nameProblem: typed<Record<NameProblem, (least: number, most: number) => string>>({
         short: (least) => `At least ${f.number(least)} characters, please.`,
         long: (_, most) => `At most ${f.number(most)} characters, please.`,
         characters: () => 'Letters A–Z, digits and _ only, please.',
-      } as Record<NameProblem, (least: number, most: number) => string>,
+      }),
       nameRefused: 'The server does not take this name.',
       shuffle: 'Another name',
       button: 'Start',
@@ -88,14 +95,14 @@ const english = (f: Formats) => {
           other: '# earlier messages are no longer available.',
         }),
       unknownType: 'This kind of message cannot be shown here.',
-      state: {
+      state: typed<Record<MessageState, string>>({
         sending: 'Sending',
         sent: 'Sent',
         delivered: 'Delivered',
         failed: 'Not sent',
         undelivered: 'Not delivered',
         received: '',
-      } as Record<MessageState, string>,
+      }),
       failed: (why: string): string => `Not sent. ${why}`,
       retry: 'Try again',
       unseen: (count: number): string =>
@@ -103,7 +110,7 @@ const english = (f: Formats) => {
       next: 'Next',
       leave: 'Leave',
       escapeHint: 'Press Escape once more to move on to someone new.',
-      ended: {
+      ended: typed<Record<Ending, (name: string) => string>>({
         left: (name) => `${name} has moved on.`,
         disconnected: (name) => `${name} lost the connection and did not come back.`,
         session_ended: (name) => `${name} is gone.`,
@@ -111,7 +118,7 @@ const english = (f: Formats) => {
         away: (name) => `This conversation with ${name} ended while you were away.`,
         expired: (name) =>
           `Your session had ended, and the conversation with ${name} with it. You have a fresh one.`,
-      } as Record<Ending, (name: string) => string>,
+      }),
       findNew: 'Find someone new',
     },
     composer: {
@@ -141,10 +148,12 @@ const english = (f: Formats) => {
     },
     file: {
       nameless: 'File without a name',
-      kind: { image: 'Picture', video: 'Video', audio: 'Sound', document: 'File' } as Record<
-        FileKind,
-        string
-      >,
+      kind: typed<Record<FileKind, string>>({
+        image: 'Picture',
+        video: 'Video',
+        audio: 'Sound',
+        document: 'File',
+      }),
       facts: (what: string, size: number): string => `${what} · ${f.size(size)}`,
       picture: (name: string): string => `Picture: ${name}`,
       open: (name: string): string => `Open picture ${name}`,
@@ -181,7 +190,7 @@ const english = (f: Formats) => {
       discard: 'Discard voice note',
       stop: 'Stop and listen',
       send: 'Send voice note',
-      trouble: {
+      trouble: typed<Record<MicrophoneTrouble, string>>({
         mic_refused:
           'The microphone is blocked for this page. Allow it in your browser’s settings for this site, then try again.',
         mic_absent: 'No microphone was found. Connect one, then try again.',
@@ -190,7 +199,7 @@ const english = (f: Formats) => {
           'Browsers allow recording only on secure pages, and this one was opened without https.',
         mic_unsupported: 'This browser cannot record voice notes.',
         mic_failed: 'The recording did not work. Please try again.',
-      } as Record<MicrophoneTrouble, string>,
+      }),
       dismiss: 'Close',
     },
     call: {
@@ -222,7 +231,7 @@ const english = (f: Formats) => {
       soundOnly: 'Sound only',
       listenOnly: 'Listen only',
       watchOnly: 'Watch and listen only',
-      trouble: {
+      trouble: typed<Record<DeviceTrouble, string>>({
         mic_refused:
           'The microphone is blocked for this page. Allow it in your browser’s settings for this site, or join and listen only.',
         mic_absent: 'No microphone was found. Connect one, or join and listen only.',
@@ -237,7 +246,7 @@ const english = (f: Formats) => {
         camera_failed: 'The camera does not work right now. You can still join with sound only.',
         devices_insecure: insecure,
         devices_unsupported: unsupported,
-      } as Record<DeviceTrouble, string>,
+      }),
       hide: 'Hide my address',
       hideHint: 'The call takes a detour, so that the other cannot learn where you connect from.',
       hidden: 'Your address stays hidden: calls here take a detour.',
@@ -267,13 +276,13 @@ const english = (f: Formats) => {
       other: (name: string): string => `Picture of ${name}`,
       hear: 'Tap to hear the call',
       duration: 'Duration',
-      notice: {
+      notice: typed<Record<CallNotice, string>>({
         unreachable: 'The server cannot be reached right now, so there was no call.',
         refused: 'The call could not be made. Please try again in a moment.',
         lost: 'The call broke off, and no way back was found. You can call again.',
         failed: 'No connection between the two of you was found. You can go on in writing.',
-      } as Record<CallNotice, string>,
-      media: {
+      }),
+      media: typed<Record<MediaNotice, string>>({
         mic_refused:
           'The microphone is blocked for this page, so nobody hears you. Allow it in your browser’s settings for this site.',
         mic_absent: 'No microphone was found. You hear the other, but are not heard.',
@@ -290,13 +299,13 @@ const english = (f: Formats) => {
         pictures_off: 'The connection is weak, so your picture is off to keep the sound.',
         devices_insecure: insecure,
         devices_unsupported: unsupported,
-      } as Record<MediaNotice, string>,
+      }),
       dismiss: 'Close',
       rejoin: (name: string): string => `You were in a call with ${name}. Join it again?`,
       rejoinAudio: 'Join with sound',
       rejoinVideo: 'Join with camera',
       /** A call that is over: who, what, and how long. */
-      line: {
+      line: typed<Record<Outcome, (call: CallRecord, name: string) => string>>({
         talked: (call, name) =>
           `${kinds[call.kind]} · ${who(call, name)} · ${f.clock(call.seconds)}`,
         lost: (call, name) =>
@@ -307,7 +316,7 @@ const english = (f: Formats) => {
         unanswered: ({ kind }, name) => `${name} did not answer your ${kind} call`,
         cancelled: ({ kind }) => `You called off your ${kind} call`,
         failed: (call, name) => `${kinds[call.kind]} · ${who(call, name)} · not connected`,
-      } as Record<Outcome, (call: CallRecord, name: string) => string>,
+      }),
     },
     stopped: {
       title: 'Paused here',
@@ -315,7 +324,7 @@ const english = (f: Formats) => {
       reconnect: 'Connect again',
     },
     /** What the server answers when it cannot do what it was asked. */
-    codes: {
+    codes: typed<Record<Code, Sentence>>({
       invalid_payload: 'The server could not make sense of this.',
       text_empty: 'There is nothing to be read in it.',
       text_too_long: ({ textLength }) =>
@@ -362,8 +371,36 @@ const english = (f: Formats) => {
       unsupported_media_type: failed,
       http_error: failed,
       internal: failed,
-    } as Record<Code, Sentence>,
-    troubles: {
+      // Nobody reads most of these, for the page connects again by itself.
+      already_upgraded: brokenOff,
+      backlog_overflow: brokenOff,
+      client_disconnect: brokenOff,
+      connect_timeout: brokenOff,
+      connection_unknown: brokenOff,
+      duplicate_poll: brokenOff,
+      extension_not_agreed: brokenOff,
+      fragments_out_of_order: brokenOff,
+      message_too_big: brokenOff,
+      outbox_overflow: brokenOff,
+      parse_error: brokenOff,
+      ping_timeout: brokenOff,
+      request_timeout: brokenOff,
+      server_disconnect: brokenOff,
+      server_error: brokenOff,
+      stalled: brokenOff,
+      text_not_utf8: brokenOff,
+      too_many_packets: brokenOff,
+      transport_close: brokenOff,
+      transport_error: brokenOff,
+      upgrade_not_completed: brokenOff,
+      bad_method: misunderstood,
+      bad_request: misunderstood,
+      protocol_unsupported: misunderstood,
+      transport_unknown: misunderstood,
+      origin_forbidden: 'This page may not use this server.',
+      server_shutting_down: 'The server is being restarted. Please try again in a moment.',
+    }),
+    troubles: typed<Record<ClientTrouble, Sentence>>({
       unreachable: 'The server cannot be reached right now. Please try again in a moment.',
       unexpected: 'Something did not work. Please try again in a moment.',
       too_many_files: ({ filesPerMessage }) =>
@@ -373,13 +410,13 @@ const english = (f: Formats) => {
         }),
       session_anew:
         'Your earlier session had ended, so you have a fresh one. Everything works as before.',
-    } as Record<ClientTrouble, Sentence>,
+    }),
     /** What is said otherwise of a file on its way. */
-    upload: {
+    upload: typed<Partial<Record<Trouble, Sentence>>>({
       rate_limited: 'That was a little fast. It goes on in a moment.',
-      unreachable: 'The connection broke off.',
+      unreachable: brokenOff,
       unexpected: 'It could not be sent.',
-    } as Partial<Record<Trouble, Sentence>>,
+    }),
     title: {
       plain: 'Passerby',
       unread: (count: number): string => `(${f.number(count)}) Passerby`,

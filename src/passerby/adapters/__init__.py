@@ -1,1 +1,0 @@
-"""Implementations of the ports: `memory` needs nothing installed."""

@@ -1,0 +1,307 @@
+"""Calls: one a room, signalled through here, talked past here.
+
+The server keeps the state, its clock and the order; what the two send each other it checks but does not
+understand. A signal that belongs to no call, or to one that is over, reaches nobody.
+
+A caller may send candidates before the callee has taken the call: they wait for the answer, in order. A member
+who is away, or was for a moment, is told on return all that the call needs of the other side to connect; what was
+sent to them just before may have been lost with their connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from passerby.calls.call import NEXT, Act, Call, Side, State
+from passerby.calls.events import (
+    Answer,
+    CallEnded,
+    CallRejected,
+    CallTimedOut,
+    Candidate,
+    EndCall,
+    GiveUpCall,
+    Offer,
+    RejectCall,
+    Ringing,
+    SessionDescription,
+    Signal,
+)
+from passerby.calls.sdp import relayed, relayed_only
+from passerby.errors import Code, ConflictError, InvalidInputError
+
+if TYPE_CHECKING:
+    from passerby.calls.events import (
+        Hangup,
+        ReportConnected,
+        ReportLeaving,
+        SendAnswer,
+        SendCandidate,
+        SendOffer,
+    )
+    from passerby.clock import Clock
+    from passerby.live import LiveGuest, Member, Room
+
+MAX_CANDIDATES: Final = 200
+"""Of one call, from both sides; after a new offer (an ICE restart) the count begins anew."""
+_MAX_MISSED: Final = 16
+"""Ends of calls that wait for a member."""
+
+
+class Calls:
+    """The calls of the process, by room."""
+
+    def __init__(self, clock: Clock, *, ring: float, come_back: float, relay_only: bool) -> None:
+        """A call rings for `ring` seconds, and waits `come_back` seconds for whose page went.
+
+        With `relay_only` no guest's own address passes, whatever guests choose.
+        """
+        self._clock = clock
+        self._ring = ring
+        self._come_back = come_back
+        self._relay_only = relay_only
+        self._calls: dict[Room, Call] = {}
+        self._had_calls: set[Room] = set()
+        """Rooms that had a call: late signals of it are nobody's mistake."""
+        self._missed: dict[Member, deque[Signal]] = {}
+        """How calls ended while a member was away."""
+        self._told: dict[Member, Signal] = {}
+        """How the last call ended for a member who seemed to be here: the connection may have been dead."""
+
+    # ── signals ───────────────────────────────────────────────────────────────────────────────────
+
+    def offer(self, guest: LiveGuest, payload: SendOffer) -> None:
+        """Begin a call, or negotiate anew within one.
+
+        Both calling at once is one call, that of who was first. Raises ConflictError (not_in_room, call_active,
+        no_call).
+        """
+        member = _member(guest)
+        if payload.offer.type != "offer":
+            raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected an offer", field="offer")
+        call = self._calls.get(member.room)
+        if call is not None and payload.call_id in (None, call.id):
+            own, _ = call.sides(member)
+            own.relay_only = own.relay_only or payload.relay_only  # also when the offer itself comes too late
+        if call is None and payload.call_id is None:
+            self._begin(member, payload)
+        elif call is None:
+            self._current(guest, payload.call_id)  # negotiating within a call that is over, or never was
+        elif payload.call_id is not None and payload.call_id != call.id:
+            raise ConflictError(Code.CALL_ACTIVE, "There is a call already")
+        elif call.state is not State.RINGING:
+            self._negotiate(call, member, payload)
+        elif member is call.caller.member:
+            raise ConflictError(Code.CALL_ACTIVE, "You are calling already")
+
+    def _begin(self, member: Member, payload: SendOffer) -> None:
+        call = self._calls[member.room] = Call(payload.type, member, self._clock.monotonic() + self._ring)
+        self._had_calls.add(member.room)
+        for one in member.room.members:
+            self._told.pop(one, None)
+        call.caller.offering = True
+        call.caller.relay_only = payload.relay_only
+        call.timer = self._clock.call_later(self._ring, lambda: self._end_for_both(call, Act.TIME_OUT, CallTimedOut))
+        member.live.send(self._ringing(call))
+        self._pass_on(call.caller, call.callee, self._offer_of(call, call.caller, payload))
+
+    def _negotiate(self, call: Call, member: Member, payload: SendOffer) -> None:
+        own, other = call.sides(member)
+        if other.offering and own.polite:
+            return  # both at once: the polite side stands back, and answers the other's
+        self._step(call, Act.NEGOTIATE)
+        own.offering, other.offering = True, False
+        call.candidates = 0  # those before lead nowhere any more
+        own.withdraw(Offer, Answer)
+        other.withdraw(Offer)  # it is not what will be answered
+        self._pass_on(own, other, self._offer_of(call, own, payload))
+
+    def answer(self, guest: LiveGuest, payload: SendAnswer) -> None:
+        """Take a call, or answer a new negotiation. Raises ConflictError (not_in_room, no_call, no_offer)."""
+        if payload.answer.type != "answer":
+            raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected an answer", field="answer")
+        call, own, other = self._current(guest, payload.call_id)
+        if call is None:
+            return
+        if not other.offering:
+            raise ConflictError(Code.NO_OFFER, "There is nothing to answer")
+        taken = call.state is State.RINGING
+        self._step(call, Act.ANSWER)
+        other.offering = False
+        own.relay_only = own.relay_only or payload.relay_only
+        answer = self._description(own, payload.answer)
+        guest_id, name = own.member.live.guest.id, own.member.live.guest.username
+        other.withdraw(Offer)
+        own.withdraw(Answer)
+        self._pass_on(own, other, Answer(from_=guest_id, from_username=name, call_id=call.id, answer=answer))
+        if taken:
+            call.started = self._clock.time()
+            self._stop_ringing(call)
+            own.member.live.send(*other.needed)  # the caller's candidates
+
+    def candidate(self, guest: LiveGuest, payload: SendCandidate) -> None:
+        """Pass a candidate on. Raises ConflictError (not_in_room, no_call, too_many_candidates)."""
+        call, own, other = self._current(guest, payload.call_id)
+        if call is None:
+            return
+        call.candidates += 1
+        if call.candidates > MAX_CANDIDATES:
+            raise ConflictError(Code.TOO_MANY_CANDIDATES, f"A call has at most {MAX_CANDIDATES} candidates")
+        candidate = payload.candidate
+        if candidate is not None and (self._relay_only or own.relay_only):
+            text = relayed(candidate.candidate)
+            if text is None:
+                return
+            candidate = msgspec.structs.replace(candidate, candidate=text)
+        signal = Candidate(from_=own.member.live.guest.id, call_id=call.id, candidate=candidate)
+        if call.state is State.RINGING and other is call.callee:
+            own.needed.append(signal)
+        else:
+            self._pass_on(own, other, signal)
+
+    def connected(self, guest: LiveGuest, payload: ReportConnected) -> None:
+        """Sound or pictures flow. Raises ConflictError (not_in_room, no_call)."""
+        call, own, other = self._current(guest, payload.call_id)
+        if call is not None:
+            self._step(call, Act.CONNECTED)
+            for side in (own, other):
+                side.withdraw(Answer, Candidate)
+
+    def leaving(self, guest: LiveGuest, payload: ReportLeaving) -> None:
+        """Wait for a page to come back, but not as long as for a lost connection.
+
+        Raises ConflictError (not_in_room, no_call).
+        """
+        call, own, _ = self._current(guest, payload.call_id)
+        if call is not None:
+            own.stay()
+            own.leaving = self._clock.call_later(self._come_back, lambda: self._end_for_both(call, Act.END, CallEnded))
+
+    def hang_up(self, guest: LiveGuest, how: type[Hangup], call_id: str | None) -> None:
+        """End the call. Raises ConflictError (not_in_room, no_call)."""
+        call, own, other = self._current(guest, call_id)
+        if call is None:
+            return
+        event = {EndCall: CallEnded, RejectCall: CallRejected, GiveUpCall: CallTimedOut}[how]
+        act = {EndCall: Act.END, RejectCall: Act.REJECT, GiveUpCall: Act.TIME_OUT}[how]
+        if (call.state, act) not in NEXT:
+            act, event = Act.END, CallEnded
+        self._end(call, act)
+        sender = own.member.live.guest
+        self._tell_end(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
+
+    # ── the room ──────────────────────────────────────────────────────────────────────────────────
+
+    def back(self, guest: LiveGuest) -> None:
+        """A member is connected again: tell what they have missed, or may have."""
+        member = guest.member
+        if member is None:
+            return
+        missed, told = self._missed.pop(member, ()), self._told.pop(member, None)
+        guest.send(*missed)
+        call = self._calls.get(member.room)
+        if call is None:
+            if told is not None and not missed:
+                guest.send(told)
+            return
+        own, other = call.sides(member)
+        own.stay()
+        if call.state is not State.RINGING:
+            guest.send(*other.needed)
+        elif own is call.caller:
+            guest.send(self._ringing(call), *other.needed)
+        else:
+            guest.send(*(signal for signal in other.needed if isinstance(signal, Offer)))
+
+    def room_closed(self, room: Room) -> None:
+        """With the room its call is over."""
+        call = self._calls.get(room)
+        if call is not None:
+            self._end(call, Act.END)
+        self._had_calls.discard(room)
+        for member in room.members:
+            self._missed.pop(member, None)
+            self._told.pop(member, None)
+
+    # ── the state ─────────────────────────────────────────────────────────────────────────────────
+
+    def _current(self, guest: LiveGuest, call_id: str | None) -> tuple[Call | None, Side, Side]:
+        """Return the call that a signal belongs to and its sides; no call for a late signal of one that is over."""
+        member = _member(guest)
+        call = self._calls.get(member.room)
+        if call is None or (call_id is not None and call_id != call.id):
+            if call is None and member.room not in self._had_calls:
+                raise ConflictError(Code.NO_CALL, "There is no call")
+            nobody = Side(member, polite=False)
+            return None, nobody, nobody
+        return call, *call.sides(member)
+
+    def _step(self, call: Call, act: Act) -> None:
+        following = NEXT.get((call.state, act))
+        if following is None:
+            raise ConflictError(Code.NO_CALL, f"A call that is {call.state.value} has no {act.value}")
+        call.state = following
+
+    def _end(self, call: Call, act: Act) -> None:
+        self._step(call, act)
+        self._stop_ringing(call)
+        call.caller.stay()
+        call.callee.stay()
+        del self._calls[call.caller.member.room]
+
+    def _end_for_both(self, call: Call, act: Act, event: type[CallEnded | CallTimedOut]) -> None:
+        self._end(call, act)
+        for side, other in ((call.caller, call.callee), (call.callee, call.caller)):
+            gone = other.member.live.guest
+            self._tell_end(side, event(from_=gone.id, from_username=gone.username, call_id=call.id))
+
+    @staticmethod
+    def _stop_ringing(call: Call) -> None:
+        if call.timer is not None:
+            call.timer.cancel()
+            call.timer = None
+
+    # ── sending ───────────────────────────────────────────────────────────────────────────────────
+
+    def _offer_of(self, call: Call, own: Side, payload: SendOffer) -> Offer:
+        guest = own.member.live.guest
+        return Offer(
+            from_=guest.id,
+            from_username=guest.username,
+            call_id=call.id,
+            offer=self._description(own, payload.offer),
+            type=payload.type,
+            polite=not own.polite,
+        )
+
+    def _description(self, own: Side, description: SessionDescription) -> SessionDescription:
+        if not (self._relay_only or own.relay_only):
+            return description
+        return SessionDescription(description.type, relayed_only(description.sdp))
+
+    def _ringing(self, call: Call) -> Ringing:
+        left = call.rings_until - self._clock.monotonic()
+        return Ringing(call_id=call.id, type=call.kind, timeout=round(left, 3), polite=False)
+
+    @staticmethod
+    def _pass_on(own: Side, other: Side, signal: Signal) -> None:
+        """Send a signal to the other side, now if they are here, and when they are back."""
+        own.needed.append(signal)
+        other.member.live.send(signal)
+
+    def _tell_end(self, to: Side, signal: Signal) -> None:
+        if to.member.live.link is None:
+            self._missed.setdefault(to.member, deque(maxlen=_MAX_MISSED)).append(signal)
+        else:
+            self._told[to.member] = signal
+            to.member.live.send(signal)
+
+
+def _member(guest: LiveGuest) -> Member:
+    member = guest.member
+    if member is None:
+        raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
+    return member

@@ -1,0 +1,1 @@
+"""Conversations: rooms of two, their messages in order, and what was missed."""

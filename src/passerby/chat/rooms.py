@@ -1,0 +1,358 @@
+"""Rooms: two guests, their messages in order, and what happens when one is away.
+
+A room lives in the process that holds its members. Its log numbers and keeps the messages. A member who
+comes back is first brought up to date (`resume`), and only then gets new messages at once, so that order
+never depends on luck.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from passerby import ids
+from passerby.chat.delivery import done, read_pending
+from passerby.chat.events import (
+    ChatCleared,
+    Matched,
+    MessageDelivered,
+    PartnerAway,
+    PartnerBack,
+    RoomClosed,
+    RoomResumed,
+    TypingStarted,
+    TypingStopped,
+    Undelivered,
+    UserJoined,
+    UserLeft,
+)
+from passerby.chat.text import clean_text
+from passerby.clock import Timestamps
+from passerby.errors import Code, ConflictError, InvalidInputError
+from passerby.live import Member, Room
+from passerby.models import Message, Partner, RoomSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from passerby.chat.delivery import Answer
+    from passerby.chat.events import Resume, SendMessage
+    from passerby.chat.log import RoomLog
+    from passerby.clock import Clock
+    from passerby.live import Link, LiveGuest
+
+_REPLAY_CHUNK: Final = 16
+"""Messages replayed before the client must have read most of them: a slow line is no reason to be cut off."""
+
+Departure = Literal["user_left", "session_ended"]
+
+
+class Rooms:
+    """All rooms of the process. `changed` is called for a guest whose session a room has changed."""
+
+    def __init__(
+        self,
+        log: RoomLog,
+        clock: Clock,
+        *,
+        text_limit: int,
+        grace: float,
+        changed: Callable[[LiveGuest], None],
+    ) -> None:
+        """`text_limit` is in characters, `grace` in seconds."""
+        self._log = log
+        self._clock = clock
+        self._timestamps = Timestamps(clock)
+        self._message_ids = ids.MessageIds()
+        self._text_limit = text_limit
+        self._grace = grace
+        self._changed = changed
+        self._last_epoch = 0
+        self._open: dict[str, Room] = {}
+        self.on_close: list[Callable[[Room], None]] = []
+        """Told of each room that has ended."""
+        self.on_back: list[Callable[[LiveGuest], None]] = []
+        """Told of each member who is connected again."""
+        self.describe: Callable[[LiveGuest, SendMessage], Awaitable[dict[str, Any]]]
+        """Returns the content of a message that is no text; see Files.content."""
+        self.online_members = 0
+        """Members with a connection, of all rooms."""
+
+    @property
+    def count(self) -> int:
+        """Rooms that are open."""
+        return len(self._open)
+
+    def find(self, room_id: str) -> Room | None:
+        """Return the room that is open under an id."""
+        return self._open.get(room_id)
+
+    # ── the conversation ──────────────────────────────────────────────────────────────────────────
+
+    def open(self, first: LiveGuest, second: LiveGuest) -> Room:
+        """Put two guests who are in no room into one, and tell both."""
+        # Milliseconds, so that the epoch of a room of the same two after a restart is greater too.
+        self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
+        room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
+        self._log.open(room.id, room.epoch)
+        self._open[room.id] = room
+        for member in room.members:
+            guest, partner = member.live.guest, member.partner.live.guest
+            member.live.member = member
+            member.live.notice = None
+            self.online_members += member.live.link is not None
+            guest.in_chat, guest.connected_user = True, partner.id
+            self._changed(member.live)
+        joined = [
+            UserJoined(
+                user_id=member.live.guest.id,
+                username=member.live.guest.username,
+                message=f"{member.live.guest.username} is here",
+            )
+            for member in room.members
+        ]
+        for member in room.members:
+            view = Partner.of(member.partner.live.guest)
+            member.live.send(Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
+        return room
+
+    def send(
+        self,
+        sender: LiveGuest,
+        payload: SendMessage,
+        answer: Answer | None,
+        described: dict[str, Any] | None = None,
+    ) -> Awaitable[None] | None:
+        """Log a message, deliver it, and tell the sender (`answer` gets what is told, as an ack).
+
+        Raises ConflictError (not_in_room), InvalidInputError (invalid_payload) and what `clean_text` raises; then
+        nothing has happened. A message that is no text takes a moment, unless its content is `described` already,
+        and what is returned may also raise what `describe` does.
+        """
+        member = sender.member
+        if member is None:
+            raise _not_in_room()
+        content = payload.content
+        if payload.type == "text":
+            if not isinstance(content, str):
+                raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected text as content", field="content")
+            content = clean_text(content, self._text_limit)
+        elif described is None:
+            return self._describe(member, payload, answer)
+        else:
+            content = described
+        timestamp = self._timestamps.now()
+        message = Message(
+            self._message_ids.next(self._timestamps.milliseconds),
+            sender.guest.id,
+            sender.guest.username,
+            payload.type,
+            content,
+            timestamp,
+            "sent",
+            0,
+            payload.client_id or UNSET,
+        )
+        room = member.room
+        self._log.append(room.id, room.epoch, message, partial(done, member, answer))
+        return None
+
+    async def _describe(self, member: Member, payload: SendMessage, answer: Answer | None) -> None:
+        content = await self.describe(member.live, payload)
+        if member.live.member is not member:
+            raise _not_in_room()
+        self.send(member.live, payload, answer, content)
+
+    def confirm(self, recipient: LiveGuest, message_id: str) -> None:
+        """The recipient's client has a message and all before it: tell the author, once.
+
+        A message that is not of this room, or confirmed already, is ignored, and so is one of a room that has just
+        ended. Raises ConflictError (not_in_room).
+        """
+        if recipient.notice is not None:
+            return
+        member = _member(recipient)
+        quoted = f'"{message_id}"'.encode()
+        for encoded in member.pending:
+            if quoted in encoded and (pending := read_pending(encoded)).id == message_id:
+                self._confirm_through(member, pending.seq)
+                break
+
+    def _confirm_through(self, member: Member, seq: int) -> None:
+        author, timestamp = member.partner.live, self._timestamps.now()
+        while member.pending and (oldest := read_pending(member.pending[0])).seq <= seq:
+            member.pending.popleft()
+            member.confirmed = oldest.seq
+            author.send(MessageDelivered(oldest.id, timestamp))
+
+    def typing(self, guest: LiveGuest, *, started: bool) -> None:
+        """Tell the partner, unless they have just gone. Raises ConflictError (not_in_room)."""
+        if guest.notice is not None:
+            return
+        member = _member(guest)
+        event = TypingStarted if started else TypingStopped
+        member.partner.live.send(event(user_id=guest.guest.id, username=guest.guest.username))
+
+    # ── away and back ─────────────────────────────────────────────────────────────────────────────
+
+    def away(self, guest: LiveGuest) -> None:
+        """A guest lost the connection: the partner is told, messages wait."""
+        member = guest.member
+        if member is not None:
+            member.attached = False
+            self.online_members -= 1
+            name = guest.guest.username
+            member.partner.live.send(
+                PartnerAway(
+                    user_id=guest.guest.id,
+                    username=name,
+                    message=f"{name} lost the connection; messages will wait",
+                    grace=self._grace,
+                )
+            )
+
+    def hold(self, guest: LiveGuest) -> None:
+        """Let messages to a guest wait for `resume`: they are about to change connections."""
+        if guest.member is not None:
+            guest.member.attached = False
+
+    def back(self, guest: LiveGuest, *, was_away: bool) -> None:
+        """A guest is connected again: if they were known to be away, the partner is told."""
+        member = guest.member
+        if member is None:
+            return
+        if was_away:
+            self.online_members += 1
+            name = guest.guest.username
+            member.partner.live.send(PartnerBack(user_id=guest.guest.id, username=name, message=f"{name} is back"))
+        for told in self.on_back:
+            told(guest)
+
+    def summary(self, guest: LiveGuest) -> RoomSummary | None:
+        """Return the room a guest is in."""
+        member = guest.member
+        if member is None:
+            return None
+        room = member.room
+        return RoomSummary(room.id, room.epoch, room.seq, Partner.of(member.partner.live.guest))
+
+    async def resume(self, guest: LiveGuest, link: Link, resume: Resume | None) -> None:
+        """Bring a member up to date over their new `link`: room:resumed, then the missing messages in order.
+
+        With `resume` of this room that is all after its `seq`, of both sides; of another room, all there
+        is. Without, as from old clients, it is what the partner wrote and the guest has not confirmed.
+        """
+        member = guest.member
+        if member is None:
+            return
+        room = member.room
+        if resume is None:
+            after = member.confirmed
+        elif (resume.room_id, resume.epoch) == (room.id, room.epoch):
+            after = resume.seq
+            self._confirm_through(member, after)  # the confirmations may have been lost with the connection
+        else:
+            after = 0
+        announced = False
+        while True:
+            replay = await self._log.replay(room.id, room.epoch, after, _REPLAY_CHUNK)
+            if guest.member is not member or guest.link is not link:
+                return  # gone meanwhile, or replaced by a connection that resumes for itself
+            if replay.gap or not announced:  # a gap may also open while a long replay is being read
+                announced = True
+                link.send(self._resumed(member, replay.gap))
+            for message in replay.messages:
+                after = message.seq
+                if resume is not None or message.sender_id != guest.guest.id:
+                    link.send(message)
+            if after >= room.seq or not replay.messages:
+                member.attached = True
+                return
+            await link.drain()
+
+    def _resumed(self, member: Member, gap: int) -> RoomResumed:
+        room = member.room
+        partner = member.partner.live
+        return RoomResumed(
+            room_id=room.id,
+            epoch=room.epoch,
+            seq=room.seq,
+            partner=Partner.of(partner.guest),
+            partner_away=not partner.guest.is_online,
+            delivered=member.partner.confirmed,
+            gap=gap,
+        )
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────
+
+    def leave(self, guest: LiveGuest, reason: Departure) -> bool:
+        """End a guest's room by their own wish; False when they are in none.
+
+        A partner who is away learns it on return, as room:closed; and so does one who only seems to be here, as
+        the connection is dead and nobody has noticed yet.
+        """
+        member = guest.member
+        if member is None:
+            return False
+        partner = member.partner
+        name = guest.guest.username
+        partner.live.notice = self._closed(partner, reason, f"{name} has left")
+        partner.live.send(
+            UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left"),
+            ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
+        )
+        self._close(member.room)
+        return True
+
+    def expire(self, guest: LiveGuest) -> None:
+        """End the room of a guest who did not come back in time; the partner learns what never arrived."""
+        member = guest.member
+        if member is None:
+            return
+        partner = member.partner
+        message = f"{guest.guest.username} did not come back"
+        notice = partner.live.notice = self._closed(partner, "partner_offline", message)
+        partner.live.send(replace(notice, reason="user_disconnected"))
+        self._close(member.room)
+
+    @staticmethod
+    def _closed(
+        member: Member,
+        reason: Departure | Literal["user_disconnected", "partner_offline"],
+        message: str,
+    ) -> RoomClosed:
+        """Return what `member` is told of the end: their partner is gone, and these never reached them."""
+        gone = member.partner
+        return RoomClosed(
+            user_id=gone.live.guest.id,
+            username=gone.live.guest.username,
+            message=message,
+            reason=reason,
+            undelivered=[Undelivered(message.id, message.client_id) for message in map(read_pending, gone.pending)],
+        )
+
+    def _close(self, room: Room) -> None:
+        self._log.close(room.id, room.epoch)
+        del self._open[room.id]
+        for member in room.members:
+            member.live.member = None
+            self.online_members -= member.live.link is not None
+            guest = member.live.guest
+            guest.in_chat, guest.connected_user = False, None
+            self._changed(member.live)
+        for told in self.on_close:
+            told(room)
+
+
+def _member(guest: LiveGuest) -> Member:
+    member = guest.member
+    if member is None:
+        raise _not_in_room()
+    return member
+
+
+def _not_in_room() -> ConflictError:
+    return ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")

@@ -1,0 +1,43 @@
+"""What counts as a text message: bounded as a person counts, visible, free of control characters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import regex
+
+from passerby.errors import Code, InvalidInputError
+
+_GRAPHEME: Final = regex.compile(r"\X")
+# C0 and C1 controls but newline and tab, and the code points that JSON may name but Unicode text may not hold.
+_FORBIDDEN: Final = regex.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# Something a person can see: not white space, not a format character, not one that is drawn as nothing.
+_VISIBLE: Final = regex.compile(r"[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]")
+_CODE_POINTS_PER_CHARACTER: Final = 16
+"""The longest emoji of families and flags have a dozen; more is an attack on the recipient's screen."""
+
+
+def clean_text(text: str, limit: int) -> str:
+    """Return `text` as it will be sent, with CRLF as newline.
+
+    `limit` is in characters as a person counts them (extended grapheme clusters, UAX #29).
+    Raises InvalidInputError: text_empty, text_too_long, text_control_characters.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    if len(text) > limit:
+        _check_length(text, limit)
+    if text.isascii() and text.isprintable() and text.strip():
+        return text  # the common case, without a regular expression
+    if not text.isprintable() and _FORBIDDEN.search(text):
+        raise InvalidInputError(Code.TEXT_CONTROL_CHARACTERS, "Control characters are not allowed", field="content")
+    if not _VISIBLE.search(text):
+        raise InvalidInputError(Code.TEXT_EMPTY, "The message is empty", field="content")
+    return text
+
+
+def _check_length(text: str, limit: int) -> None:
+    # A character has at least one code point, so only texts of more code points than `limit` get here.
+    too_many = len(text) > limit * _CODE_POINTS_PER_CHARACTER
+    if too_many or sum(1 for _ in _GRAPHEME.finditer(text)) > limit:
+        raise InvalidInputError(Code.TEXT_TOO_LONG, f"A message has at most {limit} characters", field="content")

@@ -1,0 +1,122 @@
+"""Files in this process's memory, and on its disk: two BlobStores for one node."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from passerby.files.blobs_index import PIECE, Index
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from passerby.clock import Clock
+    from passerby.models import StoredFile
+
+
+class DiskBlobStore:
+    """Files in a private folder of this process, which the next one removes should this one be killed."""
+
+    _PREFIX: Final = "passerby-files-"
+
+    def __init__(self, clock: Clock, directory: str | None) -> None:
+        """Make the folder in `directory`, by default the system's for temporary files. Raises OSError."""
+        parent = Path(directory) if directory is not None else Path(tempfile.gettempdir())
+        parent.mkdir(parents=True, exist_ok=True)
+        self._remove_orphans(parent)
+        self._index = Index(clock)
+        self._folder = Path(tempfile.mkdtemp(prefix=self._PREFIX, dir=parent))
+        unlocked = self._folder / "unlocked"
+        lock = os.open(unlocked, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as long as we live
+        self._lock: int | None = lock
+        unlocked.rename(self._folder / "lock")  # held before others look for it, or they think us dead
+
+    async def write(self, file_id: str, piece: bytes) -> None:
+        """See BlobStore."""
+        writing = asyncio.ensure_future(asyncio.to_thread(self._append, self._path(file_id), piece))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            await asyncio.wait([writing])  # a cancelled thread goes on: whoever removes the file comes after it
+
+    async def publish(self, file: StoredFile, lifetime: float) -> None:
+        """See BlobStore."""
+        self._index.add(file, lifetime)
+
+    async def find(self, file_id: str) -> StoredFile | None:
+        """See BlobStore."""
+        return self._index.get(file_id)
+
+    async def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """See BlobStore."""
+        while start < stop and self._index.get(file_id) is not None:
+            part = await asyncio.to_thread(self._slice, self._path(file_id), start, min(PIECE, stop - start))
+            if not part:
+                return
+            start += len(part)
+            yield part
+
+    async def remove(self, file_id: str) -> None:
+        """See BlobStore."""
+        self._index.remove(file_id)
+        await asyncio.to_thread(self._unlink, self._path(file_id))
+
+    async def sweep(self) -> int:
+        """See BlobStore."""
+        expired = self._index.expired()
+        for file_id in expired:
+            await self.remove(file_id)
+        return len(expired)
+
+    async def close(self) -> None:
+        """See BlobStore."""
+        self._index.clear()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+
+    def _path(self, file_id: str) -> str:
+        return f"{self._folder}/{file_id}.bin"
+
+    @staticmethod
+    def _append(path: str, piece: bytes) -> None:
+        descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "ab") as file:  # buffered, so that a full disk is an error and never half a piece
+            file.write(piece)
+
+    @staticmethod
+    def _slice(path: str, start: int, size: int) -> bytes:
+        try:
+            with open(path, "rb", buffering=0) as file:
+                file.seek(start)
+                return file.read(size)
+        except FileNotFoundError:
+            return b""
+
+    @staticmethod
+    def _unlink(path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+    def _remove_orphans(self, parent: Path) -> None:
+        """Remove the folders of processes that are gone: nobody holds their lock any more."""
+        for folder in parent.glob(f"{self._PREFIX}*"):
+            try:
+                descriptor = os.open(folder / "lock", os.O_RDWR)
+            except OSError:
+                continue  # not ours, or just being made or removed
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            except BlockingIOError:
+                pass  # alive
+            finally:
+                os.close(descriptor)

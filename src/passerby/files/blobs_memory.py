@@ -1,0 +1,72 @@
+"""Files in this process's memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from passerby.files.allocator import give_back
+from passerby.files.blobs_index import PIECE, Index
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from passerby.clock import Clock
+    from passerby.models import StoredFile
+
+
+_GIVE_BACK_AFTER: Final = 32 << 20
+"""Bytes removed until freed memory is given back, while there are other files; a MiB when there are none."""
+
+
+class MemoryBlobStore:
+    """Files as the pieces they came in: no file is ever one block of memory."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Expire by `clock`."""
+        self._index = Index(clock)
+        self._pieces: dict[str, list[bytes]] = {}
+        self._removed = 0
+        """Bytes removed and not yet given back."""
+
+    async def write(self, file_id: str, piece: bytes) -> None:
+        """See BlobStore."""
+        self._pieces.setdefault(file_id, []).append(piece)
+
+    async def publish(self, file: StoredFile, lifetime: float) -> None:
+        """See BlobStore."""
+        self._index.add(file, lifetime)
+
+    async def find(self, file_id: str) -> StoredFile | None:
+        """See BlobStore."""
+        return self._index.get(file_id)
+
+    async def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """See BlobStore."""
+        place = 0
+        for piece in self._pieces.get(file_id, ()):
+            if self._index.get(file_id) is None or place >= stop:
+                return
+            part = piece[max(0, start - place) : stop - place]
+            place += len(piece)
+            if part:
+                yield part
+
+    async def remove(self, file_id: str) -> None:
+        """See BlobStore."""
+        self._index.remove(file_id)
+        self._removed += sum(map(len, self._pieces.pop(file_id, ())))
+        if self._removed > (_GIVE_BACK_AFTER if self._pieces else PIECE * 16):
+            self._removed = 0
+            give_back()
+
+    async def sweep(self) -> int:
+        """See BlobStore."""
+        expired = self._index.expired()
+        for file_id in expired:
+            await self.remove(file_id)
+        return len(expired)
+
+    async def close(self) -> None:
+        """See BlobStore."""
+        self._index.clear()
+        self._pieces.clear()

@@ -1,0 +1,204 @@
+"""One upload: bytes in, checked and cleaned on their way into the store, in constant memory."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from passerby.errors import (
+    Code,
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    PasserbyError,
+    StorageFullError,
+    TooLargeError,
+    UnsupportedTypeError,
+)
+from passerby.files.names import clean_name
+from passerby.media.markup import Search
+from passerby.media.sniff import ATTACHMENT, HEAD, Kind, is_polyglot, kind_of, of_tracks
+from passerby.media.stream import MediaError, Stream
+from passerby.models import StoredFile
+
+if TYPE_CHECKING:
+    from passerby.files.blobs import BlobStore
+    from passerby.files.files import Files
+    from passerby.live import Room
+
+_PIECE: Final = 16 * 1024
+"""Bytes written to the store at a time, at least, so that a body in tiny chunks costs no more than one in large."""
+_LARGE_PIECE: Final = 64 * 1024
+"""Bytes written to the store at a time, at most."""
+_TOLERANCE: Final = 1.0
+"""Seconds that a measured voice note may be longer than the limit: recorders stop between two packets."""
+
+
+class Upload:
+    """A file on its way into a room. Whoever begins one must `finish` or `abort` it."""
+
+    def __init__(
+        self,
+        files: Files,
+        store: BlobStore,
+        room: Room,
+        owner: str,
+        promised: int,
+        *,
+        name: str,
+        claimed: str,
+        voice: bool,
+    ) -> None:
+        """`promised` bytes are set aside for it."""
+        self.id = f"file_{secrets.token_urlsafe(18)}"
+        self.room = room
+        self.owner = owner
+        self._files = files
+        self._store = store
+        self._promised = promised
+        self._name = clean_name(name)
+        self._claimed = claimed.partition(";")[0].strip().lower()
+        self.voice = voice
+        self._received = 0
+        self._stored = 0
+        self._head: bytearray | None = bytearray()
+        self._kind = Kind(ATTACHMENT)
+        self._stream = Stream(self._kind.parse)
+        self._active = False
+        self._search = Search()
+        self._piece = bytearray()
+        self._seconds: float | None = None
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        Raises TooLargeError, UnsupportedTypeError, ConflictError (room_closed).
+        """
+        if not self._files.is_open(self.room):
+            raise ConflictError(Code.ROOM_CLOSED, "The conversation is over")
+        self._received += len(data)
+        if self._received > self._promised:
+            raise self._files.too_large()
+        if self._head is not None:
+            self._head += data
+            if len(self._head) < HEAD:
+                return
+            data = self._recognise()
+        await self._pass_on(self._parsed(data))
+
+    async def finish(self, room_id: str, seconds: float | None = None) -> StoredFile:
+        """All bytes are there: publish the file in the room that it was meant for.
+
+        `seconds` is how long a voice note plays, by its sender; the media's own word counts, where it has one.
+        Raises what `write` does, ForbiddenError (not_your_room), InvalidInputError (file_empty, duration_invalid).
+        """
+        if room_id != self.room.id:
+            raise ForbiddenError(Code.NOT_YOUR_ROOM, "That is not your conversation")
+        if not self._received:
+            raise InvalidInputError(Code.FILE_EMPTY, "The file is empty", field="file")
+        if self._head is not None:
+            await self._pass_on(self._parsed(self._recognise()))
+        if self._kind.bounded and not self._stream.whole:
+            raise UnsupportedTypeError(Code.UNSUPPORTED_TYPE, "The file is damaged")
+        rest = self._stream.finish()
+        await self._pass_on(rest, last=True)
+        self._kind = of_tracks(self._kind, self._stream.tracks)
+        if self.voice:
+            self._check_sound()
+            self._seconds = self._duration(seconds)
+        elif self._stream.seconds is not None:
+            self._seconds = _rounded(self._stream.seconds)
+        file = await self._files.publish(self.room, self)
+        self._files.release(self.room, self.owner, self._promised - self._stored)
+        self._let_go()
+        return file
+
+    async def abort(self) -> None:
+        """Leave nothing behind."""
+        self._files.release(self.room, self.owner, self._promised)
+        self._let_go()
+        await self._store.remove(self.id)
+
+    def _let_go(self) -> None:
+        self._stream.close()
+        self._piece.clear()
+
+    def described(self, expires_at: float) -> StoredFile:
+        """Return what is known of the file."""
+        width, height = self._stream.size or (None, None)
+        inline = self._kind.inline and not self._active
+        return StoredFile(
+            id=self.id,
+            room_id=self.room.id,
+            epoch=self.room.epoch,
+            owner=self.owner,
+            voice=self.voice,
+            filename=self._name,
+            mime_type=self._kind.mime_type if inline or not self._kind.inline else ATTACHMENT,
+            category=self._kind.category if inline or not self._kind.inline else "document",
+            inline=inline,
+            size=self._stored,
+            expires_at=expires_at,
+            seconds=self._seconds,
+            width=width,
+            height=height,
+        )
+
+    def _recognise(self) -> bytes:
+        head, self._head = bytes(self._head or b""), None
+        try:
+            claimed = "audio/" if self.voice else self._claimed  # only the tracks can tell that it is none
+            self._kind = kind_of(head[:HEAD], claimed, max_pixels=self._files.quotas.pixels)
+        except MediaError as error:
+            raise _refusal(error) from error
+        if self.voice:
+            self._check_sound()
+        self._stream = Stream(self._kind.parse)
+        return head
+
+    def _check_sound(self) -> None:
+        if self._kind.category != "audio":
+            raise UnsupportedTypeError(Code.NOT_AUDIO, "A voice note is a sound: WebM, Ogg, MP4, MP3 or WAV")
+
+    def _parsed(self, data: bytes) -> bytes:
+        try:
+            return self._stream.feed(data)
+        except MediaError as error:
+            raise _refusal(error) from error
+
+    def _look_at(self, piece: bytes) -> None:
+        """Look for what a browser might run in what is stored: metadata that is dropped may say what it likes."""
+        if self._kind.inline and not self._active:
+            self._active = (not self._stored and is_polyglot(piece[:HEAD])) or self._search.finds(piece)
+
+    async def _pass_on(self, data: bytes, *, last: bool = False) -> None:
+        waiting = memoryview(data)
+        while len(self._piece) + len(waiting) >= _PIECE or (last and (self._piece or waiting)):
+            part = waiting[: _LARGE_PIECE - len(self._piece)]
+            waiting = waiting[len(part) :]
+            piece = data if not self._piece and len(part) == len(data) else b"".join((self._piece, part))
+            self._piece.clear()
+            self._look_at(piece)
+            self._stored += len(piece)
+            try:
+                await self._store.write(self.id, piece)
+            except OSError as error:
+                raise StorageFullError(60) from error
+        self._piece += waiting
+
+    def _duration(self, claimed: float | None) -> float:
+        measured, limit = self._stream.seconds, self._files.quotas.seconds
+        if claimed is None or not 0 < claimed <= limit or (measured is not None and measured > limit + _TOLERANCE):
+            raise InvalidInputError(
+                Code.DURATION_INVALID, f"A voice note lasts up to {limit:g} seconds", field="duration"
+            )
+        return _rounded(min(measured, limit) if measured else claimed)
+
+
+def _rounded(seconds: float) -> float:
+    return max(round(seconds, 3), 0.001)  # nothing plays for no time at all
+
+
+def _refusal(error: MediaError) -> PasserbyError:
+    kind = TooLargeError if error.code is Code.PICTURE_TOO_LARGE else UnsupportedTypeError
+    return kind(error.code, str(error), field="file")

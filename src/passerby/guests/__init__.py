@@ -1,0 +1,1 @@
+"""Guests: their sessions, their tokens, and who is here."""

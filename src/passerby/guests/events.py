@@ -1,0 +1,53 @@
+"""The events of a guest's own connection and session."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from passerby.errors import Code
+from passerby.events import Event, Text
+from passerby.models import (
+    GuestId,
+    Limits,
+    RoomSummary,
+    SessionId,
+    Timestamp,
+)
+
+# ── server to client ──────────────────────────────────────────────────────────────────────────────
+
+
+class ConnectionEstablished(Event):
+    """The first event after connecting."""
+
+    event: ClassVar[str] = "connection:established"
+    user_id: GuestId
+    username: str
+    socket_id: str
+    is_guest: bool
+    session_id: SessionId
+    room: RoomSummary | None
+    limits: Limits
+
+
+class ConnectionClosing(Event):
+    """Why the server is about to close this connection for good; the client should not come back by itself."""
+
+    event: ClassVar[str] = "connection:closing"
+    code: Code
+    message: Text
+
+
+class SessionRenewed(Event):
+    """A fresh token, half an hour before the old one ends."""
+
+    event: ClassVar[str] = "session:renewed"
+    token: str
+    expires_at: Timestamp
+
+
+OUTBOUND: tuple[type[Event], ...] = (
+    ConnectionEstablished,
+    ConnectionClosing,
+    SessionRenewed,
+)

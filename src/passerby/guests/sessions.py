@@ -1,0 +1,159 @@
+"""Guests: their sessions, tokens and names, and who is here right now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from passerby import errors, ids
+from passerby.clock import Timestamps
+from passerby.errors import Code, NotFoundError, UnauthorizedError
+from passerby.live import LiveGuest
+from passerby.models import Guest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from passerby.clock import Clock
+    from passerby.guests.store import SessionStore
+    from passerby.guests.tokens import Tokens
+    from passerby.live import Link
+
+
+class Guests:
+    """Sessions in the store, live guests in memory. A live guest's own copy is the one that counts."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        tokens: Tokens,
+        clock: Clock,
+        *,
+        session_ttl: float,
+        changed: Callable[[LiveGuest], None],
+        is_ended: Callable[[str], bool],
+    ) -> None:
+        """Tell `changed` of each change of a live guest's session: it is to be saved and counted.
+
+        `is_ended` tells of a session id whether it is over, whatever the store still has.
+        """
+        self._store = store
+        self._tokens = tokens
+        self._clock = clock
+        self._ttl = session_ttl
+        self._changed = changed
+        self._is_ended = is_ended
+        self.timestamps = Timestamps(clock)
+        self._by_session: dict[str, LiveGuest] = {}
+        self.online: dict[str, LiveGuest] = {}
+        """The connected guests by id, in the order in which they came."""
+
+    # ── sessions ──────────────────────────────────────────────────────────────────────────────────
+
+    async def create(
+        self, username: str | None, location: str | None, gender: str | None, language: str | None
+    ) -> tuple[Guest, str]:
+        """Begin a session of `session_ttl` seconds; return it and its token."""
+        now = self.timestamps.now()
+        guest = Guest(
+            id=ids.guest_id(),
+            session_id=ids.session_id(),
+            username=username or ids.random_username(),
+            location=location,
+            gender=gender,
+            language=language,
+            last_seen=now,
+            created_at=now,
+        )
+        await self._store.save(guest, self._ttl)
+        token, _ = self._tokens.issue(guest.session_id)
+        return guest, token
+
+    async def authenticate(self, token: str) -> tuple[Guest, float]:
+        """Return whose token it is and when it ends (epoch seconds). Raises UnauthorizedError."""
+        session_id, expires = self._tokens.verify(token)
+        guest = await self._find(session_id)
+        if guest is None:
+            raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
+        return guest, expires
+
+    async def public(self, session_id: str) -> Guest:
+        """Return the session for its public view. Raises NotFoundError."""
+        guest = await self._find(session_id)
+        if guest is None:
+            raise NotFoundError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
+        return guest
+
+    async def update(self, guest: Guest, **traits: str | None) -> Guest:
+        """Change location, gender or language, count it as activity, and return the session as it is now.
+
+        Raises UnauthorizedError when the session has ended meanwhile.
+        """
+        current = await self._find(guest.session_id)
+        if current is None:
+            raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
+        for name, value in traits.items():
+            setattr(current, name, value)
+        live = self._by_session.get(guest.session_id)
+        if live is not None:
+            self.touch(live)
+        else:
+            current.last_seen = self.timestamps.now()
+            await self._store.save(current, self._ttl)
+        return current
+
+    def renew(self, live: LiveGuest) -> tuple[str, str]:
+        """Return a fresh token and its end as a timestamp."""
+        token, live.token_expires = self._tokens.issue(live.guest.session_id)
+        return token, self.timestamps.at(live.token_expires)
+
+    async def _find(self, session_id: str) -> Guest | None:
+        live = self._by_session.get(session_id)
+        if live is not None:
+            return live.guest
+        guest = await self._store.load(session_id)
+        return None if self._is_ended(session_id) else guest
+
+    # ── presence ──────────────────────────────────────────────────────────────────────────────────
+
+    def live(self, session_id: str) -> LiveGuest | None:
+        """Return the live guest of a session: connected, or in the grace window."""
+        return self._by_session.get(session_id)
+
+    def attach(self, guest: Guest, link: Link, socket_id: str) -> LiveGuest:
+        """The guest's client is connected through `link`."""
+        live = self._by_session.get(guest.session_id)
+        if live is None:
+            live = self._by_session[guest.session_id] = LiveGuest(guest)
+        if live.grace is not None:
+            live.grace.cancel()
+            live.grace = None
+        live.link = link
+        own = live.guest
+        own.is_online, own.socket_id, own.connected_at = True, socket_id, self.timestamps.now()
+        self.online[own.id] = live
+        self.touch(live)
+        return live
+
+    def detach(self, live: LiveGuest) -> None:
+        """The guest's client is gone."""
+        live.link = None
+        live.guest.is_online, live.guest.socket_id = False, None
+        self.online.pop(live.guest.id, None)
+        self.touch(live)
+
+    def touch(self, live: LiveGuest) -> None:
+        """Something about the guest changed, now."""
+        self.seen(live)
+        self._changed(live)
+
+    def seen(self, live: LiveGuest) -> None:
+        """The guest is here, as before."""
+        live.guest.last_seen = self.timestamps.now()
+
+    def forget(self, live: LiveGuest) -> None:
+        """The guest is no longer live; the session's removal from the store is the caller's."""
+        self._by_session.pop(live.guest.session_id, None)
+        self.online.pop(live.guest.id, None)
+        if live.grace is not None:
+            live.grace.cancel()
+            live.grace = None

@@ -1,0 +1,59 @@
+"""Sessions in this process's memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from passerby.models import Guest
+
+if TYPE_CHECKING:
+    from passerby.clock import Clock
+
+
+class MemorySessionStore:
+    """Sessions as encoded JSON, so that what comes out is a copy, as from any store."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Expire by `clock`."""
+        self._clock = clock
+        self._sessions: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(Guest)
+
+    async def save(self, guest: Guest, lifetime: float) -> None:
+        """See SessionStore."""
+        self._sessions.pop(guest.session_id, None)
+        self._sessions[guest.session_id] = (
+            self._clock.monotonic() + lifetime,
+            self._encoder.encode(guest),
+        )
+
+    async def load(self, session_id: str) -> Guest | None:
+        """See SessionStore."""
+        entry = self._sessions.get(session_id)
+        if entry is None or entry[0] <= self._clock.monotonic():
+            return None
+        return self._decoder.decode(entry[1])
+
+    async def remove(self, session_id: str) -> None:
+        """See SessionStore."""
+        self._sessions.pop(session_id, None)
+
+    async def count(self) -> int:
+        """See SessionStore."""
+        # Those saved longest ago stand first, and mostly are the first to expire.
+        now = self._clock.monotonic()
+        while self._sessions and next(iter(self._sessions.values()))[0] <= now:
+            self._sessions.popitem(last=False)
+        return len(self._sessions)
+
+    async def sweep(self) -> int:
+        """See SessionStore."""
+        now = self._clock.monotonic()
+        expired = [key for key, (expires, _) in self._sessions.items() if expires <= now]
+        for key in expired:
+            del self._sessions[key]
+        return len(expired)

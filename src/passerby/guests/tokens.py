@@ -1,0 +1,95 @@
+"""Guests' tokens: JWT (RFC 7519), HS256 only."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+
+from passerby import errors
+from passerby.errors import Code, UnauthorizedError
+
+if TYPE_CHECKING:
+    from passerby.clock import Clock
+
+_ALGORITHM: Final = "HS256"
+_MAX_LENGTH: Final = 2048
+"""Ours have some 300 characters; there is no reason to parse a long one."""
+
+
+class Tokens:
+    """Makes and checks tokens. `secret` signs; `previous` is still accepted, so that secrets can be rotated."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        secret: str | None,
+        previous: str | None,
+        issuer: str,
+        audience: str,
+        lifetime: float,
+    ) -> None:
+        """Without `secret` one is generated: then tokens end with the process. `lifetime` is in seconds."""
+        self._clock = clock
+        self._secret = secret or secrets.token_urlsafe(48)
+        self._accepted = (self._secret, previous) if previous else (self._secret,)
+        self._issuer = issuer
+        self._audience = audience
+        self._lifetime = lifetime
+
+    def derive(self, purpose: str) -> bytes:
+        """Return a key for something else that is to be signed, as secret as the tokens' own."""
+        return hmac.digest(self._secret.encode(), purpose.encode(), "sha256")
+
+    def issue(self, session_id: str) -> tuple[str, float]:
+        """Return a token for a session, and when it ends (epoch seconds)."""
+        now = self._clock.time()
+        expires = now + self._lifetime
+        claims = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "iat": int(now),
+            "exp": int(expires),
+            "sessionId": session_id,
+        }
+        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM), float(int(expires))
+
+    def verify(self, token: str) -> tuple[str, float]:
+        """Return the session id and the end (epoch seconds) of a token.
+
+        Raises UnauthorizedError: token_required, token_expired, token_invalid.
+        """
+        if not token:
+            raise UnauthorizedError(Code.TOKEN_REQUIRED, errors.TOKEN_REQUIRED)
+        claims = self._decode(token)
+        expires, session_id = claims["exp"], claims.get("sessionId")
+        if not isinstance(session_id, str) or not isinstance(expires, int | float):
+            raise UnauthorizedError(Code.TOKEN_INVALID, errors.TOKEN_INVALID)
+        if expires <= self._clock.time():
+            raise UnauthorizedError(Code.TOKEN_EXPIRED, errors.TOKEN_EXPIRED)
+        return session_id, float(expires)
+
+    def _decode(self, token: str) -> dict[str, Any]:
+        if len(token) <= _MAX_LENGTH:
+            for secret in self._accepted:
+                try:
+                    return jwt.decode(
+                        token,
+                        secret,
+                        algorithms=[_ALGORITHM],
+                        issuer=self._issuer,
+                        audience=self._audience,
+                        # Times are checked against the injected clock, by `verify`.
+                        options={
+                            "require": ["iss", "aud", "exp", "iat"],
+                            "verify_exp": False,
+                            "verify_iat": False,
+                            "verify_nbf": False,
+                        },
+                    )
+                except jwt.InvalidTokenError:
+                    continue
+        raise UnauthorizedError(Code.TOKEN_INVALID, errors.TOKEN_INVALID)

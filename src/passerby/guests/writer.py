@@ -1,0 +1,75 @@
+"""Writes live guests' sessions to the store, behind the events that change them.
+
+An event handler only marks a guest; one task writes what is marked, each guest once however often it
+was marked meanwhile. So no handler waits for the store, and a session's last state always gets there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from passerby.guests.store import SessionStore
+    from passerby.models import Guest
+
+log = logging.getLogger(__name__)
+
+
+class SessionWriter:
+    """The one task that writes. Order for one session is kept: a removal is never overtaken by a save."""
+
+    def __init__(self, store: SessionStore, session_ttl: float) -> None:
+        """Nothing is written until something is marked."""
+        self._store = store
+        self._ttl = session_ttl
+        self._marked: dict[str, Guest | None] = {}
+        self._removing: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def is_removing(self, session_id: str) -> bool:
+        """Tell whether a session is over, though the store may still have it."""
+        return session_id in self._removing
+
+    def save(self, guest: Guest) -> None:
+        """Mark `guest` to be saved as it will be when its turn comes; nothing once it is marked to be removed."""
+        if guest.session_id in self._removing:
+            return
+        self._mark(guest.session_id, guest)
+
+    def remove(self, session_id: str) -> None:
+        """Mark the session to be removed."""
+        self._removing.add(session_id)
+        self._mark(session_id, None)
+
+    async def flush(self) -> None:
+        """Wait until all that is marked is written."""
+        while self._task is not None:
+            await asyncio.shield(self._task)
+
+    def _mark(self, session_id: str, guest: Guest | None) -> None:
+        self._marked[session_id] = guest
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._marked:
+                session_id, guest = self._marked.popitem()
+                try:
+                    if guest is None:
+                        await self._store.remove(session_id)
+                        self._removing.discard(session_id)
+                    else:
+                        await self._store.save(msgspec.structs.replace(guest), self._ttl)
+                except BaseException:
+                    self._marked.setdefault(session_id, guest)
+                    raise
+        except Exception:
+            # What is marked stays so: the next mark, at the latest the next refresh, tries again.
+            log.exception("session store failed")
+        finally:
+            self._task = None

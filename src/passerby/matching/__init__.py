@@ -1,0 +1,1 @@
+"""Matching: who searches, and who meets whom."""

@@ -1,0 +1,53 @@
+"""The queue in this process's memory."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from passerby.models import Ticket
+
+if TYPE_CHECKING:
+    pass
+
+
+class MemoryMatchQueue:
+    """Tickets in a list, so that a random one is one step away; removal swaps with the last."""
+
+    def __init__(self, choose: random.Random | None = None) -> None:
+        """Draw with `choose`, by default the system's source."""
+        self._choose = choose or random.SystemRandom()
+        self._tickets: list[Ticket] = []
+        self._places: dict[str, int] = {}
+
+    async def enter(self, ticket: Ticket) -> Ticket | None:
+        """See MatchQueue."""
+        self._remove(ticket.guest_id)
+        if not self._tickets:
+            self._places[ticket.guest_id] = 0
+            self._tickets.append(ticket)
+            return None
+        found = self._tickets[self._choose.randrange(len(self._tickets))]
+        self._remove(found.guest_id)
+        return found
+
+    async def cancel(self, ticket: Ticket) -> bool:
+        """See MatchQueue."""
+        place = self._places.get(ticket.guest_id)
+        if place is None or self._tickets[place].id != ticket.id:
+            return False
+        self._remove(ticket.guest_id)
+        return True
+
+    async def size(self) -> int:
+        """See MatchQueue."""
+        return len(self._tickets)
+
+    def _remove(self, guest_id: str) -> None:
+        place = self._places.pop(guest_id, None)
+        if place is None:
+            return
+        last = self._tickets.pop()
+        if place < len(self._tickets):
+            self._tickets[place] = last
+            self._places[last.guest_id] = place

@@ -1,0 +1,1 @@
+"""The contract on the wire: events to service calls, and back to bytes."""

@@ -1,0 +1,42 @@
+"""Every event of the contract: what the documents, the client's types and the gateway are made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from passerby.calls import events as calls
+from passerby.chat import events as chat
+from passerby.chat.events import Resume
+from passerby.guests import events as guests
+from passerby.matching import events as matching
+from passerby.stats import events as stats
+
+if TYPE_CHECKING:
+    from passerby.events import Event
+    from passerby.models import Message
+
+
+class Token(Struct, frozen=True):
+    """The least that the handshake's `auth` holds."""
+
+    token: str | None = None
+
+
+class Auth(Token, frozen=True):
+    """The handshake's `auth`."""
+
+    resume: Resume | None = None
+
+
+INBOUND: tuple[type[Event], ...] = (*matching.INBOUND, *chat.INBOUND, *stats.INBOUND, *calls.INBOUND)
+"""What a client may send."""
+OUTBOUND: tuple[type[Event | Message], ...] = (
+    *guests.OUTBOUND,
+    *stats.OUTBOUND,
+    *matching.OUTBOUND,
+    *chat.OUTBOUND,
+    *calls.OUTBOUND,
+)
+"""What the server may send."""

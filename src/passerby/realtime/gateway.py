@@ -1,0 +1,301 @@
+"""From Socket.IO events to service calls, and from errors to the family's `*:error` events."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from passerby import errors
+from passerby.calls import events as call_events
+from passerby.chat import events as chat_events
+from passerby.errors import Code, InvalidInputError, PasserbyError, RateLimitedError
+from passerby.events import ErrorEvent, Event
+from passerby.limits import TokenBucket, take_both
+from passerby.live import LiveGuest
+from passerby.matching import events as match_events
+from passerby.realtime.contract import Auth, Token
+from passerby.realtime.links import SocketLink
+from passerby.socketio import ConnectError, InvalidPayloadError
+from passerby.stats import events as stats_events
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from passerby.calls.calls import Calls
+    from passerby.chat.rooms import Rooms
+    from passerby.clock import Clock
+    from passerby.guests.sessions import Guests
+    from passerby.limits import AddressLimit, Rate
+    from passerby.matching.matchmaking import Matchmaking
+    from passerby.presence import Presence
+    from passerby.socketio import Ack, Namespace, Socket
+    from passerby.stats.statistics import Statistics
+
+    _Call = Callable[[LiveGuest, Any, Ack | None], Awaitable[None] | None]
+
+log = logging.getLogger(__name__)
+
+
+GUEST_RATES: Final = ("messages", "typing", "matching", "events", "refusals", "connects")
+"""What a guest has a rate of; see Settings."""
+
+
+class _Admission(msgspec.Struct, frozen=True):
+    """What the handshake has proved, from the middleware to the connect handler."""
+
+    guest: Any
+    token_expires: float
+    resume: chat_events.Resume | None
+
+
+class Gateway:
+    """Registers every event of the contract on a namespace. `socket.data` is the LiveGuest once connected."""
+
+    def __init__(
+        self,
+        *,
+        namespace: Namespace,
+        guests: Guests,
+        rooms: Rooms,
+        calls: Calls,
+        matchmaking: Matchmaking,
+        presence: Presence,
+        stats: Statistics,
+        clock: Clock,
+        rates: dict[str, Rate],
+        addresses: AddressLimit,
+        connects: AddressLimit,
+    ) -> None:
+        """`rates` has one for each of GUEST_RATES; `addresses` is for events, `connects` for CONNECTs."""
+        self._guests = guests
+        self._rooms = rooms
+        self._calls = calls
+        self._matchmaking = matchmaking
+        self._presence = presence
+        self._stats = stats
+        self._monotonic = clock.monotonic
+        self._rates = rates
+        self._addresses = addresses
+        self._connects = connects
+        self._families: dict[str, type[ErrorEvent]] = {}
+        namespace.use(self._authenticate)
+        namespace.on_connect = self._connected
+        namespace.on_disconnect = self._disconnected
+        namespace.on_error = self._malformed
+        namespace.on_unknown = self._unknown
+        self._register(namespace)
+
+    def _register(self, namespace: Namespace) -> None:
+        def on(
+            event: type[Event],
+            call: _Call,
+            *,
+            rate: str,
+            error: type[ErrorEvent] = chat_events.ChatError,
+            payload: Any = msgspec.Raw,  # noqa: ANN401 - a type, or a union of types
+        ) -> None:
+            self._families[event.event] = error
+            namespace.on(event.event, payload, self._guarded(error, rate, call))
+
+        # Without `payload` nobody looks at it: whatever old clients send along does no harm.
+        on(chat_events.SendMessage, self._rooms.send, rate="messages", payload=chat_events.SendMessage)
+        on(chat_events.ConfirmDelivery, self._confirm, rate="events", payload=chat_events.ConfirmDelivery)
+        on(chat_events.TypingStart, self._typing_start, rate="typing")
+        on(chat_events.TypingStop, self._typing_stop, rate="typing")
+        on(
+            match_events.MatchRequest,
+            self._match,
+            rate="matching",
+            error=match_events.MatchError,
+            payload=match_events.MatchRequest | None,
+        )
+        on(match_events.MatchCancel, self._cancel, rate="matching", error=match_events.MatchCancelError)
+        for leave in (chat_events.ChatClear, chat_events.LeaveRoom, chat_events.CloseRoom):
+            on(leave, self._leave, rate="matching")
+        on(stats_events.GetStats, self._get_stats, rate="events", error=stats_events.StatsError)
+
+        def signal(event: type[Event], call: _Call, payload: Any = None) -> None:  # noqa: ANN401 - a type, or a union
+            on(event, call, rate="events", error=call_events.CallError, payload=payload or event)
+
+        signal(call_events.SendOffer, lambda live, payload, _ack: self._calls.offer(live, payload))
+        signal(call_events.SendAnswer, lambda live, payload, _ack: self._calls.answer(live, payload))
+        signal(call_events.SendCandidate, lambda live, payload, _ack: self._calls.candidate(live, payload))
+        signal(call_events.ReportConnected, lambda live, payload, _ack: self._calls.connected(live, payload))
+        signal(call_events.ReportLeaving, lambda live, payload, _ack: self._calls.leaving(live, payload))
+        for end in (call_events.EndCall, call_events.RejectCall, call_events.GiveUpCall):
+            signal(end, self._hanging_up(end), end | None)
+
+    def _hanging_up(self, end: type[call_events.Hangup]) -> _Call:
+        def hang_up(live: LiveGuest, payload: call_events.Hangup | None, _ack: Ack | None) -> None:
+            self._calls.hang_up(live, end, payload.call_id if payload is not None else None)
+
+        return hang_up
+
+    # ── connecting ────────────────────────────────────────────────────────────────────────────────
+
+    async def _authenticate(self, socket: Socket) -> None:
+        self._check_pace(self._connects.take(socket.address))
+        auth = _auth(socket)
+        token = auth.token or socket.query.get("token")
+        if not token:
+            raise ConnectError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": Code.TOKEN_REQUIRED})
+        try:
+            guest, expires = await self._guests.authenticate(token)
+        except PasserbyError as error:
+            raise ConnectError(error.message, {"code": error.code}) from error
+        live = self._guests.live(guest.session_id)
+        if live is not None:
+            now = self._monotonic()
+            self._check_pace(self._bucket(live, "connects", now).take(now))
+        socket.data = _Admission(guest, expires, auth.resume)
+
+    @staticmethod
+    def _check_pace(wait: float) -> None:
+        if wait:
+            limited = RateLimitedError(wait)
+            raise ConnectError(limited.message, {"code": limited.code, "retryAfter": limited.retry_after})
+
+    def _connected(self, socket: Socket) -> None:
+        admission: _Admission = socket.data
+        link = SocketLink(socket)
+        live = socket.data = self._presence.connect(
+            admission.guest, link, socket.id, admission.token_expires, admission.resume
+        )
+        live.address_bucket = self._addresses.bucket(socket.address)
+
+    def _disconnected(self, socket: Socket, _reason: str) -> None:
+        live = socket.data
+        if not isinstance(live, LiveGuest):
+            return  # connecting failed half-way
+        link = live.link
+        if isinstance(link, SocketLink) and link.socket is socket:
+            self._presence.disconnect(live, link)
+
+    # ── guarding ──────────────────────────────────────────────────────────────────────────────────
+
+    def _guarded(
+        self, family: type[ErrorEvent], rate: str, call: _Call
+    ) -> Callable[[Socket, Any, Ack | None], Awaitable[None] | None]:
+        """Return `call` as a handler: within the limits, and with its errors sent to the client."""
+        monotonic = self._monotonic
+
+        def handle(socket: Socket, payload: Any, ack: Ack | None) -> Awaitable[None] | None:  # noqa: ANN401 - the event's
+            live: LiveGuest = socket.data
+            try:
+                # `_charge`, but for the call: this is the hot path.
+                now = monotonic()
+                bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
+                wait = take_both(bucket, live.address_bucket, now)
+                if wait:
+                    raise RateLimitedError(wait)
+                work = call(live, payload, ack)
+            except PasserbyError as error:
+                self._refuse(live, family, error, payload, ack)
+                return None
+            return None if work is None else finish(work, live, payload, ack)
+
+        async def finish(work: Awaitable[None], live: LiveGuest, payload: object, ack: Ack | None) -> None:
+            try:
+                await work
+            except PasserbyError as error:
+                self._refuse(live, family, error, payload, ack)
+
+        return handle
+
+    def _charge(self, live: LiveGuest, rate: str) -> None:
+        """Take one token of the guest and one of the address. Raises RateLimitedError."""
+        now = self._monotonic()
+        bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
+        wait = take_both(bucket, live.address_bucket, now)
+        if wait:
+            raise RateLimitedError(wait)
+
+    def _bucket(self, live: LiveGuest, rate: str, now: float) -> TokenBucket:
+        bucket = live.buckets.get(rate)
+        if bucket is None:
+            bucket = live.buckets[rate] = TokenBucket(self._rates[rate], now)
+        return bucket
+
+    def _refuse(
+        self,
+        live: LiveGuest,
+        family: type[ErrorEvent],
+        error: PasserbyError,
+        payload: object,
+        ack: Ack | None,
+    ) -> None:
+        fields: dict[str, Any] = {"message": error.message, "code": error.code}
+        if error.retry_after is not None:
+            fields["retry_after"] = error.retry_after
+        if isinstance(payload, chat_events.SendMessage) and payload.client_id is not None:
+            fields["client_id"] = payload.client_id
+        event = family(**fields)
+        live.send(event)
+        if ack is not None:
+            ack(event)
+        if isinstance(error, RateLimitedError):
+            self._warn(live)
+
+    def _warn(self, live: LiveGuest) -> None:
+        """A refusal for the rate is a warning; a guest who goes on all the same is put out."""
+        now = self._monotonic()
+        if self._bucket(live, "refusals", now).take(now) and live.link is not None:
+            log.info("connection closed for flooding")
+            live.link.close(Code.RATE_LIMITED)
+
+    def _unknown(self, socket: Socket, _event: str) -> None:
+        """An event that this server does not know is ignored; only a flood of them is not."""
+        try:
+            self._charge(socket.data, "events")
+        except RateLimitedError as limited:
+            self._refuse(socket.data, chat_events.ChatError, limited, None, None)
+
+    def _malformed(self, socket: Socket, event: str, error: Exception, ack: Ack | None) -> None:
+        """An event's payload is not what it should be: that is told, and nothing else happens."""
+        live: LiveGuest = socket.data
+        message = (
+            str(error) if isinstance(error, msgspec.ValidationError | InvalidPayloadError) else "Malformed payload"
+        )
+        refusal: PasserbyError = InvalidInputError(Code.INVALID_PAYLOAD, message)
+        try:
+            self._charge(live, "events")
+        except RateLimitedError as limited:
+            refusal = limited
+        self._refuse(live, self._families[event], refusal, None, ack)
+
+    # ── the events ────────────────────────────────────────────────────────────────────────────────
+
+    def _confirm(self, live: LiveGuest, payload: chat_events.ConfirmDelivery, _ack: Ack | None) -> None:
+        self._rooms.confirm(live, payload.message_id)
+
+    def _typing_start(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
+        self._rooms.typing(live, started=True)
+
+    def _typing_stop(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
+        self._rooms.typing(live, started=False)
+
+    def _match(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> Awaitable[None]:
+        return self._matchmaking.search(live)
+
+    def _cancel(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> Awaitable[None]:
+        return self._matchmaking.cancel(live)
+
+    def _leave(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
+        self._rooms.leave(live, "user_left")
+        live.send(chat_events.ChatClearConfirmed(message="You have left the conversation"))
+
+    async def _get_stats(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
+        live.send(await self._stats.snapshot())
+
+
+def _auth(socket: Socket) -> Auth:
+    """Return what CONNECT brought. A `resume` that is none is as good as none: the token still counts."""
+    for kind in (Auth, Token):
+        try:
+            auth = msgspec.json.decode(socket.auth, type=kind)
+        except (msgspec.DecodeError, UnicodeError):
+            continue
+        return auth if isinstance(auth, Auth) else Auth(auth.token)
+    raise ConnectError(errors.TOKEN_INVALID, {"code": Code.INVALID_PAYLOAD})

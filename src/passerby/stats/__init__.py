@@ -1,0 +1,1 @@
+"""Statistics: counts, the online list, and their broadcast."""

@@ -1,0 +1,33 @@
+"""The counts of one process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from passerby.stats.counters import Tally
+
+if TYPE_CHECKING:
+    from passerby.clock import Clock
+
+
+class MemoryCounters:
+    """The tallies of the nodes in this process: one, outside of tests."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Expire by `clock`."""
+        self._clock = clock
+        self._reports: dict[str, tuple[float, Tally]] = {}
+
+    async def report(self, node: str, tally: Tally, lifetime: float) -> None:
+        """See Counters."""
+        self._reports[node] = (self._clock.monotonic() + lifetime, tally)
+
+    async def total(self) -> Tally:
+        """See Counters."""
+        now = self._clock.monotonic()
+        live = [tally for expires, tally in self._reports.values() if expires > now]
+        return Tally(
+            online=sum(tally.online for tally in live),
+            chatting=sum(tally.chatting for tally in live),
+            pairs=sum(tally.pairs for tally in live),
+        )

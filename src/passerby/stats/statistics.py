@@ -1,0 +1,137 @@
+"""Statistics: counted exactly, sent to everybody, but never more often than anyone can read.
+
+The first change is broadcast at once, later ones at most every `interval` seconds, and no more than
+`frames` frames a second leave the process for it: a large house is told in slices, from one encoding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from passerby.clock import Timestamps, sleep
+from passerby.models import OnlineUser, Stats
+from passerby.stats.counters import Tally
+from passerby.stats.events import RealtimeStats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from passerby.chat.rooms import Rooms
+    from passerby.clock import Clock
+    from passerby.guests.sessions import Guests
+    from passerby.guests.store import SessionStore
+    from passerby.live import LiveGuest
+    from passerby.stats.counters import Counters
+
+log = logging.getLogger(__name__)
+
+_SLICE: Final = 0.05
+"""Seconds between two slices of a broadcast: short enough that no message waits noticeably behind one."""
+_TALLY_LIFETIME: Final = 300.0
+"""Seconds that a node's tally counts without being renewed (seed: active_user_count expires after 5 minutes)."""
+
+
+class Statistics:
+    """Counts, lists and broadcasts. `publish(event, guests)` sends one event to many, encoded once."""
+
+    def __init__(
+        self,
+        guests: Guests,
+        rooms: Rooms,
+        store: SessionStore,
+        counters: Counters,
+        clock: Clock,
+        *,
+        node: str,
+        sample: int,
+        interval: float,
+        frames: int,
+        publish: Callable[[RealtimeStats, list[LiveGuest]], None],
+    ) -> None:
+        """`sample` bounds the online list; `interval` is in seconds, `frames` per second."""
+        self._guests = guests
+        self._rooms = rooms
+        self._store = store
+        self._counters = counters
+        self._clock = clock
+        self._timestamps = Timestamps(clock)
+        self._node = node
+        self._sample = sample
+        self._interval = interval
+        self._per_slice = max(1, int(frames * _SLICE))
+        self._publish = publish
+        self._dirty = asyncio.Event()
+        self._latest: RealtimeStats | None = None
+        self._resting = False
+
+    # ── counting ──────────────────────────────────────────────────────────────────────────────────
+
+    def tally(self) -> Tally:
+        """Return this node's numbers. Each is kept by whoever owns the things counted, at every change."""
+        return Tally(
+            online=len(self._guests.online),
+            chatting=self._rooms.online_members,
+            pairs=self._rooms.count,
+        )
+
+    async def stats(self) -> Stats:
+        """Return the counts of all nodes."""
+        await self._counters.report(self._node, self.tally(), _TALLY_LIFETIME)
+        total = await self._counters.total()
+        return Stats(
+            total_users=await self._store.count(),
+            online_users=total.online,
+            active_users=total.online,
+            available_users=total.online - total.chatting,
+            connected_users=total.pairs,
+        )
+
+    def online_users(self) -> list[OnlineUser]:
+        """Return the public view of those who came last, at most `sample` of them."""
+        return [OnlineUser.of(live.guest) for live in islice(reversed(self._guests.online.values()), self._sample)]
+
+    async def snapshot(self) -> RealtimeStats:
+        """Return everything, as of now."""
+        return RealtimeStats(
+            stats=await self.stats(),
+            online_users=self.online_users(),
+            timestamp=self._timestamps.now(),
+        )
+
+    # ── broadcasting ──────────────────────────────────────────────────────────────────────────────
+
+    def changed(self) -> None:
+        """Somebody came, went, or changed status."""
+        self._dirty.set()
+
+    def greet(self, live: LiveGuest) -> None:
+        """Show a newcomer the last broadcast, when the next one may not leave at once."""
+        if self._resting and self._latest is not None:
+            self._publish(self._latest, [live])
+
+    async def run(self) -> None:
+        """Broadcast for ever."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            begun = self._clock.monotonic()
+            try:
+                self._latest = await self.snapshot()
+            except Exception:
+                log.exception("statistics failed")
+            else:
+                self._resting = True
+                await self._send(self._latest)
+            await sleep(self._clock, max(_SLICE, begun + self._interval - self._clock.monotonic()))
+            self._resting = False
+
+    async def _send(self, event: RealtimeStats) -> None:
+        audience = list(self._guests.online.values())
+        while audience:
+            self._publish(event, audience[-self._per_slice :])
+            del audience[-self._per_slice :]
+            if audience:
+                await sleep(self._clock, _SLICE)
