@@ -1,4 +1,4 @@
-/** Alle Worte der Seite auf Deutsch, per Du. Was hier fehlt, bemängelt TypeScript. */
+/** Every word of the page in German, as among friends. Before `…` a space that does not break the line. */
 import type { CallKind, CallRecord } from '../chat/call';
 import type { Words } from './en';
 import type { Formats } from './formats';
@@ -24,9 +24,9 @@ const german = (f: Formats): Words => {
       failed: 'Diese Sprache lässt sich gerade nicht laden.',
     },
     connection: {
-      connecting: 'Verbinden …',
+      connecting: 'Verbinden\u00a0…',
       connected: 'Verbunden',
-      reconnecting: 'Neu verbinden …',
+      reconnecting: 'Neu verbinden\u00a0…',
       offline: 'Offline',
       stopped: 'Nicht verbunden',
     },
@@ -43,14 +43,14 @@ const german = (f: Formats): Words => {
       nameRefused: 'Diesen Namen nimmt der Server nicht an.',
       shuffle: 'Anderer Name',
       button: 'Los geht’s',
-      starting: 'Gleich geht’s los …',
+      starting: 'Gleich geht’s los\u00a0…',
     },
     counts: {
       online: (count) => f.plural(count, { one: '# Mensch hier', other: '# Menschen hier' }),
       talking: (pairs) => f.plural(pairs, { one: '# Gespräch', other: '# Gespräche' }),
     },
     search: {
-      title: 'Mal sehen, wer vorbeikommt …',
+      title: 'Mal sehen, wer vorbeikommt\u00a0…',
       calm: 'Das dauert meist nur einen Moment.',
       nobody:
         'Gerade sucht sonst niemand. Bleib noch ein wenig: Wer als Nächstes kommt, trifft auf dich.',
@@ -61,9 +61,9 @@ const german = (f: Formats): Words => {
       log: 'Nachrichten',
       met: (name) => `Du und ${name} seid euch gerade begegnet. Sag Hallo.`,
       began: (name) => `Du sprichst mit ${name}.`,
-      restoring: 'Dein Gespräch wird zurückgeholt …',
+      restoring: 'Dein Gespräch wird zurückgeholt\u00a0…',
       author: (name) => `${name ?? 'Du'}:`,
-      typing: (name) => `${name} schreibt …`,
+      typing: (name) => `${name} schreibt\u00a0…`,
       away: (name) =>
         `${name} hat die Verbindung verloren. Was du schreibst, bleibt noch eine Weile liegen.`,
       gap: (count) =>
@@ -113,7 +113,7 @@ const german = (f: Formats): Words => {
       voice: (seconds) => `Sprachnachricht, ${f.clock(seconds)}`,
       waiting: 'Wartet, bis sie dran ist',
       sending: (part) => `Wird gesendet, ${f.percent(part)}`,
-      almost: 'Fast fertig …',
+      almost: 'Fast fertig\u00a0…',
       remove: (name) => `${name} entfernen`,
       cancel: (name) => `Senden von ${name} abbrechen`,
       retry: 'Noch einmal',
@@ -150,10 +150,10 @@ const german = (f: Formats): Words => {
       record: 'Sprachnachricht aufnehmen',
       hint: 'Antippen zum Aufnehmen, oder halten und zum Senden loslassen',
       region: 'Sprachnachricht',
-      opening: 'Warten auf das Mikrofon …',
+      opening: 'Warten auf das Mikrofon\u00a0…',
       recording: 'Aufnahme läuft.',
       held: 'Loslassen sendet, wegwischen verwirft',
-      stopping: 'Moment …',
+      stopping: 'Moment\u00a0…',
       preview: 'Aufgenommen. Hör rein, sende oder verwirf sie.',
       keys: 'Escape bricht die Aufnahme ab.',
       time: (at, most) => `${f.clock(at)} / ${f.clock(most)}`,
@@ -182,14 +182,16 @@ const german = (f: Formats): Words => {
       answerVideo: 'Mit Kamera annehmen',
       answerAudio: 'Ohne Kamera annehmen',
       decline: 'Ablehnen',
-      calling: (name) => `${name} wird angerufen …`,
-      connecting: 'Verbinden …',
-      recovering: 'Die Verbindung ist weg. Neuer Versuch …',
+      calling: (name) => `${name} wird angerufen\u00a0…`,
+      connecting: 'Verbinden\u00a0…',
+      recovering: 'Die Verbindung ist weg. Neuer Versuch\u00a0…',
       weak: 'Die Verbindung ist schwach',
       good: 'Gute Verbindung',
-      away: (name) => `${name} hat die Verbindung verloren. Einen Moment noch …`,
+      away: (name) => `${name} hat die Verbindung verloren. Einen Moment noch\u00a0…`,
       opening: (bring) =>
-        bring === 'video' ? 'Warten auf Kamera und Mikrofon …' : 'Warten auf das Mikrofon …',
+        bring === 'video'
+          ? 'Warten auf Kamera und Mikrofon\u00a0…'
+          : 'Warten auf das Mikrofon\u00a0…',
       openingHint: 'Vielleicht fragt dein Browser, ob er darf.',
       look: 'So sieht dich gleich dein Gegenüber',
       lookAudio: 'Bevor du anrufst',
