@@ -25,7 +25,7 @@ given = $(if $(filter command line,$(origin $(1))),--$(2) $($(1)))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test e2e check format types bench screenshots lock clean
+.PHONY: help setup run dev test e2e check format types bench screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ setup: $(DEV) $(CLIENT) ## make .venv, install everything, build the web client
 
 run: $(RUN) $(CLIENT) ## serve on http://localhost:3001 (HOST=… PORT=… ARGS="--log-level debug")
 	@exec $(VENV)/bin/passerby serve $(call given,HOST,host) $(call given,PORT,port) $(ARGS)
+
+dev: $(DEV) $(WEB) ## serve with reload, for work on the code (HOST=… PORT=… of the page)
+	@exec $(PY) -m tools.dev $(call given,HOST,host) $(call given,PORT,port) $(ARGS)
 
 test: $(DEV) $(CLIENT) ## run every test, those in a browser too (ARGS="-k matching")
 	@$(PY) -m tests.e2e.browser >/dev/null || true # the tests that need it then say what is missing
@@ -78,7 +81,7 @@ lock: $(DEV) ## write requirements/ anew from pyproject.toml (UPGRADE=1: newest 
 clean: ## remove all that make made
 	rm -rf $(VENV) src/passerby/static web/node_modules $(dir $(PEERS))
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

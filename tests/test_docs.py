@@ -13,7 +13,11 @@ from passerby.realtime.closings import CLOSINGS
 from passerby.realtime.contract import INBOUND, OUTBOUND
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/*.md")]
+DOCUMENTS = sorted(
+    document
+    for pattern in ("*.md", ".github/*.md", "benchmarks/*.md", "deploy/*.md", "docs/**/*.md")
+    for document in ROOT.glob(pattern)
+)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)

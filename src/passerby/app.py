@@ -1,56 +1,37 @@
-"""The one place that builds, starts and closes everything."""
+"""Starts, serves and stops: the services of `assembly` behind HTTP and Socket.IO, on one port."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from passerby import ids
 from passerby.addresses import ClientAddress
-from passerby.calls.calls import Calls
-from passerby.calls.ice import Ice
-from passerby.chat.log_memory import MemoryRoomLog
-from passerby.chat.rooms import Rooms
+from passerby.assembly import Assembly, adapters
+from passerby.background import Background
 from passerby.clock import Clock, SystemClock
 from passerby.errors import Code
-from passerby.files.blobs_disk import DiskBlobStore
-from passerby.files.blobs_memory import MemoryBlobStore
-from passerby.files.files import Files
-from passerby.files.space import Quotas
-from passerby.guests.sessions import Guests
-from passerby.guests.store_memory import MemorySessionStore
-from passerby.guests.tokens import Tokens
-from passerby.guests.writer import SessionWriter
 from passerby.http import app as http
 from passerby.http.guard import http_factory
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
-from passerby.live import LiveGuest
-from passerby.matching.matchmaking import Matchmaking
-from passerby.matching.queue_memory import MemoryMatchQueue
-from passerby.media.sniff import PICTURE_TYPES
-from passerby.models import Limits
-from passerby.presence import Periods, Presence
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
-from passerby.settings import SettingsError
 from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
-from passerby.stats.counters_memory import MemoryCounters
-from passerby.stats.statistics import Statistics
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from passerby.files.blobs import BlobStore
     from passerby.settings import Settings
+
+_CLOSE_TIMEOUT: Final = 10.0
+"""Seconds to close all connections: more than a client's time to answer, and its handlers' to end."""
 
 
 class Application:
@@ -58,127 +39,15 @@ class Application:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         """Build; nothing runs until `start`."""
-        self.settings = settings
         clock = clock or SystemClock()
-        store = MemorySessionStore(clock)
-        self.writer = SessionWriter(store, settings.session_ttl)
-        tokens = Tokens(
-            clock,
-            secret=settings.jwt_secret,
-            previous=settings.jwt_secret_previous,
-            issuer=settings.jwt_issuer,
-            audience=settings.jwt_audience,
-            lifetime=settings.session_ttl,
-        )
-        self.guests = Guests(
-            store,
-            tokens,
-            clock,
-            session_ttl=settings.session_ttl,
-            changed=self._changed,
-            is_ended=self.writer.is_removing,
-        )
-        self.rooms = Rooms(
-            MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
-            clock,
-            text_limit=settings.text_limit,
-            grace=settings.grace,
-            changed=self.guests.touch,
-        )
-        self.matchmaking = Matchmaking(
-            MemoryMatchQueue(),
-            self.rooms,
-            clock,
-            find=self.guests.online.get,
-            changed=self.guests.touch,
-        )
-        self.files = Files(
-            _blob_store(settings, clock),
-            self.rooms,
-            clock,
-            key=tokens.derive("file links"),
-            quotas=Quotas(
-                file=settings.file_limit,
-                room=settings.room_files_limit,
-                guest=settings.guest_files_limit,
-                process=settings.files_limit,
-                pixels=settings.picture_pixels,
-                seconds=settings.voice_limit,
-            ),
-            ttl=settings.file_ttl,
-            rate=settings.rate("uploads"),
-        )
-        self.calls = Calls(
-            clock, ring=settings.ring_timeout, come_back=settings.call_return, relay_only=settings.relay_only
-        )
-        self.rooms.on_close += [self.files.room_closed, self.calls.room_closed]
-        self.rooms.on_back.append(self.calls.back)
-        self.rooms.describe = self.files.content
-        self.stats = Statistics(
-            self.guests,
-            self.rooms,
-            store,
-            MemoryCounters(clock),
-            clock,
-            node=ids.node_id(),
-            sample=settings.online_sample,
-            interval=settings.stats_interval,
-            frames=settings.stats_frames,
-            publish=Publisher(),
-        )
-        limits = _limits(settings)
-        self.presence = Presence(
-            guests=self.guests,
-            rooms=self.rooms,
-            matchmaking=self.matchmaking,
-            stats=self.stats,
-            store=store,
-            writer=self.writer,
-            clock=clock,
-            periods=Periods(settings.grace, settings.renew_before, settings.refresh_interval, settings.session_sweep),
-            limits=limits,
-        )
+        background = Background(clock)
+        self.services = services = Assembly(settings, clock, adapters(settings, clock), background, Publisher())
         self._address = ClientAddress(settings.trusted_proxies)
-        self._limits = {
+        self._rates = {
             name: AddressLimit(settings.rate(f"address_{name}"), clock)
             for name in ("events", "connects", "sessions", "uploads", "requests")
         }
-        self.server = self._realtime(clock)
-        self.polling = Polling(self.server.engine)
-        services = Services(
-            self.guests,
-            self.files,
-            settings.upload_timeout,
-            Ice(
-                clock,
-                stun=settings.stun_urls,
-                turn=settings.turn_urls,
-                secret=settings.turn_secret,
-                ttl=settings.turn_ttl,
-                relay=settings.relay_only,
-            ),
-            self.presence,
-            self.matchmaking,
-            self.stats,
-            self.server,
-            self._address,
-            self._limits,
-            limits,
-        )
-        self.http = http.create(services, cors_origin=settings.cors_origin)
-        self._running: list[asyncio.Task[None]] = []
-
-    def _realtime(self, clock: Clock) -> Server:
-        settings = self.settings
-
-        def allow(request: Request) -> Refusal | None:
-            wait = self._limits["connects"].take(address(request))
-            return Refusal(6, Code.RATE_LIMITED, "Too Many Requests", status=429, retry_after=wait) if wait else None
-
-        def address(request: Request) -> str:
-            return self._address.of(request.peer, request.header(b"x-forwarded-for"))
-
-        server = Server(
+        self.server = Server(
             Options(
                 ping_interval=settings.ping_interval,
                 ping_timeout=settings.ping_timeout,
@@ -188,28 +57,52 @@ class Application:
                 stall_timeout=settings.stall_timeout,
                 packet_rate=settings.packet_rate * settings.limits_scale,
             ),
+            spawn=background.start,
             origins=Origins(settings.cors_origin),
-            allow=allow,
-            address=address,
+            allow=self._allow,
+            address=self._address_of,
         )
         Gateway(
-            namespace=server.namespace("/"),
-            guests=self.guests,
-            rooms=self.rooms,
-            calls=self.calls,
-            matchmaking=self.matchmaking,
-            presence=self.presence,
-            stats=self.stats,
+            namespace=self.server.namespace("/"),
+            guests=services.guests,
+            rooms=services.rooms,
+            files=services.files,
+            calls=services.calls,
+            matchmaking=services.matchmaking,
+            presence=services.presence,
+            stats=services.stats,
             clock=clock,
+            background=background,
+            text_limit=settings.text_limit,
             rates={name: settings.rate(name) for name in GUEST_RATES},
-            addresses=self._limits["events"],
-            connects=self._limits["connects"],
+            addresses=self._rates["events"],
+            connects=self._rates["connects"],
         )
-        return server
+        self.polling = Polling(self.server.engine)
+        self.http = http.create(
+            Services(
+                services.guests,
+                services.files,
+                settings.upload_timeout,
+                services.ice,
+                services.presence,
+                services.matchmaking,
+                services.stats,
+                self.server,
+                self._address,
+                self._rates,
+                services.limits,
+                services.check,
+            ),
+            cors_origin=settings.cors_origin,
+        )
 
-    def _changed(self, live: LiveGuest) -> None:
-        self.writer.save(live.guest)
-        self.stats.changed()
+    def _allow(self, request: Request) -> Refusal | None:
+        wait = self._rates["connects"].take(self._address_of(request))
+        return Refusal(6, Code.RATE_LIMITED, "Too Many Requests", status=429, retry_after=wait) if wait else None
+
+    def _address_of(self, request: Request) -> str:
+        return self._address.of(request.peer, request.header(b"x-forwarded-for"))
 
     # ── ASGI ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,53 +125,12 @@ class Application:
     def start(self) -> None:
         """Start what runs in the background, in the running event loop."""
         self.server.start()
-        loop = asyncio.get_running_loop()
-        self._running = [
-            loop.create_task(work)
-            for work in (
-                self.stats.run(),
-                self.presence.refresh(),
-                self.presence.sweep(),
-                self.files.sweep(self.settings.file_sweep),
-            )
-        ]
+        self.services.start()
 
     async def stop(self) -> None:
-        """Close every connection and end what runs in the background."""
-        await self.server.stop()
-        for task in self._running:
-            task.cancel()
-        for task in self._running:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await self.presence.settle()
-        await self.files.close()
-
-
-def _limits(settings: Settings) -> Limits:
-    """Return what clients are told to keep to."""
-    return Limits(
-        text_length=settings.text_limit,
-        file_size=settings.file_limit,
-        room_files_size=settings.room_files_limit,
-        guest_files_size=settings.guest_files_limit,
-        files_per_message=settings.files_per_message,
-        file_lifetime=settings.file_ttl,
-        voice_duration=settings.voice_limit,
-        picture_types=list(PICTURE_TYPES),
-        picture_pixels=settings.picture_pixels,
-        ring_timeout=settings.ring_timeout,
-        grace=settings.grace,
-    )
-
-
-def _blob_store(settings: Settings, clock: Clock) -> BlobStore:
-    if settings.file_store == "memory":
-        return MemoryBlobStore(clock)
-    try:
-        return DiskBlobStore(clock, settings.file_directory)
-    except OSError as error:
-        raise SettingsError(f"FILE_DIRECTORY={settings.file_directory or ''!r}: {error.strerror}") from error
+        """Close every connection and end what runs in the background; nothing that fails keeps the rest from it."""
+        await self.services.background.finish("closing of connections", self.server.stop(), _CLOSE_TIMEOUT)
+        await self.services.stop()
 
 
 class _Uvicorn(uvicorn.Server):

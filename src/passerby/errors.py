@@ -13,6 +13,7 @@ PasserbyError
 ├── UnsupportedTypeError   415  unsupported_type, not_audio
 ├── RateLimitedError       429  rate_limited (retryable, with `retry_after`)
 ├── InternalError          500  internal (retryable: the cause is the server's)
+├── UnavailableError       503  unavailable (retryable)
 └── StorageFullError       507  storage_full (retryable, with `retry_after`)
 """
 
@@ -64,6 +65,7 @@ class Code(StrEnum):
     # Limits and the server itself.
     RATE_LIMITED = "rate_limited"
     INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
     # HTTP alone.
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -185,7 +187,18 @@ class InternalError(PasserbyError):
 
     def __init__(self) -> None:
         """Say nothing of the cause: it may hold what others wrote."""
-        super().__init__(Code.INTERNAL, "Something went wrong on the server; please try again")
+        super().__init__(Code.INTERNAL, "Internal server error")
+
+
+class UnavailableError(PasserbyError):
+    """Something behind the server cannot serve now."""
+
+    status = 503
+    retryable = True
+
+    def __init__(self, what: list[str]) -> None:
+        """Name what it keeps."""
+        super().__init__(Code.UNAVAILABLE, f"Not available now: {', '.join(what)}")
 
 
 class RateLimitedError(PasserbyError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
+from passerby.errors import Code, ConflictError
+
 if TYPE_CHECKING:
     from passerby.clock import Timer
-    from passerby.errors import Code
     from passerby.events import Event
     from passerby.limits import TokenBucket
     from passerby.models import Guest, Message, Ticket
@@ -71,6 +72,13 @@ class LiveGuest:
         """How their conversation ended while they were away."""
         self.buckets: dict[str, TokenBucket] = {}
 
+    def membership(self) -> Member:
+        """Return the guest's place in their room. Raises ConflictError (not_in_room)."""
+        member = self.member
+        if member is None:
+            raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
+        return member
+
     def send(self, *events: Event | Message) -> None:
         """Send events to the guest's client, if there is one now."""
         link = self.link
@@ -107,6 +115,19 @@ class Room:
         link = member.live.link
         if link is not None and member.attached:
             link.deliver(message, receipt)
+
+
+class RoomObserver:
+    """Is told what happens to rooms. One that fails disturbs neither the room nor other observers."""
+
+    def room_opened(self, room: Room) -> None:
+        """Two guests have a room, and are about to be told."""
+
+    def member_back(self, member: Member) -> None:
+        """A member is connected again, maybe in place of a connection whose loss nobody had noticed."""
+
+    def room_closed(self, room: Room) -> None:
+        """A room has ended; its members are in none."""
 
 
 class Member:

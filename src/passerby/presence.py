@@ -7,7 +7,6 @@ connected ──connection lost──▶ away (grace) ──back in time──�
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,7 @@ from passerby.errors import Code
 from passerby.guests.events import ConnectionEstablished, SessionRenewed
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
+    from passerby.background import Background
     from passerby.chat.events import Resume
     from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
@@ -57,6 +55,7 @@ class Presence:
         store: SessionStore,
         writer: SessionWriter,
         clock: Clock,
+        background: Background,
         periods: Periods,
         limits: Limits,
     ) -> None:
@@ -70,20 +69,33 @@ class Presence:
         self._clock = clock
         self._periods = periods
         self._limits = limits
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = background
 
     # ── coming ────────────────────────────────────────────────────────────────────────────────────
 
     def connect(
         self, guest: Guest, link: Link, socket_id: str, token_expires: float, resume: Resume | None
     ) -> LiveGuest:
-        """A client of `guest` is connected: greet it, replace an older one, go on where it was."""
+        """A client of `guest` is connected: greet it, replace an older one, go on where it was.
+
+        Should anything fail, the guest is as after a lost connection, and whoever calls this ends the connection: its
+        client comes back and tries again.
+        """
         before = self._guests.live(guest.session_id)
         replaced = before.link if before is not None else None
         was_away = before is not None and replaced is None
         if before is not None:
             self._rooms.hold(before)
         live = self._guests.attach(guest, link, socket_id)
+        try:
+            self._greet(live, link, socket_id, token_expires, replaced)
+            self._go_on(live, link, resume, was_away=was_away)
+        except Exception:
+            self.disconnect(live, link)
+            raise
+        return live
+
+    def _greet(self, live: LiveGuest, link: Link, socket_id: str, token_expires: float, replaced: Link | None) -> None:
         live.token_expires = token_expires
         if replaced is not None:
             replaced.close(Code.REPLACED)
@@ -99,18 +111,22 @@ class Presence:
             )
         )
         self._stats.greet(live)
+
+    def _go_on(self, live: LiveGuest, link: Link, resume: Resume | None, *, was_away: bool) -> None:
         if live.member is not None:
             self._rooms.back(live, was_away=was_away)
-            self._spawn(self._rooms.resume(live, link, resume))
+            # A member who is not brought up to date gets no messages: then the next connection has to do it.
+            self._background.start(
+                "resumption of a room",
+                self._rooms.resume(live, link, resume),
+                lambda: link.close(Code.SERVER_ERROR) if live.link is link else None,
+            )
         elif live.notice is not None:
             link.send(live.notice)
         elif resume is not None:
             link.send(_too_late(resume, live.guest.id))
         live.notice = None
-        ticket = self._matchmaking.restore(live)
-        if ticket is not None:
-            self._spawn(self._matchmaking.enter(live, ticket))
-        return live
+        self._matchmaking.restore(live)
 
     # ── going ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -119,14 +135,15 @@ class Presence:
         if live.link is not link:
             return
         self._guests.detach(live)
-        self._rooms.away(live)
-        ticket = self._matchmaking.suspend(live)
-        if ticket is not None:
-            self._spawn(self._matchmaking.withdraw(ticket))
-        live.grace = self._clock.call_later(self._periods.grace, lambda: self._expire(live))
+        live.grace = self._background.call_later("end of a grace", self._periods.grace, lambda: self._expire(live))
+        self._background.attempt("telling that a member is away", self._rooms.away, live)
+        self._background.attempt("suspending a search", self._matchmaking.suspend, live)
 
     def _expire(self, live: LiveGuest) -> None:
-        self._rooms.expire(live)
+        self._background.attempt("end of a room", self._rooms.expire, live)
+        self._forget(live)
+
+    def _forget(self, live: LiveGuest) -> None:
         self._guests.forget(live)
         self._writer.remove(live.guest.session_id)
         self._stats.changed()
@@ -134,59 +151,42 @@ class Presence:
     async def end(self, guest: Guest) -> None:
         """End the session by the guest's own wish: room closed, token refused, when this returns."""
         live = self._guests.live(guest.session_id)
-        if live is not None:
-            ticket = self._matchmaking.suspend(live)
-            if ticket is not None:
-                self._spawn(self._matchmaking.withdraw(ticket))
-            self._rooms.leave(live, "session_ended")
+        if live is None:
+            self._writer.remove(guest.session_id)
+        else:
+            self._background.attempt("suspending a search", self._matchmaking.suspend, live)
+            self._background.attempt("end of a room", self._rooms.leave, live, "session_ended")
             link = live.link
             if link is not None:
                 self._guests.detach(live)
-            self._guests.forget(live)
+            self._forget(live)
             if link is not None:
                 link.close(Code.SESSION_ENDED)
-        self._writer.remove(guest.session_id)
         await self._writer.flush()
         self._stats.changed()
 
     # ── time passing ──────────────────────────────────────────────────────────────────────────────
 
     async def refresh(self) -> None:
-        """For ever: keep connected guests' sessions alive, and renew tokens before they end."""
-        while True:
-            await sleep(self._clock, self._periods.refresh_interval)
-            soon = self._clock.time() + self._periods.renew_before
-            for live in list(self._guests.online.values()):
-                self._guests.seen(live)
-                self._writer.save(live.guest)
-                if live.token_expires <= soon:
-                    token, expires_at = self._guests.renew(live)
-                    live.send(SessionRenewed(token=token, expires_at=expires_at))
+        """Wait an interval, then keep connected guests' sessions alive, and renew tokens before they end."""
+        await sleep(self._clock, self._periods.refresh_interval)
+        for live in list(self._guests.online.values()):
+            self._background.attempt("refreshing a session", self._refresh, live)
+
+    def _refresh(self, live: LiveGuest) -> None:
+        self._guests.seen(live)
+        self._writer.save(live.guest)
+        if live.token_expires <= self._clock.time() + self._periods.renew_before:
+            token, expires_at = self._guests.renew(live)
+            live.send(SessionRenewed(token=token, expires_at=expires_at))
 
     async def sweep(self) -> None:
-        """For ever: remove what has expired from a store that does not do so by itself."""
-        while True:
-            await sleep(self._clock, self._periods.session_sweep)
-            removed = await self._store.sweep()
-            if removed:
-                log.info("expired sessions removed", extra={"count": removed})
-                self._stats.changed()
-
-    async def settle(self) -> None:
-        """Wait for what was begun in the background."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        await self._writer.flush()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("background work failed", exc_info=task.exception())
+        """Wait an interval, then remove what has expired from a store that does not do so by itself."""
+        await sleep(self._clock, self._periods.session_sweep)
+        removed = await self._store.sweep()
+        if removed:
+            log.info("expired sessions removed", extra={"count": removed})
+            self._stats.changed()
 
 
 def _too_late(resume: Resume, own_id: str) -> RoomClosed:

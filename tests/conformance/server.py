@@ -14,10 +14,11 @@ import uvicorn
 import uvloop
 
 from passerby.http.guard import http_factory
-from passerby.socketio import Ack, Arguments, Engine, Options, Server, Socket
+from passerby.socketio import Ack, Arguments, Engine, Options, Socket
 from passerby.socketio.polling import Polling
 from passerby.socketio.session import Receiver, Session
 from passerby.socketio.websocket import protocol_factory
+from tests.support.sio_server import socketio_server
 
 if TYPE_CHECKING:
     from passerby.socketio.closing import Closing
@@ -57,7 +58,7 @@ def engineio() -> Engine:
 
 def socketio() -> Engine:
     """Return the engine of a Socket.IO server with the namespaces / and /custom."""
-    server = Server(options("/socket.io/"))
+    server = socketio_server(options("/socket.io/"))
 
     def connected(socket: Socket) -> None:
         socket.emit("auth", msgspec.json.decode(socket.auth))

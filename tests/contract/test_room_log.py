@@ -381,32 +381,32 @@ async def test_a_new_epoch_begins_empty_and_takes_the_place_of_the_old_one(log: 
 async def test_closing_an_old_epoch_leaves_the_new_one(log: RoomLog) -> None:
     log.open(ROOM, EPOCH + 1)
     await append(log, message("of the new one"), epoch=EPOCH + 1)
-    log.close(ROOM, EPOCH)
+    log.forget(ROOM, EPOCH)
 
     assert len((await log.replay(ROOM, EPOCH + 1, 0)).messages) == 1
 
 
 async def test_a_closed_log_is_forgotten(log: RoomLog) -> None:
     await append(log, message("gone"))
-    log.close(ROOM, EPOCH)
+    log.forget(ROOM, EPOCH)
 
     assert await log.replay(ROOM, EPOCH, 0) == Replay([], 0)
 
 
 async def test_closing_what_is_not_open_does_nothing(log: RoomLog) -> None:
     await append(log, message("still here"))
-    log.close("guest_x_guest_y", EPOCH)
-    log.close(ROOM, EPOCH - 1)
-    log.close(ROOM, EPOCH + 1)
+    log.forget("guest_x_guest_y", EPOCH)
+    log.forget(ROOM, EPOCH - 1)
+    log.forget(ROOM, EPOCH + 1)
 
     assert await contents(log) == ["still here"]
-    log.close(ROOM, EPOCH)
-    log.close(ROOM, EPOCH)
+    log.forget(ROOM, EPOCH)
+    log.forget(ROOM, EPOCH)
 
 
 async def test_after_closing_nothing_is_accepted_any_more(log: RoomLog) -> None:
     accepted: list[Message] = []
-    log.close(ROOM, EPOCH)
+    log.forget(ROOM, EPOCH)
     log.append(ROOM, EPOCH, message("too late"), lambda own, _encoded, _error: accepted.append(own))
     log.open(ROOM, EPOCH + 1)
     log.append(ROOM, EPOCH, message("old epoch"), lambda own, _encoded, _error: accepted.append(own))
@@ -426,7 +426,7 @@ async def test_an_answer_pending_at_the_close_does_not_come_after_it(log: RoomLo
 
     for number in range(10):
         log.append(ROOM, EPOCH, message(str(number)), note)
-    log.close(ROOM, EPOCH)
+    log.forget(ROOM, EPOCH)
     closed = True
     log.open(ROOM, EPOCH + 1)
     await append(log, message("barrier"), epoch=EPOCH + 1)
@@ -491,11 +491,11 @@ class LogMachine(RuleBasedStateMachine):
     def close(self, room: str, stale: bool) -> None:
         model = self.models.get(room)
         if model is None:
-            self.log.close(room, self.epoch)
+            self.log.forget(room, self.epoch)
         elif stale:
-            self.log.close(room, model.epoch - 1)
+            self.log.forget(room, model.epoch - 1)
         else:
-            self.log.close(room, model.epoch)
+            self.log.forget(room, model.epoch)
             del self.models[room]
 
     @rule(

@@ -155,7 +155,7 @@ class HouseMachine(RuleBasedStateMachine):
 
     @staticmethod
     async def _build() -> House:
-        return House(log_messages=LOG_MESSAGES)
+        return House(room_log_messages=LOG_MESSAGES)
 
     def run(self, work: Coroutine[None, None, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -281,7 +281,9 @@ class HouseMachine(RuleBasedStateMachine):
         client = self.pick(who, connected=connected)
         if client is not None:
             live = self.house.guests.live(client.person.session_id)
-            guest = live.guest if live is not None else self.run(self.house.store.load(client.person.session_id))
+            guest = (
+                live.guest if live is not None else self.run(self.house.adapters.store.load(client.person.session_id))
+            )
             if guest is not None:
                 self.run(self.house.presence.end(guest))
             client.ended, client.connected = True, False
@@ -429,14 +431,14 @@ class HouseMachine(RuleBasedStateMachine):
         assert tally.pairs == sum(live.member is not None for live in lives) / 2
         tickets = sum(live.ticket is not None for live in lives)
         assert self.house.matchmaking.waiting == tickets
-        assert self.run(self.house.queue.size()) == tickets
-        stored = [self.run(self.house.store.load(client.person.session_id)) for client in self.clients]
-        assert self.run(self.house.store.count()) >= sum(guest is not None for guest in stored)
+        assert self.run(self.house.adapters.queue.size()) == tickets
+        stored = [self.run(self.house.adapters.store.load(client.person.session_id)) for client in self.clients]
+        assert self.run(self.house.adapters.store.count()) >= sum(guest is not None for guest in stored)
 
     @invariant()
     def whoever_is_online_is_stored_as_they_are(self) -> None:
         for live in self.house.lives():
-            stored = self.run(self.house.store.load(live.guest.session_id))
+            stored = self.run(self.house.adapters.store.load(live.guest.session_id))
             if live.link is not None:
                 assert stored is not None
                 assert (stored.is_online, stored.in_chat) == (True, live.guest.in_chat)
@@ -446,7 +448,7 @@ class HouseMachine(RuleBasedStateMachine):
         for client in self.clients:
             if client.ended:
                 assert self.house.guests.live(client.person.session_id) is None
-                assert self.run(self.house.store.load(client.person.session_id)) is None
+                assert self.run(self.house.adapters.store.load(client.person.session_id)) is None
 
     @invariant()
     def whoever_reads_everything_has_everything(self) -> None:
@@ -470,7 +472,7 @@ class HouseMachine(RuleBasedStateMachine):
             assert sorted(logged) == list(range(1, room.seq + 1)), "numbers have holes"
             resumes = client.room == (room.id, room.epoch) and client.knows_its_place
             seen = client.seq if resumes and not client.connected else 0
-            replay = self.run(self.house.log.replay(room.id, room.epoch, seen))
+            replay = self.run(self.house.adapters.log.replay(room.id, room.epoch, seen))
             assert [message.seq for message in replay.messages] == list(range(seen + replay.gap + 1, room.seq + 1))
             expected = [logged[message.seq][1].message_id for message in replay.messages]
             assert [message.id for message in replay.messages] == expected

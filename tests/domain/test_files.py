@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 import pytest
 
-from passerby.chat.events import SendMessage
 from passerby.errors import (
     ConflictError,
     ForbiddenError,
@@ -24,13 +23,13 @@ from passerby.errors import (
 )
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
-from passerby.files.files import Files
-from passerby.files.space import Quotas
 from passerby.files.upload import Upload
 from passerby.limits import Rate
-from passerby.models import Message, StoredFile
+from passerby.models import StoredFile
+from tests.support.clock import ManualClock
 from tests.support.conversation import PNG, TEXT, chunk, noise, png, wav
 from tests.support.fakes import Gate
+from tests.support.folders import entries
 from tests.support.house import GRACE, House, Person
 
 if TYPE_CHECKING:
@@ -43,30 +42,16 @@ TTL = 3600.0
 
 
 class FileHouse(House):
-    """A house with files."""
+    """A house where people bring files. Pass an adapter of files to put it in place of the one in memory."""
 
-    def __init__(self, *, rate: Rate | None = None, **quotas: float) -> None:
-        super().__init__()
-        self.blobs: BlobStore = MemoryBlobStore(self.clock)
-        limits: dict[str, Any] = {
-            "file": 10 * MIB,
-            "room": 50 * MIB,
-            "guest": 40 * MIB,
-            "process": 512 * MIB,
-            "pixels": 64_000_000,
-            "seconds": 300.0,
-        }
-        self.files = Files(
-            self.blobs,
-            self.rooms,
-            self.clock,
-            key=b"a key of the tests",
-            quotas=Quotas(**{**limits, **quotas}),
-            ttl=TTL,
-            rate=rate or Rate(1000, 1),
-        )
-        self.rooms.on_close.append(self.files.room_closed)
-        self.rooms.describe = self.files.content
+    def __init__(self, blobs: BlobStore | None = None, **settings: object) -> None:
+        stand_ins = {} if blobs is None else {"blobs": blobs}
+        settings.setdefault("limit_uploads", Rate(1000, 1))
+        super().__init__(clock=None, stand_ins=stand_ins, **settings)
+
+    @property
+    def blobs(self) -> BlobStore:
+        return self.adapters.blobs
 
     def begin(self, person: Person, size: int | None = None, *, name: str = "a", voice: bool = False) -> Upload:
         return self.files.begin(person.live, name=name, claimed="", size=size, voice=voice)
@@ -81,8 +66,8 @@ class FileHouse(House):
 
     async def forgotten(self) -> None:
         """Let removals in the background end, and see that nothing is left."""
-        await asyncio.gather(*self.files._tasks)
-        assert self.files.used == 0
+        await self.background.settle()
+        assert self.files.space.used == 0
         assert isinstance(self.blobs, MemoryBlobStore)
         assert self.blobs._pieces == {}
         assert self.blobs._index._files == {}
@@ -147,7 +132,7 @@ async def test_how_a_body_is_cut_makes_no_difference(house: FileHouse, body: byt
 
     assert await house.content(file) == await house.content(whole)
     assert msgspec.structs.replace(file, id="") == msgspec.structs.replace(whole, id="")
-    assert house.files.used == file.size + whole.size
+    assert house.files.space.used == file.size + whole.size
 
 
 async def test_nobody_finds_a_file_before_it_is_whole(house: FileHouse) -> None:
@@ -162,13 +147,13 @@ async def test_nobody_finds_a_file_before_it_is_whole(house: FileHouse) -> None:
 async def test_space_is_set_aside_for_all_that_is_announced(house: FileHouse) -> None:
     anna, _ = await house.pair()
     announced, unannounced = house.begin(anna, 1000), house.begin(anna)
-    assert house.files.used == 1000 + 10 * MIB
+    assert house.files.space.used == 1000 + 10 * MIB
 
     await announced.write(b"x")
     await announced.finish(announced.room.id)
-    assert house.files.used == 1 + 10 * MIB, "what was not needed is given back"
+    assert house.files.space.used == 1 + 10 * MIB, "what was not needed is given back"
     await unannounced.abort()
-    assert house.files.used == 1
+    assert house.files.space.used == 1
 
 
 async def test_an_upload_takes_no_more_than_it_announced(house: FileHouse) -> None:
@@ -185,26 +170,26 @@ async def test_an_upload_takes_no_more_than_it_announced(house: FileHouse) -> No
 @pytest.mark.parametrize(
     ("quotas", "kind", "code"),
     [
-        ({"file": 99}, TooLargeError, "file_too_large"),
-        ({"room": 99}, TooLargeError, "room_storage_full"),
-        ({"guest": 99}, TooLargeError, "guest_storage_full"),
-        ({"process": 99}, StorageFullError, "storage_full"),
+        ({"file_limit": 99}, TooLargeError, "file_too_large"),
+        ({"room_files_limit": 99}, TooLargeError, "room_storage_full"),
+        ({"guest_files_limit": 99}, TooLargeError, "guest_storage_full"),
+        ({"files_limit": 99}, StorageFullError, "storage_full"),
     ],
 )
-async def test_every_quota_holds_to_the_byte(quotas: dict[str, float], kind: type[PasserbyError], code: str) -> None:
-    house = FileHouse(rate=None, **quotas)
+async def test_every_quota_holds_to_the_byte(quotas: dict[str, int], kind: type[PasserbyError], code: str) -> None:
+    house = FileHouse(None, **quotas)
     anna, _ = await house.pair()
 
     with pytest.raises(kind) as caught:
         house.begin(anna, 100)
     assert caught.value.code == code
-    assert house.files.used == 0
+    assert house.files.space.used == 0
     await house.bring(anna, noise(99))
-    assert house.files.used == 99
+    assert house.files.space.used == 99
 
 
 async def test_a_guest_brings_so_many_and_then_waits(house: FileHouse) -> None:
-    house = FileHouse(rate=Rate(3, 0.5))
+    house = FileHouse(limit_uploads=Rate(3, 0.5))
     anna, _ = await house.pair()
     for _ in range(3):
         await house.bring(anna, b"x")
@@ -212,14 +197,14 @@ async def test_a_guest_brings_so_many_and_then_waits(house: FileHouse) -> None:
     with pytest.raises(RateLimitedError) as caught:
         house.begin(anna, 1)
     assert caught.value.retry_after == pytest.approx(2.0, abs=0.01)
-    assert house.files.used == 3
+    assert house.files.space.used == 3
 
     await house.pass_time(2.1)
     await house.bring(anna, b"x")
 
 
 async def test_what_is_refused_at_once_is_no_upload_of_the_guests(house: FileHouse) -> None:
-    house = FileHouse(rate=Rate(1, 0.001))
+    house = FileHouse(limit_uploads=Rate(1, 0.001))
     anna, _ = await house.pair()
     for size in (0, 10 * MIB + 1):
         with pytest.raises((InvalidInputError, TooLargeError)):
@@ -292,7 +277,7 @@ async def test_a_room_that_closes_ends_its_uploads(house: FileHouse) -> None:
     await first.write(noise(200_000))
     await second.write(b"x")
     house.rooms.leave(anna.live, "user_left")
-    assert house.files.used == 0, "at once"
+    assert house.files.space.used == 0, "at once"
 
     with pytest.raises(ConflictError) as caught:
         await first.write(b"x")
@@ -316,8 +301,8 @@ class SlowBlobStore(MemoryBlobStore):
 
 
 async def test_a_room_that_closes_while_a_file_is_published_does_not_keep_it() -> None:
-    house = FileHouse()
-    house.blobs = house.files._store = store = SlowBlobStore(house.clock)
+    store = SlowBlobStore(ManualClock())
+    house = FileHouse(store)
     store.asked = Gate()
     anna, _ = await house.pair()
     upload = house.begin(anna)
@@ -348,32 +333,32 @@ async def test_a_file_goes_when_its_time_is_over(house: FileHouse) -> None:
 
     with pytest.raises(NotFoundError):
         await house.files.of_member(old.id, anna.live)
-    await house.files.sweep_once()
+    await house.files.sweep()
 
-    assert house.files.used == 500
+    assert house.files.space.used == 500
     assert await house.files.of_member(young.id, anna.live) == young
     await house.pass_time(TTL)
-    await house.files.sweep_once()
+    await house.files.sweep()
     await house.forgotten()
 
 
 async def test_the_sweep_comes_by_itself(house: FileHouse) -> None:
     anna, _ = await house.pair()
     await house.bring(anna, b"x")
-    sweeping = asyncio.ensure_future(house.files.sweep(300.0))
+    house.start()
 
     await house.pass_time(TTL + 300)
 
-    sweeping.cancel()
     await house.forgotten()
+    await house.stop()
 
 
 async def test_a_file_that_has_expired_makes_room_only_once(house: FileHouse) -> None:
     anna, _ = await house.pair()
     await house.bring(anna, noise(1000))
     await house.pass_time(TTL)
-    await house.files.sweep_once()
-    await house.files.sweep_once()
+    await house.files.sweep()
+    await house.files.sweep()
     house.rooms.leave(anna.live, "user_left")
 
     await house.forgotten()
@@ -423,6 +408,7 @@ async def test_a_room_is_forgotten_even_if_it_had_no_files(house: FileHouse) -> 
         house.rooms.leave(anna.live, "user_left")
 
     assert house.files._shelves == {}
+    assert house.files.space.used == 0
 
 
 # ── links ─────────────────────────────────────────────────────────────────────────────────────────
@@ -432,53 +418,25 @@ async def test_a_signature_is_of_one_file_in_one_room_until_one_time(house: File
     anna, berta = await house.pair()
     carla, _ = await house.pair("Carla", "Dora")
     files = [await house.bring(anna, b"x"), await house.bring(berta, b"x"), await house.bring(carla, b"x")]
-    signatures = {house.files._sign(file, str(int(file.expires_at))) for file in files}
+    links = house.files._links
+    signatures = {links._sign(file, str(int(file.expires_at))) for file in files}
     assert len(signatures) == 3
     (first, *_) = files
     expires = str(int(first.expires_at))
 
-    assert await house.files.signed(first.id, expires, house.files._sign(first, expires).decode()) == first
+    assert await house.files.signed(first.id, expires, links._sign(first, expires).decode()) == first
     moved = msgspec.structs.replace(first, epoch=first.epoch + 1)
     for query in (
         (None, None),
         (expires, None),
         (expires, ""),
-        (expires, house.files._sign(moved, expires).decode()),
-        (str(int(expires) + 1), house.files._sign(first, expires).decode()),
+        (expires, links._sign(moved, expires).decode()),
+        (str(int(expires) + 1), links._sign(first, expires).decode()),
         (expires, "ü"),
     ):
         with pytest.raises(ForbiddenError) as caught:
             await house.files.signed(first.id, *query)
         assert caught.value.code == "link_invalid"
-
-
-# ── messages ──────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_message_is_refused_if_its_room_closes_while_the_store_is_asked(house: FileHouse) -> None:
-    anna, berta = await house.pair()
-    file = await house.bring(anna, PNG)
-    asked = Gate()
-    find = house.blobs.find
-
-    async def find_slowly(file_id: str) -> StoredFile | None:
-        found = await find(file_id)
-        await asked.passing()
-        return found
-
-    house.blobs.find = find_slowly  # type: ignore[method-assign]  # a slow one
-    asked.shut()
-    content = {"fileId": msgspec.Raw(msgspec.json.encode(file.id))}
-    work = house.rooms.send(anna.live, SendMessage(type="file", content=content), None)
-    assert work is not None
-    sending = asyncio.ensure_future(work)
-    await asked.arrival()
-    house.rooms.leave(berta.live, "user_left")
-    asked.open()
-
-    with pytest.raises(PasserbyError):
-        await sending
-    assert berta.link.of(Message) == []
 
 
 # ── memory ────────────────────────────────────────────────────────────────────────────────────────
@@ -537,8 +495,8 @@ async def test_an_upload_in_single_bytes_takes_little_more_than_its_bytes(house:
 
 
 @pytest.mark.parametrize("size", [16 * KIB, 64 * KIB, 256 * KIB])
-async def test_an_upload_to_disk_takes_next_to_no_memory(house: FileHouse, tmp_path: Path, size: int) -> None:
-    house.blobs = house.files._store = DiskBlobStore(house.clock, str(tmp_path))
+async def test_an_upload_to_disk_takes_next_to_no_memory(tmp_path: Path, size: int) -> None:
+    house = FileHouse(DiskBlobStore(ManualClock(), str(tmp_path)))
 
     with Weighed() as weighed:
         file = await bring_in_pieces(house, size, 10 * MIB)
@@ -546,7 +504,8 @@ async def test_an_upload_to_disk_takes_next_to_no_memory(house: FileHouse, tmp_p
     assert weighed.kept <= 128 * KIB
     assert weighed.most <= 256 * KIB + 4 * size
     assert await house.content(file) == noise(size) * (10 * MIB // size)
-    await house.files.close()
+    await house.stop()
+    assert entries(tmp_path) == []
 
 
 async def test_what_is_dropped_from_a_picture_takes_no_memory(house: FileHouse) -> None:
@@ -560,7 +519,7 @@ async def test_what_is_dropped_from_a_picture_takes_no_memory(house: FileHouse) 
         await upload.finish(upload.room.id)
 
     assert weighed.most <= 512 * KIB
-    assert house.files.used == len(PNG)
+    assert house.files.space.used == len(PNG)
 
 
 async def test_memory_comes_back_when_the_rooms_close(house: FileHouse) -> None:

@@ -97,7 +97,7 @@ async def test_a_session_lives_two_hours_without_activity(house: House) -> None:
 
 async def test_a_good_token_of_a_session_that_is_gone_says_so(house: House) -> None:
     person = await house.newcomer()
-    await house.store.remove(person.session_id)
+    await house.adapters.store.remove(person.session_id)
 
     with pytest.raises(UnauthorizedError) as caught:
         await house.guests.authenticate(person.token)
@@ -110,7 +110,7 @@ async def test_connecting_is_seen_in_the_session(house: House) -> None:
     house.clock.advance(5)
     await person.connect()
 
-    stored = await house.store.load(person.session_id)
+    stored = await house.adapters.store.load(person.session_id)
 
     assert stored is not None
     assert (stored.is_online, stored.socket_id, stored.connected_at, stored.last_seen) == (
@@ -126,7 +126,7 @@ async def test_losing_the_connection_is_seen_in_the_session(house: House) -> Non
     person.drop()
     await house.settle()
 
-    stored = await house.store.load(person.session_id)
+    stored = await house.adapters.store.load(person.session_id)
 
     assert stored is not None
     assert (stored.is_online, stored.socket_id) == (False, None)
@@ -136,7 +136,7 @@ async def test_a_conversation_is_seen_in_both_sessions_and_so_is_its_end(house: 
     anna, berta = await house.pair()
     await house.settle()
     for one, other in ((anna, berta), (berta, anna)):
-        stored = await house.store.load(one.session_id)
+        stored = await house.adapters.store.load(one.session_id)
         assert stored is not None
         assert (stored.in_chat, stored.connected_user, stored.is_searching) == (True, other.id, False)
 
@@ -144,7 +144,7 @@ async def test_a_conversation_is_seen_in_both_sessions_and_so_is_its_end(house: 
     await house.settle()
 
     for one in (anna, berta):
-        stored = await house.store.load(one.session_id)
+        stored = await house.adapters.store.load(one.session_id)
         assert stored is not None
         assert (stored.in_chat, stored.connected_user) == (False, None)
 
@@ -153,14 +153,14 @@ async def test_searching_is_seen_in_the_session(house: House) -> None:
     person = await house.visitor()
     await person.search()
     await house.settle()
-    stored = await house.store.load(person.session_id)
+    stored = await house.adapters.store.load(person.session_id)
     assert stored is not None
     assert stored.is_searching
 
     await person.cancel()
     await house.settle()
 
-    stored = await house.store.load(person.session_id)
+    stored = await house.adapters.store.load(person.session_id)
     assert stored is not None
     assert not stored.is_searching
 
@@ -186,7 +186,7 @@ async def test_an_update_of_a_connected_guest_is_seen_at_once_and_stored(house: 
     await house.guests.update(guest, gender="other")
     await house.settle()
 
-    stored = await house.store.load(person.session_id)
+    stored = await house.adapters.store.load(person.session_id)
 
     assert stored is not None
     assert stored.gender == "other"
@@ -201,7 +201,7 @@ async def test_an_update_begun_before_the_guest_connected_is_not_lost(house: Hou
     await house.settle()
 
     assert (await house.guests.public(person.session_id)).location == "Oslo"
-    stored = await house.store.load(person.session_id)
+    stored = await house.adapters.store.load(person.session_id)
     assert stored is not None
     assert (stored.location, stored.is_online) == ("Oslo", True)
 
@@ -248,7 +248,7 @@ async def test_the_public_view_of_nobody_is_not_found(house: House) -> None:
 async def test_the_last_state_is_stored_however_slow_the_store_is() -> None:
     clock = ManualClock()
     store = SlowSessionStore(clock)
-    house = House(clock=clock, store=store)
+    house = House(clock=clock, stand_ins={"store": store})
     person = await house.visitor()
     store.asked.shut()
     before = store.saves
@@ -271,7 +271,7 @@ async def test_the_last_state_is_stored_however_slow_the_store_is() -> None:
 async def test_a_removal_is_never_overtaken_by_a_save() -> None:
     clock = ManualClock()
     store = SlowSessionStore(clock)
-    house = House(clock=clock, store=store)
+    house = House(clock=clock, stand_ins={"store": store})
     person = await house.visitor()
     store.asked.shut()
     house.guests.touch(person.live)
@@ -289,14 +289,14 @@ async def test_a_save_after_the_removal_does_not_bring_a_session_back(house: Hou
     house.writer.save(person.live.guest)
     await house.settle()
 
-    assert await house.store.load(person.session_id) is None
+    assert await house.adapters.store.load(person.session_id) is None
 
 
 @pytest.mark.filterwarnings("default")
 async def test_what_a_failing_store_refused_is_written_when_it_is_back() -> None:
     clock = ManualClock()
     store = SlowSessionStore(clock)
-    house = House(clock=clock, store=store)
+    house = House(clock=clock, stand_ins={"store": store})
     anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
     store.failing = True
     anna.live.guest.location = "Oslo"

@@ -25,7 +25,7 @@ def queue() -> SlowMatchQueue:
 
 @pytest.fixture
 def slow_house(queue: SlowMatchQueue) -> House:
-    return House(queue=queue)
+    return House(stand_ins={"queue": queue})
 
 
 def partner_of(person: Person) -> str | None:
@@ -84,7 +84,7 @@ async def test_those_who_met_no_longer_search(house: House) -> None:
     assert not anna.live.guest.is_searching
     assert not berta.live.guest.is_searching
     assert house.matchmaking.waiting == 0
-    assert await house.queue.size() == 0
+    assert await house.adapters.queue.size() == 0
 
 
 async def test_searching_twice_says_so_again_and_keeps_the_place(house: House) -> None:
@@ -97,7 +97,7 @@ async def test_searching_twice_says_so_again_and_keeps_the_place(house: House) -
 
     assert anna.link.names() == ["user:match:searching"]
     assert waiting_ticket(anna) == ticket
-    assert await house.queue.size() == 1
+    assert await house.adapters.queue.size() == 1
     assert house.matchmaking.waiting == 1
 
 
@@ -118,7 +118,7 @@ async def test_a_search_in_a_room_is_refused_and_the_room_stays(house: House) ->
     assert (caught.value.code, caught.value.status) == ("already_in_room", 409)
     assert partner_of(anna) == berta.id
     assert (anna.link.names(), berta.link.names()) == ([], [])
-    assert await house.queue.size() == 0
+    assert await house.adapters.queue.size() == 0
 
 
 async def test_the_third_one_waits_while_two_talk(house: House) -> None:
@@ -151,7 +151,7 @@ async def test_a_hundred_who_search_at_once_all_meet(house: House) -> None:
         assert other is not None
         assert other != person.id
         assert partner_of(by_id[other]) == person.id
-    assert (house.matchmaking.waiting, await house.queue.size(), house.rooms.count) == (1, 1, 50)
+    assert (house.matchmaking.waiting, await house.adapters.queue.size(), house.rooms.count) == (1, 1, 50)
 
 
 # ── cancelling ────────────────────────────────────────────────────────────────────────────────────
@@ -393,7 +393,7 @@ async def test_whoever_is_away_is_not_met_and_their_search_goes_on_at_its_place(
     began = waiting_ticket(anna).entered_at
     anna.drop()
     await house.settle()
-    assert (await house.queue.size(), house.matchmaking.waiting) == (0, 0)
+    assert (await house.adapters.queue.size(), house.matchmaking.waiting) == (0, 0)
     house.clock.advance(10)
 
     await anna.connect()
@@ -414,7 +414,7 @@ async def test_a_search_does_not_outlive_the_grace(house: House) -> None:
     await berta.search()
 
     assert partner_of(berta) is None
-    assert await house.queue.size() == 1
+    assert await house.adapters.queue.size() == 1
 
 
 async def test_a_search_taken_up_again_can_be_cancelled(house: House) -> None:
@@ -425,7 +425,7 @@ async def test_a_search_taken_up_again_can_be_cancelled(house: House) -> None:
     await anna.connect()
     await anna.cancel()
 
-    assert (await house.queue.size(), house.matchmaking.waiting) == (0, 0)
+    assert (await house.adapters.queue.size(), house.matchmaking.waiting) == (0, 0)
 
 
 async def test_a_search_is_taken_up_once_only(house: House) -> None:
@@ -440,7 +440,7 @@ async def test_a_search_is_taken_up_once_only(house: House) -> None:
     await anna.connect()
 
     assert not anna.live.guest.is_searching
-    assert await house.queue.size() == 0
+    assert await house.adapters.queue.size() == 0
 
 
 async def test_a_guest_back_in_the_same_instant_still_searches(house: House) -> None:

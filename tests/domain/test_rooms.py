@@ -528,7 +528,7 @@ async def test_whoever_is_back_learns_that_the_partner_is_away(house: House) -> 
 
 
 async def test_a_gap_is_told_and_the_rest_follows() -> None:
-    house = House(log_messages=3)
+    house = House(room_log_messages=3)
     anna, berta = await house.pair()
     resume = berta.resume_from(0)
     berta.drop()
@@ -542,7 +542,7 @@ async def test_a_gap_is_told_and_the_rest_follows() -> None:
 
 
 async def test_a_gap_is_counted_from_where_the_client_was() -> None:
-    house = House(log_messages=3)
+    house = House(room_log_messages=3)
     anna, berta = await house.pair()
     anna.say("1")
     anna.say("2")
@@ -590,7 +590,7 @@ async def test_of_a_client_that_confirms_everything_unconfirmed_is_undelivered(h
 
 
 async def test_however_many_never_arrived_all_are_named() -> None:
-    house = House(log_messages=3)
+    house = House(room_log_messages=3)
     anna, berta = await house.pair()
     anna.drop()
     sent = [berta.say(str(number)).message_id for number in range(8)]
@@ -673,7 +673,7 @@ async def test_a_client_lost_while_it_reads_gets_the_rest_over_its_next_connecti
 
 async def test_messages_during_a_replay_come_after_it_and_once() -> None:
     log = SlowRoomLog()
-    house = House(log=log)
+    house = House(stand_ins={"log": log})
     anna, berta = await house.pair()
     resume = berta.resume_from(0)
     berta.drop()
@@ -694,7 +694,7 @@ async def test_messages_during_a_replay_come_after_it_and_once() -> None:
 
 async def test_a_second_connection_during_a_replay_gets_everything_once_and_the_first_nothing_more() -> None:
     log = SlowRoomLog()
-    house = House(log=log)
+    house = House(stand_ins={"log": log})
     anna, berta = await house.pair()
     resume = berta.resume_from(0)
     berta.drop()
@@ -715,7 +715,7 @@ async def test_a_second_connection_during_a_replay_gets_everything_once_and_the_
 
 async def test_a_replay_to_a_replaced_connection_does_not_open_the_next_one_too_soon() -> None:
     log = SlowRoomLog()
-    house = House(log=log)
+    house = House(stand_ins={"log": log})
     anna, berta = await house.pair()
     resume = berta.resume_from(0)
     berta.drop()
@@ -738,7 +738,7 @@ async def test_a_replay_to_a_replaced_connection_does_not_open_the_next_one_too_
 
 async def test_lost_again_during_a_replay_and_back_once_more() -> None:
     log = SlowRoomLog()
-    house = House(log=log)
+    house = House(stand_ins={"log": log})
     anna, berta = await house.pair()
     resume = berta.resume_from(0)
     berta.drop()
@@ -758,7 +758,7 @@ async def test_lost_again_during_a_replay_and_back_once_more() -> None:
 
 async def test_a_partner_who_leaves_during_a_replay_is_told_of_and_nothing_follows() -> None:
     log = SlowRoomLog()
-    house = House(log=log)
+    house = House(stand_ins={"log": log})
     anna, berta = await house.pair()
     resume = berta.resume_from(0)
     berta.drop()
@@ -777,7 +777,7 @@ async def test_a_partner_who_leaves_during_a_replay_is_told_of_and_nothing_follo
 
 async def test_a_gap_that_opens_during_a_replay_is_told_too() -> None:
     log = SlowRoomLog(max_messages=3)
-    house = House(log=log, log_messages=3)
+    house = House(stand_ins={"log": log}, room_log_messages=3)
     anna, berta = await house.pair()
     resume = berta.resume_from(0)
     berta.drop()
@@ -823,7 +823,7 @@ async def test_a_partners_message_between_a_return_and_its_replay_comes_once(hou
 
 async def test_a_new_match_while_an_old_replay_is_still_on_its_way_gets_only_its_own() -> None:
     log = SlowRoomLog()
-    house = House(log=log)
+    house = House(stand_ins={"log": log})
     anna, berta = await house.pair()
     resume = berta.resume_from(0)
     berta.drop()

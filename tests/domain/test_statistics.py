@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,28 +8,15 @@ import pytest
 
 from passerby.models import Stats
 from passerby.stats.events import RealtimeStats
-from tests.support.clock import turns
 from tests.support.house import GRACE, House, Person
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    pass
 
 
 @pytest.fixture
 def house() -> House:
     return House()
-
-
-@asynccontextmanager
-async def broadcasting(house: House) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(house.stats.run())
-    try:
-        await turns()
-        yield
-        assert not task.done(), "it runs for ever"
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def times(house: House, person: Person) -> list[float]:
@@ -44,7 +29,7 @@ async def recount(house: House) -> Stats:
     lives = house.lives()
     online = [live for live in lives if live.link is not None]
     rooms = {id(live.member.room) for live in lives if live.member is not None}
-    assert stats.total_users == await house.store.count()
+    assert stats.total_users == await house.adapters.store.count()
     assert stats.online_users == len(online)
     assert stats.available_users == sum(live.member is None for live in online)
     assert stats.connected_users == len(rooms)
@@ -94,7 +79,7 @@ async def test_active_users_are_the_connected_and_the_schema_says_so(house: Hous
 
 
 async def test_those_who_came_last_are_shown_and_no_more_than_the_sample() -> None:
-    house = House(sample=3)
+    house = House(online_sample=3)
     people = [await house.visitor() for _ in range(5)]
     people[4].drop()
 
@@ -113,7 +98,7 @@ async def test_the_list_holds_no_session_id(house: House) -> None:
 
 
 async def test_the_first_change_is_told_at_once(house: House) -> None:
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         anna = await house.visitor()
 
         assert times(house, anna) == [0.0]
@@ -121,7 +106,7 @@ async def test_the_first_change_is_told_at_once(house: House) -> None:
 
 
 async def test_without_a_change_nothing_is_told(house: House) -> None:
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         await house.visitor()
         await house.pass_time(60)
 
@@ -129,7 +114,7 @@ async def test_without_a_change_nothing_is_told(house: House) -> None:
 
 
 async def test_changes_within_a_second_are_told_together_and_exactly(house: House) -> None:
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         anna = await house.visitor()
         await house.pass_time(0.2)
         people = [await house.visitor() for _ in range(9)]
@@ -143,7 +128,7 @@ async def test_changes_within_a_second_are_told_together_and_exactly(house: Hous
 
 
 async def test_after_a_quiet_while_a_change_is_told_at_once_again(house: House) -> None:
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         anna = await house.visitor()
         await house.pass_time(30)
         await house.visitor()
@@ -152,7 +137,7 @@ async def test_after_a_quiet_while_a_change_is_told_at_once_again(house: House) 
 
 
 async def test_unending_change_is_told_once_a_second(house: House) -> None:
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         anna = await house.visitor()
         for _ in range(40):
             house.stats.changed()
@@ -162,7 +147,7 @@ async def test_unending_change_is_told_once_a_second(house: House) -> None:
 
 
 async def test_a_newcomer_in_between_sees_the_last_counts_at_once(house: House) -> None:
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         await house.visitor()
         await house.pass_time(0.3)
         berta = await house.visitor()
@@ -173,7 +158,7 @@ async def test_a_newcomer_in_between_sees_the_last_counts_at_once(house: House) 
 
 
 async def test_a_newcomer_after_a_quiet_while_sees_only_fresh_counts(house: House) -> None:
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         await house.visitor()
         await house.pass_time(30)
         berta = await house.visitor()
@@ -183,7 +168,7 @@ async def test_a_newcomer_after_a_quiet_while_sees_only_fresh_counts(house: Hous
 
 
 async def test_a_search_and_a_match_are_changes_too(house: House) -> None:
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         anna, berta = await house.visitor(), await house.visitor()
         await house.pass_time(2)
         await anna.search()
@@ -200,9 +185,9 @@ async def test_a_search_and_a_match_are_changes_too(house: House) -> None:
 
 async def test_a_large_house_is_told_in_slices_within_the_frames_of_a_second() -> None:
     frames = 100
-    house = House(frames=frames)
+    house = House(stats_frames=frames)
     people = [await house.visitor() for _ in range(250)]
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         await house.pass_time(20)
         assert len(house.published) > 1
         first = house.published[0][1]
@@ -220,7 +205,7 @@ async def test_a_large_house_is_told_in_slices_within_the_frames_of_a_second() -
 
 
 async def test_the_expired_grace_is_told_exactly(house: House) -> None:
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         anna, berta = await house.pair()
         await house.pass_time(3)
         anna.drop()
@@ -232,7 +217,7 @@ async def test_the_expired_grace_is_told_exactly(house: House) -> None:
 
 
 async def test_the_end_of_a_session_is_told_exactly(house: House) -> None:
-    async with broadcasting(house):
+    async with house.repeating(house.stats.broadcast):
         anna, berta = await house.pair()
         await house.pass_time(3)
         await house.presence.end(anna.live.guest)

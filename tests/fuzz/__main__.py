@@ -27,13 +27,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from passerby.socketio import Ack, Arguments, InvalidPayloadError, Options, ProtocolError, Request, Server, Socket
+from passerby.socketio import Ack, Arguments, InvalidPayloadError, Options, ProtocolError, Request, Socket
 from passerby.socketio.closing import SERVER_DISCONNECT
 from passerby.socketio.engineio import decode_payload, encode_payload
 from passerby.socketio.packets import decode, decode_event, decode_json, encode_ack
 from passerby.socketio.session import Session
 from tests.fuzz.mutator import Mutator
 from tests.support.sio_fakes import FakeWebSocket
+from tests.support.sio_server import socketio_server
 
 FACTOR = 4
 CONSTANT = 64 * 1024
@@ -83,7 +84,7 @@ class Sessions:
     """A server whose clients send one mutated thing after the other until they are closed."""
 
     def __init__(self) -> None:
-        self.server = Server(Options(max_payload=1 << 20, packet_rate=1e9))
+        self.server = socketio_server(Options(max_payload=1 << 20, packet_rate=1e9))
         for name in ("/", "/custom"):
             namespace = self.server.namespace(name)
             namespace.on_connect = self._connected

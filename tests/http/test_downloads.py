@@ -15,6 +15,7 @@ from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
 from tests.support.client import PATIENCE
 from tests.support.conversation import PNG, TEXT, JumpingClock, Two, Wire, noise, wav
+from tests.support.folders import entries
 from tests.support.server import InsideServer, RunningServer, http_client
 
 if TYPE_CHECKING:
@@ -50,10 +51,6 @@ def refused(answer: httpx.Response, status: int, code: str) -> None:
 def places(info: dict[str, Any]) -> list[str]:
     """Return the three links of a file."""
     return [info["fileUrl"], info["downloadUrl"], info["fileUrl"].replace("/temp/", "/info/")]
-
-
-def entries(folder: Path, pattern: str = "*") -> list[Path]:
-    return list(folder.glob(pattern))
 
 
 # ── who may ───────────────────────────────────────────────────────────────────────────────────────
@@ -205,9 +202,9 @@ async def test_files_go_with_their_room(
         for place in places(info):
             refused(await two.http.get(place), 404, "file_not_found")
             refused(await two.http.get(place.partition("?")[0], headers=two.berta.headers), 404, "file_not_found")
-    files = server.application.files
-    await asyncio.gather(*files._tasks)
-    assert (files.used, files._shelves) == (0, {})
+    files = server.application.services.files
+    await server.application.services.background.settle()
+    assert (files.space.used, files._shelves) == (0, {})
     if isinstance(files._store, MemoryBlobStore):
         assert files._store._pieces == {}
     else:
@@ -243,8 +240,8 @@ async def test_a_file_expires(start_server: StartServer, monkeypatch: pytest.Mon
         refused(await two.http.get(place), 404, "file_not_found")
         refused(await two.http.get(place.partition("?")[0], headers=two.anna.headers), 404, "file_not_found")
     assert (await two.tell(info))["code"] == "file_not_found"
-    await server.application.files.sweep_once()
-    assert server.application.files.used == 0
+    await server.application.services.files.sweep()
+    assert server.application.services.files.space.used == 0
 
 
 async def test_files_stay_while_a_member_is_away(server: InsideServer) -> None:
@@ -578,7 +575,7 @@ async def rest(wire: Wire) -> int:
 async def test_a_download_that_is_not_read_holds_no_file(server: InsideServer) -> None:
     two = await Two.meet(server)
     info = await two.upload(noise(10 * MIB))
-    store = server.application.files._store
+    store = server.application.services.files._store
     assert isinstance(store, MemoryBlobStore)
     wire = await Wire.open(server, 1024)
     await wire.send(f"GET {info['fileUrl']} HTTP/1.1")
@@ -587,7 +584,7 @@ async def test_a_download_that_is_not_read_holds_no_file(server: InsideServer) -
     assert len(held(pieces)) == len(pieces) >= 160
 
     await two.part_ways()
-    await asyncio.gather(*server.application.files._tasks)
+    await server.application.services.background.settle()
 
     assert len(held(pieces)) <= 2, "one is being sent"
     await wire.abort()

@@ -33,6 +33,7 @@ from tests.support.conversation import (
     png,
     wav,
 )
+from tests.support.folders import entries
 from tests.support.server import InsideServer, RunningServer, http_client
 
 if TYPE_CHECKING:
@@ -70,14 +71,9 @@ def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 def stored(server: InsideServer) -> dict[str, list[bytes]]:
     """Return what the server's store holds in memory, half-finished uploads too."""
-    store = server.application.files._store
+    store = server.application.services.files._store
     assert isinstance(store, MemoryBlobStore)
     return store._pieces
-
-
-def entries(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return what is in a folder."""
-    return list(folder.glob(pattern))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -89,8 +85,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def emptied(server: InsideServer) -> None:
     """Wait until nothing is stored, nothing promised, and nothing remembered."""
-    await until(lambda: not stored(server) and server.application.files.used == 0)
-    assert server.application.files._store._index._files == {}  # type: ignore[attr-defined]  # of the one in memory
+    await until(lambda: not stored(server) and server.application.services.files.space.used == 0)
+    assert server.application.services.files._store._index._files == {}  # type: ignore[attr-defined]  # of the one in memory
 
 
 # ── what an upload answers ────────────────────────────────────────────────────────────────────────
@@ -277,7 +273,7 @@ async def test_what_is_dropped_from_a_picture_counts_for_nothing(server: InsideS
 
     assert info["fileSize"] == len(PNG)
     assert await two.read(info) == PNG
-    assert server.application.files.used == len(PNG)
+    assert server.application.services.files.space.used == len(PNG)
 
 
 # ── what a form may look like ─────────────────────────────────────────────────────────────────────
@@ -448,7 +444,7 @@ async def test_a_file_may_be_as_large_as_the_limit_and_not_a_byte_larger(start_s
     for answer in (await two.put(noise(LIMIT + 1)), await two.post(form(part("file", noise(LIMIT + 1), "a"), room))):
         body_of = refused(answer, 413, "file_too_large")
         assert body_of["errors"][0]["field"] == "file"
-    assert server.application.files.used == 4 * LIMIT
+    assert server.application.services.files.space.used == 4 * LIMIT
 
 
 async def test_the_limit_holds_for_a_body_without_announced_length(start_server: StartServer) -> None:
@@ -462,7 +458,7 @@ async def test_the_limit_holds_for_a_body_without_announced_length(start_server:
         await wire.abort()
         assert answer.status == status, answer.body
         assert word in answer.body
-    assert server.application.files.used == LIMIT, "what was promised and not needed has been given back"
+    assert server.application.services.files.space.used == LIMIT, "what was promised and not needed has been given back"
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "1x", "0x10", "", "9" * 40, "1, 2", "+5"])
@@ -511,7 +507,7 @@ async def test_a_body_shorter_than_announced_leaves_nothing_behind(server: Insid
         wire = await Wire.open(server)
         await wire.send(*head, bearer(two), body=body)
         if len(body) > 80:
-            await until(lambda: server.application.files.used > 0)
+            await until(lambda: server.application.services.files.space.used > 0)
         await wire.abort()
         await emptied(server)
 
@@ -675,7 +671,7 @@ async def test_a_room_that_closes_during_the_upload_takes_nothing(server: Inside
     await until(lambda: bool(stored(server)))
 
     await two.part_ways()
-    assert server.application.files.used == 0
+    assert server.application.services.files.space.used == 0
     await wire.push(noise(50_000))
 
     answer = await wire.answer()
@@ -806,13 +802,13 @@ async def test_of_200_uploads_at_once_those_that_fit_are_stored_whole(start_serv
         if answer.status_code != 201:
             assert refused(answer, 507, "storage_full")["retryAfter"] > 0
     assert len(accepted) == fitting
-    assert server.application.files.used == size * fitting
+    assert server.application.services.files.space.used == size * fitting
     for seed, info in accepted.items():
         assert await rooms[0].read(info) == noise(size, seed)
     for two in rooms:
         await two.part_ways()
     await emptied(server)
-    assert server.application.files._shelves == {}
+    assert server.application.services.files._shelves == {}
 
 
 async def test_uploads_that_are_given_up_leave_nothing_behind(server: InsideServer) -> None:
@@ -822,12 +818,14 @@ async def test_uploads_that_are_given_up_leave_nothing_behind(server: InsideServ
         await wire.send(f"PUT /api/files/{two.room_id} HTTP/1.1", bearer(two), "Content-Length: 1000000")
         await wire.push(noise(500_000))
     await until(lambda: len(stored(server)) == 4)
-    assert server.application.files.used == 4_000_000, "all that was announced is set aside"
+    assert server.application.services.files.space.used == 4_000_000, "all that was announced is set aside"
 
     await asyncio.gather(*(wire.abort() for wire in wires))
 
     await emptied(server)
-    assert server.application.files._shelves[next(iter(server.application.files._shelves))].files == {}
+    assert (
+        server.application.services.files._shelves[next(iter(server.application.services.files._shelves))].files == {}
+    )
 
 
 @pytest.mark.parametrize("way", ["raw", "form"])

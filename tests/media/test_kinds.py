@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,10 +8,12 @@ from hypothesis import strategies as st
 
 from passerby.errors import UnsupportedTypeError
 from passerby.files.blobs_memory import MemoryBlobStore
-from passerby.files.space import Quotas
+from passerby.files.space import Quotas, Shelf, Space
 from passerby.files.upload import Upload
+from passerby.live import LiveGuest, Room
 from passerby.media.sniff import ATTACHMENT, HEAD, is_active, kind_of
 from passerby.media.stream import MediaError
+from passerby.models import Guest
 from tests.media import recordings
 from tests.media.containers import PNG_MAGIC, box, chunk, element, id3, mp3_frame, ogg_page, opus_head, riff, segment
 from tests.media.feeding import splits
@@ -215,37 +216,35 @@ def test_pictures_that_cannot_be_cleaned_are_refused(name: str, claimed: str) ->
 # ── what is stored: kinds and activity together ───────────────────────────────────────────────────
 
 
-class Desk:
-    """Stands in for Files: an open room, and quotas that are far away."""
-
-    quotas = Quotas(file=1 << 20, room=1 << 20, guest=1 << 20, process=1 << 20, pixels=MAX_PIXELS, seconds=60)
-
-    def is_open(self, room: object) -> bool:
-        return True
-
-    async def publish(self, room: object, upload: Upload) -> StoredFile:
-        return upload.described(0)
-
-    def release(self, room: object, owner: str, size: int) -> None: ...
+QUOTAS = Quotas(file=1 << 20, room=1 << 20, guest=1 << 20, process=1 << 20, pixels=MAX_PIXELS, seconds=60)
 
 
-@dataclass
-class Place:
-    """Stands in for a room."""
-
-    id: str = "guest_a_guest_b"
-    epoch: int = 1
+def person(guest_id: str) -> LiveGuest:
+    now = "2023-12-07T10:30:00.000Z"
+    return LiveGuest(Guest(id=guest_id, session_id=guest_id, username=guest_id, last_seen=now, created_at=now))
 
 
 async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tuple[StoredFile, bytes]:
     """Upload pieces; return what is known of the file, and what is stored."""
-    store = MemoryBlobStore(ManualClock())
-    desk, place = Desk(), Place()
-    upload = Upload(desk, store, place, "guest_a", 1 << 20, name=name, claimed=claimed, voice=False)  # type: ignore[arg-type]  # stand-ins
+    clock = ManualClock()
+    store = MemoryBlobStore(clock)
+    shelf = Shelf(Room("guest_a_guest_b", 1, person("guest_a"), person("guest_b")))
+    upload = Upload(
+        store,
+        shelf,
+        Space(QUOTAS).reserve(shelf, "guest_a", 1 << 20),
+        clock,
+        owner="guest_a",
+        quotas=QUOTAS,
+        ttl=10,
+        discard=store.remove,
+        name=name,
+        claimed=claimed,
+        voice=False,
+    )
     for piece in pieces:
         await upload.write(piece)
-    file = await upload.finish(place.id)
-    await store.publish(file, 10)
+    file = await upload.finish(shelf.room.id)
     return file, b"".join([part async for part in store.read(file.id, 0, 1 << 20)])
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from passerby.socketio import Options, Refusal, Server
+from passerby.socketio import Options, Refusal
 from tests.support.sio_client import (
     ClosedError,
     Line,
@@ -16,7 +16,7 @@ from tests.support.sio_client import (
     read_answer,
     request_head,
 )
-from tests.support.sio_server import PATH, engine_echo, running, until
+from tests.support.sio_server import PATH, engine_echo, running, socketio_server, until
 
 HOST = ("Host", "h")
 CHUNKED = ("Transfer-Encoding", "chunked")
@@ -137,7 +137,7 @@ async def test_a_payload_that_is_no_utf_8_is_refused() -> None:
 
 
 async def test_an_answer_carries_all_of_one_turn_however_many_packets() -> None:
-    subject = Server(Options())
+    subject = socketio_server(Options())
 
     def flood(socket: object, _payload: object, _ack: object) -> None:
         for number in range(50):
@@ -157,7 +157,7 @@ async def test_an_answer_carries_all_of_one_turn_however_many_packets() -> None:
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 async def test_the_application_may_refuse_to_open_a_session(transport: str) -> None:
     refusal = Refusal(7, "too_many", "Too many connections", status=429, retry_after=2.6)
-    subject = Server(Options(), allow=lambda _request: refusal)
+    subject = socketio_server(Options(), allow=lambda _request: refusal)
     async with running(subject) as server:
         if transport == "polling":
             answer = await http(server.port, "GET", f"{PATH}?EIO=4&transport=polling")

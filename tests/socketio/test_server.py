@@ -21,7 +21,7 @@ from passerby.socketio import (
 from passerby.socketio.closing import Closing
 from passerby.socketio.frames import CloseCode
 from tests.support.sio_client import ClosedError, PollingClient, WebSocketClient, connected, opened
-from tests.support.sio_server import BOUND, PATH, echo, running, until, web_server
+from tests.support.sio_server import BOUND, PATH, echo, running, socketio_server, until, web_server
 
 both = pytest.mark.parametrize("transport", ["websocket", "polling"])
 
@@ -152,7 +152,7 @@ async def test_a_handler_that_raises_is_logged_and_closes_nothing(transport: str
 
 @both
 async def test_a_connect_handler_that_raises_ends_the_connection(transport: str) -> None:
-    subject = Server(Options())
+    subject = socketio_server(Options())
 
     def fail(_socket: Socket) -> None:
         raise LookupError("on purpose")
@@ -453,7 +453,7 @@ async def test_a_refused_client_has_as_long_as_a_new_one(transport: str) -> None
 
 @both
 async def test_a_socket_knows_its_handshake(transport: str) -> None:
-    subject = Server(Options(), address=lambda request: request.header(b"x-test") or request.peer)
+    subject = socketio_server(Options(), address=lambda request: request.header(b"x-test") or request.peer)
     seen: list[tuple[Any, ...]] = []
     subject.namespace().on_connect = lambda socket: seen.append(
         (socket.transport, socket.query["lang"], socket.address)
@@ -527,7 +527,7 @@ async def test_uvicorn_s_own_shutdown_tells_websockets_to_come_back() -> None:
 
 
 async def test_an_arguments_handler_gets_every_argument() -> None:
-    subject = Server(Options())
+    subject = socketio_server(Options())
     got: asyncio.Queue[list[object]] = asyncio.Queue()
     subject.namespace().on("any", Arguments, lambda _socket, arguments, _ack: got.put_nowait(arguments))
     async with running(subject) as server, connected(server.port) as client:

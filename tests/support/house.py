@@ -1,33 +1,24 @@
-"""All services together, as `passerby.app` puts them, but without sockets: people come through recording links."""
+"""All services together, as `passerby.assembly` puts them, but without sockets: people come through recording links."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
-from passerby.calls.calls import Calls
-from passerby.chat.events import Resume, SendMessage
-from passerby.chat.log_memory import MemoryRoomLog
-from passerby.chat.rooms import Rooms
-from passerby.guests.sessions import Guests
-from passerby.guests.store_memory import MemorySessionStore
-from passerby.guests.tokens import Tokens
-from passerby.guests.writer import SessionWriter
-from passerby.live import LiveGuest
-from passerby.matching.matchmaking import Matchmaking
-from passerby.matching.queue_memory import MemoryMatchQueue
-from passerby.models import Limits
-from passerby.presence import Periods, Presence
-from passerby.stats.counters_memory import MemoryCounters
-from passerby.stats.statistics import Statistics
+from passerby.assembly import Assembly, adapters
+from passerby.background import Background
+from passerby.chat.events import MessageSent, Resume
+from passerby.chat.text import clean_text
+from passerby.settings import Settings
 from tests.support.clock import ManualClock, turns
 from tests.support.links import RecordingLink
 
 if TYPE_CHECKING:
-    from passerby.chat.events import MessageSent
-    from passerby.chat.log import RoomLog
-    from passerby.guests.store import SessionStore
-    from passerby.matching.queue import MatchQueue
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from passerby.chat.events import ChatError
+    from passerby.live import LiveGuest
     from passerby.models import Guest
     from passerby.stats.events import RealtimeStats
 
@@ -37,105 +28,27 @@ GRACE = 20.0
 RING = 30.0
 CALL_RETURN = 5.0
 
-LIMITS = Limits(
-    text_length=1000,
-    file_size=10_485_760,
-    room_files_size=52_428_800,
-    guest_files_size=41_943_040,
-    files_per_message=20,
-    file_lifetime=3600,
-    voice_duration=300,
-    picture_types=["image/jpeg"],
-    picture_pixels=64_000_000,
-    ring_timeout=RING,
-    grace=GRACE,
-)
 
+class House(Assembly):
+    """The services on one ManualClock. Pass an adapter by its name to put it in place of the one in memory."""
 
-class House:
-    """The services on one ManualClock. Pass an adapter to put it in place of the one in memory."""
+    clock: ManualClock
 
     def __init__(
-        self,
-        *,
-        clock: ManualClock | None = None,
-        store: SessionStore | None = None,
-        queue: MatchQueue | None = None,
-        log: RoomLog | None = None,
-        log_messages: int = 200,
-        grace: float = GRACE,
-        sample: int = 50,
-        frames: int = 2000,
-        relay_only: bool = False,
+        self, *, clock: ManualClock | None = None, stand_ins: dict[str, Any] | None = None, **settings: object
     ) -> None:
-        self.clock = clock or ManualClock()
-        self.store = store or MemorySessionStore(self.clock)
-        self.queue = queue or MemoryMatchQueue()
-        self.log = log or MemoryRoomLog(log_messages, 262_144)
-        self.writer = SessionWriter(self.store, SESSION_TTL)
+        clock = clock or ManualClock()
+        chosen = Settings(**{"jwt_secret": SECRET, "stats_frames": 2000, **settings})  # type: ignore[arg-type]
+        own = adapters(chosen, clock)
+        for name, adapter in (stand_ins or {}).items():
+            setattr(own, name, adapter)
         self.published: list[tuple[float, RealtimeStats, list[LiveGuest]]] = []
         self.changes = 0
-        tokens = Tokens(
-            self.clock,
-            secret=SECRET,
-            previous=None,
-            issuer="passerby",
-            audience="passerby-guests",
-            lifetime=SESSION_TTL,
-        )
-        self.guests = Guests(
-            self.store,
-            tokens,
-            self.clock,
-            session_ttl=SESSION_TTL,
-            changed=self._changed,
-            is_ended=self.writer.is_removing,
-        )
-        self.rooms = Rooms(
-            self.log,
-            self.clock,
-            text_limit=1000,
-            grace=grace,
-            changed=self.guests.touch,
-        )
-        self.calls = Calls(self.clock, ring=RING, come_back=CALL_RETURN, relay_only=relay_only)
-        self.rooms.on_close.append(self.calls.room_closed)
-        self.rooms.on_back.append(self.calls.back)
-        self.matchmaking = Matchmaking(
-            self.queue,
-            self.rooms,
-            self.clock,
-            find=self.guests.online.get,
-            changed=self.guests.touch,
-        )
-        self.stats = Statistics(
-            self.guests,
-            self.rooms,
-            self.store,
-            MemoryCounters(self.clock),
-            self.clock,
-            node="node_test",
-            sample=sample,
-            interval=1.0,
-            frames=frames,
-            publish=self._publish,
-        )
-        self.presence = Presence(
-            guests=self.guests,
-            rooms=self.rooms,
-            matchmaking=self.matchmaking,
-            stats=self.stats,
-            store=self.store,
-            writer=self.writer,
-            clock=self.clock,
-            periods=Periods(grace=grace, renew_before=1800, refresh_interval=60, session_sweep=600),
-            limits=LIMITS,
-        )
+        super().__init__(chosen, clock, own, Background(clock), self._publish)
 
     def _changed(self, live: LiveGuest) -> None:
         self.changes += 1
-        self.writer.save(live.guest)
-        self.stats.changed()
+        super()._changed(live)
 
     def _publish(self, event: RealtimeStats, guests: list[LiveGuest]) -> None:
         self.published.append((self.clock.monotonic(), event, list(guests)))
@@ -146,12 +59,23 @@ class House:
         """Return all who are connected, or away within the grace."""
         return list(self.guests._by_session.values())
 
+    @asynccontextmanager
+    async def repeating(self, step: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """Run one loop of the background meanwhile."""
+        self.background.repeat("a loop under test", step)
+        try:
+            await turns()
+            yield
+        finally:
+            await self.background.stop(1)
+
     async def settle(self) -> None:
         """Let everything that was begun come to rest."""
         async with asyncio.timeout(10):
-            await self.presence.settle()
-            await turns()
-            await self.presence.settle()
+            for _ in range(2):
+                await self.background.settle()
+                await self.writer.flush()
+                await turns()
 
     async def pass_time(self, seconds: float) -> None:
         await self.clock.run(seconds)
@@ -230,9 +154,11 @@ class Person:
 
     def say(self, text: str, client_id: str | None = None) -> MessageSent:
         """Send a text message; return the acknowledgement."""
-        answers: list[MessageSent] = []
-        self.house.rooms.send(self.live, SendMessage(type="text", content=text, client_id=client_id), answers.append)
+        answers: list[MessageSent | ChatError] = []
+        content = clean_text(text, self.house.limits.text_length)
+        self.house.rooms.send(self.live, "text", content, client_id, answers.append)
         assert len(answers) == 1, "exactly one acknowledgement"
+        assert isinstance(answers[0], MessageSent)
         return answers[0]
 
     def resume_from(self, seq: int) -> Resume:

@@ -115,7 +115,7 @@ class InsideServer(RunningServer):
 
     def lives(self) -> list[LiveGuest]:
         """Return all who are connected, or away within the grace."""
-        return list(self.application.guests._by_session.values())
+        return list(self.application.services.guests._by_session.values())
 
     def recount(self) -> dict[str, int]:
         """Count by looking at everybody, for comparison with what the server keeps counting."""
@@ -169,7 +169,7 @@ class ServerProcess:
     """`passerby serve` on a free port; `url` is where it is once `wait_until_ready` has returned."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
-        clean = {name: text for name, text in os.environ.items() if name.isupper() and name not in _settings()}
+        clean = {name: text for name, text in os.environ.items() if name.isupper() and name not in settings_names()}
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
@@ -236,5 +236,6 @@ class ServerProcess:
         self.wait()
 
 
-def _settings() -> set[str]:
+def settings_names() -> set[str]:
+    """Return the environment variables that are settings, which a test does not want of whoever runs it."""
     return {name.upper() for name in Settings.__struct_fields__}

@@ -8,10 +8,12 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from passerby.background import Background
+from passerby.clock import SystemClock
 from passerby.http.guard import http_factory
 from passerby.socketio import Ack, Arguments, Engine, Options, Server, Socket
 from passerby.socketio.origins import Origins
@@ -57,6 +59,11 @@ class Running:
     def take_errors(self) -> list[str]:
         taken, self.errors[:] = list(self.errors), []
         return taken
+
+
+def socketio_server(options: Options | None = None, **rules: Any) -> Server:  # noqa: ANN401 - as Server takes them
+    """Return a Socket.IO server without handlers."""
+    return Server(options or Options(), spawn=Background(SystemClock()).start, **rules)
 
 
 def web_server(engine: Engine) -> uvicorn.Server:
@@ -142,7 +149,7 @@ def engine_echo(options: Options, origins: Origins | None = None) -> tuple[Engin
 
 def echo(options: Options | None = None, namespaces: tuple[str, ...] = ("/", "/custom")) -> Server:
     """Return a server that emits `auth`, answers `message` by `message-back`, acknowledges `message-with-ack`."""
-    server = Server(options or Options())
+    server = socketio_server(options)
 
     def connected(socket: Socket) -> None:
         socket.emit("auth", socket.auth)

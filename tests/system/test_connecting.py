@@ -135,7 +135,7 @@ async def test_a_token_of_the_secret_before_is_still_accepted(start_server: Star
 
     server = await start_server(jwt_secret="the new secret, long enough for HS256 as well", jwt_secret_previous=SECRET)
     account = await server.newcomer()
-    session = await server.application.guests.public(account.session_id)
+    session = await server.application.services.guests.public(account.session_id)
     old = sign(support.SECRET, sessionId=session.session_id)
 
     client = await Client.connect(server.url, {"token": old})

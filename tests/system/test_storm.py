@@ -71,7 +71,9 @@ class Wanderer:
 
 async def settled(server: InsideServer) -> None:
     """Wait until every connection that has ended is known to have ended, and the rest is done."""
-    await server.application.presence.settle()
+    services = server.application.services
+    await services.background.settle()
+    await services.writer.flush()
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ async def test_after_a_storm_the_counts_equal_a_recount(stormy: InsideServer) ->
     live_sessions = {live.guest.session_id for live in lives}
     assert stats["totalUsers"] == len(live_sessions)
     tickets = sum(live.ticket is not None for live in lives)
-    assert stormy.application.matchmaking.waiting == tickets
+    assert stormy.application.services.matchmaking.waiting == tickets
     assert tickets <= 1
     for live in lives:
         if live.member is not None:
@@ -128,7 +130,11 @@ async def test_when_everybody_has_gone_nothing_is_left(stormy: InsideServer) -> 
     application = stormy.application
     assert len(application.server.namespace("/").sockets) == 1
     assert len(application.server.engine.sessions) == 1
-    assert (application.rooms.count, application.rooms.online_members, application.matchmaking.waiting) == (0, 0, 0)
+    assert (
+        application.services.rooms.count,
+        application.services.rooms.online_members,
+        application.services.matchmaking.waiting,
+    ) == (0, 0, 0)
 
 
 async def test_a_hundred_who_search_at_once_all_meet(start_server: StartServer) -> None:

@@ -32,8 +32,10 @@ from passerby.calls.events import (
 )
 from passerby.calls.sdp import relayed, relayed_only
 from passerby.errors import Code, ConflictError, InvalidInputError
+from passerby.live import RoomObserver
 
 if TYPE_CHECKING:
+    from passerby.background import Background
     from passerby.calls.events import (
         Hangup,
         ReportConnected,
@@ -51,15 +53,18 @@ _MAX_MISSED: Final = 16
 """Ends of calls that wait for a member."""
 
 
-class Calls:
+class Calls(RoomObserver):
     """The calls of the process, by room."""
 
-    def __init__(self, clock: Clock, *, ring: float, come_back: float, relay_only: bool) -> None:
+    def __init__(
+        self, clock: Clock, background: Background, *, ring: float, come_back: float, relay_only: bool
+    ) -> None:
         """A call rings for `ring` seconds, and waits `come_back` seconds for whose page went.
 
         With `relay_only` no guest's own address passes, whatever guests choose.
         """
         self._clock = clock
+        self._background = background
         self._ring = ring
         self._come_back = come_back
         self._relay_only = relay_only
@@ -79,7 +84,7 @@ class Calls:
         Both calling at once is one call, that of who was first. Raises ConflictError (not_in_room, call_active,
         no_call).
         """
-        member = _member(guest)
+        member = guest.membership()
         if payload.offer.type != "offer":
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected an offer", field="offer")
         call = self._calls.get(member.room)
@@ -104,8 +109,10 @@ class Calls:
             self._told.pop(one, None)
         call.caller.offering = True
         call.caller.relay_only = payload.relay_only
-        call.timer = self._clock.call_later(self._ring, lambda: self._end_for_both(call, Act.TIME_OUT, CallTimedOut))
-        member.live.send(self._ringing(call))
+        call.timer = self._background.call_later(
+            "end of the ringing", self._ring, lambda: self._end_for_both(call, Act.TIME_OUT, CallTimedOut)
+        )
+        member.room.tell(member, self._ringing(call))
         self._pass_on(call.caller, call.callee, self._offer_of(call, call.caller, payload))
 
     def _negotiate(self, call: Call, member: Member, payload: SendOffer) -> None:
@@ -133,14 +140,14 @@ class Calls:
         other.offering = False
         own.relay_only = own.relay_only or payload.relay_only
         answer = self._description(own, payload.answer)
-        guest_id, name = own.member.live.guest.id, own.member.live.guest.username
+        guest_id, name = own.member.guest.id, own.member.guest.username
         other.withdraw(Offer)
         own.withdraw(Answer)
         self._pass_on(own, other, Answer(from_=guest_id, from_username=name, call_id=call.id, answer=answer))
         if taken:
             call.started = self._clock.time()
             self._stop_ringing(call)
-            own.member.live.send(*other.needed)  # the caller's candidates
+            self._tell(own, *other.needed)  # the caller's candidates
 
     def candidate(self, guest: LiveGuest, payload: SendCandidate) -> None:
         """Pass a candidate on. Raises ConflictError (not_in_room, no_call, too_many_candidates)."""
@@ -156,7 +163,7 @@ class Calls:
             if text is None:
                 return
             candidate = msgspec.structs.replace(candidate, candidate=text)
-        signal = Candidate(from_=own.member.live.guest.id, call_id=call.id, candidate=candidate)
+        signal = Candidate(from_=own.member.guest.id, call_id=call.id, candidate=candidate)
         if call.state is State.RINGING and other is call.callee:
             own.needed.append(signal)
         else:
@@ -178,7 +185,11 @@ class Calls:
         call, own, _ = self._current(guest, payload.call_id)
         if call is not None:
             own.stay()
-            own.leaving = self._clock.call_later(self._come_back, lambda: self._end_for_both(call, Act.END, CallEnded))
+            own.leaving = self._background.call_later(
+                "end of a call whose page has gone",
+                self._come_back,
+                lambda: self._end_for_both(call, Act.END, CallEnded),
+            )
 
     def hang_up(self, guest: LiveGuest, how: type[Hangup], call_id: str | None) -> None:
         """End the call. Raises ConflictError (not_in_room, no_call)."""
@@ -190,34 +201,32 @@ class Calls:
         if (call.state, act) not in NEXT:
             act, event = Act.END, CallEnded
         self._end(call, act)
-        sender = own.member.live.guest
+        sender = own.member.guest
         self._tell_end(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
 
     # ── the room ──────────────────────────────────────────────────────────────────────────────────
 
-    def back(self, guest: LiveGuest) -> None:
-        """A member is connected again: tell what they have missed, or may have."""
-        member = guest.member
-        if member is None:
-            return
+    def member_back(self, member: Member) -> None:
+        """See RoomObserver: tell what they have missed, or may have."""
+        room = member.room
         missed, told = self._missed.pop(member, ()), self._told.pop(member, None)
-        guest.send(*missed)
-        call = self._calls.get(member.room)
+        room.tell(member, *missed)
+        call = self._calls.get(room)
         if call is None:
             if told is not None and not missed:
-                guest.send(told)
+                room.tell(member, told)
             return
         own, other = call.sides(member)
         own.stay()
         if call.state is not State.RINGING:
-            guest.send(*other.needed)
+            room.tell(member, *other.needed)
         elif own is call.caller:
-            guest.send(self._ringing(call), *other.needed)
+            room.tell(member, self._ringing(call), *other.needed)
         else:
-            guest.send(*(signal for signal in other.needed if isinstance(signal, Offer)))
+            room.tell(member, *(signal for signal in other.needed if isinstance(signal, Offer)))
 
     def room_closed(self, room: Room) -> None:
-        """With the room its call is over."""
+        """See RoomObserver: with the room its call is over."""
         call = self._calls.get(room)
         if call is not None:
             self._end(call, Act.END)
@@ -230,7 +239,7 @@ class Calls:
 
     def _current(self, guest: LiveGuest, call_id: str | None) -> tuple[Call | None, Side, Side]:
         """Return the call that a signal belongs to and its sides; no call for a late signal of one that is over."""
-        member = _member(guest)
+        member = guest.membership()
         call = self._calls.get(member.room)
         if call is None or (call_id is not None and call_id != call.id):
             if call is None and member.room not in self._had_calls:
@@ -255,7 +264,7 @@ class Calls:
     def _end_for_both(self, call: Call, act: Act, event: type[CallEnded | CallTimedOut]) -> None:
         self._end(call, act)
         for side, other in ((call.caller, call.callee), (call.callee, call.caller)):
-            gone = other.member.live.guest
+            gone = other.member.guest
             self._tell_end(side, event(from_=gone.id, from_username=gone.username, call_id=call.id))
 
     @staticmethod
@@ -267,7 +276,7 @@ class Calls:
     # ── sending ───────────────────────────────────────────────────────────────────────────────────
 
     def _offer_of(self, call: Call, own: Side, payload: SendOffer) -> Offer:
-        guest = own.member.live.guest
+        guest = own.member.guest
         return Offer(
             from_=guest.id,
             from_username=guest.username,
@@ -286,22 +295,19 @@ class Calls:
         left = call.rings_until - self._clock.monotonic()
         return Ringing(call_id=call.id, type=call.kind, timeout=round(left, 3), polite=False)
 
-    @staticmethod
-    def _pass_on(own: Side, other: Side, signal: Signal) -> None:
+    @classmethod
+    def _pass_on(cls, own: Side, other: Side, signal: Signal) -> None:
         """Send a signal to the other side, now if they are here, and when they are back."""
         own.needed.append(signal)
-        other.member.live.send(signal)
+        cls._tell(other, signal)
 
     def _tell_end(self, to: Side, signal: Signal) -> None:
-        if to.member.live.link is None:
-            self._missed.setdefault(to.member, deque(maxlen=_MAX_MISSED)).append(signal)
-        else:
+        if to.member.is_here:
             self._told[to.member] = signal
-            to.member.live.send(signal)
+            self._tell(to, signal)
+        else:
+            self._missed.setdefault(to.member, deque(maxlen=_MAX_MISSED)).append(signal)
 
-
-def _member(guest: LiveGuest) -> Member:
-    member = guest.member
-    if member is None:
-        raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
-    return member
+    @staticmethod
+    def _tell(side: Side, *signals: Signal) -> None:
+        side.member.room.tell(side.member, *signals)

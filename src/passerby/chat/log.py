@@ -34,12 +34,18 @@ class RoomLog(Protocol):
         When the same sender's `client_id` is in the log already, nothing is logged and the call is
         `done(the message of then, None, None)`; when the message could not be logged, `done(message, None, error)`.
         `done` is called exactly once, for one room in the order of the appends, maybe before `append` returns and
-        maybe later. After `close` it is not called. The log keeps the newest messages within its bounds of number and
+        maybe later. After `forget` it is not called. The log keeps the newest messages within its bounds of number and
         bytes (of JSON). What `append` itself raises means that nothing was logged, and `done` is not called.
         """
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
         """Return the first `limit` messages (≥ 1; all without) with `seq` > `after`; nothing for a closed log."""
 
-    def close(self, room_id: str, epoch: int) -> None:
+    def forget(self, room_id: str, epoch: int) -> None:
         """Forget the log; nothing happens when it is not open."""
+
+    async def check(self) -> None:
+        """Raise OSError when logs cannot be written now."""
+
+    async def close(self) -> None:
+        """Let go of what the port holds; nothing is asked of it any more."""

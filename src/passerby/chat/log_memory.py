@@ -84,8 +84,15 @@ class MemoryRoomLog:
         entries = islice(log.entries, first, None if limit is None else first + limit)
         return Replay([self._decode(encoded) for encoded, _ in entries], max(0, oldest - after))
 
-    def close(self, room_id: str, epoch: int) -> None:
+    def forget(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""
         log = self._logs.get(room_id)
         if log is not None and log.epoch == epoch:
             del self._logs[room_id]
+
+    async def check(self) -> None:
+        """See RoomLog."""
+
+    async def close(self) -> None:
+        """See RoomLog."""
+        self._logs.clear()

@@ -29,20 +29,20 @@ from passerby.chat.events import (
     UserJoined,
     UserLeft,
 )
-from passerby.chat.text import clean_text
 from passerby.clock import Timestamps
-from passerby.errors import Code, ConflictError, InvalidInputError
 from passerby.live import Member, Room
 from passerby.models import Message, Partner, RoomSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Sequence
 
+    from passerby.background import Background
     from passerby.chat.delivery import Answer
-    from passerby.chat.events import Resume, SendMessage
+    from passerby.chat.events import Resume
     from passerby.chat.log import RoomLog
     from passerby.clock import Clock
-    from passerby.live import Link, LiveGuest
+    from passerby.live import Link, LiveGuest, RoomObserver
+    from passerby.models import MessageType
 
 _REPLAY_CHUNK: Final = 16
 """Messages replayed before the client must have read most of them: a slow line is no reason to be cut off."""
@@ -57,27 +57,23 @@ class Rooms:
         self,
         log: RoomLog,
         clock: Clock,
+        background: Background,
         *,
-        text_limit: int,
         grace: float,
+        observers: Sequence[RoomObserver],
         changed: Callable[[LiveGuest], None],
     ) -> None:
-        """`text_limit` is in characters, `grace` in seconds."""
+        """`grace` is in seconds; `observers` are told in their order."""
         self._log = log
         self._clock = clock
+        self._background = background
         self._timestamps = Timestamps(clock)
         self._message_ids = ids.MessageIds()
-        self._text_limit = text_limit
         self._grace = grace
+        self._observers = observers
         self._changed = changed
         self._last_epoch = 0
         self._open: dict[str, Room] = {}
-        self.on_close: list[Callable[[Room], None]] = []
-        """Told of each room that has ended."""
-        self.on_back: list[Callable[[LiveGuest], None]] = []
-        """Told of each member who is connected again."""
-        self.describe: Callable[[LiveGuest, SendMessage], Awaitable[dict[str, Any]]]
-        """Returns the content of a message that is no text; see Files.content."""
         self.online_members = 0
         """Members with a connection, of all rooms."""
 
@@ -93,78 +89,65 @@ class Rooms:
     # ── the conversation ──────────────────────────────────────────────────────────────────────────
 
     def open(self, first: LiveGuest, second: LiveGuest) -> Room:
-        """Put two guests who are in no room into one, and tell both."""
+        """Put two guests who are in no room into one, and tell both.
+
+        What it raises comes from the log: then there is no room.
+        """
         # Milliseconds, so that the epoch of a room of the same two after a restart is greater too.
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
         room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
         self._log.open(room.id, room.epoch)
         self._open[room.id] = room
+        for observer in self._observers:
+            self._background.attempt("observer of an opened room", observer.room_opened, room)
         for member in room.members:
-            guest, partner = member.live.guest, member.partner.live.guest
+            guest, partner = member.guest, member.partner.guest
             member.live.member = member
             member.live.notice = None
-            self.online_members += member.live.link is not None
+            self.online_members += member.is_here
             guest.in_chat, guest.connected_user = True, partner.id
             self._changed(member.live)
         joined = [
             UserJoined(
-                user_id=member.live.guest.id,
-                username=member.live.guest.username,
-                message=f"{member.live.guest.username} is here",
+                user_id=member.guest.id,
+                username=member.guest.username,
+                message=f"{member.guest.username} is here",
             )
             for member in room.members
         ]
         for member in room.members:
-            view = Partner.of(member.partner.live.guest)
-            member.live.send(Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
+            view = Partner.of(member.partner.guest)
+            room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
         return room
 
     def send(
         self,
         sender: LiveGuest,
-        payload: SendMessage,
+        kind: MessageType,
+        content: str | dict[str, Any],
+        client_id: str | None,
         answer: Answer | None,
-        described: dict[str, Any] | None = None,
-    ) -> Awaitable[None] | None:
-        """Log a message, deliver it, and tell the sender (`answer` gets what is told, as an ack).
+    ) -> None:
+        """Log a message of checked content, deliver it, and tell the sender, and `answer`, what became of it.
 
-        Raises ConflictError (not_in_room), InvalidInputError (invalid_payload) and what `clean_text` raises; then
-        nothing has happened. A message that is no text takes a moment, unless its content is `described` already,
-        and what is returned may also raise what `describe` does.
+        Raises ConflictError (not_in_room) and what the log raises; then nothing has happened.
         """
-        member = sender.member
-        if member is None:
-            raise _not_in_room()
-        content = payload.content
-        if payload.type == "text":
-            if not isinstance(content, str):
-                raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected text as content", field="content")
-            content = clean_text(content, self._text_limit)
-        elif described is None:
-            return self._describe(member, payload, answer)
-        else:
-            content = described
+        member = sender.membership()
         timestamp = self._timestamps.now()
+        guest = sender.guest
         message = Message(
             self._message_ids.next(self._timestamps.milliseconds),
-            sender.guest.id,
-            sender.guest.username,
-            payload.type,
+            guest.id,
+            guest.username,
+            kind,
             content,
             timestamp,
             "sent",
             0,
-            payload.client_id or UNSET,
+            client_id or UNSET,
         )
         room = member.room
         self._log.append(room.id, room.epoch, message, partial(done, member, answer))
-        return None
-
-    async def _describe(self, member: Member, payload: SendMessage, answer: Answer | None) -> None:
-        content = await self.describe(member.live, payload)
-        if member.live.member is not member:
-            raise _not_in_room()
-        self.send(member.live, payload, answer, content)
 
     def confirm(self, recipient: LiveGuest, message_id: str) -> None:
         """The recipient's client has a message and all before it: tell the author, once.
@@ -174,7 +157,7 @@ class Rooms:
         """
         if recipient.notice is not None:
             return
-        member = _member(recipient)
+        member = recipient.membership()
         quoted = f'"{message_id}"'.encode()
         for encoded in member.pending:
             if quoted in encoded and (pending := read_pending(encoded)).id == message_id:
@@ -182,19 +165,19 @@ class Rooms:
                 break
 
     def _confirm_through(self, member: Member, seq: int) -> None:
-        author, timestamp = member.partner.live, self._timestamps.now()
+        room, author, timestamp = member.room, member.partner, self._timestamps.now()
         while member.pending and (oldest := read_pending(member.pending[0])).seq <= seq:
             member.pending.popleft()
             member.confirmed = oldest.seq
-            author.send(MessageDelivered(oldest.id, timestamp))
+            room.tell(author, MessageDelivered(oldest.id, timestamp))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Tell the partner, unless they have just gone. Raises ConflictError (not_in_room)."""
         if guest.notice is not None:
             return
-        member = _member(guest)
+        member = guest.membership()
         event = TypingStarted if started else TypingStopped
-        member.partner.live.send(event(user_id=guest.guest.id, username=guest.guest.username))
+        member.room.tell(member.partner, event(user_id=guest.guest.id, username=guest.guest.username))
 
     # ── away and back ─────────────────────────────────────────────────────────────────────────────
 
@@ -205,13 +188,14 @@ class Rooms:
             member.attached = False
             self.online_members -= 1
             name = guest.guest.username
-            member.partner.live.send(
+            member.room.tell(
+                member.partner,
                 PartnerAway(
                     user_id=guest.guest.id,
                     username=name,
                     message=f"{name} lost the connection; messages will wait",
                     grace=self._grace,
-                )
+                ),
             )
 
     def hold(self, guest: LiveGuest) -> None:
@@ -227,9 +211,10 @@ class Rooms:
         if was_away:
             self.online_members += 1
             name = guest.guest.username
-            member.partner.live.send(PartnerBack(user_id=guest.guest.id, username=name, message=f"{name} is back"))
-        for told in self.on_back:
-            told(guest)
+            back = PartnerBack(user_id=guest.guest.id, username=name, message=f"{name} is back")
+            member.room.tell(member.partner, back)
+        for observer in self._observers:
+            self._background.attempt("observer of a member who is back", observer.member_back, member)
 
     def summary(self, guest: LiveGuest) -> RoomSummary | None:
         """Return the room a guest is in."""
@@ -237,13 +222,14 @@ class Rooms:
         if member is None:
             return None
         room = member.room
-        return RoomSummary(room.id, room.epoch, room.seq, Partner.of(member.partner.live.guest))
+        return RoomSummary(room.id, room.epoch, room.seq, Partner.of(member.partner.guest))
 
     async def resume(self, guest: LiveGuest, link: Link, resume: Resume | None) -> None:
         """Bring a member up to date over their new `link`: room:resumed, then the missing messages in order.
 
         With `resume` of this room that is all after its `seq`, of both sides; of another room, all there
-        is. Without, as from old clients, it is what the partner wrote and the guest has not confirmed.
+        is. Without, as from old clients, it is what the partner wrote and the guest has not confirmed. Raises what
+        the log does; then the member waits for another `resume`.
         """
         member = guest.member
         if member is None:
@@ -275,13 +261,13 @@ class Rooms:
 
     def _resumed(self, member: Member, gap: int) -> RoomResumed:
         room = member.room
-        partner = member.partner.live
+        partner = member.partner.guest
         return RoomResumed(
             room_id=room.id,
             epoch=room.epoch,
             seq=room.seq,
-            partner=Partner.of(partner.guest),
-            partner_away=not partner.guest.is_online,
+            partner=Partner.of(partner),
+            partner_away=not partner.is_online,
             delivered=member.partner.confirmed,
             gap=gap,
         )
@@ -300,7 +286,8 @@ class Rooms:
         partner = member.partner
         name = guest.guest.username
         partner.live.notice = self._closed(partner, reason, f"{name} has left")
-        partner.live.send(
+        member.room.tell(
+            partner,
             UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left"),
             ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
         )
@@ -315,7 +302,7 @@ class Rooms:
         partner = member.partner
         message = f"{guest.guest.username} did not come back"
         notice = partner.live.notice = self._closed(partner, "partner_offline", message)
-        partner.live.send(replace(notice, reason="user_disconnected"))
+        member.room.tell(partner, replace(notice, reason="user_disconnected"))
         self._close(member.room)
 
     @staticmethod
@@ -327,32 +314,21 @@ class Rooms:
         """Return what `member` is told of the end: their partner is gone, and these never reached them."""
         gone = member.partner
         return RoomClosed(
-            user_id=gone.live.guest.id,
-            username=gone.live.guest.username,
+            user_id=gone.guest.id,
+            username=gone.guest.username,
             message=message,
             reason=reason,
             undelivered=[Undelivered(message.id, message.client_id) for message in map(read_pending, gone.pending)],
         )
 
     def _close(self, room: Room) -> None:
-        self._log.close(room.id, room.epoch)
         del self._open[room.id]
         for member in room.members:
             member.live.member = None
-            self.online_members -= member.live.link is not None
-            guest = member.live.guest
+            self.online_members -= member.is_here
+            guest = member.guest
             guest.in_chat, guest.connected_user = False, None
-            self._changed(member.live)
-        for told in self.on_close:
-            told(room)
-
-
-def _member(guest: LiveGuest) -> Member:
-    member = guest.member
-    if member is None:
-        raise _not_in_room()
-    return member
-
-
-def _not_in_room() -> ConflictError:
-    return ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
+            self._background.attempt("marking a changed session", self._changed, member.live)
+        self._background.attempt("forgetting a room's log", self._log.forget, room.id, room.epoch)
+        for observer in self._observers:
+            self._background.attempt("observer of a closed room", observer.room_closed, room)

@@ -37,5 +37,8 @@ class BlobStore(Protocol):
     async def sweep(self) -> int:
         """Remove what has expired, where the store does not do so by itself; return how many."""
 
+    async def check(self) -> None:
+        """Raise OSError when files cannot be written now."""
+
     async def close(self) -> None:
-        """Remove everything: nothing outlives the process."""
+        """Remove everything: nothing outlives the process. Raises OSError when something stays."""

@@ -75,13 +75,30 @@ class DiskBlobStore:
             await self.remove(file_id)
         return len(expired)
 
+    async def check(self) -> None:
+        """See BlobStore."""
+        await asyncio.to_thread(self._try_to_write)
+
     async def close(self) -> None:
         """See BlobStore."""
         self._index.clear()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)
+        try:
+            await asyncio.to_thread(self._remove_folder)
+        finally:
+            lock, self._lock = self._lock, None
+            if lock is not None:
+                os.close(lock)
+
+    def _try_to_write(self) -> None:
+        path = self._path("check")
+        self._append(path, b"x")
+        self._unlink(path)
+
+    def _remove_folder(self) -> None:
+        """Remove all files, whichever of them cannot be removed at the first try. Raises OSError when one stays."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
 
     def _path(self, file_id: str) -> str:
         return f"{self._folder}/{file_id}.bin"

@@ -66,6 +66,9 @@ class MemoryBlobStore:
             await self.remove(file_id)
         return len(expired)
 
+    async def check(self) -> None:
+        """See BlobStore."""
+
     async def close(self) -> None:
         """See BlobStore."""
         self._index.clear()

@@ -22,9 +22,11 @@ from passerby.media.stream import MediaError, Stream
 from passerby.models import StoredFile
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from passerby.clock import Clock
     from passerby.files.blobs import BlobStore
-    from passerby.files.files import Files
-    from passerby.live import Room
+    from passerby.files.space import Quotas, Reservation, Shelf
 
 _PIECE: Final = 16 * 1024
 """Bytes written to the store at a time, at least, so that a body in tiny chunks costs no more than one in large."""
@@ -39,23 +41,33 @@ class Upload:
 
     def __init__(
         self,
-        files: Files,
         store: BlobStore,
-        room: Room,
-        owner: str,
-        promised: int,
+        shelf: Shelf,
+        reservation: Reservation,
+        clock: Clock,
         *,
+        owner: str,
+        quotas: Quotas,
+        ttl: float,
+        discard: Callable[[str], Awaitable[None]],
         name: str,
         claimed: str,
         voice: bool,
     ) -> None:
-        """`promised` bytes are set aside for it."""
+        """`reservation` is for all of its bytes; `ttl` is how long the file lives, in seconds.
+
+        `discard` removes what is stored of it, and does not give up.
+        """
         self.id = f"file_{secrets.token_urlsafe(18)}"
-        self.room = room
+        self.room = shelf.room
         self.owner = owner
-        self._files = files
         self._store = store
-        self._promised = promised
+        self._shelf = shelf
+        self._reservation = reservation
+        self._clock = clock
+        self._quotas = quotas
+        self._ttl = ttl
+        self._discard = discard
         self._name = clean_name(name)
         self._claimed = claimed.partition(";")[0].strip().lower()
         self.voice = voice
@@ -74,11 +86,11 @@ class Upload:
 
         Raises TooLargeError, UnsupportedTypeError, ConflictError (room_closed).
         """
-        if not self._files.is_open(self.room):
-            raise ConflictError(Code.ROOM_CLOSED, "The conversation is over")
+        if not self._shelf.is_open:
+            raise room_closed()
         self._received += len(data)
-        if self._received > self._promised:
-            raise self._files.too_large()
+        if self._received > self._reservation.size:
+            raise self._quotas.too_large()
         if self._head is not None:
             self._head += data
             if len(self._head) < HEAD:
@@ -93,7 +105,7 @@ class Upload:
         Raises what `write` does, ForbiddenError (not_your_room), InvalidInputError (file_empty, duration_invalid).
         """
         if room_id != self.room.id:
-            raise ForbiddenError(Code.NOT_YOUR_ROOM, "That is not your conversation")
+            raise not_your_room()
         if not self._received:
             raise InvalidInputError(Code.FILE_EMPTY, "The file is empty", field="file")
         if self._head is not None:
@@ -108,16 +120,20 @@ class Upload:
             self._seconds = self._duration(seconds)
         elif self._stream.seconds is not None:
             self._seconds = _rounded(self._stream.seconds)
-        file = await self._files.publish(self.room, self)
-        self._files.release(self.room, self.owner, self._promised - self._stored)
+        file = self.described(self._clock.time() + self._ttl)
+        await self._store.publish(file, self._ttl)
+        if not self._shelf.is_open:
+            raise room_closed()
+        self._shelf.files[file.id] = file
+        self._reservation.keep(self._stored)
         self._let_go()
         return file
 
     async def abort(self) -> None:
         """Leave nothing behind."""
-        self._files.release(self.room, self.owner, self._promised)
+        self._reservation.release()
         self._let_go()
-        await self._store.remove(self.id)
+        await self._discard(self.id)
 
     def _let_go(self) -> None:
         self._stream.close()
@@ -148,7 +164,7 @@ class Upload:
         head, self._head = bytes(self._head or b""), None
         try:
             claimed = "audio/" if self.voice else self._claimed  # only the tracks can tell that it is none
-            self._kind = kind_of(head[:HEAD], claimed, max_pixels=self._files.quotas.pixels)
+            self._kind = kind_of(head[:HEAD], claimed, max_pixels=self._quotas.pixels)
         except MediaError as error:
             raise _refusal(error) from error
         if self.voice:
@@ -187,7 +203,7 @@ class Upload:
         self._piece += waiting
 
     def _duration(self, claimed: float | None) -> float:
-        measured, limit = self._stream.seconds, self._files.quotas.seconds
+        measured, limit = self._stream.seconds, self._quotas.seconds
         if claimed is None or not 0 < claimed <= limit or (measured is not None and measured > limit + _TOLERANCE):
             raise InvalidInputError(
                 Code.DURATION_INVALID, f"A voice note lasts up to {limit:g} seconds", field="duration"
@@ -202,3 +218,13 @@ def _rounded(seconds: float) -> float:
 def _refusal(error: MediaError) -> PasserbyError:
     kind = TooLargeError if error.code is Code.PICTURE_TOO_LARGE else UnsupportedTypeError
     return kind(error.code, str(error), field="file")
+
+
+def not_your_room() -> ForbiddenError:
+    """Return the refusal of an upload into another conversation."""
+    return ForbiddenError(Code.NOT_YOUR_ROOM, "That is not your conversation")
+
+
+def room_closed() -> ConflictError:
+    """Return the refusal of an upload whose conversation has ended."""
+    return ConflictError(Code.ROOM_CLOSED, "The conversation is over")

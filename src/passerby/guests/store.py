@@ -25,3 +25,9 @@ class SessionStore(Protocol):
 
     async def sweep(self) -> int:
         """Remove what has expired, where the store does not do so by itself; return how many."""
+
+    async def check(self) -> None:
+        """Raise OSError when the port cannot serve now."""
+
+    async def close(self) -> None:
+        """Let go of what the port holds; nothing is asked of it any more."""

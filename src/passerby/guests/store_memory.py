@@ -57,3 +57,10 @@ class MemorySessionStore:
         for key in expired:
             del self._sessions[key]
         return len(expired)
+
+    async def check(self) -> None:
+        """See SessionStore."""
+
+    async def close(self) -> None:
+        """See SessionStore."""
+        self._sessions.clear()

@@ -7,28 +7,32 @@ was marked meanwhile. So no handler waits for the store, and a session's last st
 from __future__ import annotations
 
 import asyncio
-import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 if TYPE_CHECKING:
+    from passerby.background import Background
+    from passerby.clock import Timer
     from passerby.guests.store import SessionStore
     from passerby.models import Guest
 
-log = logging.getLogger(__name__)
+_PAUSE: Final = 1.0
+"""Seconds from a failure of the store to the next attempt, should nothing be marked before."""
 
 
 class SessionWriter:
     """The one task that writes. Order for one session is kept: a removal is never overtaken by a save."""
 
-    def __init__(self, store: SessionStore, session_ttl: float) -> None:
+    def __init__(self, store: SessionStore, background: Background, session_ttl: float) -> None:
         """Nothing is written until something is marked."""
         self._store = store
+        self._background = background
         self._ttl = session_ttl
         self._marked: dict[str, Guest | None] = {}
         self._removing: set[str] = set()
         self._task: asyncio.Task[None] | None = None
+        self._again: Timer | None = None
 
     def is_removing(self, session_id: str) -> bool:
         """Tell whether a session is over, though the store may still have it."""
@@ -46,14 +50,24 @@ class SessionWriter:
         self._mark(session_id, None)
 
     async def flush(self) -> None:
-        """Wait until all that is marked is written."""
+        """Wait until all that is marked is written, or the store has failed to."""
+        self._begin()
         while self._task is not None:
-            await asyncio.shield(self._task)
+            await asyncio.wait([self._task])
 
     def _mark(self, session_id: str, guest: Guest | None) -> None:
         self._marked[session_id] = guest
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._write())
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if self._task is None and self._marked:
+            self._task = self._background.start("writing of sessions", self._write(), self._try_again)
+
+    def _try_again(self) -> None:
+        self._again = self._background.call_later("writing of sessions", _PAUSE, self._begin)
 
     async def _write(self) -> None:
         try:
@@ -68,8 +82,5 @@ class SessionWriter:
                 except BaseException:
                     self._marked.setdefault(session_id, guest)
                     raise
-        except Exception:
-            # What is marked stays so: the next mark, at the latest the next refresh, tries again.
-            log.exception("session store failed")
         finally:
             self._task = None

@@ -21,7 +21,7 @@ from litestar.types import Message, Scope
 from msgspec import UNSET
 
 from passerby import __version__
-from passerby.errors import Code, PasserbyError, RateLimitedError
+from passerby.errors import Code, InternalError, PasserbyError, RateLimitedError
 from passerby.http.calls import CallController
 from passerby.http.files import FileController, TemporaryFileController, allowed
 from passerby.http.guests import GuestController, authenticated
@@ -192,4 +192,5 @@ def _http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Respo
 
 def _failed(_request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
     log.error("request failed", exc_info=error)
-    return Response(Failure(success=False, message="Internal server error", code=Code.INTERNAL), status_code=500)
+    internal = InternalError()
+    return Response(Failure(success=False, message=internal.message, code=internal.code), status_code=internal.status)

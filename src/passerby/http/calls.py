@@ -27,6 +27,7 @@ class CallController(Controller):
     async def servers(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[IceServers]:
         """Return ICE servers for a guest who is in a room; 409 for others."""
         live = services.guests.live(guest.session_id)
-        if live is None or live.member is None:
+        if live is None:
             raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
+        live.membership()
         return Success(success=True, data=services.ice.servers(guest.id))

@@ -146,8 +146,8 @@ class _Form:
         if kind != "multipart/form-data" or not options.get("boundary"):
             raise _malformed("Expected multipart/form-data with a boundary")
         announced = _announced(request)
-        if announced is not None and announced > services.files.quotas.file + _OVERHEAD:
-            raise services.files.too_large()
+        if announced is not None and announced > services.files.space.quotas.file + _OVERHEAD:
+            raise services.files.space.quotas.too_large()
         self._announced = announced
         self._stream = request.stream()
         self._services = services
@@ -219,7 +219,7 @@ class _Form:
             self._services.guests.live(self._guest.session_id),
             name=segment.filename or "",
             claimed=segment.content_type or "",
-            size=None if self._announced is None else min(self._announced, files.quotas.file),
+            size=None if self._announced is None else min(self._announced, files.space.quotas.file),
             voice=self._voice,
         )
 

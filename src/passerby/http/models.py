@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -118,6 +118,12 @@ class Health(Struct, rename="camel", frozen=True):
     status: str
     version: str
     uptime: float
+
+
+class Readiness(Struct, rename="camel", frozen=True):
+    """Everything behind the server can serve now."""
+
+    status: Literal["ready"]
 
 
 class Success(Struct, Generic[T], rename="camel", frozen=True, omit_defaults=True, kw_only=True):

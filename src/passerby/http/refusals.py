@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def refusals(*errors: type[PasserbyError], others: Sequence[tuple[int, str]] = ()) -> dict[int, ResponseSpec]:
-    """Return the answers of a route besides the good one: for each of `errors`, and for the rate limit.
+def refusals(
+    *errors: type[PasserbyError], limited: bool = True, others: Sequence[tuple[int, str]] = ()
+) -> dict[int, ResponseSpec]:
+    """Return the answers of a route besides the good one: for each of `errors`, and for the rate limit if there is one.
 
     `others` are pairs of a status and what it means, for answers without a body.
     """
-    limited: type[PasserbyError] = RateLimitedError
     refused = {
         error.status: ResponseSpec(
             Failure, generate_examples=False, description=(getdoc(error) or "").partition(".")[0]
         )
-        for error in (*errors, limited)
+        for error in (*errors, *((RateLimitedError,) if limited else ()))
     }
     return refused | {status: ResponseSpec(None, description=meaning) for status, meaning in others}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from passerby.addresses import ClientAddress
@@ -34,3 +34,5 @@ class Services(NamedTuple):
     """Per address, by the name in a route's `limit`."""
     limits: Limits
     """What clients are told to keep to."""
+    check: Callable[[], Awaitable[dict[str, bool]]]
+    """Asks all adapters whether they can serve now."""

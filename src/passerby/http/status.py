@@ -9,8 +9,8 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 
 from passerby import __version__, schema
-from passerby.errors import UnauthorizedError
-from passerby.http.models import Health, OnlineUsersData, SocketStats, StatsData, Success
+from passerby.errors import UnauthorizedError, UnavailableError
+from passerby.http.models import Health, OnlineUsersData, Readiness, SocketStats, StatsData, Success
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.models import Guest, Limits
@@ -80,6 +80,14 @@ class StatusController(Controller):
         """Answer while the process is well; `uptime` is in seconds."""
         uptime = round(time.monotonic() - _STARTED, 3)
         return Success(success=True, data=Health(status="ok", version=__version__, uptime=uptime))
+
+    @get("/health/ready", summary="Readiness", opt={"limit": None}, responses=refusals(UnavailableError, limited=False))
+    async def ready(self, services: NamedDependency[Services]) -> Success[Readiness]:
+        """Answer 200 while everything behind the server can serve; 503 names what cannot."""
+        failing = [name for name, is_well in (await services.check()).items() if not is_well]
+        if failing:
+            raise UnavailableError(failing)
+        return Success(success=True, data=Readiness(status="ready"))
 
     @get("/schema/asyncapi.json", include_in_schema=False)
     async def asyncapi(self) -> dict[str, Any]:

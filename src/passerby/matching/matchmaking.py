@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from passerby import ids
-from passerby.errors import Code, ConflictError
-from passerby.matching.events import MatchCancelled, MatchNoUsers, MatchSearching
+from passerby.errors import Code, ConflictError, InternalError
+from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
 from passerby.models import Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from passerby.background import Background
     from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
     from passerby.live import LiveGuest
@@ -34,6 +35,7 @@ class Matchmaking:
         queue: MatchQueue,
         rooms: Rooms,
         clock: Clock,
+        background: Background,
         *,
         find: Callable[[str], LiveGuest | None],
         changed: Callable[[LiveGuest], None],
@@ -42,6 +44,7 @@ class Matchmaking:
         self._queue = queue
         self._rooms = rooms
         self._clock = clock
+        self._background = background
         self._find = find
         self._changed = changed
         self.waiting = 0
@@ -63,7 +66,7 @@ class Matchmaking:
         ticket = Ticket(ids.ticket_id(), guest.guest.id, self._clock.time())
         self._set(guest, ticket)
         guest.send(_SEARCHING)
-        await self.enter(guest, ticket)
+        await self._enter(guest, ticket)
 
     async def cancel(self, guest: LiveGuest) -> None:
         """Stop searching. Raises ConflictError (not_searching)."""
@@ -72,59 +75,85 @@ class Matchmaking:
             raise ConflictError(Code.NOT_SEARCHING, "You are not searching")
         self._set(guest, None)
         guest.send(_CANCELLED)
-        await self._queue.cancel(ticket)
+        await self._withdraw(ticket)
 
-    def suspend(self, guest: LiveGuest) -> Ticket | None:
-        """The guest lost the connection: nobody is to meet them, but their place is kept.
-
-        Return the ticket that is to be withdrawn, if they were searching.
-        """
+    def suspend(self, guest: LiveGuest) -> None:
+        """The guest lost the connection: nobody is to meet them, but their place is kept."""
         ticket = guest.ticket
         if ticket is not None:
             guest.suspended = ticket
             self._set(guest, None)
-        return ticket
+            self._background.start("withdrawal of a ticket", self._withdraw(ticket))
 
-    async def withdraw(self, ticket: Ticket) -> None:
-        """Take the ticket of a search that is over, or suspended, out of the queue."""
-        await self._queue.cancel(ticket)
-
-    def restore(self, guest: LiveGuest) -> Ticket | None:
-        """The guest is back: a suspended search goes on. Return the ticket to enter, at the place of the old one."""
+    def restore(self, guest: LiveGuest) -> None:
+        """The guest is back: a suspended search goes on, at the place of the old one."""
         suspended, guest.suspended = guest.suspended, None
         if guest.ticket is not None:
             guest.send(_SEARCHING)  # the connection was replaced before its loss was noticed
         if suspended is None or guest.ticket is not None or guest.member is not None:
-            return None
+            return
         # A new id, so that a withdrawal of the old ticket still on its way cannot hit this one.
         ticket = Ticket(ids.ticket_id(), suspended.guest_id, suspended.entered_at)
         self._set(guest, ticket)
         guest.send(_SEARCHING)
-        return ticket
+        self._background.start("return to a search", self._enter(guest, ticket))
 
-    async def enter(self, guest: LiveGuest, ticket: Ticket) -> None:
+    async def _enter(self, guest: LiveGuest, ticket: Ticket) -> None:
         """Enter until there is a partner who is really there, or nobody; then also for whoever was taken in vain."""
         seeker = guest
         while True:
-            found = await self._queue.enter(ticket)
+            try:
+                found = await self._queue.enter(ticket)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody must wait for what cannot come
+                self._background.failed("entering the queue", error)
+                if guest.ticket == ticket:
+                    self._give_up(guest)
+                await self._withdraw(ticket)  # the queue may have taken it all the same
+                return
             here = guest.ticket == ticket
             if found is None:
                 if here and guest is seeker:
                     guest.send(_NOBODY)
                 elif not here:
-                    await self._queue.cancel(ticket)
+                    await self._withdraw(ticket)
                 return
             partner = self._searching(found)
             if here and partner is not None:
-                self._set(guest, None)
-                self._set(partner, None)
-                self._rooms.open(guest, partner)
+                self._meet(guest, partner)
                 return
             if not here:
                 if partner is None:
                     return
                 # Taken by somebody who is gone: back they go, at their place.
                 guest, ticket = partner, found
+
+    def _meet(self, guest: LiveGuest, partner: LiveGuest) -> None:
+        """Put two whose tickets the queue has given out into a room."""
+        self._set(guest, None)
+        self._set(partner, None)
+        try:
+            self._rooms.open(guest, partner)
+        except Exception as error:  # noqa: BLE001 - whatever it is, both searches are over and both must know
+            self._background.failed("opening of a room", error)
+            self._give_up(guest)
+            self._give_up(partner)
+
+    def _give_up(self, guest: LiveGuest) -> None:
+        """The search cannot go on: the guest learns of it, and may begin another."""
+        if guest.ticket is not None:
+            self._set(guest, None)
+        error = InternalError()
+        guest.send(MatchError(message=error.message, code=error.code))
+
+    async def _withdraw(self, ticket: Ticket) -> None:
+        """Take the ticket of a search that is over, or suspended, out of the queue.
+
+        Should that fail, the ticket is worth nothing all the same, as no guest holds it.
+        """
+        try:
+            await self._queue.cancel(ticket)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._background.failed("withdrawal of a ticket", error)
 
     def _searching(self, ticket: Ticket) -> LiveGuest | None:
         """Return the guest whose ticket it is, if they still wait for a match with it."""

@@ -24,3 +24,9 @@ class MatchQueue(Protocol):
 
     async def size(self) -> int:
         """Return how many wait."""
+
+    async def check(self) -> None:
+        """Raise OSError when the port cannot serve now."""
+
+    async def close(self) -> None:
+        """Let go of what the port holds; nothing is asked of it any more."""

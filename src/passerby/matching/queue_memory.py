@@ -51,3 +51,11 @@ class MemoryMatchQueue:
         if place < len(self._tickets):
             self._tickets[place] = last
             self._places[last.guest_id] = place
+
+    async def check(self) -> None:
+        """See MatchQueue."""
+
+    async def close(self) -> None:
+        """See MatchQueue."""
+        self._tickets.clear()
+        self._places.clear()

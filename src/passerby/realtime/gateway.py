@@ -10,7 +10,8 @@ import msgspec
 from passerby import errors
 from passerby.calls import events as call_events
 from passerby.chat import events as chat_events
-from passerby.errors import Code, InvalidInputError, PasserbyError, RateLimitedError
+from passerby.chat.text import clean_text
+from passerby.errors import Code, ConflictError, InternalError, InvalidInputError, PasserbyError, RateLimitedError
 from passerby.events import ErrorEvent, Event
 from passerby.limits import TokenBucket, take_both
 from passerby.live import LiveGuest
@@ -23,11 +24,14 @@ from passerby.stats import events as stats_events
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from passerby.background import Background
     from passerby.calls.calls import Calls
     from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
+    from passerby.files.files import Files
     from passerby.guests.sessions import Guests
     from passerby.limits import AddressLimit, Rate
+    from passerby.live import Member
     from passerby.matching.matchmaking import Matchmaking
     from passerby.presence import Presence
     from passerby.socketio import Ack, Namespace, Socket
@@ -59,23 +63,32 @@ class Gateway:
         namespace: Namespace,
         guests: Guests,
         rooms: Rooms,
+        files: Files,
         calls: Calls,
         matchmaking: Matchmaking,
         presence: Presence,
         stats: Statistics,
         clock: Clock,
+        background: Background,
+        text_limit: int,
         rates: dict[str, Rate],
         addresses: AddressLimit,
         connects: AddressLimit,
     ) -> None:
-        """`rates` has one for each of GUEST_RATES; `addresses` is for events, `connects` for CONNECTs."""
+        """`text_limit` is in characters.
+
+        `rates` has one for each of GUEST_RATES; `addresses` is for events, `connects` for CONNECTs.
+        """
         self._guests = guests
         self._rooms = rooms
+        self._files = files
         self._calls = calls
         self._matchmaking = matchmaking
         self._presence = presence
         self._stats = stats
         self._monotonic = clock.monotonic
+        self._background = background
+        self._text_limit = text_limit
         self._rates = rates
         self._addresses = addresses
         self._connects = connects
@@ -97,10 +110,10 @@ class Gateway:
             payload: Any = msgspec.Raw,  # noqa: ANN401 - a type, or a union of types
         ) -> None:
             self._families[event.event] = error
-            namespace.on(event.event, payload, self._guarded(error, rate, call))
+            namespace.on(event.event, payload, self._guarded(event.event, error, rate, call))
 
         # Without `payload` nobody looks at it: whatever old clients send along does no harm.
-        on(chat_events.SendMessage, self._rooms.send, rate="messages", payload=chat_events.SendMessage)
+        on(chat_events.SendMessage, self._send, rate="messages", payload=chat_events.SendMessage)
         on(chat_events.ConfirmDelivery, self._confirm, rate="events", payload=chat_events.ConfirmDelivery)
         on(chat_events.TypingStart, self._typing_start, rate="typing")
         on(chat_events.TypingStop, self._typing_stop, rate="typing")
@@ -145,6 +158,10 @@ class Gateway:
             guest, expires = await self._guests.authenticate(token)
         except PasserbyError as error:
             raise ConnectError(error.message, {"code": error.code}) from error
+        except Exception as error:
+            self._background.failed("authentication", error)
+            internal = InternalError()
+            raise ConnectError(internal.message, {"code": internal.code}) from error
         live = self._guests.live(guest.session_id)
         if live is not None:
             now = self._monotonic()
@@ -159,7 +176,7 @@ class Gateway:
 
     def _connected(self, socket: Socket) -> None:
         admission: _Admission = socket.data
-        link = SocketLink(socket)
+        link = SocketLink(socket, self._background)
         live = socket.data = self._presence.connect(
             admission.guest, link, socket.id, admission.token_expires, admission.resume
         )
@@ -176,33 +193,41 @@ class Gateway:
     # ── guarding ──────────────────────────────────────────────────────────────────────────────────
 
     def _guarded(
-        self, family: type[ErrorEvent], rate: str, call: _Call
+        self, event: str, family: type[ErrorEvent], rate: str, call: _Call
     ) -> Callable[[Socket, Any, Ack | None], Awaitable[None] | None]:
-        """Return `call` as a handler: within the limits, and with its errors sent to the client."""
+        """Return `call` as a handler of `event`: within the limits, and with its errors sent to the client."""
         monotonic = self._monotonic
 
         def handle(socket: Socket, payload: Any, ack: Ack | None) -> Awaitable[None] | None:  # noqa: ANN401 - the event's
             live: LiveGuest = socket.data
+            # `_charge`, but for the call: this is the hot path.
+            now = monotonic()
+            bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
+            wait = take_both(bucket, live.address_bucket, now)
+            if wait:
+                self._refuse(live, family, RateLimitedError(wait), payload, ack)
+                return None
             try:
-                # `_charge`, but for the call: this is the hot path.
-                now = monotonic()
-                bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
-                wait = take_both(bucket, live.address_bucket, now)
-                if wait:
-                    raise RateLimitedError(wait)
                 work = call(live, payload, ack)
-            except PasserbyError as error:
-                self._refuse(live, family, error, payload, ack)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+                self._refuse(live, family, self._known(event, error), payload, ack)
                 return None
             return None if work is None else finish(work, live, payload, ack)
 
         async def finish(work: Awaitable[None], live: LiveGuest, payload: object, ack: Ack | None) -> None:
             try:
                 await work
-            except PasserbyError as error:
-                self._refuse(live, family, error, payload, ack)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+                self._refuse(live, family, self._known(event, error), payload, ack)
 
         return handle
+
+    def _known(self, event: str, error: Exception) -> PasserbyError:
+        """Return what the client is told of an error: of what should not have happened nothing but that it did."""
+        if isinstance(error, PasserbyError):
+            return error
+        self._background.failed(f"handling of {event}", error)
+        return InternalError()
 
     def _charge(self, live: LiveGuest, rate: str) -> None:
         """Take one token of the guest and one of the address. Raises RateLimitedError."""
@@ -266,6 +291,23 @@ class Gateway:
         self._refuse(live, self._families[event], refusal, None, ack)
 
     # ── the events ────────────────────────────────────────────────────────────────────────────────
+
+    def _send(self, live: LiveGuest, payload: chat_events.SendMessage, ack: Ack | None) -> Awaitable[None] | None:
+        member = live.membership()
+        kind, content = payload.type, payload.content
+        if kind != "text":
+            return self._send_file(member, payload, ack)
+        if not isinstance(content, str):
+            raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected text as content", field="content")
+        self._rooms.send(live, kind, clean_text(content, self._text_limit), payload.client_id, ack)
+        return None
+
+    async def _send_file(self, member: Member, payload: chat_events.SendMessage, ack: Ack | None) -> None:
+        live = member.live
+        content = await self._files.content(live, payload.content, voice=payload.type == "voice")
+        if live.membership() is not member:
+            raise ConflictError(Code.NOT_IN_ROOM, "The conversation is over")
+        self._rooms.send(live, payload.type, content, payload.client_id, ack)
 
     def _confirm(self, live: LiveGuest, payload: chat_events.ConfirmDelivery, _ack: Ack | None) -> None:
         self._rooms.confirm(live, payload.message_id)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from passerby.chat.events import MessageDelivered
+from passerby.errors import Code
 from passerby.guests.events import ConnectionClosing
 from passerby.models import Message
 from passerby.realtime.closings import CLOSINGS
@@ -15,7 +17,7 @@ from passerby.socketio import event_prefix
 from passerby.stats.events import RealtimeStats
 
 if TYPE_CHECKING:
-    from passerby.errors import Code
+    from passerby.background import Background
     from passerby.events import Event
     from passerby.live import LiveGuest
     from passerby.socketio import Socket
@@ -29,20 +31,39 @@ _encode = msgspec.json.Encoder().encode
 class SocketLink:
     """The Link of a guest who is connected to this process."""
 
-    __slots__ = ("_send_event", "socket")
+    __slots__ = ("_background", "_send_event", "socket")
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Socket, background: Background) -> None:
         """Send through `socket`."""
         self.socket = socket
+        self._background = background
         self._send_event = socket.send_event
 
     def send(self, event: Event | Message) -> None:
         """See Link."""
-        self._send_event(_PREFIXES[type(event)], _encode(event))
+        try:
+            self._send_event(_PREFIXES[type(event)], _encode(event))
+        except Exception as error:  # noqa: BLE001 - whoever sends may be the partner, whose work goes on
+            self._break_off(error)
 
     def deliver(self, message: bytes, receipt: Event) -> None:
         """See Link."""
-        self._send_event(_MESSAGE, message, _RECEIPT, _encode(receipt))
+        try:
+            self._send_event(_MESSAGE, message, _RECEIPT, _encode(receipt))
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            self._break_off(error)
+
+    def send_encoded(self, prefix: bytes, argument: bytes) -> None:
+        """Send an event that is encoded already."""
+        try:
+            self._send_event(prefix, argument)
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            self._break_off(error)
+
+    def _break_off(self, error: Exception) -> None:
+        """Something is missing from what the client has: let it come back and be told anew."""
+        self._background.failed("sending to a client", error)
+        asyncio.get_running_loop().call_soon(self.close, Code.SERVER_ERROR)
 
     async def drain(self) -> None:
         """See Link."""
@@ -72,4 +93,4 @@ class Publisher:
         for guest in guests:
             link = guest.link
             if isinstance(link, SocketLink):
-                link.socket.send_event(prefix, argument)
+                link.send_encoded(prefix, argument)

@@ -131,7 +131,7 @@ class Client:
         auth = packets.check_json(packet.data) if packet.data else NO_AUTH
         socket = self.sockets[namespace.name] = Socket(self, namespace, auth)
         if namespace.middlewares:
-            self.server.spawn(self._admit(socket))
+            self.server.spawn("admission of a socket", self._admit(socket))
         else:
             self._accept(socket)
 

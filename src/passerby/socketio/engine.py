@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from passerby.socketio.engineio import PROTOCOL, Open
 from passerby.socketio.origins import Origins
 from passerby.socketio.session import Session
 from passerby.socketio.timers import DelayQueue
+from passerby.socketio.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +56,6 @@ def _peer(request: Request) -> str:
     return request.peer
 
 
-log = logging.getLogger(__name__)
-
-
 class Engine:
     """Holds the sessions. `accept(session)` makes the receiver of each new one.
 
@@ -83,10 +80,7 @@ class Engine:
         self._accept = accept
         self.sessions: dict[str, Session] = {}
         self._last_words: dict[str, bytes] = {}
-        self.arrived: list[tuple[WebSocket, str | bytes]] = []
-        """Messages that this turn of the event loop has read; whoever adds the first calls `take_turn`."""
-        self._unflushed: list[WebSocket] = []
-        self._turn_due = False
+        self.turn = Turn()
 
     def start(self) -> None:
         """Bind the delays to the running event loop."""
@@ -104,45 +98,6 @@ class Engine:
         self.closing: DelayQueue[WebSocket] = DelayQueue(
             loop, options.close_timeout, lambda websocket: websocket.abort()
         )
-
-    # ── a turn of the event loop ──────────────────────────────────────────────────────────────────
-    #
-    # Messages are not handled where they are read, nor answers written where they are made: first everything is
-    # read that can be, then all of it is handled, then all is written. Otherwise the kernel's code and ours push
-    # each other out of the processor's caches at every message, which costs more than a fifth of everything.
-
-    def take_turn(self) -> None:
-        """Handle what has arrived, and flush, when everything that can be read now is read."""
-        if not self._turn_due:
-            self._turn_due = True
-            asyncio.get_running_loop().call_soon(self._turn)
-
-    def _turn(self) -> None:
-        self.handle_arrived()
-        self._turn_due = False
-        unflushed, self._unflushed = self._unflushed, []
-        for websocket in unflushed:
-            websocket.flush()
-
-    def handle_arrived(self) -> None:
-        """Handle what has arrived, in order."""
-        arrived, self.arrived = self.arrived, []
-        for websocket, data in arrived:
-            if websocket.closed:
-                continue
-            try:
-                if isinstance(data, str):
-                    websocket.on_text(data)
-                else:
-                    websocket.on_binary(data)
-            except Exception:
-                log.exception("packet handler failed")
-                websocket.close(closing.SERVER_ERROR)
-
-    def flush_soon(self, websocket: WebSocket) -> None:
-        """Flush `websocket` when everything that can be read now is handled."""
-        self._unflushed.append(websocket)
-        self.take_turn()
 
     def stop(self, reason: Closing = closing.SERVER_SHUTTING_DOWN) -> None:
         """Close every session, telling WebSockets that they may come back (1012)."""

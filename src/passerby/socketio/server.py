@@ -8,7 +8,7 @@ task, and the socket's later events wait for it, so that events of one socket ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from passerby.socketio import closing
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from passerby.socketio.origins import Origins
     from passerby.socketio.session import Session
 
+Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+"""Runs work in a task that is kept until it ends, and supervised."""
+
 
 class Server:
     """A Socket.IO server. Hand `engine` to the transports."""
@@ -30,11 +33,15 @@ class Server:
         self,
         options: Options,
         *,
+        spawn: Spawn,
         origins: Origins | None = None,
         allow: Callable[[Request], Refusal | None] | None = None,
         address: Callable[[Request], str] | None = None,
     ) -> None:
-        """See Engine for `origins`, `allow` and `address`. Nothing runs until `start`."""
+        """See Engine for `origins`, `allow` and `address`. Nothing runs until `start`.
+
+        `spawn(name, work)` runs `work` in a task that nobody awaits: it has to log what that raises.
+        """
         extra: dict[str, Any] = {"allow": allow, "address": address}
         self.engine = Engine(
             options,
@@ -43,6 +50,7 @@ class Server:
             **{key: value for key, value in extra.items() if value is not None},
         )
         self.namespaces: dict[str, Namespace] = {}
+        self._spawn = spawn
         self._tasks: set[asyncio.Task[None]] = set()
 
     def namespace(self, name: str = "/") -> Namespace:
@@ -65,10 +73,12 @@ class Server:
             _, running = await asyncio.wait(self._tasks, timeout=self.engine.options.close_timeout)
             for task in running:
                 task.cancel()
+            if running:
+                await asyncio.wait(running, timeout=self.engine.options.close_timeout)
 
-    def spawn(self, work: Awaitable[None]) -> None:
-        """Run `work` in a task that is kept until it ends."""
-        task = asyncio.ensure_future(work)
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` in a task; `stop` waits for it."""
+        task = self._spawn(name, work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

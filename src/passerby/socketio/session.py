@@ -117,7 +117,7 @@ class Session:
         size = len(packet)
         frames = self._websocket.frames
         if not frames:
-            self._engine.flush_soon(self._websocket)
+            self._engine.turn.flush_soon(self._websocket)
         frames += (binary_header(size) if isinstance(packet, Binary) else TEXT_HEADERS[size], packet)
 
     def send_binary(self, data: bytes) -> None:
@@ -137,7 +137,7 @@ class Session:
             return
         frames = websocket.frames
         if not frames:
-            self._engine.flush_soon(websocket)
+            self._engine.turn.flush_soon(websocket)
         frames += (TEXT_HEADERS[len(prefix) + len(argument) + 1], prefix, argument, b"]")
         if next_prefix:
             size = len(next_prefix) + len(next_argument) + 1

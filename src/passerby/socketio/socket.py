@@ -148,7 +148,7 @@ class Socket:
             return
         if result is not None:
             self._backlog = deque()
-            self._client.server.spawn(self._work(result))
+            self._client.server.spawn("handling of events", self._work(result))
 
     def _put_off(self, backlog: deque[Waiting], handler: Handler[Any], payload: object, ack: Ack | None) -> None:
         if len(backlog) >= _MAX_BACKLOG:

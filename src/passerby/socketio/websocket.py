@@ -54,6 +54,7 @@ class WebSocket(WSListener):
         "_on_drained",
         "_pace",
         "_request",
+        "_turn",
         "_wire",
         "_ws",
         "closed",
@@ -73,6 +74,7 @@ class WebSocket(WSListener):
     def __init__(self, engine: Engine, request: Request) -> None:
         """Serve `request`, which the engine has checked."""
         self._engine = engine
+        self._turn = engine.turn
         self._request: Request | None = request
         self._limit = engine.options.outbox_limit
         self._max_payload = engine.options.max_payload
@@ -117,7 +119,7 @@ class WebSocket(WSListener):
 
     def close(self, reason: Closing) -> None:
         """Start the closing handshake behind what is already written; cut the line if it takes too long."""
-        self._engine.handle_arrived()  # this client's, if it has sent any, was there before
+        self._turn.handle_arrived()  # this client's, if it has sent any, was there before
         if self.closed:
             return
         if self.frames:
@@ -165,18 +167,18 @@ class WebSocket(WSListener):
             except UnicodeDecodeError:
                 self.close(closing.TEXT_NOT_UTF8)
                 return
-            arrived = self._engine.arrived  # `_arrive`, but for the call
+            arrived = self._turn.arrived  # `_arrive`, but for the call
             if not arrived:
-                self._engine.take_turn()
+                self._turn.take()
             arrived.append((self, text))
         else:
             self._take_other(kind, frame)
 
     def _arrive(self, data: str | bytes) -> None:
-        """A message is there: it is handled with all others of this turn of the event loop, see Engine."""
-        arrived = self._engine.arrived
+        """A message is there: it is handled with all others of this turn of the event loop, see Turn."""
+        arrived = self._turn.arrived
         if not arrived:
-            self._engine.take_turn()
+            self._turn.take()
         arrived.append((self, data))
 
     def _take_other(self, kind: WSMsgType, frame: WSFrame) -> None:
@@ -198,7 +200,7 @@ class WebSocket(WSListener):
             transport.disconnect()
 
     def _answer_close(self, code: WSCloseCode) -> None:
-        self._engine.handle_arrived()
+        self._turn.handle_arrived()
         if self.closed:
             return
         self.closed = True
@@ -236,7 +238,7 @@ class WebSocket(WSListener):
 
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
         """The line is gone."""
-        self._engine.handle_arrived()
+        self._turn.handle_arrived()
         self._engine.closing.discard(self)
         self._engine.stalled.discard(self)
         if not self.closed:

@@ -27,3 +27,9 @@ class Counters(Protocol):
 
     async def total(self) -> Tally:
         """Return the sum over the nodes whose report has not expired."""
+
+    async def check(self) -> None:
+        """Raise OSError when the port cannot serve now."""
+
+    async def close(self) -> None:
+        """Let go of what the port holds; nothing is asked of it any more."""

@@ -31,3 +31,10 @@ class MemoryCounters:
             chatting=sum(tally.chatting for tally in live),
             pairs=sum(tally.pairs for tally in live),
         )
+
+    async def check(self) -> None:
+        """See Counters."""
+
+    async def close(self) -> None:
+        """See Counters."""
+        self._reports.clear()

@@ -7,7 +7,6 @@ The first change is broadcast at once, later ones at most every `interval` secon
 from __future__ import annotations
 
 import asyncio
-import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from passerby.guests.store import SessionStore
     from passerby.live import LiveGuest
     from passerby.stats.counters import Counters
-
-log = logging.getLogger(__name__)
 
 _SLICE: Final = 0.05
 """Seconds between two slices of a broadcast: short enough that no message waits noticeably behind one."""
@@ -112,21 +109,21 @@ class Statistics:
         if self._resting and self._latest is not None:
             self._publish(self._latest, [live])
 
-    async def run(self) -> None:
-        """Broadcast for ever."""
-        while True:
-            await self._dirty.wait()
-            self._dirty.clear()
-            begun = self._clock.monotonic()
-            try:
-                self._latest = await self.snapshot()
-            except Exception:
-                log.exception("statistics failed")
-            else:
-                self._resting = True
-                await self._send(self._latest)
-            await sleep(self._clock, max(_SLICE, begun + self._interval - self._clock.monotonic()))
+    async def broadcast(self) -> None:
+        """Wait for a change, tell everybody, rest for the interval. What could not be told is told next time."""
+        await self._dirty.wait()
+        self._dirty.clear()
+        begun = self._clock.monotonic()
+        try:
+            self._latest = await self.snapshot()
+            self._resting = True
+            await self._send(self._latest)
+        except BaseException:
             self._resting = False
+            self._dirty.set()
+            raise
+        await sleep(self._clock, max(_SLICE, begun + self._interval - self._clock.monotonic()))
+        self._resting = False
 
     async def _send(self, event: RealtimeStats) -> None:
         audience = list(self._guests.online.values())

@@ -69,6 +69,7 @@ export type Code =
   | 'transport_close'
   | 'transport_error'
   | 'transport_unknown'
+  | 'unavailable'
   | 'unsupported_media_type'
   | 'unsupported_type'
   | 'upgrade_not_completed'

@@ -352,6 +352,7 @@ const german = (f: Formats): Words => {
       unsupported_media_type: failed,
       http_error: failed,
       internal: failed,
+      unavailable: 'Das kann der Server gerade nicht. Versuch es gleich noch einmal.',
       already_upgraded: brokenOff,
       backlog_overflow: brokenOff,
       client_disconnect: brokenOff,

@@ -371,6 +371,7 @@ const english = (f: Formats) => {
       unsupported_media_type: failed,
       http_error: failed,
       internal: failed,
+      unavailable: 'The server cannot do this right now. Please try again in a moment.',
       // Nobody reads most of these, for the page connects again by itself.
       already_upgraded: brokenOff,
       backlog_overflow: brokenOff,

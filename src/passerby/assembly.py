@@ -1,0 +1,248 @@
+"""The one wiring: all services, built from settings, adapters and a clock, for the application and for tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from passerby import ids
+from passerby.calls.calls import Calls
+from passerby.calls.ice import Ice
+from passerby.chat.log import RoomLog
+from passerby.chat.log_memory import MemoryRoomLog
+from passerby.chat.rooms import Rooms
+from passerby.clock import Clock, sleep
+from passerby.files.blobs import BlobStore
+from passerby.files.blobs_disk import DiskBlobStore
+from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.files import Files
+from passerby.files.links import Links
+from passerby.files.space import Quotas
+from passerby.guests.sessions import Guests
+from passerby.guests.store import SessionStore
+from passerby.guests.store_memory import MemorySessionStore
+from passerby.guests.tokens import Tokens
+from passerby.guests.writer import SessionWriter
+from passerby.matching.matchmaking import Matchmaking
+from passerby.matching.queue import MatchQueue
+from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.media.sniff import PICTURE_TYPES
+from passerby.models import Limits
+from passerby.presence import Periods, Presence
+from passerby.settings import SettingsError
+from passerby.stats.counters import Counters
+from passerby.stats.counters_memory import MemoryCounters
+from passerby.stats.statistics import Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from passerby.background import Background
+    from passerby.live import LiveGuest
+    from passerby.settings import Settings
+    from passerby.stats.events import RealtimeStats
+
+
+_STEP_TIMEOUT: Final = 5.0
+"""Seconds for each step of the end: what hangs is left, so that the others have their turn."""
+_CHECK_TIMEOUT: Final = 2.0
+"""Seconds within which an adapter says that it is well."""
+
+
+class Adapters(Struct, kw_only=True):
+    """What stands behind the ports."""
+
+    store: SessionStore
+    queue: MatchQueue
+    log: RoomLog
+    blobs: BlobStore
+    counters: Counters
+
+    def all(self) -> dict[str, SessionStore | MatchQueue | RoomLog | BlobStore | Counters]:
+        """Return each by what it keeps."""
+        return {
+            "sessions": self.store,
+            "searches": self.queue,
+            "messages": self.log,
+            "files": self.blobs,
+            "counts": self.counters,
+        }
+
+
+def adapters(settings: Settings, clock: Clock) -> Adapters:
+    """Return the adapters that `settings` ask for. Raises SettingsError when one cannot be had."""
+    return Adapters(
+        store=MemorySessionStore(clock),
+        queue=MemoryMatchQueue(),
+        log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
+        blobs=_blobs(settings, clock),
+        counters=MemoryCounters(clock),
+    )
+
+
+def _blobs(settings: Settings, clock: Clock) -> BlobStore:
+    if settings.file_store == "memory":
+        return MemoryBlobStore(clock)
+    try:
+        return DiskBlobStore(clock, settings.file_directory)
+    except OSError as error:
+        raise SettingsError(f"FILE_DIRECTORY={settings.file_directory or ''!r}: {error.strerror}") from error
+
+
+def limits(settings: Settings) -> Limits:
+    """Return what clients are told to keep to."""
+    return Limits(
+        text_length=settings.text_limit,
+        file_size=settings.file_limit,
+        room_files_size=settings.room_files_limit,
+        guest_files_size=settings.guest_files_limit,
+        files_per_message=settings.files_per_message,
+        file_lifetime=settings.file_ttl,
+        voice_duration=settings.voice_limit,
+        picture_types=list(PICTURE_TYPES),
+        picture_pixels=settings.picture_pixels,
+        ring_timeout=settings.ring_timeout,
+        grace=settings.grace,
+    )
+
+
+class Assembly:
+    """All services. Nothing runs until `start`; `stop` leaves nothing running, and no file of a guest."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        adapters: Adapters,
+        background: Background,
+        publish: Callable[[RealtimeStats, list[LiveGuest]], None],
+    ) -> None:
+        """`publish` sends one event to many, see Statistics."""
+        self.settings = settings
+        self.clock = clock
+        self.adapters = adapters
+        self.limits = limits(settings)
+        self.background = background
+        self.writer = SessionWriter(adapters.store, background, settings.session_ttl)
+        tokens = Tokens(
+            clock,
+            secret=settings.jwt_secret,
+            previous=settings.jwt_secret_previous,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            lifetime=settings.session_ttl,
+        )
+        self.guests = Guests(
+            adapters.store,
+            tokens,
+            clock,
+            session_ttl=settings.session_ttl,
+            changed=self._changed,
+            is_ended=self.writer.is_removing,
+        )
+        self.files = Files(
+            adapters.blobs,
+            Links(tokens.derive("file links"), clock),
+            clock,
+            background,
+            quotas=Quotas(
+                file=settings.file_limit,
+                room=settings.room_files_limit,
+                guest=settings.guest_files_limit,
+                process=settings.files_limit,
+                pixels=settings.picture_pixels,
+                seconds=settings.voice_limit,
+            ),
+            ttl=settings.file_ttl,
+            rate=settings.rate("uploads"),
+        )
+        self.calls = Calls(
+            clock,
+            background,
+            ring=settings.ring_timeout,
+            come_back=settings.call_return,
+            relay_only=settings.relay_only,
+        )
+        self.ice = Ice(
+            clock,
+            stun=settings.stun_urls,
+            turn=settings.turn_urls,
+            secret=settings.turn_secret,
+            ttl=settings.turn_ttl,
+            relay=settings.relay_only,
+        )
+        self.rooms = Rooms(
+            adapters.log,
+            clock,
+            background,
+            grace=settings.grace,
+            observers=(self.files, self.calls),
+            changed=self.guests.touch,
+        )
+        self.matchmaking = Matchmaking(
+            adapters.queue,
+            self.rooms,
+            clock,
+            background,
+            find=self.guests.online.get,
+            changed=self.guests.touch,
+        )
+        self.stats = Statistics(
+            self.guests,
+            self.rooms,
+            adapters.store,
+            adapters.counters,
+            clock,
+            node=ids.node_id(),
+            sample=settings.online_sample,
+            interval=settings.stats_interval,
+            frames=settings.stats_frames,
+            publish=publish,
+        )
+        self.presence = Presence(
+            guests=self.guests,
+            rooms=self.rooms,
+            matchmaking=self.matchmaking,
+            stats=self.stats,
+            store=adapters.store,
+            writer=self.writer,
+            clock=clock,
+            background=background,
+            periods=Periods(settings.grace, settings.renew_before, settings.refresh_interval, settings.session_sweep),
+            limits=self.limits,
+        )
+
+    def _changed(self, live: LiveGuest) -> None:
+        self.writer.save(live.guest)
+        self.stats.changed()
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Begin the loops, in the running event loop."""
+        self.background.repeat("broadcast of statistics", self.stats.broadcast)
+        self.background.repeat("refresh of sessions", self.presence.refresh)
+        self.background.repeat("sweep of sessions", self.presence.sweep)
+        self.background.repeat("sweep of files", self._sweep_files)
+
+    async def _sweep_files(self) -> None:
+        await sleep(self.clock, self.settings.file_sweep)
+        await self.files.sweep()
+
+    async def check(self) -> dict[str, bool]:
+        """Return of each adapter, by what it keeps, whether it can serve now."""
+        return {
+            name: await self.background.finish(f"check of {name}", adapter.check(), _CHECK_TIMEOUT)
+            for name, adapter in self.adapters.all().items()
+        }
+
+    async def stop(self) -> None:
+        """End everything, step by step, whatever an earlier step has raised; each has its time."""
+        background = self.background
+        self.files.close()
+        await background.stop(_STEP_TIMEOUT)
+        await background.finish("last writing of sessions", self.writer.flush(), _STEP_TIMEOUT)
+        for name, adapter in self.adapters.all().items():
+            if not await background.finish(f"closing of {name}", adapter.close(), _STEP_TIMEOUT):
+                await background.finish(f"closing of {name}", adapter.close(), _STEP_TIMEOUT)  # once more

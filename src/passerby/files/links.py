@@ -1,0 +1,59 @@
+"""Links to files: whoever has one may fetch the file, as long as its room is open and it has not expired.
+
+A link is signed (HMAC-SHA-256, cut to 192 bits) over room, epoch, file and expiry.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from typing import TYPE_CHECKING, Final
+
+from msgspec import UNSET
+
+from passerby.clock import Timestamps
+from passerby.models import FileInfo
+
+if TYPE_CHECKING:
+    from passerby.clock import Clock
+    from passerby.models import StoredFile
+
+PATH: Final = "/api/temp-files"
+
+
+class Links:
+    """Signs and checks links."""
+
+    def __init__(self, key: bytes, clock: Clock) -> None:
+        """Sign with `key`."""
+        self._key = key
+        self._timestamps = Timestamps(clock)
+
+    def opens(self, file: StoredFile, expires: str | None, signature: str | None) -> bool:
+        """Tell whether what stands in a link is of this file."""
+        return bool(expires and signature and hmac.compare_digest(signature.encode(), self._sign(file, expires)))
+
+    def info(self, file: StoredFile) -> FileInfo:
+        """Return what the two of a room are told of a file, with signed links."""
+        expires = str(int(file.expires_at))
+        query = f"{file.id}?expires={expires}&signature={self._sign(file, expires).decode()}"
+        return FileInfo(
+            file_id=file.id,
+            filename=file.filename,
+            file_type=file.category,
+            mime_type=file.mime_type,
+            file_size=file.size,
+            file_url=f"{PATH}/temp/{query}",
+            temp_url=f"{PATH}/temp/{query}",
+            download_url=f"{PATH}/download/{query}",
+            is_image=file.category == "image",
+            file_type_category=file.category,
+            expires_at=self._timestamps.at(file.expires_at),
+            duration=UNSET if file.seconds is None else file.seconds,
+            width=UNSET if file.width is None else file.width,
+            height=UNSET if file.height is None else file.height,
+        )
+
+    def _sign(self, file: StoredFile, expires: str) -> bytes:
+        what = f"{file.room_id} {file.epoch} {file.id} {expires}"
+        return base64.urlsafe_b64encode(hmac.digest(self._key, what.encode(), "sha256")[:24])
