@@ -125,7 +125,7 @@ class House:
 
     async def settle(self) -> None:
         """Let everything that was begun come to rest."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self.presence.settle()
             await turns()
             await self.presence.settle()
