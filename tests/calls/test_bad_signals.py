@@ -268,6 +268,8 @@ async def test_an_offer_within_a_call_that_is_over_does_not_ring(shared_server: 
     await caller.emit("webrtc:call-end", {"callId": call_id})
     await callee.next("webrtc:call-end")
     await callee.emit("webrtc:offer", {**OFFER, "callId": call_id})  # as if crossed with the end
+    await callee.emit("chat:typing:start")
+    await caller.next("chat:typing:start")  # so the offer before it has been dealt with, and the next one comes later
 
     await goes_on(Line(caller, callee, ""), "no call")
 
