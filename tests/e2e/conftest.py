@@ -15,8 +15,8 @@ from tests.e2e.serving import Serving, serving
 from tests.e2e.sightings import NOTE
 from tests.e2e.visitor import Visitor, end_session
 
-WITHIN_MS = 10_000
-"""Whatever a test waits for happens within this."""
+WITHIN_MS = 30_000
+"""Whatever a test waits for happens within this, however busy the machine: it only bounds how long a failure takes."""
 
 WINDOW: ViewportSize = {"width": 800, "height": 600}
 

@@ -147,7 +147,6 @@ class Visitor:
                 JSON.stringify(Array.from(document.querySelectorAll(`[data-testid="${testid}"]`),
                   (element) => element.getAttribute(attribute))) === values""",
             arg=[testid, attribute, json.dumps(list(values), separators=(",", ":"))],
-            timeout=10_000,
         )
 
     async def sees_connection(self, word: str) -> None:
