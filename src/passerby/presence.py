@@ -145,6 +145,11 @@ class Presence:
     def _forget(self, live: LiveGuest) -> None:
         self._guests.forget(live)
         self._writer.remove(live.guest.session_id)
+        self._background.start("removal of a session", self._removed())
+
+    async def _removed(self) -> None:
+        """Tell of it once it is counted: statistics that are due in this very moment still find the session."""
+        await self._writer.flush()
         self._stats.changed()
 
     async def end(self, guest: Guest) -> None:
