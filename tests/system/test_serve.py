@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Start = Callable[..., ServerProcess]
 
 SECRET = "the secret of this process, long enough"
-SOON = 8.0
+SOON = 20.0
 """Maximum seconds for a server with clients to stop; the clients' polls would last 25."""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from passerby.chat.log import RoomLog
-    from tests.contract.backends import Backend
+    from tests.support.backends import Backend
 
 ROOM = "guest_a_guest_b"
 EPOCH = 1_700_000_000_000
@@ -27,7 +27,7 @@ MAX_MESSAGES = 5
 MAX_BYTES = 8192
 OVERHEAD_AT_MOST = 1024
 """Maximum bytes that an adapter may count for a message in addition to its content."""
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 @pytest.fixture

@@ -1,1 +1,0 @@
-"""Contract tests: one suite per port, run with every adapter."""

@@ -1,1 +1,0 @@
-"""Tests of the services, with adapters in memory, a manual clock and links that record events."""
