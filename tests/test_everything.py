@@ -179,7 +179,7 @@ class HouseMachine(RuleBasedStateMachine):
         self.settle()
         self.loop.close()
 
-    # ── connecting and disconnecting ──────────────────────────────────────────────────────────────────────────
+    # ── connecting and disconnecting ──────────────────────────────────────────────────────────────
 
     def pick(self, who: int, *, connected: bool = True) -> Client | None:
         """Return a client that is connected, or one that is not."""
@@ -389,7 +389,7 @@ class HouseMachine(RuleBasedStateMachine):
             client.leave()
             self.settle()
 
-    # ── invariants ─────────────────────────────────────────────────────────────────────
+    # ── invariants ────────────────────────────────────────────────────────────────────────────────
 
     def _partner(self, client: Client) -> Client | None:
         live = self.house.guests.live(client.person.session_id)

@@ -1,4 +1,4 @@
-"""Whatever fails once: who it concerns is told or resumes, nobody else notices, and nothing ends for good."""
+"""Parts that fail once: affected guests get an error or resume, others notice nothing, and all work continues."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def test_statistics_that_fail_once_are_told_again(house: House) -> None:
         await house.pass_time(5)
 
     assert publish.calls > 2
-    assert published == 1, "what failed was tried again"
+    assert published == 1, "the failed step is retried"
     assert house.published[-1][1].stats.online_users == 2
 
 
@@ -137,9 +137,9 @@ async def test_a_queue_that_fails_after_it_has_taken_the_ticket_makes_nobody_mee
         await enter(ticket)  # type: ignore[arg-type]  # a ticket
         raise BrokenError
 
-    house.adapters.queue.enter = take_and_fail  # type: ignore[method-assign]  # broken for once
+    house.adapters.queue.enter = take_and_fail  # type: ignore[method-assign]  # fails once
     await anna.search()
-    house.adapters.queue.enter = enter  # type: ignore[method-assign]  # as it was
+    house.adapters.queue.enter = enter  # type: ignore[method-assign]  # restored
     await berta.search()
     assert berta.link.of(MatchNoUsers)
     await carla.search()
@@ -201,10 +201,10 @@ async def test_a_message_that_cannot_be_logged_is_refused_and_the_next_one_is_no
     def refuse(_room_id: str, _epoch: int, message: Message, done: Done) -> None:
         done(message, None, BrokenError("full"))
 
-    house.adapters.log.append = refuse  # type: ignore[method-assign,assignment]  # broken for once
+    house.adapters.log.append = refuse  # type: ignore[method-assign,assignment]  # fails once
     answers: list[MessageSent | ChatError] = []
     house.rooms.send(anna.live, "text", "lost", "c-1", answers.append)
-    house.adapters.log.append = append  # type: ignore[method-assign]  # as it was
+    house.adapters.log.append = append  # type: ignore[method-assign]  # restored
 
     error = anna.link.last(ChatError)
     assert (error.code, error.client_id) == (Code.INTERNAL, "c-1")
@@ -242,7 +242,7 @@ async def test_a_replay_that_fails_for_a_connection_that_is_replaced_leaves_the_
     _, berta = await house.pair()
     await berta.arrive(berta.resume_from(0))
     await turns()
-    house.adapters.log.replay = MemoryRoomLog.replay.__get__(house.adapters.log)  # type: ignore[method-assign]  # well again
+    house.adapters.log.replay = MemoryRoomLog.replay.__get__(house.adapters.log)  # type: ignore[method-assign]  # restored
     again = await berta.arrive(berta.resume_from(0))
     released.set()
     await house.settle()
@@ -251,7 +251,7 @@ async def test_a_replay_that_fails_for_a_connection_that_is_replaced_leaves_the_
     assert again.of(RoomResumed)
 
 
-# ── going ─────────────────────────────────────────────────────────────────────────────────────────
+# ── disconnecting ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("observer", ["files", "calls"])
@@ -307,7 +307,7 @@ async def test_a_removal_that_the_store_refuses_is_made_up_for(house: House) -> 
     anna = await house.visitor()
     broken = Failing(house.adapters.store, "remove", times=100)
     await house.presence.end(anna.live.guest)
-    assert await gone(anna), "at once, though the store still has it"
+    assert await gone(anna), "at once, even while the store still has it"
     assert await house.adapters.store.load(anna.session_id) is not None
     broken.left = 0
 
@@ -316,7 +316,7 @@ async def test_a_removal_that_the_store_refuses_is_made_up_for(house: House) -> 
     assert await house.adapters.store.load(anna.session_id) is None
 
 
-# ── coming ────────────────────────────────────────────────────────────────────────────────────────
+# ── connecting ────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ async def test_an_upload_that_is_given_up_while_the_disk_refuses_is_removed_late
     await house.stop()
 
 
-# ── the end of everything ─────────────────────────────────────────────────────────────────────────
+# ── stopping ──────────────────────────────────────────────────────────────────────────────────────
 
 ADAPTERS = ("store", "queue", "log", "blobs", "counters")
 

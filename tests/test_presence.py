@@ -30,7 +30,7 @@ async def gone(person: Person) -> bool:
     return False
 
 
-# ── connecting ────────────────────────────────────────────────────────────────────────────────────────
+# ── connecting ────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_first_event_greets_the_guest(house: House) -> None:
@@ -136,7 +136,7 @@ async def test_an_old_resume_without_a_room_is_answered_with_its_end(house: Hous
     assert (closed.reason, closed.undelivered) == ("partner_offline", [])
 
 
-# ── disconnecting ─────────────────────────────────────────────────────────────────────────────────────────
+# ── disconnecting ─────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_within_the_grace_the_session_waits(house: House) -> None:
@@ -279,7 +279,7 @@ async def test_a_session_is_refused_even_when_the_store_takes_its_time() -> None
     assert await gone(anna)
 
 
-# ── periodic work ──────────────────────────────────────────────────────────────────────────────────
+# ── periodic work ─────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_connected_guests_session_and_token_do_not_end(house: House) -> None:

@@ -120,7 +120,7 @@ class Application:
                 scope = {**scope, "method": "GET", "passerby.head": True}  # uvicorn omits the body
             await self.http(scope, receive, send)  # type: ignore[arg-type]  # the same ASGI, differently typed
 
-    # ── start and stop ──────────────────────────────────────────────────────────────────────────────────────
+    # ── start and stop ────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
         """Start the background work, in the running event loop."""

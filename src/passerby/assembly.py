@@ -217,7 +217,7 @@ class Assembly:
         self.writer.save(live.guest)
         self.stats.changed()
 
-    # ── start and stop ──────────────────────────────────────────────────────────────────────────────────────
+    # ── start and stop ────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
         """Start the loops, in the running event loop."""

@@ -106,7 +106,7 @@ class Background:
         """Call `callback` once, `delay` seconds (≥ 0) from now, unless it is cancelled or `stop` is called first."""
         return _Timer(self, name, delay, callback)
 
-    # ── stopping ───────────────────────────────────────────────────────────────────────────────────
+    # ── stopping ──────────────────────────────────────────────────────────────────────────────────
 
     async def settle(self) -> None:
         """Wait until all started tasks have ended, including tasks that they start. Loops continue."""

@@ -143,7 +143,7 @@ class Member:
         self.live = live
         self.attached = True
         self.away = live.link is None
-        """Without a connection, and the partner has been told so."""
+        """Whether the member is disconnected and the partner has been informed."""
         self.confirmed = 0
         """The highest seq that this member's client has confirmed; it confirms all earlier messages too."""
         self.pending: deque[bytes] = deque(maxlen=MAX_PENDING)

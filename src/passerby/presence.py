@@ -71,7 +71,7 @@ class Presence:
         self._limits = limits
         self._background = background
 
-    # ── connecting ──────────────────────────────────────────────────────────────────────────────────
+    # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
     def connect(
         self, guest: Guest, link: Link, socket_id: str, token_expires: float, resume: Resume | None
@@ -127,15 +127,17 @@ class Presence:
         live.notice = None
         self._matchmaking.restore(live)
 
-    # ── disconnecting ──────────────────────────────────────────────────────────────────────────────────
+    # ── disconnecting ─────────────────────────────────────────────────────────────────────────────
 
     def disconnect(self, live: LiveGuest, link: Link) -> None:
         """The connection is lost: start the grace period. Ignored if the connection was already replaced."""
         if live.link is not link:
             return
         self._guests.detach(live)
-        live.grace = self._background.call_later("end of a grace", self._periods.grace, lambda: self._expire(live))
-        self._background.attempt("telling that a member is away", self._rooms.away, live)
+        live.grace = self._background.call_later(
+            "end of a grace period", self._periods.grace, lambda: self._expire(live)
+        )
+        self._background.attempt("notification of an absence", self._rooms.away, live)
         self._background.attempt("suspending a search", self._matchmaking.suspend, live)
 
     def _expire(self, live: LiveGuest) -> None:
@@ -148,7 +150,7 @@ class Presence:
         self._background.start("removal of a session", self._removed())
 
     async def _removed(self) -> None:
-        """Tell of it once it is counted: statistics that are due in this very moment still find the session."""
+        """Notify the statistics after the removal: a broadcast before it would still count the session."""
         await self._writer.flush()
         self._stats.changed()
 

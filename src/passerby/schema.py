@@ -1,4 +1,4 @@
-"""The JSON Schema of everything on the wire, made from the events and models.
+"""The JSON Schema of all data on the wire, generated from the events and models.
 
 `python -m passerby.schema` writes the JSON Schema from which the web client's types are generated.
 With `--check` it only checks whether that file is current.

@@ -63,7 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         float,
         Meta(
             gt=0,
-            description="A connected guest gets a new token this long before the old one expires",
+            description="Time before a token's expiry when a connected guest gets a new one",
         ),
     ] = 1800
     grace: Annotated[float, Meta(ge=0, description="Time to reconnect after a lost connection")] = 20
@@ -89,10 +89,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     stats_frames: Annotated[int, Meta(ge=1, description="Maximum statistics frames a second of the process")] = 700
     ping_interval: Annotated[float, Meta(gt=0, description="Interval between heartbeats (pings) of a connection")] = 25
     ping_timeout: Annotated[
-        float, Meta(gt=0, description="A client that does not answer a heartbeat within this is disconnected")
+        float, Meta(gt=0, description="Time for a client to answer a heartbeat before it is disconnected")
     ] = 20
     connect_timeout: Annotated[
-        float, Meta(gt=0, description="A connection that does not authenticate within this is closed")
+        float, Meta(gt=0, description="Time for a connection to authenticate before it is closed")
     ] = 10
     max_payload: Annotated[
         int, Meta(ge=1024, description="Maximum bytes of one WebSocket message or polling request")
@@ -100,7 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     outbox_limit: Annotated[int, Meta(ge=4096, description="Maximum unread bytes buffered for one client")] = 262_144
     stall_timeout: Annotated[
         float,
-        Meta(gt=0, description="A client that reads nothing for this long is disconnected"),
+        Meta(gt=0, description="Time for a client to read buffered data before it is disconnected"),
     ] = 10
     file_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of one file")] = 10_485_760
     room_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a room")] = 52_428_800
@@ -122,7 +122,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     voice_limit: Annotated[float, Meta(gt=0, description="Maximum seconds of a voice note")] = 300
     upload_timeout: Annotated[float, Meta(gt=0, description="Maximum duration of an upload")] = 600
-    ring_timeout: Annotated[float, Meta(gt=0, description="A call that is not answered within this ends")] = 30
+    ring_timeout: Annotated[float, Meta(gt=0, description="Time to answer a call before it ends")] = 30
     call_return: Annotated[float, Meta(gt=0, description="Time to reconnect to a call after a page reload")] = 5
     stun_urls: Annotated[
         tuple[str, ...], Meta(description="STUN servers for calls, comma-separated, such as `stun:turn.example:3478`")
@@ -139,11 +139,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = False
     limits_scale: Annotated[float, Meta(gt=0, description="Multiplies every rate below; for load tests")] = 1
     packet_rate: Annotated[
-        float, Meta(gt=0, description="Maximum packets a second of one connection; a faster connection is closed")
+        float, Meta(gt=0, description="Maximum packets a second of one connection before it is closed")
     ] = 1000
     limit_messages: Annotated[Rate, Meta(description="Messages per guest")] = Rate(30, 5)
     limit_typing: Annotated[Rate, Meta(description="Typing events per guest")] = Rate(100, 40)
-    limit_matching: Annotated[Rate, Meta(description="Searches, cancellations and leaving rooms, per guest")] = Rate(
+    limit_matching: Annotated[Rate, Meta(description="Searches, cancelled searches and left rooms per guest")] = Rate(
         30, 2
     )
     limit_events: Annotated[Rate, Meta(description="All other events per guest")] = Rate(400, 40)
@@ -151,7 +151,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Rate(50, 1)
     )
     limit_uploads: Annotated[Rate, Meta(description="Uploads per guest")] = Rate(30, 0.2)
-    limit_connects: Annotated[Rate, Meta(description="Connections per guest")] = Rate(30, 0.5)
+    limit_connects: Annotated[Rate, Meta(description="New connections per guest")] = Rate(30, 0.5)
     limit_address_events: Annotated[Rate, Meta(description="Events of all guests per address")] = Rate(4000, 400)
     limit_address_connects: Annotated[Rate, Meta(description="New connections per address")] = Rate(400, 10)
     limit_address_sessions: Annotated[Rate, Meta(description="New sessions per address")] = Rate(100, 1)

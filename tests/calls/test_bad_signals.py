@@ -269,7 +269,7 @@ async def test_an_offer_within_a_call_that_is_over_does_not_ring(shared_server: 
     await callee.next("webrtc:call-end")
     await callee.emit("webrtc:offer", {**OFFER, "callId": call_id})  # as if sent at the same time as the end
     await callee.emit("chat:typing:start")
-    await caller.next("chat:typing:start")  # so the offer before it has been dealt with, and the next one comes later
+    await caller.next("chat:typing:start")  # the first offer has been handled before the next one is sent
 
     await goes_on(Line(caller, callee, ""), "no call")
 
@@ -364,7 +364,7 @@ async def test_who_does_not_come_back_ends_the_call_with_the_room(
     await bring(left, newcomer, "ringing")
     clock.jump(29)
     await left.emit("chat:typing:start")
-    await newcomer.next("chat:typing:start")  # and nothing before it: it still rings
+    await newcomer.next("chat:typing:start")  # without an earlier event: the call still rings
     clock.jump(1)
     for client in (left, newcomer):
         await client.next("webrtc:call-timeout")

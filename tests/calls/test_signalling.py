@@ -512,7 +512,7 @@ def test_a_description_without_addresses_stays_a_description() -> None:
     assert relayed_only(hidden) == hidden
 
 
-# ── undetected dead connections ──────────────────────────────────────────────────────────────
+# ── undetected dead connections ───────────────────────────────────────────────────────────────────
 
 
 async def test_who_replaces_a_dead_connection_is_told_what_it_takes() -> None:

@@ -434,7 +434,7 @@ async def test_an_answer_pending_at_the_close_does_not_come_after_it(log: RoomLo
     assert "after" not in accepted
 
 
-# ── random sequences ──────────────────────────────────────────────────────────────────────────────────
+# ── random sequences ──────────────────────────────────────────────────────────────────────────────
 
 
 class Model:

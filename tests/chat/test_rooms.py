@@ -356,7 +356,7 @@ async def test_what_never_reached_the_one_who_left_is_named(house: House) -> Non
     assert [(lost.message_id, lost.client_id) for lost in closed.undelivered] == [(sent.message_id, "b-1")]
 
 
-# ── disconnecting and reconnecting ─────────────────────────────────────────────────────────────────────────────────
+# ── disconnecting and reconnecting ────────────────────────────────────────────────────────────────
 
 
 async def test_the_partner_is_told_at_once_who_is_away_and_for_how_long(house: House) -> None:
@@ -555,7 +555,7 @@ async def test_a_gap_is_counted_from_where_the_client_was() -> None:
     assert berta.link.last(RoomResumed).gap == 2
 
 
-# ── end of the grace period ─────────────────────────────────────────────────────────────────────────────
+# ── end of the grace period ───────────────────────────────────────────────────────────────────────
 
 
 async def test_when_the_grace_ends_the_partner_learns_what_never_arrived(house: House) -> None:
@@ -627,7 +627,7 @@ async def test_whoever_returns_too_late_and_finds_nobody_learns_it(house: House)
     assert (closed.reason, closed.user_id, closed.undelivered) == ("partner_offline", berta.id, [])
 
 
-# ── a slow client ──────────────────────────────────────────────────────────────────
+# ── a slow client ─────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_long_replay_waits_for_the_client_to_read(house: House) -> None:
@@ -668,7 +668,7 @@ async def test_a_client_lost_while_it_reads_gets_the_rest_over_its_next_connecti
     assert [message.seq for message in second.of(Message)] == list(range(read + 1, 101))
 
 
-# ── a slow log ─────────────────────────────────────────────────────────────────────
+# ── a slow log ────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_messages_during_a_replay_come_after_it_and_once() -> None:
@@ -793,7 +793,7 @@ async def test_a_gap_that_opens_during_a_replay_is_told_too() -> None:
     told = sum(resumed.gap for resumed in berta.link.of(RoomResumed))
     received = [message.seq for message in berta.link.of(Message)]
     assert received == sorted(set(received))
-    assert len(received) + told == 8, "a message is replayed or counted, never silently missing"
+    assert len(received) + told == 8, "each message is replayed or counted in `gap`"
 
 
 async def test_a_partners_message_between_a_replacing_connection_and_its_replay_comes_once(house: House) -> None:

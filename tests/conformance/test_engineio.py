@@ -358,7 +358,7 @@ async def test_a_second_websocket_for_a_session_that_began_as_one_is_closed() ->
         assert await first.receive() == "4a"
 
 
-# ── the server program for the public suites ────────────────────────────────────────────
+# ── the server program for the public suites ──────────────────────────────────────────────────────
 
 
 async def program_listens(port: int) -> None:
@@ -391,7 +391,7 @@ async def test_the_conformance_server_answers_as_the_public_suites_expect(mode: 
             async with WebSocketClient.open(port, f"{path}?EIO=4&transport=websocket") as client:
                 await client.send("40" if mode == "socketio" else "4a")
                 assert str(await client.receive()).startswith('0{"sid"')
-                while (answer := await client.receive()) == "2":  # it pings soon
+                while (answer := await client.receive()) == "2":  # skip pings
                     await client.send("3")
                 assert str(answer).startswith('40{"sid"' if mode == "socketio" else "4a")
     finally:

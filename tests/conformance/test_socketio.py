@@ -306,7 +306,7 @@ async def test_ten_attachments_are_taken(transport: str) -> None:
         assert [await client.receive() for _ in range(10)] == blobs
 
 
-# ── close reasons ────────────────────────────────────────────────────────────────────
+# ── close reasons ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(

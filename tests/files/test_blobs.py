@@ -76,7 +76,7 @@ async def read(store: BlobStore, file_id: str = "file_one", start: int = 0, stop
     return b"".join([part async for part in store.read(file_id, start, stop)])
 
 
-# ── writing and reading ────────────────────────────────────────────────────────────────────────
+# ── writing and reading ───────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_published_file_is_found_with_every_field_and_read_whole(store: BlobStore) -> None:
@@ -151,7 +151,7 @@ def pieces(content: bytes, cuts: Sequence[int]) -> Iterator[bytes]:
         yield content[begin:end]
 
 
-# ── before publishing and after removal ─────────────────────────────────────────────────────
+# ── before publishing and after removal ───────────────────────────────────────────────────────────
 
 
 async def test_nobody_sees_a_file_before_it_is_published(store: BlobStore) -> None:

@@ -78,7 +78,7 @@ def house() -> FileHouse:
     return FileHouse()
 
 
-# ── uploading ──────────────────────────────────────────────────────────────────────────────────
+# ── uploading ─────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_file_is_known_with_all_that_its_bytes_say(house: FileHouse) -> None:
@@ -222,7 +222,7 @@ async def test_without_a_room_nothing_begins(house: FileHouse) -> None:
         assert caught.value.code == "not_in_room"
 
 
-# ── failures during an upload ────────────────────────────────────────────────────────────────────
+# ── failures during an upload ─────────────────────────────────────────────────────────────────────
 
 
 async def test_an_aborted_upload_leaves_nothing_behind(house: FileHouse) -> None:
@@ -321,7 +321,7 @@ async def test_a_room_that_closes_while_a_file_is_published_does_not_keep_it() -
     await house.forgotten()
 
 
-# ── lifetime ────────────────────────────────────────────────────────────────────────────────────
+# ── lifetime ──────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_file_goes_when_its_time_is_over(house: FileHouse) -> None:

@@ -53,7 +53,7 @@ def places(info: dict[str, Any]) -> list[str]:
     return [info["fileUrl"], info["downloadUrl"], info["fileUrl"].replace("/temp/", "/info/")]
 
 
-# ── access ───────────────────────────────────────────────────────────────────────────────────────
+# ── access ────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_link_is_all_that_is_needed(shared_server: RunningServer) -> None:
@@ -160,7 +160,7 @@ async def test_a_link_of_another_server_is_refused(start_server: StartServer) ->
     refused(await there.http.get(info["fileUrl"]), 404, "file_not_found")
 
 
-# ── lifetime ────────────────────────────────────────────────────────────────────────────────────
+# ── lifetime ──────────────────────────────────────────────────────────────────────────────────────
 
 
 async def leave(two: Two) -> None:
@@ -253,7 +253,7 @@ async def test_files_stay_while_a_member_is_away(server: InsideServer) -> None:
     assert await two.read(info) == PNG
 
 
-# ── headers ──────────────────────────────────────────────────────────────────────────
+# ── headers ───────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_headers_of_a_picture(shared_server: RunningServer) -> None:
@@ -542,7 +542,7 @@ async def test_a_file_is_only_fetched(shared_server: RunningServer) -> None:
     assert await two.read(info) == PNG
 
 
-# ── running downloads ──────────────────────────────────────────────────────────────────────────
+# ── running downloads ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("store", ["memory", "disk"])

@@ -84,7 +84,7 @@ async def test_a_websocket_outlives_the_time_for_heads_and_bodies() -> None:
         assert await client.receive() == "4a"
 
 
-# ── sizes, with a fake transport, so that the test controls each read ─────────────
+# ── sizes, with a fake transport, so that the test controls each read ─────────────────────────────
 
 
 class FakeTransport(asyncio.Transport):

@@ -30,7 +30,7 @@ def failure(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     return body
 
 
-# ── creating a session ─────────────────────────────────────────────────────────────────────────────────────
+# ── creating a session ────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_session_begins_with_what_was_given(shared_server: RunningServer) -> None:
@@ -212,7 +212,7 @@ async def test_a_giant_body_is_refused(shared_server: RunningServer) -> None:
     failure(answer, 413, "too_large")
 
 
-# ── public view ───────────────────────────────────────────────────────────────────────────────────────
+# ── public view ───────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_random_names_are_fresh(shared_server: RunningServer) -> None:
@@ -289,7 +289,7 @@ async def test_looking_at_sessions_is_limited(start_server: StartServer) -> None
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
-# ── changing traits ──────────────────────────────────────────────────────────────────────────────────────
+# ── changing traits ───────────────────────────────────────────────────────────────────────────────
 
 
 async def test_what_is_given_changes_and_the_rest_stays(shared_server: RunningServer) -> None:
@@ -330,7 +330,7 @@ async def test_a_change_is_seen_by_the_next_partner(server: InsideServer) -> Non
     }
 
 
-# ── ending a session ────────────────────────────────────────────────────────────────────────────────────────
+# ── ending a session ──────────────────────────────────────────────────────────────────────────────
 
 
 async def test_an_ended_session_is_gone_at_once_and_its_room_with_it(server: InsideServer) -> None:
@@ -351,7 +351,7 @@ async def test_an_ended_session_is_gone_at_once_and_its_room_with_it(server: Ins
     assert (await server.stats(berta))["totalUsers"] == 1
 
 
-# ── authentication ──────────────────────────────────────────────────────────────────────────────────────
+# ── authentication ────────────────────────────────────────────────────────────────────────────────
 
 PROTECTED = [
     ("GET", "/api/guest/me"),
@@ -410,7 +410,7 @@ async def test_who_may_not_is_told_word_for_word(
         assert failure(answer, 401, code)["message"] == message
 
 
-# ── rate limits ──────────────────────────────────────────────────────────────────────────────────
+# ── rate limits ───────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_too_many_new_sessions_from_one_address_are_refused(start_server: StartServer) -> None:
@@ -427,7 +427,7 @@ async def test_a_hundred_new_sessions_at_once_are_all_different(shared_server: R
     assert len({account.session_id for account in accounts}) == 100
 
 
-# ── client address ───────────────────────────────────────────────────────────────────────────
+# ── client address ────────────────────────────────────────────────────────────────────────────────
 
 
 async def statuses(server: InsideServer, headers: list[list[tuple[str, str]]]) -> list[int]:

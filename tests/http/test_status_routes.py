@@ -113,7 +113,7 @@ async def test_every_answer_guards_the_browser(shared_server: RunningServer) -> 
         assert "server" not in headers
 
 
-# ── CORS ─────────────────────────────────────────────────────────────────────────────────
+# ── CORS ──────────────────────────────────────────────────────────────────────────────────────────
 
 FRIEND = "https://chat.example"
 STRANGER = "https://evil.example"
@@ -171,7 +171,7 @@ async def test_the_same_origin_needs_no_list(shared_server: RunningServer) -> No
     assert answer.status_code == 200
 
 
-# ── the web client ─────────────────────────────────────────────────────────────────────────────
+# ── the web client ────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_api_is_never_shadowed_by_the_clients_files(shared_server: RunningServer) -> None:

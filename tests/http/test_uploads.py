@@ -89,7 +89,7 @@ async def emptied(server: InsideServer) -> None:
     assert server.application.services.files._store._index._files == {}  # type: ignore[attr-defined]  # the store in memory
 
 
-# ── responses to uploads ────────────────────────────────────────────────────────────────────────
+# ── responses to uploads ──────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_raw_upload_answers_with_what_the_bytes_say(shared_server: RunningServer) -> None:
@@ -276,7 +276,7 @@ async def test_what_is_dropped_from_a_picture_counts_for_nothing(server: InsideS
     assert server.application.services.files.space.used == len(PNG)
 
 
-# ── accepted forms ─────────────────────────────────────────────────────────────────────
+# ── accepted forms ────────────────────────────────────────────────────────────────────────────────
 
 
 async def asked(server: InsideServer, two: Two, pieces: list[bytes]) -> tuple[int, Any]:
@@ -595,7 +595,7 @@ async def test_a_damaged_or_unsafe_picture_is_refused(shared_server: RunningServ
     refused(await two.put(body), 415, "unsupported_type")
 
 
-# ── access ───────────────────────────────────────────────────────────────────────────────────────
+# ── access ────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_an_upload_needs_a_token(shared_server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -700,7 +700,7 @@ async def test_a_room_that_closes_and_opens_again_during_the_upload_takes_nothin
     await emptied(server)
 
 
-# ── quotas ──────────────────────────────────────────────────────────────────────────────────────
+# ── quotas ────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_room_holds_so_much(start_server: StartServer) -> None:
@@ -780,7 +780,7 @@ async def test_a_refused_upload_costs_no_space(start_server: StartServer) -> Non
     assert (await two.put(noise(LIMIT))).status_code == 201
 
 
-# ── concurrent and aborted uploads ─────────────────────────────────────────────────────
+# ── concurrent and aborted uploads ────────────────────────────────────────────────────────────────
 
 
 async def test_of_200_uploads_at_once_those_that_fit_are_stored_whole(start_server: StartServer) -> None:

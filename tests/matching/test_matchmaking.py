@@ -199,7 +199,7 @@ async def test_a_search_can_begin_again_after_a_cancellation(house: House) -> No
     assert partner_of(anna) == berta.id
 
 
-# ── a slow queue ───────────────────────────────────────────────────────────────────
+# ── a slow queue ──────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_search_cancelled_before_the_queue_has_it_leaves_nothing_behind(
@@ -384,7 +384,7 @@ async def test_whoever_searches_anew_between_match_and_answer_is_met_once(
     assert (await queue.size(), slow_house.matchmaking.waiting, slow_house.rooms.count) == (0, 0, 1)
 
 
-# ── disconnecting and reconnecting ─────────────────────────────────────────────────────────────────────────────────
+# ── disconnecting and reconnecting ────────────────────────────────────────────────────────────────
 
 
 async def test_whoever_is_away_is_not_met_and_their_search_goes_on_at_its_place(house: House) -> None:

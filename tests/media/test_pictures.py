@@ -153,7 +153,7 @@ def test_noise_is_refused_or_never_ends(start: bytes, noise: bytes) -> None:
         assert isinstance(result, str) or not result.whole or result.size is not None
 
 
-# ── picture sizes ────────────────────────────────────────────────────────────────────────
+# ── picture sizes ─────────────────────────────────────────────────────────────────────────────────
 
 
 def sof(width: int, height: int, marker: int = 0xC0) -> bytes:
@@ -350,7 +350,7 @@ def test_what_is_no_segment_is_refused(junk: bytes) -> None:
     assert outcome(jpeg, start + junk + b"".join(others)) == "unsupported_type"
 
 
-# ── PNG, GIF, WebP: read by another decoder ─────────────────────────────────────────────────────────
+# ── PNG, GIF, WebP: read by another decoder ───────────────────────────────────────────────────────
 
 
 def test_the_chunks_of_a_cleaned_png_are_sound_and_hold_its_pixels() -> None:

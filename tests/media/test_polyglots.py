@@ -94,7 +94,7 @@ async def test_what_text_may_not_hold_is_nothing_in_a_picture() -> None:
         assert file.inline
 
 
-# ── active content ─────────────────────────────────────────────────────────────────────────────────────
+# ── active content ────────────────────────────────────────────────────────────────────────────────
 
 SCRIPTS = {
     "comment": b"GIF89a/*\1\0\0\0\0" + gif(9, b"*/=1;alert(1)//")[13:],
@@ -190,7 +190,7 @@ def test_many_brackets_are_no_markup() -> None:
     assert not any(Search().finds(noise) for noise in (b"<" * 65_536, b"<scrip " * 9000, b"<?" * 30_000))
 
 
-# ── tracks ──────────────────────────────────────────────────────────────────────────────
+# ── tracks ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def webm(*entries: bytes) -> bytes:

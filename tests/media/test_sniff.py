@@ -213,7 +213,7 @@ def test_pictures_that_cannot_be_cleaned_are_refused(name: str, claimed: str) ->
     assert refusal.value.code == "unsupported_type"
 
 
-# ── uploads: types and active content ───────────────────────────────────────────────────
+# ── uploads: types and active content ─────────────────────────────────────────────────────────────
 
 
 QUOTAS = Quotas(file=1 << 20, room=1 << 20, guest=1 << 20, process=1 << 20, pixels=MAX_PIXELS, seconds=60)

@@ -1,4 +1,4 @@
-"""A real server whose parts fail once: an error that this guest sees, or a closed connection that resumes."""
+"""A real server with parts that fail once: the guest gets an error, or the connection closes and resumes."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_a_write_that_fails_once_ends_that_connection_and_mutes_no_other(
         flush(websocket)
 
     monkeypatch.setattr(WebSocket, "flush", fail)
-    # All in one turn of the loop: the broken one stands before the others.
+    # All in one event loop iteration; the broken one comes first.
     for live in server.lives():
         live.link.send(TypingStarted(user_id="guest_x", username="X"))  # type: ignore[union-attr]  # all are connected
 
@@ -176,7 +176,7 @@ async def test_a_store_that_cannot_be_read_is_no_reason_to_forget_a_token(server
     await server.connect(account)
 
 
-# ── HTTP and the end ──────────────────────────────────────────────────────────────────────────────
+# ── HTTP and stopping ─────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_server_says_what_cannot_serve(server: InsideServer) -> None:

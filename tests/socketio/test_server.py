@@ -448,7 +448,7 @@ async def test_a_refused_client_has_as_long_as_a_new_one(transport: str) -> None
         assert not server.engine.sessions
 
 
-# ── address, query, transport ───────────────────────────────────────────────────────────────────────────────────
+# ── address, query, transport ─────────────────────────────────────────────────────────────────────
 
 
 @both
@@ -472,7 +472,7 @@ async def test_a_socket_knows_its_handshake(transport: str) -> None:
             assert seen == [(transport, "f r", "a")]
 
 
-# ── stopping the server ─────────────────────────────────────────────────────────────────────────
+# ── stopping the server ───────────────────────────────────────────────────────────────────────────
 
 
 async def test_stopping_closes_every_client_and_waits_for_handlers() -> None:

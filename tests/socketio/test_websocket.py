@@ -205,7 +205,7 @@ async def test_a_handshake_for_a_target_that_is_no_url_is_answered_and_not_an_er
         assert 400 <= (await read_answer(line.reader)).status < 500
 
 
-# ── protocol violations ─────────────────────────────────────────────────────────────────
+# ── protocol violations ───────────────────────────────────────────────────────────────────────────
 
 TOO_BIG = 1_001
 BROKEN = [
@@ -352,7 +352,7 @@ async def test_a_ping_is_answered_by_a_pong_with_the_same_payload() -> None:
 
 
 async def test_a_message_in_tiny_fragments_costs_no_more_than_its_length() -> None:
-    engine, _ = engine_echo(Options(packet_rate=1e9))  # no machine takes so many
+    engine, _ = engine_echo(Options(packet_rate=1e9))  # never reached
 
     async def cost(fragments: int) -> float:
         wire = frame(TEXT, "4", fin=False) + frame(CONTINUATION, "x", fin=False) * fragments + frame(CONTINUATION)
@@ -417,7 +417,7 @@ async def test_nothing_is_taken_from_a_client_that_has_been_closed() -> None:
         assert ends.qsize() == 1
 
 
-# ── internals of uvicorn and picows ───────────────────────────────────────────────────────────────────────────────
+# ── internals of uvicorn and picows ───────────────────────────────────────────────────────────────
 
 
 def test_the_pinned_versions_are_the_ones_tried() -> None:

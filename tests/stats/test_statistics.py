@@ -224,9 +224,9 @@ async def test_an_end_in_the_moment_in_which_statistics_are_due_is_told_too(hous
         await house.pass_time(3)
         anna.drop()
         await house.pass_time(GRACE - 1.2)
-        carla = await house.visitor()  # so that the next statistics come a second later, 0.2 s before Anna's end
+        carla = await house.visitor()  # so the next statistics are due a second later, 0.2 s before Anna's expiry
         await house.pass_time(0.5)
-        house.clock.advance(1)  # the process was busy: both fall due in one turn of its loop
+        house.clock.advance(1)  # as in a busy process, both are due in one event loop iteration
         await house.pass_time(3)
 
         assert berta.link.last(RealtimeStats).stats == await recount(house)

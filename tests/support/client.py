@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PATIENCE = 30.0
-"""Seconds for anything that must come. It only bounds how long a failure takes, however busy the machine is."""
+"""Timeout in seconds for anything that must happen. It only limits the duration of a failure."""
 
 STATISTICS = "realtime:stats"
 

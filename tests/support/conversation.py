@@ -70,7 +70,7 @@ FORM_TYPE = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 class JumpingClock(SystemClock):
-    """The machine's clock, which a test may move on: by `ahead`, which no timer notices, or by a `jump`."""
+    """The system's clock, which a test can move: with `ahead`, which no timer notices, or with `jump`."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -84,7 +84,7 @@ class JumpingClock(SystemClock):
         return handle
 
     def jump(self, seconds: float) -> None:
-        """Move on, and call what falls due by then at once, in order."""
+        """Advance the time, and run the timers that are then due, in order."""
         before = asyncio.get_running_loop().time()
         self.ahead += seconds
         timers, self._timers = sorted(self._timers, key=itemgetter(0)), []

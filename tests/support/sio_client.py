@@ -316,7 +316,7 @@ def payload_packets(body: str) -> list[str | bytes]:
     ]
 
 
-# ── both transports ────────────────────────────────────────────────────────────────────────────────────────
+# ── both transports ───────────────────────────────────────────────────────────────────────────────
 
 Client = WebSocketClient | PollingClient
 

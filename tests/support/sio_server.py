@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PATH = "/socket.io/"
 BOUND = 30.0
-"""Seconds within which anything that a test waits for must happen. It only bounds how long a failure takes."""
+"""Timeout in seconds for anything that a test waits for. It only limits the duration of a failure."""
 
 
 async def until(condition: Callable[[], object]) -> None:

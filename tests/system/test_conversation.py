@@ -345,7 +345,7 @@ async def test_a_connected_guest_gets_a_fresh_token_in_time(start_server: StartS
     assert again["token"] != renewed["token"]
 
 
-# ── third-party clients ─────────────────────────────────────────────────────────────────
+# ── third-party clients ───────────────────────────────────────────────────────────────────────────
 
 
 class Foreign:

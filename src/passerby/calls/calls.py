@@ -185,7 +185,7 @@ class Calls(RoomObserver):
         if call is not None:
             own.stay()
             own.leaving = self._background.call_later(
-                "end of a call after a page reload",
+                "end of a call whose page did not return",
                 self._come_back,
                 lambda: self._end_for_both(call, Act.END, CallEnded),
             )
@@ -203,7 +203,7 @@ class Calls(RoomObserver):
         sender = own.member.guest
         self._tell_end(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
 
-    # ── room events ──────────────────────────────────────────────────────────────────────────────────
+    # ── room events ───────────────────────────────────────────────────────────────────────────────
 
     def member_back(self, member: Member) -> None:
         """See RoomObserver. Sends the events that the member has or may have missed."""
@@ -234,7 +234,7 @@ class Calls(RoomObserver):
             self._missed.pop(member, None)
             self._told.pop(member, None)
 
-    # ── state ─────────────────────────────────────────────────────────────────────────────────
+    # ── state ─────────────────────────────────────────────────────────────────────────────────────
 
     def _current(self, guest: LiveGuest, call_id: str | None) -> tuple[Call | None, Side, Side]:
         """Return the signal's call and its sides. The call is None for a late signal of an ended call."""

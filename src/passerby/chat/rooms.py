@@ -276,7 +276,7 @@ class Rooms:
             gap=gap,
         )
 
-    # ── ending ───────────────────────────────────────────────────────────────────────────────────
+    # ── ending ────────────────────────────────────────────────────────────────────────────────────
 
     def leave(self, guest: LiveGuest, reason: Departure) -> bool:
         """End the room at the guest's request; return False if they are in none.

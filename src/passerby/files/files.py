@@ -192,7 +192,7 @@ class Files(RoomObserver):
         del self._by_room[room.id]
         self.space.close(room_files)
         for cut in list(room_files.downloads):
-            self._background.attempt("cutting a download", cut)
+            self._background.attempt("abort of a download", cut)
         if room_files.files:
             self._unremoved.update(room_files.files)
             self._background.start("removal of a room's files", self._remove(list(room_files.files)))

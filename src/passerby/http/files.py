@@ -266,7 +266,7 @@ def _malformed(message: str) -> InvalidInputError:
     return InvalidInputError(Code.UPLOAD_MALFORMED, message)
 
 
-# ── downloads ─────────────────────────────────────────────────────────────────────────────────────────
+# ── downloads ─────────────────────────────────────────────────────────────────────────────────────
 
 
 async def allowed(

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of the Socket.IO events, made from the events and models of the contract."""
+"""The AsyncAPI 3.0 document of the Socket.IO events, generated from the events and models of the contract."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from passerby.realtime.contract import INBOUND, OUTBOUND, Auth
 
 
 def components(types: tuple[type, ...], ref_template: str) -> dict[str, Any]:
-    """Return the JSON Schemas of `types` by their names, with references as `ref_template` says."""
+    """Return the JSON Schemas of `types` by name; references follow `ref_template`."""
     _, components = msgspec.json.schema_components(types, ref_template=ref_template)
     return components
 

@@ -190,7 +190,7 @@ class Gateway:
         if isinstance(link, SocketLink) and link.socket is socket:
             self._presence.disconnect(live, link)
 
-    # ── limits and errors ──────────────────────────────────────────────────────────────────────────────────
+    # ── limits and errors ─────────────────────────────────────────────────────────────────────────
 
     def _guarded(
         self, event: str, family: type[ErrorEvent], rate: str, call: _Call
@@ -267,7 +267,7 @@ class Gateway:
         """Count a rate-limit error; disconnect a guest with too many of them."""
         now = self._monotonic()
         if self._bucket(live, "refusals", now).take(now) and live.link is not None:
-            log.info("connection closed for flooding")
+            log.info("connection closed after repeated rate-limit errors")
             live.link.close(Code.RATE_LIMITED)
 
     def _unknown(self, socket: Socket, _event: str) -> None:
