@@ -71,7 +71,7 @@ class Background:
 
     async def _run(self, name: str, work: Coroutine[Any, Any, None], failed: Callable[[], object] | None) -> None:
         if not await self._ends_well(name, work) and failed is not None:
-            self.attempt(f"{name}, error report", failed)
+            self.attempt(f"{name}, telling so", failed)
 
     async def _ends_well(self, name: str, work: Awaitable[None]) -> bool:
         try:
