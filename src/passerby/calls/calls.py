@@ -32,7 +32,6 @@ from passerby.calls.events import (
 )
 from passerby.calls.sdp import relayed, relayed_only
 from passerby.errors import Code, ConflictError, InvalidInputError
-from passerby.live import RoomObserver
 
 if TYPE_CHECKING:
     from passerby.background import Background
@@ -53,7 +52,7 @@ _MAX_MISSED: Final = 16
 """Ends of calls that wait for a member."""
 
 
-class Calls(RoomObserver):
+class Calls:
     """The calls of the process, by room."""
 
     def __init__(
@@ -205,6 +204,9 @@ class Calls(RoomObserver):
         self._tell_end(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
 
     # ── the room ──────────────────────────────────────────────────────────────────────────────────
+
+    def room_opened(self, room: Room) -> None:
+        """See RoomObserver: nobody calls yet."""
 
     def member_back(self, member: Member) -> None:
         """See RoomObserver: tell what they have missed, or may have."""

@@ -12,7 +12,6 @@ from passerby.files.content import extras_of, named_file
 from passerby.files.space import Shelf, Space
 from passerby.files.upload import Upload, not_your_room
 from passerby.limits import Rate, TokenBucket
-from passerby.live import RoomObserver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
     from passerby.files.blobs import BlobStore
     from passerby.files.links import Links
     from passerby.files.space import Quotas
-    from passerby.live import LiveGuest, Room
+    from passerby.live import LiveGuest, Member, Room
     from passerby.models import FileInfo, StoredFile
 
 _PIECE: Final = 64 * 1024
 """Bytes read from the store at a time: while a client does not read, nothing else of a file is held for it."""
 
 
-class Files(RoomObserver):
+class Files:
     """All files of the process. What a room's members have brought is gone when `room_closed` returns."""
 
     def __init__(
@@ -181,6 +180,9 @@ class Files(RoomObserver):
     def room_opened(self, room: Room) -> None:
         """See RoomObserver: from now on its members may bring files."""
         self._shelves[room.id] = Shelf(room)
+
+    def member_back(self, member: Member) -> None:
+        """See RoomObserver: files have waited."""
 
     def room_closed(self, room: Room) -> None:
         """See RoomObserver: forget the room's files. From now on none of them is served."""

@@ -2,7 +2,7 @@
 
 It knows nothing of chat. `engineio` and `packets` are pure codecs, `session` and `engine` are
 Engine.IO, `websocket` and `polling` its transports; `server`, `namespace`, `socket` and `client` are
-Socket.IO, `http` is the guard at the door. Names are the two protocols' own.
+Socket.IO, `closing` is why connections end. Names are the two protocols' own.
 """
 
 from passerby.socketio.closing import CLOSINGS, Closing
