@@ -7,11 +7,15 @@ import pytest
 from hypothesis import settings
 
 from tests.calls import turnserver
+from tests.support.backends import BACKENDS, BLOBS
 from tests.support.server import SECRET, InsideServer, RunningServer, ServerProcess, http_client, inside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
+
+    from tests.support.backends import Backend, Blobs
 
 
 # How long an example takes tells of the machine, not of the code.
@@ -93,3 +97,27 @@ def turn(coturn: str, tmp_path: Path) -> Iterator[turnserver.TurnServer]:
     """Run a coturn on 127.0.0.1 that relays to there too, as the tests' peers are nowhere else."""
     with turnserver.running(coturn, tmp_path, "-n", "--allow-loopback-peers") as server:
         yield server
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def open_backend(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[Backend]]:
+    """Return what makes a fresh backend, for tests that need more than one."""
+    return BACKENDS[request.param]
+
+
+@pytest.fixture
+async def backend(open_backend: Callable[[], AbstractAsyncContextManager[Backend]]) -> AsyncIterator[Backend]:
+    async with open_backend() as backend:
+        yield backend
+
+
+@pytest.fixture(params=sorted(BLOBS))
+def open_blobs(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[Blobs]]:
+    """Return what makes a fresh store of files, for tests that need more than one."""
+    return BLOBS[request.param]
+
+
+@pytest.fixture
+async def blobs(open_blobs: Callable[[], AbstractAsyncContextManager[Blobs]]) -> AsyncIterator[Blobs]:
+    async with open_blobs() as blobs:
+        yield blobs

@@ -30,7 +30,7 @@ from tests.media.containers import (
 )
 from tests.media.feeding import splits
 from tests.media.pictures import MAX_PIXELS, ihdr
-from tests.media.test_kinds import SOI, WEBM, ftyp, uploaded
+from tests.media.test_sniff import SOI, WEBM, ftyp, uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable

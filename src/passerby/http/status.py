@@ -8,15 +8,16 @@ from typing import Any
 from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from passerby import __version__, schema
+from passerby import __version__
 from passerby.errors import UnauthorizedError, UnavailableError
 from passerby.http.models import Health, OnlineUsersData, Readiness, SocketStats, StatsData, Success
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.models import Guest, Limits
+from passerby.realtime.asyncapi import asyncapi
 
 _STARTED = time.monotonic()
-_ASYNCAPI = schema.asyncapi()
+_ASYNCAPI = asyncapi()
 
 
 class StatusController(Controller):
@@ -90,6 +91,6 @@ class StatusController(Controller):
         return Success(success=True, data=Readiness(status="ready"))
 
     @get("/schema/asyncapi.json", include_in_schema=False)
-    async def asyncapi(self) -> dict[str, Any]:
+    async def document(self) -> dict[str, Any]:
         """Return the AsyncAPI document of the Socket.IO events."""
         return _ASYNCAPI

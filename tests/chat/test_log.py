@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from passerby.chat.log import RoomLog
-    from tests.contract.backends import Backend
+    from tests.support.backends import Backend
 
 ROOM = "guest_a_guest_b"
 EPOCH = 1_700_000_000_000

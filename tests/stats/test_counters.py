@@ -9,7 +9,7 @@ from passerby.stats.counters import Tally
 
 if TYPE_CHECKING:
     from passerby.stats.counters import Counters
-    from tests.contract.backends import Backend
+    from tests.support.backends import Backend
 
 LIFETIME = 300.0
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from passerby.matching.queue import MatchQueue
-    from tests.contract.backends import Backend
+    from tests.support.backends import Backend
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.models import StoredFile
-from tests.contract.backends import BLOBS
+from tests.support.backends import BLOBS
 from tests.support.clock import ManualClock
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from passerby.files.blobs import BlobStore
-    from tests.contract.backends import Blobs
+    from tests.support.backends import Blobs
 
 PIECE = 64 * 1024
 """The longest piece that is written."""

@@ -9,7 +9,7 @@ from passerby.models import Guest
 
 if TYPE_CHECKING:
     from passerby.guests.store import SessionStore
-    from tests.contract.backends import Backend
+    from tests.support.backends import Backend
 
 LIFETIME = 7200.0
 

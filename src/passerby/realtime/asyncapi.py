@@ -1,0 +1,81 @@
+"""The AsyncAPI 3.0 document of the Socket.IO events, made from the events and models of the contract."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import msgspec
+
+from passerby import __version__
+from passerby.realtime.closings import CLOSINGS
+from passerby.realtime.contract import INBOUND, OUTBOUND, Auth
+
+
+def components(types: tuple[type, ...], ref_template: str) -> dict[str, Any]:
+    """Return the JSON Schemas of `types` by their names, with references as `ref_template` says."""
+    _, components = msgspec.json.schema_components(types, ref_template=ref_template)
+    return components
+
+
+def asyncapi() -> dict[str, Any]:
+    """Return the AsyncAPI 3.0 document of namespace `/` (served at `/schema/asyncapi.json`)."""
+    every = (*INBOUND, *OUTBOUND)
+    messages: dict[str, Any] = {}
+    for event in every:
+        messages[event.__name__] = {
+            "name": event.event,
+            "title": event.event,
+            "summary": inspect.cleandoc(event.__doc__ or ""),
+            "contentType": "application/json",
+            "payload": {"$ref": f"#/components/schemas/{event.__name__}"},
+        }
+
+    def operation(action: str, events: tuple[type, ...], summary: str) -> dict[str, Any]:
+        return {
+            "action": action,
+            "channel": {"$ref": "#/channels/main"},
+            "summary": summary,
+            "messages": [{"$ref": f"#/channels/main/messages/{event.__name__}"} for event in events],
+        }
+
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Passerby",
+            "version": __version__,
+            "description": (
+                "Anonymous one-to-one chat over Socket.IO 5 (Engine.IO 4), path /socket.io/, namespace /. "
+                "A message here is a Socket.IO event: `name` is the event, the payload its one argument. "
+                "Unknown fields and unknown events do no harm. `x-closings` lists why connections end: the code is the "
+                "reason in the WebSocket's close frame, and `comeBack` says whether to connect again."
+            ),
+            "license": {"name": "MIT"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "main": {
+                "address": "/",
+                "title": "The Socket.IO namespace /",
+                "description": "Connect with `auth: {token, resume?}`, see the Auth schema.",
+                "messages": {event.__name__: {"$ref": f"#/components/messages/{event.__name__}"} for event in every},
+            }
+        },
+        "operations": {
+            "receive": operation("receive", INBOUND, "What the server takes from a client"),
+            "send": operation("send", OUTBOUND, "What the server sends to a client"),
+        },
+        "x-closings": [
+            {
+                "code": code,
+                "websocket": closing.websocket,
+                "meaning": closing.meaning,
+                "comeBack": closing.come_back,
+            }
+            for code, closing in CLOSINGS.items()
+        ],
+        "components": {
+            "messages": messages,
+            "schemas": components((*every, Auth), "#/components/schemas/{name}"),
+        },
+    }

@@ -1,0 +1,1 @@
+"""Rooms: messages in order, lost connections, and what is replayed."""

@@ -1,1 +1,0 @@
-"""One suite a port, over every adapter of it."""

@@ -1,1 +1,0 @@
-"""The services, with adapters in memory, a clock that is moved by hand and links that record."""

@@ -1,0 +1,1 @@
+"""Uploads, space, links, and where the bytes are kept."""
