@@ -133,7 +133,7 @@ class RoomObserver:
 class Member:
     """One guest's side of a room."""
 
-    __slots__ = ("attached", "confirmed", "live", "partner", "pending", "room")
+    __slots__ = ("attached", "away", "confirmed", "live", "partner", "pending", "room")
 
     partner: Member
 
@@ -142,6 +142,8 @@ class Member:
         self.room = room
         self.live = live
         self.attached = True
+        self.away = live.link is None
+        """Without a connection, and the partner has been told so."""
         self.confirmed = 0
         """The highest seq that this member's client has confirmed: all before it are there too."""
         self.pending: deque[bytes] = deque(maxlen=MAX_PENDING)

@@ -83,13 +83,12 @@ class Presence:
         """
         before = self._guests.live(guest.session_id)
         replaced = before.link if before is not None else None
-        was_away = before is not None and replaced is None
         if before is not None:
             self._rooms.hold(before)
         live = self._guests.attach(guest, link, socket_id)
         try:
             self._greet(live, link, socket_id, token_expires, replaced)
-            self._go_on(live, link, resume, was_away=was_away)
+            self._go_on(live, link, resume)
         except Exception:
             self.disconnect(live, link)
             raise
@@ -112,9 +111,9 @@ class Presence:
         )
         self._stats.greet(live)
 
-    def _go_on(self, live: LiveGuest, link: Link, resume: Resume | None, *, was_away: bool) -> None:
+    def _go_on(self, live: LiveGuest, link: Link, resume: Resume | None) -> None:
         if live.member is not None:
-            self._rooms.back(live, was_away=was_away)
+            self._rooms.back(live)
             # A member who is not brought up to date gets no messages: then the next connection has to do it.
             self._background.start(
                 "resumption of a room",
@@ -146,6 +145,11 @@ class Presence:
     def _forget(self, live: LiveGuest) -> None:
         self._guests.forget(live)
         self._writer.remove(live.guest.session_id)
+        self._background.start("removal of a session", self._removed())
+
+    async def _removed(self) -> None:
+        """Tell of it once it is counted: statistics that are due in this very moment still find the session."""
+        await self._writer.flush()
         self._stats.changed()
 
     async def end(self, guest: Guest) -> None:

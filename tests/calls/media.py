@@ -18,7 +18,7 @@ from tests.support.client import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MEDIA_PATIENCE: Final = 4 * PATIENCE
+MEDIA_PATIENCE: Final = 2 * PATIENCE
 """Seconds for frames that must come: two peers encode and decode on one busy core."""
 
 WIDTH, HEIGHT = 160, 120

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from passerby import app
 from passerby.calls.calls import MAX_CANDIDATES
+from tests.support.conversation import JumpingClock
 
 if TYPE_CHECKING:
     from tests.conftest import StartServer
@@ -266,6 +268,8 @@ async def test_an_offer_within_a_call_that_is_over_does_not_ring(shared_server: 
     await caller.emit("webrtc:call-end", {"callId": call_id})
     await callee.next("webrtc:call-end")
     await callee.emit("webrtc:offer", {**OFFER, "callId": call_id})  # as if crossed with the end
+    await callee.emit("chat:typing:start")
+    await caller.next("chat:typing:start")  # so the offer before it has been dealt with, and the next one comes later
 
     await goes_on(Line(caller, callee, ""), "no call")
 
@@ -338,14 +342,17 @@ async def test_the_largest_candidates_that_wait_do_not_drown_who_gets_them(
 @pytest.mark.parametrize("who", ["caller", "callee"])
 @pytest.mark.parametrize("stage", ["ringing", "connecting", "talking"])
 async def test_who_does_not_come_back_ends_the_call_with_the_room(
-    start_server: StartServer, stage: str, who: str
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, stage: str, who: str
 ) -> None:
-    server = await start_server(grace=0.3, ring_timeout=0.6)
+    clock = JumpingClock()
+    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    server = await start_server(grace=20.0, ring_timeout=30.0)
     (_, caller), (_, callee), _ = await server.pair()
     await bring(caller, callee, stage)
     gone, left = (caller, callee) if who == "caller" else (callee, caller)
     await gone.cut()
     await left.next("room:partner_away")
+    clock.jump(20)
     await left.next("room:closed")
 
     for event, payload in (("webrtc:ice-candidate", CANDIDATE), ("webrtc:call-end", {})):
@@ -355,6 +362,10 @@ async def test_who_does_not_come_back_ends_the_call_with_the_room(
     _, newcomer = await server.visitor()
     await server.match(left, newcomer)
     await bring(left, newcomer, "ringing")
+    clock.jump(29)
+    await left.emit("chat:typing:start")
+    await newcomer.next("chat:typing:start")  # and nothing before it: it still rings
+    clock.jump(1)
     for client in (left, newcomer):
         await client.next("webrtc:call-timeout")
 

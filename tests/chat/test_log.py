@@ -27,7 +27,7 @@ MAX_MESSAGES = 5
 MAX_BYTES = 8192
 OVERHEAD_AT_MOST = 1024
 """No adapter may count more than this for a message besides its content."""
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 @pytest.fixture

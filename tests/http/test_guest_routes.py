@@ -8,6 +8,7 @@ import jwt
 import pytest
 
 from passerby.limits import Rate
+from tests.support.client import PATIENCE
 from tests.support.server import SECRET, InsideServer, RunningServer
 
 if TYPE_CHECKING:
@@ -339,7 +340,7 @@ async def test_an_ended_session_is_gone_at_once_and_its_room_with_it(server: Ins
     assert answer.status_code == 200
     assert answer.json()["success"] is True
     assert (await one.next("connection:closing"))["code"] == "session_ended"
-    await asyncio.wait_for(one.disconnected.wait(), 5)
+    await asyncio.wait_for(one.disconnected.wait(), PATIENCE)
     left = await other.next("room:user_left")
     assert left["userId"] == anna.id
     assert (await other.next("chat:cleared"))["reason"] == "session_ended"

@@ -352,7 +352,7 @@ async def test_a_ping_is_answered_by_a_pong_with_the_same_payload() -> None:
 
 
 async def test_a_message_in_tiny_fragments_costs_no_more_than_its_length() -> None:
-    engine, _ = engine_echo(Options(packet_rate=1e9))  # not what is tried here
+    engine, _ = engine_echo(Options(packet_rate=1e9))  # no machine takes so many
 
     async def cost(fragments: int) -> float:
         wire = frame(TEXT, "4", fin=False) + frame(CONTINUATION, "x", fin=False) * fragments + frame(CONTINUATION)
@@ -366,7 +366,7 @@ async def test_a_message_in_tiny_fragments_costs_no_more_than_its_length() -> No
     async with running(engine) as server:
         await cost(100)
         once = min([await cost(4_000) for _ in range(3)])
-        four_times = await cost(16_000)
+        four_times = min([await cost(16_000) for _ in range(3)])
     assert four_times < 9 * once  # 4 when a fragment costs the same wherever it stands, 16 when it costs all before it
 
 

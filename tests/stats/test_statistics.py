@@ -216,6 +216,21 @@ async def test_the_expired_grace_is_told_exactly(house: House) -> None:
         assert (last.stats.total_users, last.stats.online_users, last.stats.connected_users) == (1, 1, 0)
 
 
+async def test_an_end_in_the_moment_in_which_statistics_are_due_is_told_too(house: House) -> None:
+    async with house.repeating(house.stats.broadcast):
+        anna, berta = await house.visitor(), await house.visitor()
+        await house.pass_time(3)
+        anna.drop()
+        await house.pass_time(GRACE - 1.2)
+        carla = await house.visitor()  # so that the next statistics come a second later, 0.2 s before Anna's end
+        await house.pass_time(0.5)
+        house.clock.advance(1)  # the process was busy: both fall due in one turn of its loop
+        await house.pass_time(3)
+
+        assert berta.link.last(RealtimeStats).stats == await recount(house)
+        assert carla.link.last(RealtimeStats).stats.total_users == 2
+
+
 async def test_the_end_of_a_session_is_told_exactly(house: House) -> None:
     async with house.repeating(house.stats.broadcast):
         anna, berta = await house.pair()

@@ -12,8 +12,8 @@ import aiohttp
 if TYPE_CHECKING:
     from types import TracebackType
 
-PATIENCE = 5.0
-"""Seconds for anything that must come. Two busy cores need more than it looks."""
+PATIENCE = 30.0
+"""Seconds for anything that must come. It only bounds how long a failure takes, however busy the machine is."""
 
 STATISTICS = "realtime:stats"
 

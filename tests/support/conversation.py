@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 import zlib
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -13,7 +14,7 @@ from passerby.clock import SystemClock
 from tests.support.client import PATIENCE, Client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import httpx
 
@@ -69,12 +70,32 @@ FORM_TYPE = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 class JumpingClock(SystemClock):
-    """The machine's clock, which a test may move on. Timers that run do not notice."""
+    """The machine's clock, which a test may move on: by `ahead`, which no timer notices, or by a `jump`."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
         self.time = lambda: SystemClock.time() + self.ahead
         self.monotonic = lambda: SystemClock.monotonic() + self.ahead
+        self._timers: list[tuple[float, asyncio.TimerHandle, Callable[[], object]]] = []
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        handle = asyncio.get_running_loop().call_later(delay, callback)
+        self._timers.append((self.monotonic() + delay, handle, callback))
+        return handle
+
+    def jump(self, seconds: float) -> None:
+        """Move on, and call what falls due by then at once, in order."""
+        before = asyncio.get_running_loop().time()
+        self.ahead += seconds
+        timers, self._timers = sorted(self._timers, key=itemgetter(0)), []
+        for due, handle, callback in timers:
+            if handle.cancelled() or handle.when() <= before:
+                continue
+            if due > self.monotonic():
+                self._timers.append((due, handle, callback))
+            else:
+                handle.cancel()
+                callback()
 
 
 class Two:

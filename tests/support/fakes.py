@@ -43,7 +43,7 @@ class Gate:
 
     async def arrival(self, count: int = 1) -> None:
         """Wait until `count` callers stand before the gate."""
-        async with asyncio.timeout(5), self._arrived:
+        async with asyncio.timeout(30), self._arrived:
             await self._arrived.wait_for(lambda: self.waiting >= count)
 
 

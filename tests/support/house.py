@@ -71,7 +71,7 @@ class House(Assembly):
 
     async def settle(self) -> None:
         """Let everything that was begun come to rest."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for _ in range(2):
                 await self.background.settle()
                 await self.writer.flush()

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import socketio  # type: ignore[import-untyped]  # has no types
 
+from passerby import app
+from tests.support.client import PATIENCE
+from tests.support.conversation import JumpingClock
+
 if TYPE_CHECKING:
     from tests.conftest import StartServer
     from tests.support.server import InsideServer, RunningServer
@@ -269,13 +273,18 @@ async def test_an_explicit_gap(start_server: StartServer) -> None:
     assert [(await back.next("chat:message"))["content"] for _ in range(3)] == ["6", "7", "8"]
 
 
-async def test_when_the_grace_ends_the_room_closes_with_what_never_arrived(start_server: StartServer) -> None:
-    server = await start_server(grace=0.3)
+async def test_when_the_grace_ends_the_room_closes_with_what_never_arrived(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = JumpingClock()
+    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    server = await start_server(grace=20.0)
     (anna, one), (_, other), room = await server.pair()
     await one.cut()
     await other.until("room:partner_away")
     lost = await other.say("anybody?", "c-9")
 
+    clock.jump(20)
     closed = await other.until("room:closed")
 
     assert set(closed) == {"userId", "username", "message", "reason", "undelivered"}
@@ -287,8 +296,7 @@ async def test_when_the_grace_ends_the_room_closes_with_what_never_arrived(start
     assert answer.json()["message"] == "Guest session not found or expired"
 
 
-async def test_whoever_returns_and_finds_nobody_is_told(start_server: StartServer) -> None:
-    server = await start_server(grace=1.0)
+async def test_whoever_returns_and_finds_nobody_is_told(server: InsideServer) -> None:
     (anna, one), (berta, other), room = await server.pair()
     await one.cut()
     await other.until("room:partner_away")
@@ -312,7 +320,7 @@ async def test_a_second_socket_replaces_the_first_which_is_told_why(shared_serve
     closing = await first.next("connection:closing")
     assert closing["code"] == "replaced"
     assert closing["message"]
-    await asyncio.wait_for(first.disconnected.wait(), 5)
+    await asyncio.wait_for(first.disconnected.wait(), PATIENCE)
     await second.next("connection:established")
     await second.next("room:resumed")
     with contextlib.suppress(ConnectionError):  # it may be closed altogether by now
@@ -352,7 +360,7 @@ class Foreign:
         await self._events.put((event, arguments[0] if arguments else None))
 
     async def until(self, name: str) -> Any:  # noqa: ANN401 - any JSON
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 event, payload = await self._events.get()
                 if event == name:
@@ -373,7 +381,7 @@ async def test_two_foreign_clients_talk(shared_server: RunningServer, transports
         await one.until("user:matched")
         await other.until("user:matched")
 
-        answer = await one.client.call("chat:message", {"type": "text", "content": "grüezi 👋"}, timeout=5)
+        answer = await one.client.call("chat:message", {"type": "text", "content": "grüezi 👋"}, timeout=PATIENCE)
         message = await other.until("chat:message")
 
         assert message["content"] == "grüezi 👋"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Start = Callable[..., ServerProcess]
 
 SECRET = "the secret of this process, long enough"
-SOON = 8.0
+SOON = 20.0
 """Seconds in which a server with clients must have ended; the polls of the clients would last 25."""
 
 

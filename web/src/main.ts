@@ -3,11 +3,20 @@ import App from './App.svelte';
 import './app.css';
 import { Passerby } from './shell/passerby.svelte';
 import { followViewport } from './shell/viewport';
+import { begin } from './words/spoken.svelte';
 
 const target = document.getElementById('app');
 if (!target) throw new Error('index.html has no #app');
 
-const passerby = new Passerby();
-followViewport();
-passerby.boot();
-mount(App, { target, props: { passerby } });
+async function open(target: HTMLElement): Promise<void> {
+  if (!(await begin())) {
+    document.getElementById('unloaded')?.removeAttribute('hidden');
+    return;
+  }
+  const passerby = new Passerby();
+  followViewport();
+  passerby.boot();
+  mount(App, { target, props: { passerby } });
+}
+
+void open(target);

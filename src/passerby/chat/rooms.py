@@ -104,7 +104,7 @@ class Rooms:
             guest, partner = member.guest, member.partner.guest
             member.live.member = member
             member.live.notice = None
-            self.online_members += member.is_here
+            self.online_members += not member.away
             guest.in_chat, guest.connected_user = True, partner.id
             self._changed(member.live)
         joined = [
@@ -184,31 +184,36 @@ class Rooms:
     def away(self, guest: LiveGuest) -> None:
         """A guest lost the connection: the partner is told, messages wait."""
         member = guest.member
-        if member is not None:
-            member.attached = False
-            self.online_members -= 1
-            name = guest.guest.username
-            member.room.tell(
-                member.partner,
-                PartnerAway(
-                    user_id=guest.guest.id,
-                    username=name,
-                    message=f"{name} lost the connection; messages will wait",
-                    grace=self._grace,
-                ),
-            )
+        if member is None:
+            return
+        member.attached = False
+        if member.away:
+            return
+        member.away = True
+        self.online_members -= 1
+        name = guest.guest.username
+        member.room.tell(
+            member.partner,
+            PartnerAway(
+                user_id=guest.guest.id,
+                username=name,
+                message=f"{name} lost the connection; messages will wait",
+                grace=self._grace,
+            ),
+        )
 
     def hold(self, guest: LiveGuest) -> None:
         """Let messages to a guest wait for `resume`: they are about to change connections."""
         if guest.member is not None:
             guest.member.attached = False
 
-    def back(self, guest: LiveGuest, *, was_away: bool) -> None:
+    def back(self, guest: LiveGuest) -> None:
         """A guest is connected again: if they were known to be away, the partner is told."""
         member = guest.member
         if member is None:
             return
-        if was_away:
+        if member.away:
+            member.away = False
             self.online_members += 1
             name = guest.guest.username
             back = PartnerBack(user_id=guest.guest.id, username=name, message=f"{name} is back")
@@ -325,7 +330,7 @@ class Rooms:
         del self._open[room.id]
         for member in room.members:
             member.live.member = None
-            self.online_members -= member.is_here
+            self.online_members -= not member.away
             guest = member.guest
             guest.in_chat, guest.connected_user = False, None
             self._background.attempt("marking a changed session", self._changed, member.live)

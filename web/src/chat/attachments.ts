@@ -6,8 +6,8 @@
  *                         ▲                   │
  *                         └──────retry── failed(code)        remove: out of the queue from anywhere
  */
-import type { Trouble } from './conversation';
-import { FILE_MAX } from './files';
+import type { Limits } from '../wire/types';
+import type { Trouble } from './trouble';
 
 export type Stage =
   | { at: 'chosen' }
@@ -42,13 +42,12 @@ export interface Queue {
 }
 
 export const EMPTY: Queue = { items: [], held: false };
-/** More at once is a slip of the hand: a whole folder dropped. */
-export const ATTACHMENTS_MAX = 20;
 
 /** Answers that the same file would get again. */
-const FINAL = new Set([
+const FINAL = new Set<Trouble>([
   'file_empty',
   'file_too_large',
+  'too_large',
   'unsupported_type',
   'picture_too_large',
   'not_audio',
@@ -60,15 +59,14 @@ const FINAL = new Set([
 ]);
 
 /** Whether another try with the same file may end better. */
-export function worthRetrying(code: string): boolean {
-  return !FINAL.has(code);
+export function worthRetrying(trouble: Trouble): boolean {
+  return !FINAL.has(trouble);
 }
 
-/** What the server would say of it, known without asking. */
-function check({ size }: Attached): Trouble | null {
-  if (size === 0) return { code: 'file_empty', message: 'The file is empty.' };
-  if (size > FILE_MAX) return { code: 'file_too_large', message: 'The file is too large.' };
-  return null;
+/** What the server would say of it, known without asking; before it has told its limits, it is asked. */
+function check({ size }: Attached, limits: Limits | null): Trouble | null {
+  if (size === 0) return 'file_empty';
+  return limits && size > limits.fileSize ? 'file_too_large' : null;
 }
 
 function staged(queue: Queue, matches: (item: Attachment) => boolean, stage: Stage): Queue {
@@ -77,13 +75,13 @@ function staged(queue: Queue, matches: (item: Attachment) => boolean, stage: Sta
 }
 
 /** Put `files` last, as far as there is room; what the server would refuse has failed already. */
-export function added(queue: Queue, files: readonly Attached[]): Queue {
-  const fresh = files
-    .slice(0, Math.max(0, ATTACHMENTS_MAX - queue.items.length))
-    .map((file): Attachment => {
-      const trouble = check(file);
-      return { ...file, stage: trouble ? { at: 'failed', trouble } : { at: 'chosen' } };
-    });
+export function added(queue: Queue, files: readonly Attached[], limits: Limits | null): Queue {
+  // More at once is a slip of the hand: a whole folder dropped.
+  const most = limits?.filesPerMessage ?? Infinity;
+  const fresh = files.slice(0, Math.max(0, most - queue.items.length)).map((file): Attachment => {
+    const trouble = check(file, limits);
+    return { ...file, stage: trouble ? { at: 'failed', trouble } : { at: 'chosen' } };
+  });
   return { ...queue, items: [...queue.items, ...fresh] };
 }
 
@@ -100,7 +98,7 @@ export function released(queue: Queue, id?: string): Queue {
 
 export function retried(queue: Queue, id: string): Queue {
   const again = ({ id: own, stage }: Attachment): boolean =>
-    own === id && stage.at === 'failed' && worthRetrying(stage.trouble.code);
+    own === id && stage.at === 'failed' && worthRetrying(stage.trouble);
   return staged(queue, again, { at: 'waiting' });
 }
 

@@ -6,6 +6,8 @@
  *       └──offered──▶ ringing ──answer──▶ preparing ──┘                 anything: idle, when it is over
  */
 
+import type { Code } from '../wire/types';
+
 export type CallKind = 'audio' | 'video';
 
 /** What a guest goes into a call with: `nothing` hears and sees. */
@@ -95,7 +97,7 @@ export type CallInput =
   | { type: 'named'; callId: string; kind: CallKind; polite: boolean }
   | { type: 'answered'; callId: string; now: number }
   | { type: 'ended'; callId: string; how: 'end' | 'reject' | 'timeout'; now: number }
-  | { type: 'refused'; code: string; now: number }
+  | { type: 'refused'; code: Code; now: number }
   | { type: 'path'; path: 'up' | 'down'; now: number }
   /** The device is in another network. */
   | { type: 'network' }

@@ -7,13 +7,9 @@
  */
 import type { Message, Partner } from '../wire/types';
 import type { CallRecord } from './call';
+import type { Trouble } from './trouble';
 
 export type MessageState = 'sending' | 'sent' | 'delivered' | 'failed' | 'undelivered' | 'received';
-
-export interface Trouble {
-  code: string;
-  message: string;
-}
 
 /** A message as shown. */
 export interface Line {

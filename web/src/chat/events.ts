@@ -57,7 +57,7 @@ function hold(state: State, conversation: Conversation, clientId: string, ms: nu
 
 function chatError(state: State, event: ChatError): Step {
   const { conversation } = state;
-  const { clientId, code, message: text, retryAfter } = event;
+  const { clientId, code, retryAfter } = event;
   if (!conversation || conversation.ending) return [state, []];
   if (code === 'rate_limited') {
     // Without a message it was the typing signal: nothing is lost.
@@ -67,22 +67,21 @@ function chatError(state: State, event: ChatError): Step {
   }
   // We have lost track of where we are; a new connection begins with being told.
   if (code === 'not_in_room') return [state, [{ do: 'connect' }]];
-  const trouble = { code, message: text };
-  if (clientId === undefined) return [{ ...state, notice: trouble }, []];
-  return proceed({ ...state, conversation: talk.refused(conversation, clientId, trouble) });
+  if (clientId === undefined) return [{ ...state, notice: code }, []];
+  return proceed({ ...state, conversation: talk.refused(conversation, clientId, code) });
 }
 
 function matchError(state: State, event: MatchError): Step {
   // An answer that comes after the search is old news.
   if (state.view !== 'searching') return [state, []];
-  const { code, message: text, retryAfter } = event;
+  const { code, retryAfter } = event;
   if (code === 'rate_limited') {
     const ms = (retryAfter ?? DEFAULT_PAUSE_S) * 1000;
-    return [{ ...state, notice: { code, message: text } }, [{ do: 'timer', key: 'search', ms }]];
+    return [{ ...state, notice: code }, [{ do: 'timer', key: 'search', ms }]];
   }
   // We have lost track of where we are; a new connection begins with being told.
   if (code === 'already_in_room') return [state, [{ do: 'connect' }]];
-  return [{ ...state, view: 'start', notice: { code, message: text } }, []];
+  return [{ ...state, view: 'start', notice: code }, []];
 }
 
 /** Apply `change` if the event is about the partner of a conversation that goes on. */

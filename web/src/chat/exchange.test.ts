@@ -40,10 +40,7 @@ describe('order', () => {
   });
 
   it('leaves a refused message where it was written', () => {
-    const state = talk.refused(write(receive(conversation(), 1), 'a'), 'a', {
-      code: 'x',
-      message: '',
-    });
+    const state = talk.refused(write(receive(conversation(), 1), 'a'), 'a', 'text_too_long');
     expect(keys(receive(state, 2))).toEqual(['msg_1', 'a', 'msg_2']);
     expect(keys(talk.retried(receive(state, 2), 'a'))).toEqual(['msg_1', 'msg_2', 'a']);
   });

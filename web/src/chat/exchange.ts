@@ -8,8 +8,8 @@ import {
   type Conversation,
   type Ending,
   type Line,
-  type Trouble,
 } from './conversation';
+import type { Trouble } from './trouble';
 
 /** A message of our own, before the server has it. */
 export interface Draft {

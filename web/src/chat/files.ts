@@ -2,8 +2,6 @@
 import type { FileInfo } from '../wire/types';
 import { readPeaks } from './waveform';
 
-/** The most that one file may have, in bytes. */
-export const FILE_MAX = 10 * 1024 * 1024;
 /** Where the server keeps files while the conversation lasts. No other address is loaded or linked. */
 const FILES_AT = '/api/temp-files/';
 const NAME_MAX = 255;

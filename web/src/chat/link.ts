@@ -1,24 +1,25 @@
 /** The session and its connection: how they begin, break, and come back. */
-import type { ConnectionEstablished, GuestCreated } from '../wire/types';
+import type { Code, ConnectionClosing, ConnectionEstablished, GuestCreated } from '../wire/types';
 import { enter } from './events';
-import { sameRoom, type Trouble } from './conversation';
+import { sameRoom } from './conversation';
 import * as talk from './exchange';
 import type { Effect, Saved, State, Step } from './state';
 import { restore } from './state';
+import type { Trouble } from './trouble';
 
 const RECONNECT_MS = 2000;
 const SESSION_RETRY_MS = 3000;
 
-/** Refusals that only a new session can answer: the contract's words. */
-const SESSION_GONE = new Set([
-  'Authentication token required',
-  'Token has expired',
-  'Invalid token',
-  'Guest session not found or expired',
+/** Refusals that only a new session can answer. */
+const SESSION_GONE = new Set<Code | null>([
+  'token_required',
+  'token_expired',
+  'token_invalid',
+  'session_not_found',
 ]);
 
 /** Closings after which to come back by itself would do harm: two tabs fighting over one guest, or a flood. */
-const STAY_AWAY = new Set(['replaced', 'rate_limited']);
+const STAY_AWAY = new Set<Code>(['replaced', 'rate_limited']);
 
 export function boot(state: State, saved: Saved | null, online: boolean): Step {
   if (saved) return [{ ...restore(saved), online }, [{ do: 'connect' }]];
@@ -51,7 +52,7 @@ export function sessionFailed(state: State, trouble: Trouble, retryAfter: number
   }
   const ms = retryAfter === null ? SESSION_RETRY_MS : retryAfter * 1000;
   return [
-    { ...state, notice: trouble.code === 'unreachable' ? state.notice : trouble },
+    { ...state, notice: trouble === 'unreachable' ? state.notice : trouble },
     [{ do: 'timer', key: 'session', ms }],
   ];
 }
@@ -70,24 +71,22 @@ function anew(state: State): Step {
       ready: false,
       conversation: over,
       leaving: null,
-      notice: over ? null : { code: 'session_anew', message: 'Your session had ended.' },
+      notice: over ? null : 'session_anew',
     },
     [{ do: 'disconnect' }, { do: 'createSession', username: me?.username ?? null }],
   ];
 }
 
-export function refused(state: State, message: string): Step {
-  if (SESSION_GONE.has(message)) return anew(state);
-  return [
-    { ...state, link: 'reconnecting' },
-    [{ do: 'timer', key: 'reconnect', ms: RECONNECT_MS }],
-  ];
+export function refused(state: State, code: Code | null, retryAfter: number | null): Step {
+  if (SESSION_GONE.has(code)) return anew(state);
+  const ms = Math.max(RECONNECT_MS, (retryAfter ?? 0) * 1000);
+  return [{ ...state, link: 'reconnecting' }, [{ do: 'timer', key: 'reconnect', ms }]];
 }
 
-export function closing(state: State, trouble: Trouble): Step {
-  if (trouble.code === 'session_ended') return anew(state);
-  if (!STAY_AWAY.has(trouble.code)) return [{ ...state, notice: trouble }, []];
-  return [{ ...state, link: 'stopped', ready: false, stopped: trouble }, [{ do: 'disconnect' }]];
+export function closing(state: State, { code }: ConnectionClosing): Step {
+  if (code === 'session_ended') return anew(state);
+  if (!STAY_AWAY.has(code)) return [{ ...state, notice: code }, []];
+  return [{ ...state, link: 'stopped', ready: false, stopped: code }, [{ do: 'disconnect' }]];
 }
 
 export function down(state: State, retrying: boolean): Step {
@@ -112,13 +111,14 @@ export function reconnect(state: State): Step {
 }
 
 export function established(state: State, event: ConnectionEstablished): Step {
-  const { userId: id, username, room } = event;
+  const { userId: id, username, limits, room } = event;
   const { notice } = state;
   const here: State = {
     ...state,
     // What was said of the connection is over now.
-    notice: notice?.code === 'session_anew' ? notice : null,
+    notice: notice === 'session_anew' ? notice : null,
     me: { id, username },
+    limits,
     link: 'connected',
     ready: true,
     stopped: null,

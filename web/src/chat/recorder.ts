@@ -6,8 +6,6 @@
  *                                           └─────────────┴── sent ──▶ idle         cancel: idle
  */
 
-/** The server takes no longer voice note. */
-export const RECORDING_MAX_S = 300;
 /** Whoever lets go sooner has tapped: nobody says anything in so short a time. */
 const TAP_MS = 400;
 
@@ -41,7 +39,8 @@ export type RecorderStep = [Recording, RecorderEffect | null];
 
 export const IDLE: Recording = { at: 'idle', trouble: null };
 
-export function record(state: Recording, input: RecorderInput): RecorderStep {
+/** `most`: the seconds after which the server takes no voice note. */
+export function record(state: Recording, input: RecorderInput, most: number): RecorderStep {
   if (state.at !== 'idle') {
     if (input.type === 'cancel') return [IDLE, 'discard'];
     if (input.type === 'failed') return [{ at: 'idle', trouble: input.code }, 'discard'];
@@ -52,7 +51,7 @@ export function record(state: Recording, input: RecorderInput): RecorderStep {
     case 'opening':
       return opening(state, input);
     case 'recording':
-      return recording(state, input);
+      return recording(state, input, most);
     case 'stopping':
       if (input.type !== 'recorded') return [state, null];
       return state.then === 'send' ? [IDLE, 'send'] : [{ at: 'preview' }, null];
@@ -80,7 +79,11 @@ function opening(state: Recording & { at: 'opening' }, input: RecorderInput): Re
   }
 }
 
-function recording(state: Recording & { at: 'recording' }, input: RecorderInput): RecorderStep {
+function recording(
+  state: Recording & { at: 'recording' },
+  input: RecorderInput,
+  most: number,
+): RecorderStep {
   const finish = (then: 'send' | 'preview'): RecorderStep => [{ at: 'stopping', then }, 'finish'];
   switch (input.type) {
     case 'release':
@@ -94,7 +97,7 @@ function recording(state: Recording & { at: 'recording' }, input: RecorderInput)
     case 'stop':
       return finish('preview');
     case 'tick':
-      return input.now - state.since >= RECORDING_MAX_S * 1000 ? finish('preview') : [state, null];
+      return input.now - state.since >= most * 1000 ? finish('preview') : [state, null];
     default:
       return [state, null];
   }

@@ -1,5 +1,5 @@
 /** Events and states for the tests, with only what matters left to say. */
-import type { FileInfo, Message, Partner, RoomResumed } from '../wire/types';
+import type { FileInfo, Limits, Message, Partner, RoomResumed } from '../wire/types';
 import type { Attached } from './attachments';
 import { open, type Conversation } from './conversation';
 import { initial, type Effect, type Input, type State, type WireEvent } from './state';
@@ -14,6 +14,21 @@ export const PARTNER: Partner = {
   location: null,
   gender: null,
   language: null,
+};
+
+/** None is what a server has by default: whoever passes a test has no number of their own. */
+export const LIMITS: Limits = {
+  textLength: 1234,
+  fileSize: 20 * 1024 ** 2,
+  roomFilesSize: 60 * 1024 ** 2,
+  guestFilesSize: 30 * 1024 ** 2,
+  filesPerMessage: 3,
+  voiceDuration: 120,
+  pictureTypes: ['image/jpeg', 'image/webp', 'image/gif'],
+  picturePixels: 12_000_000,
+  ringTimeout: 45,
+  grace: 15,
+  fileLifetime: 1800,
 };
 
 export function conversation(): Conversation {
@@ -93,6 +108,7 @@ export function established(room: boolean | number): Input {
     socketId: 's1',
     isGuest: true,
     sessionId: 'secret',
+    limits: LIMITS,
     room: room === false ? null : { ...ROOM, seq, partner: PARTNER },
   });
 }

@@ -1,16 +1,18 @@
 /** Everything the client knows, what can happen to it, and what it then wants done. */
-import type { Auth, ClientToServer, GuestCreated, ServerToClient, Stats } from '../wire/types';
+import type {
+  Auth,
+  ClientToServer,
+  Code,
+  GuestCreated,
+  Limits,
+  ServerToClient,
+  Stats,
+} from '../wire/types';
 import { EMPTY, type Attached, type Queue } from './attachments';
 import type { CallRecord } from './call';
-import {
-  open,
-  unsent,
-  type CallLine,
-  type Conversation,
-  type Room,
-  type Trouble,
-} from './conversation';
+import { open, unsent, type CallLine, type Conversation, type Room } from './conversation';
 import { wrote, type Draft } from './exchange';
+import type { Trouble } from './trouble';
 
 export type View = 'start' | 'searching' | 'conversation';
 
@@ -25,6 +27,8 @@ export interface State {
   online: boolean;
   /** Events may be sent: the server has told us where we are. */
   ready: boolean;
+  /** What the server takes; null until the first connection has told it. */
+  limits: Limits | null;
   stats: Stats | null;
   nobodyYet: boolean;
   conversation: Conversation | null;
@@ -68,7 +72,8 @@ export type Input =
   | { type: 'sessionCreated'; created: GuestCreated }
   | { type: 'sessionFailed'; trouble: Trouble; retryAfter: number | null }
   | { type: 'down'; retrying: boolean }
-  | { type: 'refused'; message: string }
+  /** The server would not have the connection; without a code, nobody knows why. */
+  | { type: 'refused'; code: Code | null; retryAfter: number | null }
   | { type: 'timer'; key: TimerKey }
   | { type: 'start'; username: string }
   | { type: 'cancel' }
@@ -113,6 +118,7 @@ export function initial(): State {
     link: 'connecting',
     online: true,
     ready: false,
+    limits: null,
     stats: null,
     nobodyYet: false,
     conversation: null,

@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import type { ChatError, Code, MatchError } from '../wire/types';
 import { stateOf } from './conversation';
 import * as given from './samples';
 import { connected, emitted, established, event, MATCHED, run, talking, write } from './samples';
 import { connectionOf, credentials, initial, save, type Input, type State } from './state';
+
+function refused(code: Code | null, retryAfter: number | null = null): Input {
+  return { type: 'refused', code, retryAfter };
+}
 
 const DOWN: Input = { type: 'down', retrying: true };
 const START: Input = { type: 'start', username: 'CalmOtter1000' };
@@ -47,27 +52,36 @@ describe('the session', () => {
   });
 
   it('stays when the name is refused', () => {
-    const trouble = { code: 'invalid_payload', message: 'no' };
+    const trouble = 'invalid_payload';
     const failed: Input = { type: 'sessionFailed', trouble, retryAfter: null };
     const { state } = run(connected(), { type: 'start', username: 'Somebody' }, failed);
     expect(state).toMatchObject({ view: 'start', nameTrouble: trouble, token: 'token-1' });
   });
 
-  it.each([
-    'Authentication token required',
-    'Token has expired',
-    'Invalid token',
-    'Guest session not found or expired',
-  ])('becomes a new one after “%s”', (message) => {
-    const { state, effects } = run(connected(), DOWN, { type: 'refused', message });
-    expect(effects).toContainEqual({ do: 'createSession', username: 'CalmOtter1000' });
-    expect(state.notice?.code).toBe('session_anew');
-    const again = run(state, given.CREATED, established(false)).state;
-    expect(again).toMatchObject({ view: 'start', link: 'connected' });
+  it.each<Code>(['token_required', 'token_expired', 'token_invalid', 'session_not_found'])(
+    'becomes a new one after %s',
+    (code) => {
+      const { state, effects } = run(connected(), DOWN, refused(code));
+      expect(effects).toContainEqual({ do: 'createSession', username: 'CalmOtter1000' });
+      expect(state.notice).toBe('session_anew');
+      const again = run(state, given.CREATED, established(false)).state;
+      expect(again).toMatchObject({ view: 'start', link: 'connected' });
+    },
+  );
+
+  it.each<[Code | null, number | null, number]>([
+    ['rate_limited', 7.5, 7500],
+    ['internal', null, 2000],
+    ['something_new' as Code, null, 2000],
+    [null, null, 2000],
+  ])('goes on after %s, retryAfter %j: in %i ms', (code, retryAfter, ms) => {
+    const { state, effects } = run(connected(), DOWN, refused(code, retryAfter));
+    expect(state).toMatchObject({ token: 'token-1', link: 'reconnecting' });
+    expect(effects).toEqual([{ do: 'timer', key: 'reconnect', ms }]);
   });
 
   it('that expires ends the conversation and leaves a way on', () => {
-    const { state } = run(talking(), DOWN, { type: 'refused', message: 'Token has expired' });
+    const { state } = run(talking(), DOWN, refused('token_expired'));
     expect(state).toMatchObject({ view: 'conversation', conversation: { ending: 'expired' } });
     const next = run(state, given.CREATED, established(false), { type: 'next' });
     expect(emitted(next.effects)).toEqual([['user:match', {}]]);
@@ -80,7 +94,7 @@ describe('the session', () => {
 
   it('waits as long as the server asks', () => {
     const boot = run(initial(), { type: 'boot', saved: null, online: true }).state;
-    const trouble = { code: 'rate_limited', message: 'slow down' };
+    const trouble = 'rate_limited';
     const { effects } = run(boot, { type: 'sessionFailed', trouble, retryAfter: 7 });
     expect(effects).toEqual([{ do: 'timer', key: 'session', ms: 7000 }]);
   });
@@ -110,7 +124,7 @@ describe('the search', () => {
   });
 
   it('that is over the limit goes on when the pause is over', () => {
-    const limited = { message: '', code: 'rate_limited', retryAfter: 2.5 };
+    const limited: MatchError = { message: '', code: 'rate_limited', retryAfter: 2.5 };
     const { state, effects } = run(connected(), START, event('user:match:error', limited));
     expect(state.view).toBe('searching');
     expect(effects).toEqual([{ do: 'timer', key: 'search', ms: 2500 }]);
@@ -165,7 +179,12 @@ describe('a conversation', () => {
   });
 
   describe('over the limit', () => {
-    const limited = { message: '', code: 'rate_limited', retryAfter: 1, clientId: 'a' };
+    const limited: ChatError = {
+      message: '',
+      code: 'rate_limited',
+      retryAfter: 1,
+      clientId: 'a',
+    };
     const held = run(talking(), write('a'), event('chat:error', limited), write('b'));
 
     it('pauses, then sends one message after the other', () => {
@@ -197,16 +216,17 @@ describe('a conversation', () => {
   });
 
   it('shows a refused message and sends it again when asked', () => {
-    const refusal = { message: 'too long', code: 'text_too_long', clientId: 'a' };
+    const refusal: ChatError = { message: 'too long', code: 'text_too_long', clientId: 'a' };
     const { state } = run(talking(), write('a'), event('chat:error', refusal));
     expect(lineStates(state)).toEqual(['failed']);
+    expect(state.conversation?.lines[0]?.refused).toBe('text_too_long');
     const again = run(state, { type: 'retry', clientId: 'a' });
     expect(lineStates(again.state)).toEqual(['sending']);
     expect(emitted(again.effects)).toHaveLength(1);
   });
 
   it('asks the server where we are when it says that we are in no room', () => {
-    const lost = { message: '', code: 'not_in_room', clientId: 'a' };
+    const lost: ChatError = { message: '', code: 'not_in_room', clientId: 'a' };
     const { state, effects } = run(talking(), write('a'), event('chat:error', lost));
     expect(effects).toEqual([{ do: 'connect' }]);
     expect(run(state, established(false)).state.conversation?.ending).toBe('away');
@@ -299,7 +319,7 @@ describe('a reload', () => {
   });
 
   it('with a session that is gone says what became of the conversation', () => {
-    const { state } = run(reloaded(talking()), { type: 'refused', message: 'Invalid token' });
+    const { state } = run(reloaded(talking()), refused('token_invalid'));
     expect(state).toMatchObject({ view: 'conversation', conversation: { ending: 'expired' } });
   });
 

@@ -23,7 +23,7 @@ function react(state: State, input: Input): Step {
     case 'down':
       return link.down(state, input.retrying);
     case 'refused':
-      return link.refused(state, input.message);
+      return link.refused(state, input.code, input.retryAfter);
     case 'reconnect':
       return link.reconnect(state);
     case 'timer':

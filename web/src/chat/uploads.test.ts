@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { ATTACHMENTS_MAX, worthRetrying } from './attachments';
+import { worthRetrying } from './attachments';
 import { stateOf } from './conversation';
-import { FILE_MAX } from './files';
 import * as given from './samples';
-import { attached, emitted, established, event, fileInfo, run, talking } from './samples';
+import { attached, emitted, established, event, fileInfo, LIMITS, run, talking } from './samples';
 import { initial, save, type Effect, type Input, type State } from './state';
+import type { Trouble } from './trouble';
 
 const SEND: Input = { type: 'sendAttachments' };
 const DOWN: Input = { type: 'down', retrying: true };
@@ -18,8 +18,8 @@ function uploaded(id: string): Input {
   return { type: 'uploaded', id, file: fileInfo(), at: AT };
 }
 
-function failure(id: string, code: string, retryAfter: number | null = null): Input {
-  return { type: 'uploadFailed', id, trouble: { code, message: '' }, retryAfter };
+function failure(id: string, trouble: Trouble, retryAfter: number | null = null): Input {
+  return { type: 'uploadFailed', id, trouble, retryAfter };
 }
 
 function stages({ attachments }: State): [string, string][] {
@@ -50,23 +50,38 @@ describe('chosen files', () => {
   });
 
   it('that the server would refuse have failed already, and are not sent', () => {
-    const files = [attached('a', { size: 0 }), attached('b', { size: FILE_MAX + 1 })];
+    const files = [attached('a', { size: 0 }), attached('b', { size: LIMITS.fileSize + 1 })];
     const { state, effects } = run(talking(), { type: 'attach', files, now: false }, SEND);
     expect(effects).toEqual([]);
     expect(state.attachments.items.map(({ stage }) => stage)).toMatchObject([
-      { at: 'failed', trouble: { code: 'file_empty' } },
-      { at: 'failed', trouble: { code: 'file_too_large' } },
+      { at: 'failed', trouble: 'file_empty' },
+      { at: 'failed', trouble: 'file_too_large' },
     ]);
     const again = run(state, { type: 'retryAttachment', id: 'a' });
     expect(again.effects).toEqual([]);
   });
 
+  it('as large as the server allows are sent', () => {
+    const files = [attached('a', { size: LIMITS.fileSize })];
+    const { effects } = run(talking(), { type: 'attach', files, now: false }, SEND);
+    expect(effects).toEqual([upload('a')]);
+  });
+
+  it('are for the server to judge until it has told its limits', () => {
+    const files = [attached('a', { size: 10 ** 12 })];
+    const { state } = run(
+      { ...talking(), limits: null },
+      { type: 'attach', files, now: false },
+      attach('b', 'c', 'd', 'e'),
+    );
+    expect(stages(state).map(([, stage]) => stage)).toEqual(Array(5).fill('chosen'));
+  });
+
   it('beyond what a hand can mean are left out, and it is said', () => {
-    const ids = Array.from({ length: ATTACHMENTS_MAX + 2 }, (_, index) => `f${index}`);
-    const { state, effects } = run(talking(), attach(...ids));
-    expect(state.attachments.items).toHaveLength(ATTACHMENTS_MAX);
-    expect(effects).toEqual([discard('f20', 'f21')]);
-    expect(state.notice?.code).toBe('too_many_files');
+    const { state, effects } = run(talking(), attach('a', 'b', 'c', 'd', 'e'));
+    expect(state.attachments.items).toHaveLength(LIMITS.filesPerMessage);
+    expect(effects).toEqual([discard('d', 'e')]);
+    expect(state.notice).toBe('too_many_files');
   });
 
   it('come to nothing without a conversation', () => {
@@ -175,7 +190,7 @@ describe('what is not sent', () => {
     ],
     ['we leave', { type: 'leave' }],
     ['we go on', { type: 'next' }],
-    ['the session expires', { type: 'refused', message: 'Token has expired' }],
+    ['the session expires', { type: 'refused', code: 'token_expired', retryAfter: null }],
     ['the room is gone', established(false)],
   ])('goes when %s', (_, ending) => {
     const { state, effects } = run(uploading.state, ending);
@@ -207,12 +222,13 @@ describe('a replay after a reload', () => {
 });
 
 describe('another try', () => {
-  it.each([
+  it.each<[Trouble, boolean]>([
     ['upload_timeout', true],
     ['storage_full', true],
     ['unreachable', true],
-    ['something_new', true],
+    ['something_new' as Trouble, true],
     ['file_too_large', false],
+    ['too_large', false],
     ['unsupported_type', false],
     ['room_storage_full', false],
   ])('after %s is worth it: %s', (code, worth) => {

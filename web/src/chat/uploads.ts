@@ -2,10 +2,11 @@
 import { post } from './actions';
 import * as queue from './attachments';
 import type { Attached } from './attachments';
-import { sameRoom, type Trouble } from './conversation';
+import { sameRoom } from './conversation';
 import { readFile } from './files';
 import * as talk from './exchange';
 import type { Effect, State, Step } from './state';
+import type { Trouble } from './trouble';
 
 const DEFAULT_PAUSE_S = 5;
 const LEAST_PAUSE_S = 0.5;
@@ -15,12 +16,11 @@ export function attach(state: State, files: readonly Attached[], now: boolean): 
   const { conversation } = state;
   const ids = files.map(({ id }) => id);
   if (!conversation || conversation.ending) return [state, [{ do: 'discard', ids }]];
-  let attachments = queue.added(state.attachments, files);
+  let attachments = queue.added(state.attachments, files, state.limits);
   const kept = new Set(attachments.items.map(({ id }) => id));
   const over = ids.filter((id) => !kept.has(id));
   if (now) for (const id of ids) attachments = queue.released(attachments, id);
-  const notice =
-    over.length > 0 ? { code: 'too_many_files', message: 'Too many files.' } : state.notice;
+  const notice = over.length > 0 ? 'too_many_files' : state.notice;
   return [{ ...state, attachments, notice }, over.length > 0 ? [{ do: 'discard', ids: over }] : []];
 }
 
@@ -48,7 +48,7 @@ export function uploaded(state: State, id: string, file: unknown, at: string): S
   const { attachments, conversation } = state;
   const item = queue.uploading(attachments, id);
   if (!item || !conversation || conversation.ending) return [state, []];
-  if (!readFile(file)) return failed(state, id, { code: 'upload_failed', message: '' }, null);
+  if (!readFile(file)) return failed(state, id, 'unexpected', null);
   const { kind, waveform } = item;
   const content = { ...(file as object), ...(waveform.length > 0 && { waveform: [...waveform] }) };
   const [next, effects] = post(
@@ -70,7 +70,7 @@ export function failed(
 ): Step {
   const { attachments, ready } = state;
   if (!queue.uploading(attachments, id)) return [state, []];
-  if (trouble.code === 'rate_limited') {
+  if (trouble === 'rate_limited') {
     const ms = Math.max(LEAST_PAUSE_S, retryAfter ?? DEFAULT_PAUSE_S) * 1000;
     return [
       { ...state, attachments: queue.postponed(attachments, id) },
@@ -78,7 +78,7 @@ export function failed(
     ];
   }
   // The connection is gone, and the upload with it: both come back by themselves.
-  if (trouble.code === 'unreachable' && !ready) {
+  if (trouble === 'unreachable' && !ready) {
     const waiting = queue.retried(queue.failed(attachments, id, trouble), id);
     return [{ ...state, attachments: waiting }, []];
   }

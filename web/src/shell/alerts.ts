@@ -17,7 +17,13 @@ export class Alert {
       return;
     }
     try {
-      this.#shown = new Notification(text, { icon: '/icon.svg', tag: 'passerby-call' });
+      const { lang, dir } = document.documentElement;
+      this.#shown = new Notification(text, {
+        icon: '/icon.svg',
+        tag: 'passerby-call',
+        lang,
+        dir: dir === 'rtl' ? 'rtl' : 'ltr',
+      });
       this.#shown.onclick = () => {
         window.focus();
         this.hide();

@@ -1,36 +1,51 @@
 /** The HTTP half of the contract, as far as this client needs it. */
+import type { Trouble } from '../chat/trouble';
 import type { Failure, GuestCreated, IceServers, UsernameData } from '../wire/types';
 
 const TIMEOUT_MS = 10_000;
 
-/** A request that did not succeed. `code` is the server's, or `unreachable`. */
+/** A request that did not succeed. `retryAfter`: seconds, when the server asks for a pause. */
 export class ApiError extends Error {
-  readonly code: string;
+  readonly trouble: Trouble;
   readonly retryAfter: number | null;
 
-  constructor(code: string, message: string, retryAfter: number | null = null) {
-    super(message);
+  constructor(trouble: Trouble, retryAfter: number | null = null) {
+    super(trouble);
     this.name = 'ApiError';
-    this.code = code;
+    this.trouble = trouble;
     this.retryAfter = retryAfter;
   }
 }
 
+/** What an answer says; raises `ApiError` for a failure, and for what is not the server's own: a proxy's page. */
+export function dataOf(text: string): unknown {
+  let body: { data?: unknown } & Partial<Failure>;
+  try {
+    // Whatever has no fields has not the right ones either.
+    body = Object(JSON.parse(text)) as typeof body;
+  } catch {
+    throw new ApiError('unexpected');
+  }
+  if ('data' in body) return body.data;
+  throw new ApiError(
+    typeof body.code === 'string' ? body.code : 'unexpected',
+    body.retryAfter ?? null,
+  );
+}
+
 async function request<T>(method: string, path: string, init: RequestInit = {}): Promise<T> {
-  let body: { success: true; data: T } | Failure;
+  let text: string;
   try {
     const response = await fetch(`/api/${path}`, {
       method,
       signal: AbortSignal.timeout(TIMEOUT_MS),
       ...init,
     });
-    body = (await response.json()) as typeof body;
+    text = await response.text();
   } catch {
-    throw new ApiError('unreachable', 'The server could not be reached.');
+    throw new ApiError('unreachable');
   }
-  if ('data' in body) return body.data;
-  const message = body.errors?.[0]?.message ?? body.message;
-  throw new ApiError(body.code, message, body.retryAfter ?? null);
+  return dataOf(text) as T;
 }
 
 export function createGuest(username: string | null): Promise<GuestCreated> {

@@ -14,8 +14,8 @@ import { step } from '../chat/call_step';
 import type { Room } from '../chat/conversation';
 import type { Quality } from '../chat/quality';
 import type { State, WireEvent } from '../chat/state';
-import { strings } from '../strings';
 import type { ClientToServer, IceCandidate, SessionDescription } from '../wire/types';
+import { isolated, words } from '../words/spoken.svelte';
 import { Alert, WakeLock } from './alerts';
 import { CallMedia } from './call_media.svelte';
 import { watchQuality } from './call_stats';
@@ -204,7 +204,7 @@ export class Calls {
     this.#ringer.play(rings ? 'ring' : state.at === 'calling' ? 'ringback' : null);
     if (rings && before.at !== 'ringing') {
       const name = this.#host.state().conversation?.partner.username ?? '';
-      this.#alert.show(strings.call.calls(name, state.facts.kind));
+      this.#alert.show(words().call.calls(isolated(name), state.facts.kind));
       // Whether an address can be hidden is to be known before the call is taken.
       this.ice.configuration().catch(() => undefined);
     }

@@ -35,7 +35,7 @@ export class Ice {
   async configuration(): Promise<RTCConfiguration> {
     const token = this.#token();
     if (!this.#servers || Date.now() >= this.#until) {
-      if (token === null) throw new api.ApiError('unreachable', 'There is no session.');
+      if (token === null) throw new api.ApiError('token_required');
       this.#servers = await api.iceServers(token);
       // Halfway: a call that begins now is to be able to restart with them.
       this.#until = Date.now() + (this.#servers.ttl / 2) * 1000;

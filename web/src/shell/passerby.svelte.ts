@@ -37,8 +37,8 @@ export class Passerby {
     down: (retrying) => {
       this.dispatch({ type: 'down', retrying });
     },
-    refused: (message) => {
-      this.dispatch({ type: 'refused', message });
+    refused: (code, retryAfter) => {
+      this.dispatch({ type: 'refused', code, retryAfter });
     },
   });
 
@@ -135,8 +135,8 @@ export class Passerby {
       this.dispatch({ type: 'uploaded', id, file, at: new Date().toISOString() });
     } catch (error) {
       if (!(error instanceof api.ApiError)) throw error;
-      const { code, message, retryAfter } = error;
-      this.dispatch({ type: 'uploadFailed', id, trouble: { code, message }, retryAfter });
+      const { trouble, retryAfter } = error;
+      this.dispatch({ type: 'uploadFailed', id, trouble, retryAfter });
     }
   }
 
@@ -145,8 +145,8 @@ export class Passerby {
       this.dispatch({ type: 'sessionCreated', created: await api.createGuest(username) });
     } catch (error) {
       if (!(error instanceof api.ApiError)) throw error;
-      const { code, message, retryAfter } = error;
-      this.dispatch({ type: 'sessionFailed', trouble: { code, message }, retryAfter });
+      const { trouble, retryAfter } = error;
+      this.dispatch({ type: 'sessionFailed', trouble, retryAfter });
     }
   }
 

@@ -1,11 +1,5 @@
 /** Runs the recorder's state machine: the microphone, the clock and the sound that comes of them. */
-import {
-  IDLE,
-  record,
-  RECORDING_MAX_S,
-  type RecorderInput,
-  type Recording,
-} from '../chat/recorder';
+import { IDLE, record, type RecorderInput, type Recording } from '../chat/recorder';
 import { peaksOf } from '../chat/waveform';
 import { Microphone, MicrophoneError } from './microphone';
 
@@ -25,6 +19,7 @@ export interface Take {
 }
 
 export class Recorder {
+  readonly #most: () => number;
   readonly #onsend: (take: Take) => void;
   #state: Recording = IDLE;
   #shown = $state.raw<Recording>(IDLE);
@@ -36,7 +31,9 @@ export class Recorder {
   /** Counts the recordings, so that what an old one brings late is known as such. */
   #turn = 0;
 
-  constructor(onsend: (take: Take) => void) {
+  /** `most`: how many seconds a voice note may last, as far as is known. */
+  constructor(most: () => number, onsend: (take: Take) => void) {
+    this.#most = most;
     this.#onsend = onsend;
   }
 
@@ -47,6 +44,11 @@ export class Recorder {
   /** It goes on as long as the button is held down. */
   get held(): boolean {
     return 'mode' in this.#shown && this.#shown.mode === 'held';
+  }
+
+  /** How many seconds it may last. */
+  get most(): number {
+    return this.#most();
   }
 
   /** How long the recording is so far. */
@@ -64,7 +66,7 @@ export class Recorder {
   }
 
   dispatch(input: RecorderInput): void {
-    const [state, effect] = record(this.#state, input);
+    const [state, effect] = record(this.#state, input, this.#most());
     this.#state = state;
     this.#shown = state;
     switch (effect) {
@@ -127,7 +129,7 @@ export class Recorder {
     this.#take = {
       sound,
       url: URL.createObjectURL(sound),
-      duration: Math.min(RECORDING_MAX_S, Math.max(SHORTEST_S, this.#seconds)),
+      duration: Math.min(this.#most(), Math.max(SHORTEST_S, this.#seconds)),
       waveform: peaksOf(this.#levels),
     };
     this.dispatch({ type: 'recorded' });

@@ -1,7 +1,6 @@
 /** One upload: `PUT /api/files/{roomId}`. XMLHttpRequest, for `fetch` tells no progress. */
 import type { Attached } from '../chat/attachments';
-import type { Failure } from '../wire/types';
-import { ApiError } from './api';
+import { ApiError, dataOf } from './api';
 
 /** As long as this nothing moved: the connection is gone, though nobody said so. */
 const STALLED_MS = 45_000;
@@ -32,7 +31,7 @@ export function upload(wanted: UploadRequest): Promise<unknown> {
     let stalled: ReturnType<typeof setTimeout> | undefined;
     const unreachable = (): void => {
       clearTimeout(stalled);
-      reject(new ApiError('unreachable', 'The server could not be reached.'));
+      reject(new ApiError('unreachable'));
     };
     const watch = (): void => {
       clearTimeout(stalled);
@@ -48,9 +47,13 @@ export function upload(wanted: UploadRequest): Promise<unknown> {
     request.onerror = unreachable;
     request.onload = () => {
       clearTimeout(stalled);
-      const body = answerOf(request);
-      if ('data' in body) resolve(body.data);
-      else reject(new ApiError(body.code, body.message, body.retryAfter ?? null));
+      try {
+        resolve(dataOf(request.responseText));
+      } catch (error) {
+        reject(
+          error instanceof ApiError ? explained(error, request.status) : new ApiError('unexpected'),
+        );
+      }
     };
     request.onabort = () => {
       clearTimeout(stalled);
@@ -66,15 +69,7 @@ export function upload(wanted: UploadRequest): Promise<unknown> {
   });
 }
 
-function answerOf({ status, responseText }: XMLHttpRequest): { data: unknown } | Failure {
-  try {
-    const body: unknown = JSON.parse(responseText);
-    if (typeof body === 'object' && body !== null && ('data' in body || 'code' in body))
-      return body as { data: unknown } | Failure;
-  } catch {
-    // A proxy's page, perhaps.
-  }
-  // Proxies have limits of their own, and say so without our words.
-  const code = status === 413 ? 'file_too_large' : 'upload_failed';
-  return { success: false, message: `The upload failed (${status}).`, code };
+/** Proxies have limits of their own, and say so by the status alone. */
+function explained(error: ApiError, status: number): ApiError {
+  return error.trouble === 'unexpected' && status === 413 ? new ApiError('too_large') : error;
 }

@@ -1,6 +1,3 @@
-/** Longest text of a message, in characters as a person counts them. */
-export const TEXT_MAX = 1000;
-
 const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
 /** How many characters a person would count in `text`: a flag or a family emoji is one. */

@@ -1,14 +1,20 @@
 /** The connection: socket.io-client, with the contract's events as types and no buffering of its own. */
 import { io, type Socket } from 'socket.io-client';
-import type { Auth, ClientToServer, ServerToClient } from './types';
+import type { Auth, ClientToServer, Code, ServerToClient } from './types';
+
+/** What comes with a CONNECT_ERROR. */
+interface Refusal {
+  code?: Code;
+  retryAfter?: number;
+}
 
 /** What the connection reports. */
 export interface WireListener {
   event<E extends keyof ServerToClient>(event: E, payload: ServerToClient[E]): void;
   /** Lost or not to be had; `retrying` when the next attempt comes by itself. */
   down(retrying: boolean): void;
-  /** The server answered and said no. */
-  refused(message: string): void;
+  /** The server answered and said no; `retryAfter` in seconds, if it asks for a pause. */
+  refused(code: Code | null, retryAfter: number | null): void;
 }
 
 export class Wire {
@@ -33,10 +39,10 @@ export class Wire {
     this.#socket.on('disconnect', (reason) => {
       if (reason !== 'io client disconnect') listener.down(this.#socket.active);
     });
-    this.#socket.on('connect_error', (error) => {
+    this.#socket.on('connect_error', (error: Error & { data?: Refusal }) => {
       // An inactive socket was refused by the server; otherwise the network failed and it tries again.
       if (this.#socket.active) listener.down(true);
-      else listener.refused(error.message);
+      else listener.refused(error.data?.code ?? null, error.data?.retryAfter ?? null);
     });
   }
 

@@ -1,0 +1,222 @@
+"""A real server whose parts fail once: an error that this guest sees, or a closed connection that resumes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from passerby.chat.events import TypingStarted
+from passerby.socketio.websocket import WebSocket
+from tests.support.client import RefusedError
+from tests.support.conversation import PNG, Two
+from tests.support.failing import BrokenError, Failing
+from tests.support.fakes import Gate
+from tests.support.folders import entries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from passerby.models import StoredFile
+    from tests.conftest import StartServer
+    from tests.support.server import InsideServer
+
+OFFER = {"offer": {"type": "offer", "sdp": "v=0\r\n"}, "type": "audio"}
+
+
+# ── handlers ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("event", "payload", "broken", "error"),
+    [
+        ("chat:message", {"type": "text", "content": "hello", "clientId": "c-1"}, ("rooms", "send"), "chat:error"),
+        ("chat:message", {"type": "file", "content": {"fileId": "x"}}, ("files", "content"), "chat:error"),
+        ("chat:message:delivered", {"messageId": "x"}, ("rooms", "confirm"), "chat:error"),
+        ("chat:typing:start", None, ("rooms", "typing"), "chat:error"),
+        ("chat:typing:stop", None, ("rooms", "typing"), "chat:error"),
+        ("chat:clear", None, ("rooms", "leave"), "chat:error"),
+        ("leave-room", None, ("rooms", "leave"), "chat:error"),
+        ("close-room", None, ("rooms", "leave"), "chat:error"),
+        ("user:match", None, ("matchmaking", "search"), "user:match:error"),
+        ("user:match:cancel", None, ("matchmaking", "cancel"), "user:match:cancel:error"),
+        ("get:stats", None, ("stats", "snapshot"), "get:stats:error"),
+        ("webrtc:offer", OFFER, ("calls", "offer"), "webrtc:error"),
+        ("webrtc:answer", {"answer": {"type": "answer", "sdp": "v=0\r\n"}}, ("calls", "answer"), "webrtc:error"),
+        ("webrtc:ice-candidate", {"candidate": None}, ("calls", "candidate"), "webrtc:error"),
+        ("webrtc:connected", {"callId": "x"}, ("calls", "connected"), "webrtc:error"),
+        ("webrtc:leaving", {"callId": "x"}, ("calls", "leaving"), "webrtc:error"),
+        ("webrtc:call-end", {}, ("calls", "hang_up"), "webrtc:error"),
+        ("webrtc:call-reject", {}, ("calls", "hang_up"), "webrtc:error"),
+        ("webrtc:call-timeout", {}, ("calls", "hang_up"), "webrtc:error"),
+    ],
+)
+async def test_a_handler_that_fails_is_an_error_to_its_sender_alone(
+    start_server: StartServer, event: str, payload: dict[str, Any] | None, broken: tuple[str, str], error: str
+) -> None:
+    service, method = broken
+    server = await start_server(stats_interval=3600)
+    (_, one), (_, other), _ = await server.pair()
+    Failing(getattr(server.application.services, service), method)
+
+    answer = await one.ask(event, payload)
+
+    told = await one.next(error)
+    assert told == answer
+    assert (told["code"], told["message"]) == ("internal", "Internal server error")
+    assert told.get("clientId") == (payload or {}).get("clientId")
+    assert server.application.services.background.failures[f"handling of {event}"] == 1
+    assert (await one.say("goes on"))["seq"] == 1
+    assert (await other.next("chat:message"))["content"] == "goes on"
+
+
+async def test_a_message_about_a_file_is_refused_if_its_room_closes_meanwhile(server: InsideServer) -> None:
+    two = await Two.meet(server)
+    info = await two.upload(PNG)
+    blobs = server.application.services.adapters.blobs
+    asked, find = Gate(), blobs.find
+
+    async def find_slowly(file_id: str) -> StoredFile | None:
+        found = await find(file_id)
+        await asked.passing()
+        return found
+
+    blobs.find = find_slowly  # type: ignore[method-assign]  # a slow one
+    asked.shut()
+    await two.one.emit("chat:message", {"type": "file", "content": {"fileId": info["fileId"]}, "clientId": "c-1"})
+    await asked.arrival()
+    await two.other.emit("leave-room")
+    await two.one.until("chat:cleared")
+    asked.open()
+
+    refused = await two.one.until("chat:error")
+    assert (refused["code"], refused["clientId"]) == ("file_not_found", "c-1")
+
+
+# ── connections ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_write_that_fails_once_ends_that_connection_and_mutes_no_other(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await start_server(stats_interval=3600)
+    (anna, one), (_, other), room = await server.pair()
+    third, fourth, _ = await server.pair()
+    flush = WebSocket.flush
+    victim = next(live.link for live in server.lives() if live.guest.id == anna.id)
+    broken = victim.socket._client.session._websocket  # type: ignore[union-attr]  # a SocketLink
+
+    def fail(websocket: WebSocket) -> None:
+        if websocket is broken:
+            monkeypatch.undo()
+            websocket.frames.clear()
+            raise BrokenError
+        flush(websocket)
+
+    monkeypatch.setattr(WebSocket, "flush", fail)
+    # All in one turn of the loop: the broken one stands before the others.
+    for live in server.lives():
+        live.link.send(TypingStarted(user_id="guest_x", username="X"))  # type: ignore[union-attr]  # all are connected
+
+    for client in (other, third[1], fourth[1]):
+        await client.next("chat:typing:start")
+    await one.gone()
+    assert one.close_code == 1011
+    assert (await other.next("room:partner_away"))["userId"] == anna.id
+    again = await server.connect(anna, {**room, "seq": 0})
+    await again.next("connection:established")
+    await again.next("room:resumed")
+    assert (await again.say("here again"))["seq"] == 1
+
+
+@pytest.mark.parametrize("whose", ["mine", "the partner's"])
+async def test_a_packet_that_cannot_be_sent_ends_the_connection_that_it_was_for(
+    start_server: StartServer, whose: str
+) -> None:
+    server = await start_server(stats_interval=3600)
+    (anna, one), (berta, other), room = await server.pair()
+    victim, client = (anna, one) if whose == "mine" else (berta, other)
+    link = next(live.link for live in server.lives() if live.guest.id == victim.id)
+    Failing(link, "_send_event")
+
+    await one.emit("chat:message", {"type": "text", "content": "hello", "clientId": "c-1"})
+
+    await client.gone()
+    assert client.close_code == 1011
+    (survivor,) = {one, other} - {client}
+    await survivor.until("room:partner_away")
+    again = await server.connect(victim, {**room, "seq": 0})
+    await again.next("connection:established")
+    await again.next("room:resumed")
+    assert (await again.next("chat:message"))["content"] == "hello"
+
+
+async def test_who_cannot_be_greeted_is_cut_off_and_may_come_back(server: InsideServer) -> None:
+    account = await server.newcomer()
+    Failing(server.application.services.stats, "greet")
+
+    client = await server.connect(account)
+    await client.gone()
+
+    assert client.close_code == 1011
+    again = await server.connect(account)
+    await again.next("connection:established")
+    assert (await server.stats(account))["onlineUsers"] == 1
+
+
+async def test_a_store_that_cannot_be_read_is_no_reason_to_forget_a_token(server: InsideServer) -> None:
+    account = await server.newcomer()
+    Failing(server.application.services.adapters.store, "load")
+
+    with pytest.raises(RefusedError) as refused:
+        await server.connect(account)
+
+    assert refused.value.data["code"] == "internal"
+    await server.connect(account)
+
+
+# ── HTTP and the end ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_server_says_what_cannot_serve(server: InsideServer) -> None:
+    assert (await server.http.get("/health/ready")).json()["data"] == {"status": "ready"}
+    Failing(server.application.services.adapters.blobs, "check")
+
+    answer = await server.http.get("/health/ready")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.json()["message"] == "Not available now: files"
+    assert (await server.http.get("/health")).status_code == 200
+    assert (await server.http.get("/health/ready")).status_code == 200
+
+
+@pytest.mark.parametrize("broken", ["nothing", "server", "files", "writer", "background"])
+async def test_a_server_that_stops_leaves_no_task_and_no_file(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    monkeypatch.setattr("passerby.assembly._STEP_TIMEOUT", 0.5)
+    server = await start_server(file_store="disk", file_directory=str(tmp_path))
+    two = await Two.meet(server)
+    await two.upload(PNG)
+    assert entries(tmp_path, "*/*.bin")
+    application = server.application
+    services = application.services
+    names = {task.get_name() for task in asyncio.all_tasks()}
+    assert "broadcast of statistics" in names
+    for owner, method in {
+        "nothing": (),
+        "server": ((application.server, "stop"),),
+        "files": ((services.adapters.blobs, "sweep"), (services.adapters.blobs, "remove")),
+        "writer": ((services.adapters.store, "save"), (services.adapters.store, "remove")),
+        "background": ((services.stats, "broadcast"), (services.presence, "sweep")),
+    }[broken]:
+        Failing(owner, method)
+
+    await application.stop()
+
+    ours = {"broadcast of statistics", "refresh of sessions", "sweep of sessions", "sweep of files"}
+    assert not ours & {task.get_name() for task in asyncio.all_tasks()}
+    assert services.background._tasks == set()
+    assert services.background.timers == set()
+    assert entries(tmp_path) == []

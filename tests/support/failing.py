@@ -1,0 +1,35 @@
+"""Parts that fail when a test says so, and then work again."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+
+class BrokenError(Exception):
+    """What a part raises that a test has broken: nothing in the server knows it."""
+
+
+class Failing:
+    """Stands in for a method of `owner`: the next `times` calls raise. `calls` counts all."""
+
+    def __init__(self, owner: Any, name: str, times: int = 1) -> None:  # noqa: ANN401 - any object with methods
+        self.left = times
+        self.calls = 0
+        original = getattr(owner, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the original
+            self._count(name)
+            return original(*arguments, **named)
+
+        async def call_and_wait(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the original
+            self._count(name)
+            return await original(*arguments, **named)
+
+        setattr(owner, name, call_and_wait if inspect.iscoroutinefunction(original) else call)
+
+    def _count(self, name: str) -> None:
+        self.calls += 1
+        if self.left > 0:
+            self.left -= 1
+            raise BrokenError(f"{name} is broken")

@@ -1,0 +1,455 @@
+"""Whatever fails once: who it concerns is told or resumes, nobody else notices, and nothing ends for good."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from passerby.chat.events import ChatError, MessageSent, PartnerAway, RoomClosed, RoomResumed, UserLeft
+from passerby.chat.log_memory import MemoryRoomLog
+from passerby.errors import Code, UnauthorizedError
+from passerby.guests.events import SessionRenewed
+from passerby.matching.events import MatchError, MatchNoUsers
+from passerby.models import Message
+from tests.support.clock import turns
+from tests.support.failing import BrokenError, Failing
+from tests.support.folders import entries
+from tests.support.house import GRACE, SESSION_TTL, House
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from passerby.chat.log import Done
+    from tests.support.house import Person
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def failures(house: House) -> dict[str, int]:
+    return dict(house.background.failures)
+
+
+async def gone(person: Person) -> bool:
+    try:
+        await person.house.guests.authenticate(person.token)
+    except UnauthorizedError:
+        return True
+    return False
+
+
+def counts(house: House) -> tuple[int, int, int]:
+    tally = house.stats.tally()
+    return tally.online, tally.chatting, tally.pairs
+
+
+def recount(house: House) -> tuple[int, int, int]:
+    lives = house.lives()
+    online = [live for live in lives if live.link is not None]
+    members = [live.member for live in lives if live.member is not None]
+    return len(online), sum(live.member is not None for live in online), len({member.room for member in members})
+
+
+# ── loops ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_sweep_of_sessions_that_fails_comes_again(house: House) -> None:
+    await house.newcomer()
+    broken = Failing(house.adapters.store, "sweep")
+    async with house.repeating(house.presence.sweep):
+        await house.pass_time(SESSION_TTL + 1200)
+
+    assert broken.calls > 2
+    assert await house.adapters.store.count() == 0
+    assert failures(house) == {"a loop under test": 1}
+
+
+async def test_a_sweep_of_files_that_fails_comes_again(house: House) -> None:
+    broken = Failing(house.adapters.blobs, "sweep")
+    house.start()
+    await house.pass_time(1000)
+    await house.stop()
+
+    assert broken.calls == 3
+    assert failures(house) == {"sweep of files": 1}
+
+
+async def test_one_session_that_cannot_be_refreshed_keeps_no_other_from_it(house: House) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    Failing(house.guests, "renew")
+    async with house.repeating(house.presence.refresh):
+        await house.pass_time(SESSION_TTL)
+
+    assert [len(person.link.of(SessionRenewed)) for person in (anna, berta)] == [1, 1]
+    assert failures(house) == {"refreshing a session": 1}
+
+
+async def test_statistics_that_fail_once_are_told_again(house: House) -> None:
+    publish = Failing(house.stats, "_publish")
+    async with house.repeating(house.stats.broadcast):
+        await house.visitor()
+        await house.pass_time(5)
+        published = len(house.published)
+        await house.visitor()
+        await house.pass_time(5)
+
+    assert publish.calls > 2
+    assert published == 1, "what failed was tried again"
+    assert house.published[-1][1].stats.online_users == 2
+
+
+async def test_counters_that_fail_once_are_asked_again(house: House) -> None:
+    Failing(house.adapters.counters, "report")
+    async with house.repeating(house.stats.broadcast):
+        await house.visitor()
+        await house.pass_time(5)
+
+    assert [event.stats.online_users for _, event, _ in house.published] == [1]
+
+
+# ── searches ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_queue_that_fails_ends_the_search_with_an_error_and_the_next_one_works(house: House) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    Failing(house.adapters.queue, "enter")
+
+    await anna.search()
+
+    assert anna.link.last(MatchError).code is Code.INTERNAL
+    assert (anna.live.ticket, anna.live.guest.is_searching, house.matchmaking.waiting) == (None, False, 0)
+    await anna.search()
+    assert anna.link.of(MatchNoUsers)
+    await berta.search()
+    assert anna.live.member is not None
+    assert anna.live.member.partner is berta.live.member
+
+
+async def test_a_queue_that_fails_after_it_has_taken_the_ticket_makes_nobody_meet_a_ghost(house: House) -> None:
+    anna, berta, carla = [await house.visitor(name) for name in ("Anna", "Berta", "Carla")]
+    enter = house.adapters.queue.enter
+
+    async def take_and_fail(ticket: object) -> None:
+        await enter(ticket)  # type: ignore[arg-type]  # a ticket
+        raise BrokenError
+
+    house.adapters.queue.enter = take_and_fail  # type: ignore[method-assign]  # broken for once
+    await anna.search()
+    house.adapters.queue.enter = enter  # type: ignore[method-assign]  # as it was
+    await berta.search()
+    assert berta.link.of(MatchNoUsers)
+    await carla.search()
+
+    assert anna.live.member is None
+    assert berta.live.member is not None
+    assert berta.live.member.partner is carla.live.member
+    assert await house.adapters.queue.size() == 0
+
+
+async def test_a_queue_that_fails_on_the_way_back_ends_that_search_with_an_error(house: House) -> None:
+    anna = await house.visitor()
+    await anna.search()
+    anna.drop()
+    await house.settle()
+    Failing(house.adapters.queue, "enter")
+
+    await anna.connect()
+
+    assert anna.link.last(MatchError).code is Code.INTERNAL
+    assert anna.live.ticket is None
+
+
+async def test_a_ticket_that_cannot_be_withdrawn_is_worth_nothing(house: House) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    await anna.search()
+    Failing(house.adapters.queue, "cancel")
+    await anna.cancel()
+
+    await berta.search()
+
+    assert anna.live.member is berta.live.member is None
+    assert failures(house) == {"withdrawal of a ticket": 1}
+
+
+async def test_a_log_that_cannot_begin_ends_both_searches_with_an_error(house: House) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    Failing(house.adapters.log, "open")
+
+    await anna.search()
+    await berta.search()
+
+    for person in (anna, berta):
+        assert person.link.last(MatchError).code is Code.INTERNAL
+        assert (person.live.member, person.live.ticket) == (None, None)
+    assert (house.rooms.count, house.rooms.online_members, house.matchmaking.waiting) == (0, 0, 0)
+    await anna.search()
+    await berta.search()
+    assert house.rooms.count == 1
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_message_that_cannot_be_logged_is_refused_and_the_next_one_is_not(house: House) -> None:
+    anna, berta = await house.pair()
+    append = house.adapters.log.append
+
+    def refuse(_room_id: str, _epoch: int, message: Message, done: Done) -> None:
+        done(message, None, BrokenError("full"))
+
+    house.adapters.log.append = refuse  # type: ignore[method-assign,assignment]  # broken for once
+    answers: list[MessageSent | ChatError] = []
+    house.rooms.send(anna.live, "text", "lost", "c-1", answers.append)
+    house.adapters.log.append = append  # type: ignore[method-assign]  # as it was
+
+    error = anna.link.last(ChatError)
+    assert (error.code, error.client_id) == (Code.INTERNAL, "c-1")
+    assert answers == [error]
+    assert berta.link.of(Message) == []
+    assert anna.say("again", "c-1").seq == 1
+    assert berta.link.texts() == ["again"]
+
+
+async def test_a_replay_that_fails_ends_that_connection_and_the_next_one_has_everything(house: House) -> None:
+    anna, berta = await house.pair()
+    berta.drop()
+    anna.say("while you were away")
+    Failing(house.adapters.log, "replay")
+
+    await berta.connect(berta.resume_from(0))
+
+    assert berta.link.closed is Code.SERVER_ERROR
+    house.presence.disconnect(berta.live, berta.link)  # as the gateway does once the socket is gone
+    anna.say("and now")
+    await berta.connect(berta.resume_from(0))
+    assert berta.link.texts() == ["while you were away", "and now"]
+    anna.say("here you are")
+    assert berta.link.texts()[-1] == "here you are"
+
+
+async def test_a_replay_that_fails_for_a_connection_that_is_replaced_leaves_the_new_one_alone() -> None:
+    class LateLog(MemoryRoomLog):
+        async def replay(self, *_: object) -> None:  # type: ignore[override]  # fails, late
+            await released.wait()
+            raise BrokenError
+
+    released = asyncio.Event()
+    house = House(stand_ins={"log": LateLog(200, 262_144)})
+    _, berta = await house.pair()
+    await berta.arrive(berta.resume_from(0))
+    await turns()
+    house.adapters.log.replay = MemoryRoomLog.replay.__get__(house.adapters.log)  # type: ignore[method-assign]  # well again
+    again = await berta.arrive(berta.resume_from(0))
+    released.set()
+    await house.settle()
+
+    assert again.closed is None
+    assert again.of(RoomResumed)
+
+
+# ── going ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("observer", ["files", "calls"])
+async def test_an_observer_that_fails_keeps_nobody_in_a_session(house: House, observer: str) -> None:
+    anna, berta = await house.pair()
+    Failing(getattr(house, observer), "room_closed")
+
+    await anna.leave_for_good()
+
+    assert await gone(anna)
+    assert house.guests.live(anna.session_id) is None
+    assert await house.adapters.store.load(anna.session_id) is None
+    assert berta.link.last(RoomClosed).reason == "user_disconnected"
+    assert (berta.live.member, house.rooms.count) == (None, 0)
+    assert failures(house) == {"observer of a closed room": 1}
+
+
+@pytest.mark.parametrize("name", ["expire", "away"])
+async def test_a_room_that_cannot_be_ended_keeps_nobody_in_a_session(house: House, name: str) -> None:
+    anna, _ = await house.pair()
+    Failing(house.rooms, name)
+
+    await anna.leave_for_good()
+
+    assert await gone(anna)
+    assert house.guests.live(anna.session_id) is None
+
+
+async def test_a_log_that_cannot_be_forgotten_keeps_no_room_open(house: House) -> None:
+    anna, berta = await house.pair()
+    Failing(house.adapters.log, "forget")
+
+    house.rooms.leave(anna.live, "user_left")
+
+    assert berta.link.of(UserLeft)
+    assert (anna.live.member, berta.live.member, house.rooms.count) == (None, None, 0)
+    await anna.search()
+    await berta.search()
+    assert house.rooms.count == 1
+
+
+async def test_a_session_that_ends_does_so_whatever_its_room_does(house: House) -> None:
+    anna, _ = await house.pair()
+    Failing(house.rooms, "leave")
+
+    await house.presence.end(anna.live.guest)
+
+    assert await gone(anna)
+    assert anna.link.closed is Code.SESSION_ENDED
+
+
+async def test_a_removal_that_the_store_refuses_is_made_up_for(house: House) -> None:
+    anna = await house.visitor()
+    broken = Failing(house.adapters.store, "remove", times=100)
+    await house.presence.end(anna.live.guest)
+    assert await gone(anna), "at once, though the store still has it"
+    assert await house.adapters.store.load(anna.session_id) is not None
+    broken.left = 0
+
+    await house.pass_time(1)
+
+    assert await house.adapters.store.load(anna.session_id) is None
+
+
+# ── coming ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [("stats", "greet"), ("rooms", "back"), ("rooms", "summary"), ("matchmaking", "restore")],
+)
+async def test_who_cannot_be_greeted_is_not_here_and_comes_back(house: House, owner: str, name: str) -> None:
+    anna, berta = await house.pair()
+    anna.drop()
+    await house.settle()
+    berta.link.clear()
+    Failing(getattr(house, owner), name)
+
+    with pytest.raises(BrokenError):
+        await anna.arrive(anna.resume_from(0))
+    await house.settle()
+
+    assert (anna.live.link, anna.live.guest.is_online) == (None, False)
+    assert counts(house) == recount(house)
+    await anna.connect(anna.resume_from(0))
+    assert anna.live.link is anna.link
+    assert counts(house) == recount(house)
+    anna.say("here again")
+    assert berta.link.texts() == ["here again"]
+
+
+async def test_who_cannot_be_greeted_and_never_comes_back_is_forgotten(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.drop()
+    await house.settle()
+    Failing(house.stats, "greet")
+    with pytest.raises(BrokenError):
+        await anna.arrive()
+
+    await house.pass_time(GRACE)
+
+    assert await gone(anna)
+    assert berta.live.member is None
+    assert berta.link.of(PartnerAway)
+
+
+# ── files ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def bring(house: House, person: Person, body: bytes) -> None:
+    upload = house.files.begin(person.live, name="a", claimed="", size=len(body), voice=False)
+    await upload.write(body)
+    await upload.finish(upload.room.id)
+
+
+@pytest.mark.parametrize("store", ["memory", "disk"])
+async def test_a_file_that_cannot_be_removed_keeps_no_other_and_is_removed_later(tmp_path: Path, store: str) -> None:
+    house = House(file_store=store, file_directory=str(tmp_path))
+    anna, berta = await house.pair()
+    for person in (anna, berta, anna):
+        await bring(house, person, b"private")
+    remove = Failing(house.adapters.blobs, "remove")
+
+    house.rooms.leave(anna.live, "user_left")
+    await house.settle()
+
+    assert remove.calls == 3
+    assert len(house.files._unremoved) == 1
+    assert failures(house) == {"removal of a file": 1}
+    if store == "disk":
+        assert len(entries(tmp_path, "*/*.bin")) == 1
+    await house.files.sweep()
+    assert house.files._unremoved == set()
+    assert entries(tmp_path, "*/*.bin") == []
+    await house.stop()
+    assert entries(tmp_path) == []
+
+
+async def test_an_upload_that_is_given_up_while_the_disk_refuses_is_removed_later(tmp_path: Path) -> None:
+    house = House(file_store="disk", file_directory=str(tmp_path))
+    anna, _ = await house.pair()
+    upload = house.files.begin(anna.live, name="a", claimed="", size=100_000, voice=False)
+    await upload.write(bytes(50_000))
+    Failing(house.adapters.blobs, "remove")
+
+    await upload.abort()
+
+    assert len(entries(tmp_path, "*/*.bin")) == 1
+    assert house.files.space.used == 0
+    await house.files.sweep()
+    assert entries(tmp_path, "*/*.bin") == []
+    await house.stop()
+
+
+# ── the end of everything ─────────────────────────────────────────────────────────────────────────
+
+ADAPTERS = ("store", "queue", "log", "blobs", "counters")
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("how", ["fails once", "fails always", "hangs"])
+async def test_whatever_cannot_be_closed_all_else_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str, how: str
+) -> None:
+    monkeypatch.setattr("passerby.assembly._STEP_TIMEOUT", 0.05)
+    house = House(file_store="disk", file_directory=str(tmp_path))
+    house.start()
+    anna, _ = await house.pair()
+    await bring(house, anna, b"private")
+    closed = {name: Failing(getattr(house.adapters, name), "close", times=0) for name in ADAPTERS}
+    if how == "hangs":
+        setattr(getattr(house.adapters, adapter), "close", asyncio.Event().wait)  # noqa: B010 - any of them
+    else:
+        Failing(getattr(house.adapters, adapter), "close", times=1 if how == "fails once" else 2)
+
+    await house.stop()
+
+    assert all(stub.calls for name, stub in closed.items() if name != adapter)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert house.background.timers == set()
+    if adapter != "blobs" or how == "fails once":
+        assert entries(tmp_path) == []
+
+
+async def test_stopping_writes_what_the_store_has_just_refused(house: House) -> None:
+    anna = await house.visitor()
+    await house.settle()
+    Failing(house.adapters.store, "save")
+    house.guests.touch(anna.live)
+    await turns()
+    written: list[str] = []
+    save = house.adapters.store.save
+
+    async def note(guest: object, lifetime: float) -> None:
+        written.append(type(guest).__name__)
+        await save(guest, lifetime)  # type: ignore[arg-type]  # a guest
+
+    house.adapters.store.save = note  # type: ignore[method-assign]  # notes
+    await house.stop()
+
+    assert written == ["Guest"]

@@ -1,0 +1,15 @@
+/** Why something did not work. Decided by its code, and said in the guest's language; never by a sentence. */
+import type { Code } from '../wire/types';
+
+/** What no server says: only the client can know. */
+export type ClientTrouble =
+  /** No answer, or none in time. */
+  | 'unreachable'
+  /** An answer that is not the server's: of a proxy, say. */
+  | 'unexpected'
+  | 'too_many_files'
+  /** A fresh session took the place of one that had ended. */
+  | 'session_anew';
+
+/** The server may be newer, and have a code that is not among these. */
+export type Trouble = Code | ClientTrouble;

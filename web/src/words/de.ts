@@ -1,0 +1,408 @@
+/** Every word of the page in German, as among friends. Before `…` a space that does not break the line. */
+import type { CallKind, CallRecord } from '../chat/call';
+import type { Words } from './en';
+import type { Formats } from './formats';
+
+const german = (f: Formats): Words => {
+  const failed = 'Auf dem Server ist etwas schiefgegangen. Versuch es gleich noch einmal.';
+  const brokenOff = 'Die Verbindung ist abgebrochen.';
+  const misunderstood = 'Dieser Browser und der Server verstehen sich nicht.';
+  const sessionEnded = 'Deine Sitzung ist abgelaufen.';
+  const insecure =
+    'Browser erlauben Anrufe nur auf sicheren Seiten, und diese wurde ohne https geöffnet.';
+  const unsupported = 'Mit diesem Browser kann man nicht telefonieren.';
+  const kinds: Record<CallKind, string> = { audio: 'Sprachanruf', video: 'Videoanruf' };
+  const who = ({ outgoing }: CallRecord, name: string): string =>
+    outgoing ? 'von dir' : `von ${name}`;
+
+  return {
+    lang: 'de',
+    dir: 'ltr',
+    brand: 'Passerby',
+    language: {
+      label: 'Sprache',
+      failed: 'Diese Sprache lässt sich gerade nicht laden.',
+    },
+    connection: {
+      connecting: 'Verbinden\u00a0…',
+      connected: 'Verbunden',
+      reconnecting: 'Neu verbinden\u00a0…',
+      offline: 'Offline',
+      stopped: 'Nicht verbunden',
+    },
+    start: {
+      title: 'Sag Hallo im Vorbeigehen.',
+      lede: 'Ein fremder Mensch, ein Gespräch. Ohne Anmeldung, und wenn ihr auseinandergeht, bleibt nichts zurück.',
+      name: 'Dein Name für heute',
+      nameHint: (least, most) => `${f.number(least)}–${f.number(most)} Buchstaben, Ziffern oder _`,
+      nameProblem: {
+        short: (least) => `Bitte mindestens ${f.number(least)} Zeichen.`,
+        long: (_, most) => `Bitte höchstens ${f.number(most)} Zeichen.`,
+        characters: () => 'Bitte nur Buchstaben A–Z, Ziffern und _.',
+      },
+      nameRefused: 'Diesen Namen nimmt der Server nicht an.',
+      shuffle: 'Anderer Name',
+      button: 'Los geht’s',
+      starting: 'Gleich geht’s los\u00a0…',
+    },
+    counts: {
+      online: (count) => f.plural(count, { one: '# Mensch hier', other: '# Menschen hier' }),
+      talking: (pairs) => f.plural(pairs, { one: '# Gespräch', other: '# Gespräche' }),
+    },
+    search: {
+      title: 'Mal sehen, wer vorbeikommt\u00a0…',
+      calm: 'Das dauert meist nur einen Moment.',
+      nobody:
+        'Gerade sucht sonst niemand. Bleib noch ein wenig: Wer als Nächstes kommt, trifft auf dich.',
+      cancel: 'Abbrechen',
+    },
+    conversation: {
+      region: (name) => `Gespräch mit ${name}`,
+      log: 'Nachrichten',
+      met: (name) => `Du und ${name} seid euch gerade begegnet. Sag Hallo.`,
+      began: (name) => `Du sprichst mit ${name}.`,
+      restoring: 'Dein Gespräch wird zurückgeholt\u00a0…',
+      author: (name) => `${name ?? 'Du'}:`,
+      typing: (name) => `${name} schreibt\u00a0…`,
+      away: (name) =>
+        `${name} hat die Verbindung verloren. Was du schreibst, bleibt noch eine Weile liegen.`,
+      gap: (count) =>
+        f.plural(count, {
+          one: '# frühere Nachricht ist nicht mehr verfügbar.',
+          other: '# frühere Nachrichten sind nicht mehr verfügbar.',
+        }),
+      unknownType: 'Nachrichten dieser Art lassen sich hier nicht anzeigen.',
+      state: {
+        sending: 'Wird gesendet',
+        sent: 'Gesendet',
+        delivered: 'Zugestellt',
+        failed: 'Nicht gesendet',
+        undelivered: 'Nicht zugestellt',
+        received: '',
+      },
+      failed: (why) => `Nicht gesendet. ${why}`,
+      retry: 'Noch einmal',
+      unseen: (count) => f.plural(count, { one: '# neue Nachricht', other: '# neue Nachrichten' }),
+      next: 'Weiter',
+      leave: 'Gehen',
+      escapeHint: 'Noch einmal Escape, und du gehst weiter zu jemand Neuem.',
+      ended: {
+        left: (name) => `${name} ist weitergezogen.`,
+        disconnected: (name) => `${name} hat die Verbindung verloren und ist nicht zurückgekommen.`,
+        session_ended: (name) => `${name} ist nicht mehr da.`,
+        partner_offline: (name) => `Während du weg warst, ist ${name} weitergezogen.`,
+        away: (name) => `Das Gespräch mit ${name} ist zu Ende gegangen, während du weg warst.`,
+        expired: (name) =>
+          `Deine Sitzung war abgelaufen, und mit ihr das Gespräch mit ${name}. Du hast jetzt eine neue.`,
+      },
+      findNew: 'Jemand Neues finden',
+    },
+    composer: {
+      label: 'Nachricht',
+      placeholder: 'Schreib etwas',
+      send: 'Senden',
+      keys: 'Enter sendet, Umschalt+Enter beginnt eine neue Zeile, zweimal Escape geht weiter.',
+      keysInCall: 'Enter sendet, Umschalt+Enter beginnt eine neue Zeile.',
+      count: (count, most) => `${f.number(count)} von ${f.number(most)}`,
+      over: 'Die Nachricht ist zu lang zum Senden.',
+      held: 'Du schreibst schneller, als Nachrichten rausdürfen. Sie folgen gleich.',
+    },
+    attachments: {
+      attach: 'Dateien anhängen',
+      tray: 'Dateien zum Senden',
+      voice: (seconds) => `Sprachnachricht, ${f.clock(seconds)}`,
+      waiting: 'Wartet, bis sie dran ist',
+      sending: (part) => `Wird gesendet, ${f.percent(part)}`,
+      almost: 'Fast fertig\u00a0…',
+      remove: (name) => `${name} entfernen`,
+      cancel: (name) => `Senden von ${name} abbrechen`,
+      retry: 'Noch einmal',
+      retryOf: (name) => `${name} noch einmal senden`,
+      send: (count) => f.plural(count, { one: 'Datei senden', other: '# Dateien senden' }),
+      drop: (name) => `Lass Dateien hier los, um sie ${name} zu schicken`,
+      dropHint: 'Du kannst sie noch ansehen, bevor sie rausgehen.',
+    },
+    file: {
+      nameless: 'Datei ohne Namen',
+      kind: { image: 'Bild', video: 'Video', audio: 'Ton', document: 'Datei' },
+      facts: (what, size) => `${what} · ${f.size(size)}`,
+      picture: (name) => `Bild: ${name}`,
+      open: (name) => `Bild ${name} öffnen`,
+      close: 'Schließen',
+      video: (name) => `Video: ${name}`,
+      download: 'Herunterladen',
+      downloadOf: (name) => `${name} herunterladen`,
+      gone: 'Mit dem Gespräch verschwunden',
+      unavailable: 'Das ließ sich nicht laden.',
+      expired: 'Das ist abgelaufen: Dateien bleiben nur begrenzte Zeit.',
+      reload: 'Noch einmal',
+    },
+    player: {
+      voice: 'Sprachnachricht',
+      play: 'Abspielen',
+      pause: 'Anhalten',
+      position: 'Position',
+      positionOf: (at, length) => `${f.clock(at)} von ${f.clock(length)}`,
+      rate: (rate) => `${f.number(rate)}×`,
+      speed: (rate) => `Tempo: ${f.number(rate)}-fach`,
+    },
+    recorder: {
+      record: 'Sprachnachricht aufnehmen',
+      hint: 'Antippen zum Aufnehmen, oder halten und zum Senden loslassen',
+      region: 'Sprachnachricht',
+      opening: 'Warten auf das Mikrofon\u00a0…',
+      recording: 'Aufnahme läuft.',
+      held: 'Loslassen sendet, wegwischen verwirft',
+      stopping: 'Moment\u00a0…',
+      preview: 'Aufgenommen. Hör rein, sende oder verwirf sie.',
+      keys: 'Escape bricht die Aufnahme ab.',
+      time: (at, most) => `${f.clock(at)} / ${f.clock(most)}`,
+      cancel: 'Aufnahme abbrechen',
+      discard: 'Sprachnachricht verwerfen',
+      stop: 'Beenden und anhören',
+      send: 'Sprachnachricht senden',
+      trouble: {
+        mic_refused:
+          'Das Mikrofon ist für diese Seite gesperrt. Erlaub es in den Einstellungen deines Browsers für diese Website und versuch es dann noch einmal.',
+        mic_absent: 'Es wurde kein Mikrofon gefunden. Schließ eins an und versuch es noch einmal.',
+        mic_in_use:
+          'Ein anderes Programm benutzt gerade das Mikrofon. Schließ es und versuch es noch einmal.',
+        mic_insecure:
+          'Browser erlauben Aufnahmen nur auf sicheren Seiten, und diese wurde ohne https geöffnet.',
+        mic_unsupported: 'Dieser Browser kann keine Sprachnachrichten aufnehmen.',
+        mic_failed: 'Die Aufnahme hat nicht geklappt. Versuch es noch einmal.',
+      },
+      dismiss: 'Schließen',
+    },
+    call: {
+      ...kinds,
+      region: (name) => `Anruf mit ${name}`,
+      calls: (name, kind) => (kind === 'video' ? `${name} ruft an, mit Video` : `${name} ruft an`),
+      answer: 'Annehmen',
+      answerVideo: 'Mit Kamera annehmen',
+      answerAudio: 'Ohne Kamera annehmen',
+      decline: 'Ablehnen',
+      calling: (name) => `${name} wird angerufen\u00a0…`,
+      connecting: 'Verbinden\u00a0…',
+      recovering: 'Die Verbindung ist weg. Neuer Versuch\u00a0…',
+      weak: 'Die Verbindung ist schwach',
+      good: 'Gute Verbindung',
+      away: (name) => `${name} hat die Verbindung verloren. Einen Moment noch\u00a0…`,
+      opening: (bring) =>
+        bring === 'video'
+          ? 'Warten auf Kamera und Mikrofon\u00a0…'
+          : 'Warten auf das Mikrofon\u00a0…',
+      openingHint: 'Vielleicht fragt dein Browser, ob er darf.',
+      look: 'So sieht dich gleich dein Gegenüber',
+      lookAudio: 'Bevor du anrufst',
+      place: 'Anrufen',
+      join: 'Dazukommen',
+      cancel: 'Abbrechen',
+      again: 'Noch einmal',
+      soundOnly: 'Nur Ton',
+      listenOnly: 'Nur zuhören',
+      watchOnly: 'Nur zusehen und zuhören',
+      trouble: {
+        mic_refused:
+          'Das Mikrofon ist für diese Seite gesperrt. Erlaub es in den Einstellungen deines Browsers für diese Website, oder hör nur zu.',
+        mic_absent: 'Es wurde kein Mikrofon gefunden. Schließ eins an, oder hör nur zu.',
+        mic_in_use:
+          'Ein anderes Programm benutzt gerade das Mikrofon. Schließ es, oder hör nur zu.',
+        mic_failed: 'Das Mikrofon geht gerade nicht. Du kannst trotzdem dazukommen und zuhören.',
+        camera_refused:
+          'Die Kamera ist für diese Seite gesperrt. Erlaub sie in den Einstellungen deines Browsers für diese Website, oder komm nur mit Ton dazu.',
+        camera_absent:
+          'Es wurde keine Kamera gefunden. Schließ eine an, oder komm nur mit Ton dazu.',
+        camera_in_use:
+          'Ein anderes Programm benutzt gerade die Kamera. Schließ es, oder komm nur mit Ton dazu.',
+        camera_failed: 'Die Kamera geht gerade nicht. Du kannst trotzdem mit Ton dazukommen.',
+        devices_insecure: insecure,
+        devices_unsupported: unsupported,
+      },
+      hide: 'Meine Adresse verbergen',
+      hideHint:
+        'Der Anruf nimmt einen Umweg, damit dein Gegenüber nicht erfährt, von wo du verbunden bist.',
+      hidden: 'Deine Adresse bleibt verborgen: Anrufe nehmen hier einen Umweg.',
+      mute: 'Mikrofon stumm schalten',
+      unmute: 'Stummschaltung aufheben',
+      muted: 'Du bist stumm',
+      useMicrophone: 'Mikrofon einschalten',
+      cameraOn: 'Kamera einschalten',
+      cameraOff: 'Kamera ausschalten',
+      flip: 'Zur anderen Kamera wechseln',
+      share: 'Bildschirm teilen',
+      unshare: 'Bildschirm nicht mehr teilen',
+      pictureInPicture: 'Kleines Fenster',
+      fullScreen: 'Vollbild',
+      leaveFullScreen: 'Vollbild verlassen',
+      controls: 'Steuerung des Anrufs',
+      settings: 'Geräte',
+      hangUp: 'Auflegen',
+      microphone: 'Mikrofon',
+      camera: 'Kamera',
+      speaker: 'Lautsprecher',
+      device: (number) => `Gerät ${f.number(number)}`,
+      alerts: 'Bei Anrufen Bescheid geben, wenn ich woanders bin',
+      self: 'Dein Bild',
+      selfScreen: 'Dein Bildschirm',
+      selfKeys: 'Dein Bild. Die Pfeiltasten schieben es in eine andere Ecke.',
+      other: (name) => `Bild von ${name}`,
+      hear: 'Antippen, um den Anruf zu hören',
+      duration: 'Dauer',
+      notice: {
+        unreachable: 'Der Server ist gerade nicht zu erreichen, darum kam kein Anruf zustande.',
+        refused: 'Der Anruf hat nicht geklappt. Versuch es gleich noch einmal.',
+        lost: 'Der Anruf ist abgebrochen und ließ sich nicht wiederherstellen. Du kannst noch einmal anrufen.',
+        failed:
+          'Zwischen euch beiden kam keine Verbindung zustande. Schreiben könnt ihr weiterhin.',
+      },
+      media: {
+        mic_refused:
+          'Das Mikrofon ist für diese Seite gesperrt, darum hört dich niemand. Erlaub es in den Einstellungen deines Browsers für diese Website.',
+        mic_absent:
+          'Es wurde kein Mikrofon gefunden. Du hörst dein Gegenüber, wirst aber nicht gehört.',
+        mic_in_use:
+          'Ein anderes Programm benutzt gerade das Mikrofon. Im Moment hört man dich nicht.',
+        mic_failed: 'Das Mikrofon geht gerade nicht. Man hört dich nicht.',
+        mic_gone:
+          'Dein Mikrofon wurde abgezogen. Man hört dich erst wieder, wenn du ein anderes auswählst.',
+        mic_replaced: 'Dein Mikrofon wurde abgezogen. Man hört dich jetzt über ein anderes.',
+        camera_refused:
+          'Die Kamera ist für diese Seite gesperrt. Erlaub sie in den Einstellungen deines Browsers für diese Website.',
+        camera_absent: 'Es wurde keine Kamera gefunden. Der Anruf geht mit Ton weiter.',
+        camera_in_use:
+          'Ein anderes Programm benutzt gerade die Kamera. Der Anruf geht mit Ton weiter.',
+        camera_failed: 'Die Kamera geht gerade nicht. Der Anruf geht mit Ton weiter.',
+        camera_gone: 'Deine Kamera wurde abgezogen. Der Anruf geht mit Ton weiter.',
+        pictures_off:
+          'Die Verbindung ist schwach. Damit der Ton bleibt, ist dein Bild ausgeschaltet.',
+        devices_insecure: insecure,
+        devices_unsupported: unsupported,
+      },
+      dismiss: 'Schließen',
+      rejoin: (name) => `Du warst in einem Anruf mit ${name}. Möchtest du wieder dazukommen?`,
+      rejoinAudio: 'Mit Ton dazukommen',
+      rejoinVideo: 'Mit Kamera dazukommen',
+      line: {
+        talked: (call, name) => `${kinds[call.kind]} ${who(call, name)} · ${f.clock(call.seconds)}`,
+        lost: (call, name) =>
+          `${kinds[call.kind]} ${who(call, name)} · nach ${f.clock(call.seconds)} abgebrochen`,
+        declined: ({ kind, outgoing }, name) =>
+          outgoing
+            ? `${name} hat deinen ${kinds[kind]} abgelehnt`
+            : `Du hast den ${kinds[kind]} von ${name} abgelehnt`,
+        missed: ({ kind }, name) => `Du hast einen ${kinds[kind]} von ${name} verpasst`,
+        unanswered: ({ kind }, name) => `${name} hat deinen ${kinds[kind]} nicht angenommen`,
+        cancelled: ({ kind }) => `Du hast deinen ${kinds[kind]} abgebrochen`,
+        failed: (call, name) => `${kinds[call.kind]} ${who(call, name)} · nicht verbunden`,
+      },
+    },
+    stopped: {
+      title: 'Hier ist Pause',
+      useHere: 'Hier weitermachen',
+      reconnect: 'Neu verbinden',
+    },
+    codes: {
+      invalid_payload: 'Damit konnte der Server nichts anfangen.',
+      text_empty: 'Darin steht nichts, was man lesen könnte.',
+      text_too_long: ({ textLength }) =>
+        `Das ist zu lang: Höchstens ${f.number(textLength)} Zeichen sind möglich.`,
+      text_control_characters: 'Darin sind Zeichen, die sich nicht senden lassen.',
+      not_in_room: 'Für den Server bist du gerade in keinem Gespräch.',
+      call_active: 'Es läuft schon ein Anruf.',
+      no_call: 'Dieser Anruf ist vorbei.',
+      no_offer: 'Es gibt keinen Anruf, den du annehmen könntest.',
+      too_many_candidates: 'Dieser Anruf hat zu viele Wege ausprobiert.',
+      already_in_room: 'Du bist schon in einem Gespräch.',
+      not_searching: 'Es läuft gerade keine Suche.',
+      rate_limited: 'Das ging ein bisschen schnell. Warte bitte einen Moment.',
+      token_required: sessionEnded,
+      token_expired: sessionEnded,
+      token_invalid: sessionEnded,
+      session_not_found: sessionEnded,
+      session_ended: sessionEnded,
+      replaced:
+        'Du hast Passerby in einem anderen Tab oder Fenster geöffnet, und dort geht es weiter.',
+      file_missing: 'Die Datei ist nicht vollständig angekommen.',
+      file_empty: 'Diese Datei ist leer.',
+      file_too_large: ({ fileSize }) =>
+        `Diese Datei ist zu groß: Höchstens ${f.size(fileSize)} sind möglich.`,
+      file_not_found: 'Diese Datei hat der Server nicht mehr.',
+      upload_malformed: 'Die Datei ist nicht vollständig angekommen.',
+      upload_timeout: 'Das Hochladen hat zu lange gedauert.',
+      duration_invalid: ({ voiceDuration }) =>
+        `Diese Sprachnachricht ist zu kurz oder länger als ${f.duration(voiceDuration)}.`,
+      not_your_room: 'Für den Server bist du in einem anderen Gespräch.',
+      link_invalid: 'Dieser Link führt zu keiner Datei aus diesem Gespräch.',
+      room_closed: 'Dieses Gespräch ist vorbei.',
+      picture_too_large: ({ picturePixels }) =>
+        `Dieses Bild hat zu viele Pixel: Höchstens ${f.roughly(picturePixels)} sind möglich.`,
+      room_storage_full: ({ roomFilesSize }) =>
+        `Mehr Dateien passen nicht in dieses Gespräch: Zusammen sind höchstens ${f.size(roomFilesSize)} möglich.`,
+      guest_storage_full: ({ guestFilesSize }) =>
+        `Du hast so viel geteilt, wie in einem Gespräch geht: ${f.size(guestFilesSize)}.`,
+      unsupported_type: ({ pictureTypes }) =>
+        `Das lässt sich nicht senden. Bilder können ${f.either(pictureTypes)} sein.`,
+      not_audio: 'Das klingt nicht nach einer Sprachnachricht.',
+      storage_full:
+        'Der Server hat gerade keinen Platz für Dateien. Versuch es in einer Weile noch einmal.',
+      not_found: 'Das hat der Server nicht mehr.',
+      method_not_allowed: failed,
+      too_large: 'Das ist mehr, als der Server annimmt.',
+      unsupported_media_type: failed,
+      http_error: failed,
+      internal: failed,
+      unavailable: 'Das kann der Server gerade nicht. Versuch es gleich noch einmal.',
+      already_upgraded: brokenOff,
+      backlog_overflow: brokenOff,
+      client_disconnect: brokenOff,
+      connect_timeout: brokenOff,
+      connection_unknown: brokenOff,
+      duplicate_poll: brokenOff,
+      extension_not_agreed: brokenOff,
+      fragments_out_of_order: brokenOff,
+      message_too_big: brokenOff,
+      outbox_overflow: brokenOff,
+      parse_error: brokenOff,
+      ping_timeout: brokenOff,
+      request_timeout: brokenOff,
+      server_disconnect: brokenOff,
+      server_error: brokenOff,
+      stalled: brokenOff,
+      text_not_utf8: brokenOff,
+      too_many_packets: brokenOff,
+      transport_close: brokenOff,
+      transport_error: brokenOff,
+      upgrade_not_completed: brokenOff,
+      bad_method: misunderstood,
+      bad_request: misunderstood,
+      protocol_unsupported: misunderstood,
+      transport_unknown: misunderstood,
+      origin_forbidden: 'Diese Seite darf diesen Server nicht benutzen.',
+      server_shutting_down: 'Der Server wird neu gestartet. Versuch es gleich noch einmal.',
+    },
+    troubles: {
+      unreachable: 'Der Server ist gerade nicht zu erreichen. Versuch es gleich noch einmal.',
+      unexpected: 'Etwas hat nicht geklappt. Versuch es gleich noch einmal.',
+      too_many_files: ({ filesPerMessage }) =>
+        f.plural(filesPerMessage, {
+          one: 'Das war viel auf einmal: Nur die erste Datei wurde übernommen.',
+          other: 'Das war viel auf einmal: Nur die ersten # Dateien wurden übernommen.',
+        }),
+      session_anew:
+        'Deine frühere Sitzung war abgelaufen, darum hast du eine neue. Alles geht wie zuvor.',
+    },
+    upload: {
+      rate_limited: 'Das ging ein bisschen schnell. Es geht gleich weiter.',
+      unreachable: brokenOff,
+      unexpected: 'Das Senden hat nicht geklappt.',
+    },
+    title: {
+      plain: 'Passerby',
+      unread: (count) => `(${f.number(count)}) Passerby`,
+      ringing: (calls) => `${calls} · Passerby`,
+    },
+  };
+};
+
+export default german;

@@ -1,0 +1,430 @@
+/** Every word of the page, in English. The other languages have the same, or TypeScript complains. */
+import type {
+  Bring,
+  CallKind,
+  CallNotice,
+  CallRecord,
+  DeviceTrouble,
+  MediaNotice,
+  Outcome,
+} from '../chat/call';
+import type { Ending, MessageState } from '../chat/conversation';
+import type { FileKind } from '../chat/files';
+import type { MicrophoneTrouble } from '../chat/recorder';
+import type { ClientTrouble, Trouble } from '../chat/trouble';
+import type { NameProblem } from '../text/name';
+import type { Code, Limits } from '../wire/types';
+import type { Formats } from './formats';
+
+/** A sentence; with a number in it, once it is known what the server allows. */
+export type Sentence = string | ((limits: Limits) => string);
+
+/** What the other languages have to have too: `words`, and nothing is missing. */
+function typed<T>(words: T): T {
+  return words;
+}
+
+const english = (f: Formats) => {
+  const failed = 'Something went wrong on the server. Please try again in a moment.';
+  const brokenOff = 'The connection broke off.';
+  const misunderstood = 'This browser and the server do not understand each other.';
+  const sessionEnded = 'Your session has ended.';
+  const insecure =
+    'Browsers allow calls only on secure pages, and this one was opened without https.';
+  const unsupported = 'This browser cannot make calls.';
+  const kinds: Record<CallKind, string> = { audio: 'Audio call', video: 'Video call' };
+  const who = ({ outgoing }: CallRecord, name: string): string =>
+    outgoing ? 'You called' : `${name} called`;
+
+  return {
+    lang: 'en',
+    dir: 'ltr' as 'ltr' | 'rtl',
+    brand: 'Passerby',
+    language: {
+      label: 'Language',
+      failed: 'This language cannot be loaded right now.',
+    },
+    connection: {
+      connecting: 'Connecting…',
+      connected: 'Connected',
+      reconnecting: 'Reconnecting…',
+      offline: 'Offline',
+      stopped: 'Not connected',
+    },
+    start: {
+      title: 'Say hello to a passer-by.',
+      lede: 'One stranger, one conversation. No sign-up, and nothing is kept when you part.',
+      name: 'Your name for today',
+      nameHint: (least: number, most: number): string =>
+        `${f.number(least)}–${f.number(most)} letters, digits or _`,
+      nameProblem: typed<Record<NameProblem, (least: number, most: number) => string>>({
+        short: (least) => `At least ${f.number(least)} characters, please.`,
+        long: (_, most) => `At most ${f.number(most)} characters, please.`,
+        characters: () => 'Letters A–Z, digits and _ only, please.',
+      }),
+      nameRefused: 'The server does not take this name.',
+      shuffle: 'Another name',
+      button: 'Start',
+      starting: 'Starting…',
+    },
+    counts: {
+      online: (count: number): string =>
+        f.plural(count, { one: '# person here', other: '# people here' }),
+      talking: (pairs: number): string =>
+        f.plural(pairs, { one: '# conversation', other: '# conversations' }),
+    },
+    search: {
+      title: 'Looking for a passer-by…',
+      calm: 'This usually takes a moment.',
+      nobody: 'Nobody else is looking just now. Stay a while: the next one to come is yours.',
+      cancel: 'Cancel',
+    },
+    conversation: {
+      region: (name: string): string => `Conversation with ${name}`,
+      log: 'Messages',
+      met: (name: string): string => `You and ${name} have just met. Say hello.`,
+      began: (name: string): string => `You are talking with ${name}.`,
+      restoring: 'Bringing your conversation back…',
+      author: (name: string | null): string => `${name ?? 'You'}:`,
+      typing: (name: string): string => `${name} is typing…`,
+      away: (name: string): string =>
+        `${name} lost the connection. What you write waits a little while for them.`,
+      gap: (count: number): string =>
+        f.plural(count, {
+          one: '# earlier message is no longer available.',
+          other: '# earlier messages are no longer available.',
+        }),
+      unknownType: 'This kind of message cannot be shown here.',
+      state: typed<Record<MessageState, string>>({
+        sending: 'Sending',
+        sent: 'Sent',
+        delivered: 'Delivered',
+        failed: 'Not sent',
+        undelivered: 'Not delivered',
+        received: '',
+      }),
+      failed: (why: string): string => `Not sent. ${why}`,
+      retry: 'Try again',
+      unseen: (count: number): string =>
+        f.plural(count, { one: '# new message', other: '# new messages' }),
+      next: 'Next',
+      leave: 'Leave',
+      escapeHint: 'Press Escape once more to move on to someone new.',
+      ended: typed<Record<Ending, (name: string) => string>>({
+        left: (name) => `${name} has moved on.`,
+        disconnected: (name) => `${name} lost the connection and did not come back.`,
+        session_ended: (name) => `${name} is gone.`,
+        partner_offline: (name) => `While you were away, ${name} went on.`,
+        away: (name) => `This conversation with ${name} ended while you were away.`,
+        expired: (name) =>
+          `Your session had ended, and the conversation with ${name} with it. You have a fresh one.`,
+      }),
+      findNew: 'Find someone new',
+    },
+    composer: {
+      label: 'Message',
+      placeholder: 'Write a message',
+      send: 'Send',
+      keys: 'Enter sends, Shift+Enter makes a new line, Escape twice moves on.',
+      keysInCall: 'Enter sends, Shift+Enter makes a new line.',
+      count: (count: number, most: number): string => `${f.number(count)} of ${f.number(most)}`,
+      over: 'The message is too long to send.',
+      held: 'You write faster than messages may go out. They follow in a moment.',
+    },
+    attachments: {
+      attach: 'Attach files',
+      tray: 'Files to send',
+      voice: (seconds: number): string => `Voice note, ${f.clock(seconds)}`,
+      waiting: 'Waiting for its turn',
+      sending: (part: number): string => `Sending, ${f.percent(part)}`,
+      almost: 'Almost there…',
+      remove: (name: string): string => `Remove ${name}`,
+      cancel: (name: string): string => `Cancel sending ${name}`,
+      retry: 'Try again',
+      retryOf: (name: string): string => `Try again to send ${name}`,
+      send: (count: number): string => f.plural(count, { one: 'Send file', other: 'Send # files' }),
+      drop: (name: string): string => `Drop files to share them with ${name}`,
+      dropHint: 'You can look at them before they are sent.',
+    },
+    file: {
+      nameless: 'File without a name',
+      kind: typed<Record<FileKind, string>>({
+        image: 'Picture',
+        video: 'Video',
+        audio: 'Sound',
+        document: 'File',
+      }),
+      facts: (what: string, size: number): string => `${what} · ${f.size(size)}`,
+      picture: (name: string): string => `Picture: ${name}`,
+      open: (name: string): string => `Open picture ${name}`,
+      close: 'Close',
+      video: (name: string): string => `Video: ${name}`,
+      download: 'Download',
+      downloadOf: (name: string): string => `Download ${name}`,
+      gone: 'Gone with the conversation',
+      unavailable: 'This could not be loaded.',
+      expired: 'This has expired: files stay for a limited time.',
+      reload: 'Try again',
+    },
+    player: {
+      voice: 'Voice note',
+      play: 'Play',
+      pause: 'Pause',
+      position: 'Position',
+      positionOf: (at: number, length: number): string => `${f.clock(at)} of ${f.clock(length)}`,
+      rate: (rate: number): string => `${f.number(rate)}×`,
+      speed: (rate: number): string => `Speed: ${f.number(rate)} times`,
+    },
+    recorder: {
+      record: 'Record a voice note',
+      hint: 'Tap to record, or hold and let go to send',
+      region: 'Voice note',
+      opening: 'Waiting for the microphone…',
+      recording: 'Recording.',
+      held: 'Let go to send, slide away to cancel',
+      stopping: 'One moment…',
+      preview: 'Recorded. Listen to it, send it or discard it.',
+      keys: 'Escape cancels the recording.',
+      time: (at: number, most: number): string => `${f.clock(at)} / ${f.clock(most)}`,
+      cancel: 'Cancel recording',
+      discard: 'Discard voice note',
+      stop: 'Stop and listen',
+      send: 'Send voice note',
+      trouble: typed<Record<MicrophoneTrouble, string>>({
+        mic_refused:
+          'The microphone is blocked for this page. Allow it in your browser’s settings for this site, then try again.',
+        mic_absent: 'No microphone was found. Connect one, then try again.',
+        mic_in_use: 'The microphone is in use by another program. Close that, then try again.',
+        mic_insecure:
+          'Browsers allow recording only on secure pages, and this one was opened without https.',
+        mic_unsupported: 'This browser cannot record voice notes.',
+        mic_failed: 'The recording did not work. Please try again.',
+      }),
+      dismiss: 'Close',
+    },
+    call: {
+      ...kinds,
+      region: (name: string): string => `Call with ${name}`,
+      calls: (name: string, kind: CallKind): string =>
+        kind === 'video' ? `${name} is calling, with video` : `${name} is calling`,
+      answer: 'Answer',
+      answerVideo: 'Answer with camera',
+      answerAudio: 'Answer without camera',
+      decline: 'Decline',
+      calling: (name: string): string => `Calling ${name}…`,
+      connecting: 'Connecting…',
+      recovering: 'The connection is gone. Trying again…',
+      weak: 'The connection is weak',
+      good: 'Good connection',
+      away: (name: string): string => `${name} lost the connection. Waiting a moment…`,
+      opening: (bring: Bring): string =>
+        bring === 'video'
+          ? 'Waiting for your camera and microphone…'
+          : 'Waiting for your microphone…',
+      openingHint: 'Your browser may ask you to allow it.',
+      look: 'This is what the other will see',
+      lookAudio: 'Before you call',
+      place: 'Call',
+      join: 'Join',
+      cancel: 'Cancel',
+      again: 'Try again',
+      soundOnly: 'Sound only',
+      listenOnly: 'Listen only',
+      watchOnly: 'Watch and listen only',
+      trouble: typed<Record<DeviceTrouble, string>>({
+        mic_refused:
+          'The microphone is blocked for this page. Allow it in your browser’s settings for this site, or join and listen only.',
+        mic_absent: 'No microphone was found. Connect one, or join and listen only.',
+        mic_in_use:
+          'The microphone is in use by another program. Close that, or join and listen only.',
+        mic_failed: 'The microphone does not work right now. You can still join and listen.',
+        camera_refused:
+          'The camera is blocked for this page. Allow it in your browser’s settings for this site, or join with sound only.',
+        camera_absent: 'No camera was found. Connect one, or join with sound only.',
+        camera_in_use:
+          'The camera is in use by another program. Close that, or join with sound only.',
+        camera_failed: 'The camera does not work right now. You can still join with sound only.',
+        devices_insecure: insecure,
+        devices_unsupported: unsupported,
+      }),
+      hide: 'Hide my address',
+      hideHint: 'The call takes a detour, so that the other cannot learn where you connect from.',
+      hidden: 'Your address stays hidden: calls here take a detour.',
+      mute: 'Mute microphone',
+      unmute: 'Unmute microphone',
+      muted: 'You are muted',
+      useMicrophone: 'Turn microphone on',
+      cameraOn: 'Turn camera on',
+      cameraOff: 'Turn camera off',
+      flip: 'Switch to the other camera',
+      share: 'Share screen',
+      unshare: 'Stop sharing the screen',
+      pictureInPicture: 'Small window',
+      fullScreen: 'Full screen',
+      leaveFullScreen: 'Leave full screen',
+      controls: 'Controls of the call',
+      settings: 'Devices',
+      hangUp: 'Hang up',
+      microphone: 'Microphone',
+      camera: 'Camera',
+      speaker: 'Speaker',
+      device: (number: number): string => `Device ${f.number(number)}`,
+      alerts: 'Tell me of calls while I look elsewhere',
+      self: 'Your picture',
+      selfScreen: 'Your screen',
+      selfKeys: 'Your picture. Arrow keys move it to another corner.',
+      other: (name: string): string => `Picture of ${name}`,
+      hear: 'Tap to hear the call',
+      duration: 'Duration',
+      notice: typed<Record<CallNotice, string>>({
+        unreachable: 'The server cannot be reached right now, so there was no call.',
+        refused: 'The call could not be made. Please try again in a moment.',
+        lost: 'The call broke off, and no way back was found. You can call again.',
+        failed: 'No connection between the two of you was found. You can go on in writing.',
+      }),
+      media: typed<Record<MediaNotice, string>>({
+        mic_refused:
+          'The microphone is blocked for this page, so nobody hears you. Allow it in your browser’s settings for this site.',
+        mic_absent: 'No microphone was found. You hear the other, but are not heard.',
+        mic_in_use: 'The microphone is in use by another program. You are not heard right now.',
+        mic_failed: 'The microphone does not work right now. You are not heard.',
+        mic_gone: 'Your microphone was unplugged. You are not heard until you choose another.',
+        mic_replaced: 'Your microphone was unplugged. You are heard by another one now.',
+        camera_refused:
+          'The camera is blocked for this page. Allow it in your browser’s settings for this site.',
+        camera_absent: 'No camera was found. The call goes on with sound.',
+        camera_in_use: 'The camera is in use by another program. The call goes on with sound.',
+        camera_failed: 'The camera does not work right now. The call goes on with sound.',
+        camera_gone: 'Your camera was unplugged. The call goes on with sound.',
+        pictures_off: 'The connection is weak, so your picture is off to keep the sound.',
+        devices_insecure: insecure,
+        devices_unsupported: unsupported,
+      }),
+      dismiss: 'Close',
+      rejoin: (name: string): string => `You were in a call with ${name}. Join it again?`,
+      rejoinAudio: 'Join with sound',
+      rejoinVideo: 'Join with camera',
+      /** A call that is over: who, what, and how long. */
+      line: typed<Record<Outcome, (call: CallRecord, name: string) => string>>({
+        talked: (call, name) =>
+          `${kinds[call.kind]} · ${who(call, name)} · ${f.clock(call.seconds)}`,
+        lost: (call, name) =>
+          `${kinds[call.kind]} · ${who(call, name)} · broke off after ${f.clock(call.seconds)}`,
+        declined: ({ kind, outgoing }, name) =>
+          outgoing ? `${name} declined your ${kind} call` : `You declined ${name}’s ${kind} call`,
+        missed: ({ kind }, name) => `You missed ${name}’s ${kind} call`,
+        unanswered: ({ kind }, name) => `${name} did not answer your ${kind} call`,
+        cancelled: ({ kind }) => `You called off your ${kind} call`,
+        failed: (call, name) => `${kinds[call.kind]} · ${who(call, name)} · not connected`,
+      }),
+    },
+    stopped: {
+      title: 'Paused here',
+      useHere: 'Use here',
+      reconnect: 'Connect again',
+    },
+    /** What the server answers when it cannot do what it was asked. */
+    codes: typed<Record<Code, Sentence>>({
+      invalid_payload: 'The server could not make sense of this.',
+      text_empty: 'There is nothing to be read in it.',
+      text_too_long: ({ textLength }) =>
+        `It is too long: ${f.number(textLength)} characters are the most.`,
+      text_control_characters: 'There are characters in it that cannot be sent.',
+      not_in_room: 'The server sees you in no conversation right now.',
+      call_active: 'There is a call already.',
+      no_call: 'This call is over.',
+      no_offer: 'There is no call to be answered.',
+      too_many_candidates: 'This call has tried too many ways.',
+      already_in_room: 'You are in a conversation already.',
+      not_searching: 'There is no search to be called off.',
+      rate_limited: 'That was a little fast. Please wait a moment.',
+      token_required: sessionEnded,
+      token_expired: sessionEnded,
+      token_invalid: sessionEnded,
+      session_not_found: sessionEnded,
+      session_ended: sessionEnded,
+      replaced: 'Passerby is open for you in another tab or window, and goes on there.',
+      file_missing: 'The upload did not arrive whole.',
+      file_empty: 'This file is empty.',
+      file_too_large: ({ fileSize }) => `This file is too large: ${f.size(fileSize)} is the most.`,
+      file_not_found: 'The server has this file no longer.',
+      upload_malformed: 'The upload did not arrive whole.',
+      upload_timeout: 'The upload took too long.',
+      duration_invalid: ({ voiceDuration }) =>
+        `This voice note is too short, or longer than ${f.duration(voiceDuration)}.`,
+      not_your_room: 'The server sees you in another conversation.',
+      link_invalid: 'This link does not lead to a file of this conversation.',
+      room_closed: 'This conversation is over.',
+      picture_too_large: ({ picturePixels }) =>
+        `This picture has too many pixels: ${f.roughly(picturePixels)} is the most.`,
+      room_storage_full: ({ roomFilesSize }) =>
+        `This conversation cannot hold more files: ${f.size(roomFilesSize)} in all is the most.`,
+      guest_storage_full: ({ guestFilesSize }) =>
+        `You have shared as much as one may in a conversation: ${f.size(guestFilesSize)}.`,
+      unsupported_type: ({ pictureTypes }) =>
+        `This cannot be sent. Pictures can be ${f.either(pictureTypes)}.`,
+      not_audio: 'This does not sound like a voice note.',
+      storage_full: 'The server has no room for files right now. Please try again in a while.',
+      not_found: 'The server has this no longer.',
+      method_not_allowed: failed,
+      too_large: 'This is more than the server takes.',
+      unsupported_media_type: failed,
+      http_error: failed,
+      internal: failed,
+      unavailable: 'The server cannot do this right now. Please try again in a moment.',
+      // Nobody reads most of these, for the page connects again by itself.
+      already_upgraded: brokenOff,
+      backlog_overflow: brokenOff,
+      client_disconnect: brokenOff,
+      connect_timeout: brokenOff,
+      connection_unknown: brokenOff,
+      duplicate_poll: brokenOff,
+      extension_not_agreed: brokenOff,
+      fragments_out_of_order: brokenOff,
+      message_too_big: brokenOff,
+      outbox_overflow: brokenOff,
+      parse_error: brokenOff,
+      ping_timeout: brokenOff,
+      request_timeout: brokenOff,
+      server_disconnect: brokenOff,
+      server_error: brokenOff,
+      stalled: brokenOff,
+      text_not_utf8: brokenOff,
+      too_many_packets: brokenOff,
+      transport_close: brokenOff,
+      transport_error: brokenOff,
+      upgrade_not_completed: brokenOff,
+      bad_method: misunderstood,
+      bad_request: misunderstood,
+      protocol_unsupported: misunderstood,
+      transport_unknown: misunderstood,
+      origin_forbidden: 'This page may not use this server.',
+      server_shutting_down: 'The server is being restarted. Please try again in a moment.',
+    }),
+    troubles: typed<Record<ClientTrouble, Sentence>>({
+      unreachable: 'The server cannot be reached right now. Please try again in a moment.',
+      unexpected: 'Something did not work. Please try again in a moment.',
+      too_many_files: ({ filesPerMessage }) =>
+        f.plural(filesPerMessage, {
+          one: 'That was a lot at once: only the first file was taken.',
+          other: 'That was a lot at once: only the first # files were taken.',
+        }),
+      session_anew:
+        'Your earlier session had ended, so you have a fresh one. Everything works as before.',
+    }),
+    /** What is said otherwise of a file on its way. */
+    upload: typed<Partial<Record<Trouble, Sentence>>>({
+      rate_limited: 'That was a little fast. It goes on in a moment.',
+      unreachable: brokenOff,
+      unexpected: 'It could not be sent.',
+    }),
+    title: {
+      plain: 'Passerby',
+      unread: (count: number): string => `(${f.number(count)}) Passerby`,
+      ringing: (calls: string): string => `${calls} · Passerby`,
+    },
+  };
+};
+
+export default english;
+export type Words = ReturnType<typeof english>;

@@ -1,0 +1,48 @@
+/** Texts that depend on what has happened, put together from the words of the language. */
+import type { Attachment } from '../chat/attachments';
+import type { SharedFile } from '../chat/files';
+import type { Trouble } from '../chat/trouble';
+import { extensionOf } from '../text/extension';
+import type { Limits } from '../wire/types';
+import type { Sentence, Words } from './en';
+
+function find(sentences: Partial<Record<string, Sentence>>, code: string): Sentence | undefined {
+  return Object.hasOwn(sentences, code) ? sentences[code] : undefined;
+}
+
+/** `trouble` as a sentence. For a code that only a newer server knows there is one that fits all. */
+export function troubleText(words: Words, trouble: Trouble, limits: Limits | null): string {
+  return sentenceOf(words, find(words.codes, trouble) ?? find(words.troubles, trouble), limits);
+}
+
+/** The same of a file that is being sent. */
+export function uploadTroubleText(words: Words, trouble: Trouble, limits: Limits | null): string {
+  const own = find(words.upload, trouble);
+  return own === undefined ? troubleText(words, trouble, limits) : sentenceOf(words, own, limits);
+}
+
+function sentenceOf(words: Words, sentence: Sentence | undefined, limits: Limits | null): string {
+  if (typeof sentence === 'function') {
+    // Only the server's numbers make a sentence of it.
+    return limits ? sentence(named(limits)) : sentenceOf(words, words.troubles.unexpected, null);
+  }
+  return sentence ?? sentenceOf(words, words.troubles.unexpected, limits);
+}
+
+/** Kinds of pictures by the names that people know them by: `image/jpeg` is a JPEG. */
+function named(limits: Limits): Limits {
+  const names = limits.pictureTypes.map((type) => {
+    const [, kind = type] = type.split('/');
+    return kind === 'webp' ? 'WebP' : kind.toUpperCase();
+  });
+  return { ...limits, pictureTypes: names };
+}
+
+export function attachmentName(words: Words, { kind, name, duration }: Attachment): string {
+  return kind === 'voice' ? words.attachments.voice(duration ?? 0) : name;
+}
+
+/** What a file is, in a word or two: `PDF · 1.2 MB`. */
+export function fileFacts(words: Words, { name, kind, size }: SharedFile): string {
+  return words.file.facts(extensionOf(name) || words.file.kind[kind], size);
+}

@@ -1,0 +1,277 @@
+import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../chat/samples';
+import type { Trouble } from '../chat/trouble';
+import type { CallRecord } from '../chat/call';
+import type { Limits } from '../wire/types';
+import german from './de';
+import english from './en';
+import { formatsOf } from './formats';
+import { isolate } from './isolate';
+import { LANGUAGES, localeOf, lookUp, negotiate } from './languages';
+import { fileFacts, troubleText, uploadTroubleText } from './telling';
+
+/** Spaces that keep lines from breaking are spaces. */
+function plain(text: string): string {
+  return text.replace(/[\u00a0\u202f]/g, ' ');
+}
+
+const en = english(formatsOf('en-GB'));
+const de = german(formatsOf('de'));
+
+describe('the language', () => {
+  it.each<[string[], string]>([
+    [['de'], 'de'],
+    [['de-AT', 'en'], 'de'],
+    [['DE-ch-1996'], 'de'],
+    [['en-US', 'de'], 'en'],
+    [['fr-FR', 'fr', 'de-DE', 'en'], 'de'],
+    [['fr', 'it'], 'en'],
+    [['den'], 'en'],
+    [['', 'x', 'constructor'], 'en'],
+    [[], 'en'],
+  ])('for %j is %s', (wanted, language) => {
+    expect(negotiate(wanted)).toBe(language);
+  });
+
+  it('is looked up from what is special to what is common', () => {
+    expect(lookUp('de-Latn-AT')).toBe('de');
+    expect(lookUp('zh-Hant')).toBeNull();
+  });
+
+  it('is written as where the guest is at home', () => {
+    expect(localeOf('de', ['fr', 'de-CH', 'de'])).toBe('de-CH');
+    expect(localeOf('de', ['en-GB'])).toBe('de');
+  });
+
+  it.each(Object.entries(LANGUAGES))(
+    '%s has its words, and says whose they are',
+    async (tag, own) => {
+      const { default: catalogue } = await own.load();
+      const words = catalogue(formatsOf(tag));
+      expect(words).toMatchObject({ lang: tag, dir: 'ltr' });
+    },
+  );
+});
+
+/** Every text of a catalogue; of functions, what they are made of. */
+function texts(words: object): string[] {
+  return Object.entries(words).flatMap(([key, value]: [string, unknown]) => {
+    if (typeof value === 'string') return key === 'received' ? [] : [value];
+    return typeof value === 'object' && value !== null ? texts(value) : [];
+  });
+}
+
+describe.each([
+  ['en', en],
+  ['de', de],
+])('the words in %s', (_, words) => {
+  it('are none of them empty', () => {
+    expect(texts(words).filter((text) => text.trim() === '')).toEqual([]);
+  });
+
+  it('have a sentence for every trouble, with the server’s numbers in it', () => {
+    const codes = [...Object.keys(words.codes), ...Object.keys(words.troubles)] as Trouble[];
+    for (const code of codes) {
+      for (const tell of [troubleText, uploadTroubleText]) {
+        expect(tell(words, code, LIMITS)).toMatch(/^\S.*[.]$/);
+        expect(tell(words, code, null)).toMatch(/^\S.*[.]$/);
+      }
+    }
+  });
+
+  it('have one for what they do not know', () => {
+    for (const code of ['something_new', 'constructor', ''] as string[] as Trouble[])
+      expect(troubleText(words, code, LIMITS)).toBe(words.troubles.unexpected);
+  });
+});
+
+describe('troubles', () => {
+  const small: Limits = { ...LIMITS, fileSize: 5 * 1024 ** 2, filesPerMessage: 1 };
+
+  it.each<[Trouble, Limits, string, string]>([
+    [
+      'file_too_large',
+      LIMITS,
+      'This file is too large: 20 MB is the most.',
+      'Diese Datei ist zu groß: Höchstens 20 MB sind möglich.',
+    ],
+    [
+      'file_too_large',
+      small,
+      'This file is too large: 5 MB is the most.',
+      'Diese Datei ist zu groß: Höchstens 5 MB sind möglich.',
+    ],
+    [
+      'too_many_files',
+      LIMITS,
+      'That was a lot at once: only the first 3 files were taken.',
+      'Das war viel auf einmal: Nur die ersten 3 Dateien wurden übernommen.',
+    ],
+    [
+      'too_many_files',
+      small,
+      'That was a lot at once: only the first file was taken.',
+      'Das war viel auf einmal: Nur die erste Datei wurde übernommen.',
+    ],
+    [
+      'text_too_long',
+      LIMITS,
+      'It is too long: 1,234 characters are the most.',
+      'Das ist zu lang: Höchstens 1.234 Zeichen sind möglich.',
+    ],
+    [
+      'duration_invalid',
+      LIMITS,
+      'This voice note is too short, or longer than 2 minutes.',
+      'Diese Sprachnachricht ist zu kurz oder länger als 2 Minuten.',
+    ],
+    [
+      'picture_too_large',
+      LIMITS,
+      'This picture has too many pixels: 12 million is the most.',
+      'Dieses Bild hat zu viele Pixel: Höchstens 12 Millionen sind möglich.',
+    ],
+    [
+      'unsupported_type',
+      LIMITS,
+      'This cannot be sent. Pictures can be JPEG, WebP or GIF.',
+      'Das lässt sich nicht senden. Bilder können JPEG, WebP oder GIF sein.',
+    ],
+  ])('%s', (code, limits, inEnglish, inGerman) => {
+    expect(plain(troubleText(en, code, limits))).toBe(inEnglish);
+    expect(plain(troubleText(de, code, limits))).toBe(inGerman);
+  });
+
+  it('of a file on its way have words of their own', () => {
+    expect(uploadTroubleText(en, 'unreachable', LIMITS)).toBe('The connection broke off.');
+    expect(uploadTroubleText(en, 'room_closed', LIMITS)).toBe(
+      troubleText(en, 'room_closed', LIMITS),
+    );
+  });
+});
+
+describe('what is counted', () => {
+  it.each([
+    [0, '0 conversations', '0 Gespräche'],
+    [1, '1 conversation', '1 Gespräch'],
+    [2, '2 conversations', '2 Gespräche'],
+    [12_345, '12,345 conversations', '12.345 Gespräche'],
+  ])('%d', (count, inEnglish, inGerman) => {
+    expect(en.counts.talking(count)).toBe(inEnglish);
+    expect(de.counts.talking(count)).toBe(inGerman);
+  });
+
+  it('follows the rules of the language, whatever they are', () => {
+    const { plural } = formatsOf('pl');
+    const forms = { one: '# plik', few: '# pliki', many: '# plików', other: '# pliku' };
+    expect([1, 2, 5, 22, 25].map((count) => plural(count, forms))).toEqual([
+      '1 plik',
+      '2 pliki',
+      '5 plików',
+      '22 pliki',
+      '25 plików',
+    ]);
+  });
+});
+
+describe('sizes', () => {
+  const [british, austrian] = [formatsOf('en-GB'), formatsOf('de')];
+
+  it.each([
+    [0, '0 bytes', '0 Byte'],
+    [1, '1 byte', '1 Byte'],
+    [1023, '1,023 bytes', '1.023 Byte'],
+    [1024, '1 kB', '1 kB'],
+    [1536, '1.5 kB', '1,5 kB'],
+    [10_000, '9.8 kB', '9,8 kB'],
+    [20_000, '20 kB', '20 kB'],
+    [1024 * 1024 - 1, '1 MB', '1 MB'],
+    [10 * 1024 * 1024, '10 MB', '10 MB'],
+    [5 * 1024 ** 4, '5,120 GB', '5.120 GB'],
+  ])('%d', (bytes, inEnglish, inGerman) => {
+    expect(plain(british.size(bytes))).toBe(inEnglish);
+    expect(plain(austrian.size(bytes))).toBe(inGerman);
+  });
+
+  it('stand behind what the file is', () => {
+    const file = {
+      id: '1',
+      kind: 'document' as const,
+      mimeType: '',
+      size: 1536,
+      url: null,
+      downloadUrl: null,
+      duration: null,
+      pixels: null,
+      waveform: [],
+      expires: Infinity,
+    };
+    expect(plain(fileFacts(de, { ...file, name: 'plan.pdf' }))).toBe('PDF · 1,5 kB');
+    expect(plain(fileFacts(de, { ...file, name: 'README' }))).toBe('Datei · 1,5 kB');
+  });
+});
+
+describe('times', () => {
+  it.each([
+    [0, '0:00'],
+    [7.9, '0:07'],
+    [61, '1:01'],
+    [300, '5:00'],
+    [3723, '1:02:03'],
+    [-1, '0:00'],
+    [NaN, '0:00'],
+    [Infinity, '0:00'],
+  ])('%d s on a clock is %s', (seconds, text) => {
+    expect(formatsOf('en').clock(seconds)).toBe(text);
+    expect(formatsOf('de').clock(seconds)).toBe(text);
+  });
+
+  it('on a clock are written as they are at home', () => {
+    expect(formatsOf('fi').clock(61)).toBe('1.01');
+    expect(formatsOf('ar-EG').clock(61)).toBe('١:٠١');
+  });
+
+  it.each([
+    [1, '1 second', '1 Sekunde'],
+    [90, '90 seconds', '90 Sekunden'],
+    [300, '5 minutes', '5 Minuten'],
+    [3600, '1 hour', '1 Stunde'],
+  ])('%d s in words', (seconds, inEnglish, inGerman) => {
+    expect(formatsOf('en').duration(seconds)).toBe(inEnglish);
+    expect(formatsOf('de').duration(seconds)).toBe(inGerman);
+  });
+
+  it('of day follow the guest’s region', () => {
+    const afternoon = new Date(2026, 0, 2, 15, 4).toISOString();
+    expect(formatsOf('de').time(afternoon)).toBe('15:04');
+    expect(formatsOf('en-GB').time(afternoon)).toBe('15:04');
+    expect(plain(formatsOf('en-US').time(afternoon))).toBe('03:04 PM');
+  });
+
+  it('of a call stand in its line', () => {
+    const call: CallRecord = { kind: 'video', outgoing: true, outcome: 'talked', seconds: 83 };
+    expect(en.call.line.talked(call, 'Otter')).toBe('Video call · You called · 1:23');
+    expect(de.call.line.talked(call, 'Otter')).toBe('Videoanruf von dir · 1:23');
+  });
+});
+
+describe('shares', () => {
+  it.each([
+    [0, '0%', '0 %'],
+    [0.299, '29%', '29 %'],
+    [0.999, '99%', '99 %'],
+  ])('%d', (share, inEnglish, inGerman) => {
+    expect(plain(formatsOf('en').percent(share))).toBe(inEnglish);
+    expect(plain(formatsOf('de').percent(share))).toBe(inGerman);
+  });
+});
+
+describe('a name in a sentence', () => {
+  it.each([
+    ['Otter_1', 'ltr', 'Otter_1'],
+    ['Otter_1', 'rtl', '\u2068Otter_1\u2069'],
+    ['تقرير.pdf', 'ltr', '\u2068تقرير.pdf\u2069'],
+  ] as const)('%j, read %s', (name, dir, text) => {
+    expect(isolate(name, dir)).toBe(text);
+  });
+});
