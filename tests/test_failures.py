@@ -12,7 +12,7 @@ from passerby.chat.log_memory import MemoryRoomLog
 from passerby.errors import Code, UnauthorizedError
 from passerby.guests.events import SessionRenewed
 from passerby.matching.events import MatchError, MatchNoUsers
-from passerby.models import Message
+from passerby.models import Message, Ticket
 from tests.support.clock import turns
 from tests.support.failing import BrokenError, Failing
 from tests.support.folders import entries
@@ -133,8 +133,8 @@ async def test_a_queue_that_fails_after_it_has_taken_the_ticket_makes_nobody_mee
     anna, berta, carla = [await house.visitor(name) for name in ("Anna", "Berta", "Carla")]
     enter = house.adapters.queue.enter
 
-    async def take_and_fail(ticket: object) -> None:
-        await enter(ticket)  # type: ignore[arg-type]  # a ticket
+    async def take_and_fail(ticket: Ticket) -> None:
+        await enter(ticket)
         raise BrokenError
 
     house.adapters.queue.enter = take_and_fail  # type: ignore[method-assign]  # fails once
@@ -147,20 +147,45 @@ async def test_a_queue_that_fails_after_it_has_taken_the_ticket_makes_nobody_mee
     assert anna.live.member is None
     assert berta.live.member is not None
     assert berta.live.member.partner is carla.live.member
-    assert await house.adapters.queue.size() == 0
 
 
-async def test_a_queue_that_fails_on_the_way_back_ends_that_search_with_an_error(house: House) -> None:
-    anna = await house.visitor()
+async def test_a_queue_that_fails_on_the_way_back_is_asked_again(house: House) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
     await anna.search()
     anna.drop()
     await house.settle()
     Failing(house.adapters.queue, "enter")
 
-    await anna.connect()
+    await anna.arrive()
+    await turns()
+    assert await house.adapters.queue.size() == 0
+    await house.clock.run(1)
 
-    assert anna.link.last(MatchError).code is Code.INTERNAL
-    assert anna.live.ticket is None
+    await berta.search()
+    assert berta.live.member is not None
+    assert anna.live.member is berta.live.member.partner
+
+
+async def test_a_ticket_that_the_queue_has_given_to_nobody_comes_back(house: House) -> None:
+    anna, berta, carla = [await house.visitor(name) for name in ("Anna", "Berta", "Carla")]
+    await anna.search()
+    enter = house.adapters.queue.enter
+
+    async def give_and_fail(ticket: Ticket) -> None:
+        assert await enter(ticket) is not None
+        raise BrokenError
+
+    house.adapters.queue.enter = give_and_fail  # type: ignore[method-assign]  # fails once
+    await berta.search()
+    house.adapters.queue.enter = enter  # type: ignore[method-assign]  # as it was
+    assert berta.link.last(MatchError).code is Code.INTERNAL
+    assert anna.live.ticket is not None, "she knows nothing of it"
+    await house.clock.run(1)
+
+    await carla.search()
+
+    assert carla.live.member is not None
+    assert carla.live.member.partner is anna.live.member
 
 
 async def test_a_ticket_that_cannot_be_withdrawn_is_worth_nothing(house: House) -> None:

@@ -78,6 +78,7 @@ class Application:
             addresses=self._rates["events"],
             connects=self._rates["connects"],
         )
+        self._stopped = False
         self.polling = Polling(self.server.engine)
         self.http = http.create(
             Services(
@@ -93,6 +94,7 @@ class Application:
                 self._rates,
                 services.limits,
                 services.check,
+                background,
             ),
             cors_origin=settings.cors_origin,
         )
@@ -128,7 +130,13 @@ class Application:
         self.services.start()
 
     async def stop(self) -> None:
-        """Close every connection and stop the background work. A step that fails does not prevent the others."""
+        """Close every connection and stop the background work. A step that fails does not prevent the others.
+
+        A second call has no effect.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
         await self.services.background.finish("closing of connections", self.server.stop(), _CLOSE_TIMEOUT)
         await self.services.stop()
 
@@ -172,8 +180,11 @@ async def serve(settings: Settings, *, ready: Callable[[int], None] | None = Non
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     serving = asyncio.ensure_future(server.serve())
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event to wait for
-        await asyncio.sleep(0.01)
-    if ready is not None and server.started:
-        ready(server.servers[0].sockets[0].getsockname()[1])
-    await serving
+    try:
+        while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event to wait for
+            await asyncio.sleep(0.01)
+        if ready is not None and server.started:
+            ready(server.servers[0].sockets[0].getsockname()[1])
+        await serving
+    finally:
+        await application.stop()  # also if uvicorn has not called `shutdown`, e.g. because the port is in use

@@ -185,7 +185,6 @@ class Assembly:
             self.rooms,
             clock,
             background,
-            find=self.guests.online.get,
             changed=self.guests.touch,
         )
         self.stats = Statistics(
@@ -240,7 +239,7 @@ class Assembly:
     async def stop(self) -> None:
         """Stop everything, step by step. Each step has a timeout and runs even when earlier ones have failed."""
         background = self.background
-        self.files.close()
+        background.attempt("forgetting all files", self.files.close)
         await background.stop(_STEP_TIMEOUT)
         await background.finish("last writing of sessions", self.writer.flush(), _STEP_TIMEOUT)
         for name, adapter in self.adapters.all().items():

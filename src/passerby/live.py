@@ -117,7 +117,7 @@ class Room:
             link.deliver(message, receipt)
 
 
-class RoomObserver:
+class RoomObserver(Protocol):
     """Is called when rooms change. A failure affects neither the room nor other observers."""
 
     def room_opened(self, room: Room) -> None:

@@ -17,6 +17,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from tests.support.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -86,7 +88,7 @@ class TurnServer:
 @contextmanager
 def running(program: str, folder: Path, *arguments: str, secret: str | None = SECRET) -> Iterator[TurnServer]:
     """Run coturn with `arguments`, on a free port of 127.0.0.1, with the tests' realm and with `secret`."""
-    port = _free_port()
+    port = free_port(HOST)
     log = folder / "turnserver.log"
     command = [
         program,
@@ -115,13 +117,6 @@ def running(program: str, folder: Path, *arguments: str, secret: str | None = SE
     finally:
         process.kill()  # SIGTERM would take seconds
         process.wait(_START_SECONDS)
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind((HOST, 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import socket
 import sys
 
 import pytest
 
 from passerby.socketio import Options
+from tests.support.ports import free_port
 from tests.support.sio_client import ClosedError, Line, PollingClient, WebSocketClient, http, opened, request_head
 from tests.support.sio_server import BOUND, PATH, engine_echo, running, until
 
@@ -372,8 +372,7 @@ async def program_listens(port: int) -> None:
 
 @pytest.mark.parametrize(("mode", "path"), [("engineio", "/engine.io/"), ("socketio", "/socket.io/")])
 async def test_the_conformance_server_answers_as_the_public_suites_expect(mode: str, path: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     program = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.conformance.server", "--mode", mode, "--port", str(port)
     )

@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.conftest import Street
+from tests.e2e.visitor import BROKEN_CONNECTION
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -154,8 +155,7 @@ async def test_when_the_grace_is_over_both_are_told_and_nobody_is_stuck(street: 
 async def test_it_works_where_websockets_are_blocked(street: Street) -> None:
     mine = await street.cable()
     mine.no_websockets = True
-    anna = await street.visitor(through=mine)
-    anna.expect_complaint()
+    anna = await street.visitor(through=mine, expecting=BROKEN_CONNECTION)
     _, berta = await street.pair(anna)
     await anna.say("By long polling")
     await berta.sees("By long polling")

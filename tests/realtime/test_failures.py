@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -174,6 +175,24 @@ async def test_a_store_that_cannot_be_read_is_no_reason_to_forget_a_token(server
 
     assert refused.value.data["code"] == "internal"
     await server.connect(account)
+
+
+async def test_a_packet_that_fails_over_polling_ends_the_session_that_brought_it(
+    server: InsideServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = "/socket.io/?EIO=4&transport=polling"
+    sid = json.loads((await server.http.get(query)).text[1:])["sid"]
+
+    def fail(*_: object) -> None:
+        raise BrokenError
+
+    monkeypatch.setattr("passerby.socketio.client.Client.on_text", fail)
+    answer = await server.http.post(f"{query}&sid={sid}", content='40{"token":"x"}')
+
+    assert answer.status_code == 500
+    assert sid not in server.application.server.engine.sessions
+    answer = await server.http.get(f"{query}&sid={sid}")
+    assert (answer.status_code, answer.json()["reason"]) == (400, "connection_unknown")
 
 
 # ── HTTP and stopping ─────────────────────────────────────────────────────────────────────────────

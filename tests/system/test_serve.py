@@ -13,6 +13,7 @@ from tests.support.server import RunningServer, http_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.support.server import ServerProcess
 
@@ -40,13 +41,15 @@ def test_a_bad_setting_is_one_line_and_exit_code_2(
     assert process.lines[0].startswith(f"passerby: {name}")
 
 
-def test_a_port_that_is_taken_is_said_and_exit_code_1(start_process: Start) -> None:
+def test_a_port_that_is_taken_is_said_and_exit_code_1(start_process: Start, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        process = start_process("--port", str(taken.getsockname()[1]))
+        port = str(taken.getsockname()[1])
+        process = start_process("--port", port, "--file-store", "disk", "--file-directory", str(tmp_path))
 
         assert process.wait() == 1
         assert any("address already in use" in line for line in process.lines)
         assert not any("Traceback" in line for line in process.lines)
+    assert list(tmp_path.iterdir()) == [], "what was made before is removed"
 
 
 def test_without_a_secret_one_is_made_and_the_log_says_so(start_process: Start) -> None:

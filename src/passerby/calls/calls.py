@@ -32,7 +32,6 @@ from passerby.calls.events import (
 )
 from passerby.calls.sdp import relayed, relayed_only
 from passerby.errors import Code, ConflictError, InvalidInputError
-from passerby.live import RoomObserver
 
 if TYPE_CHECKING:
     from passerby.background import Background
@@ -53,7 +52,7 @@ _MAX_MISSED: Final = 16
 """Maximum number of ended calls kept for a member who is away."""
 
 
-class Calls(RoomObserver):
+class Calls:
     """The calls of the process, by room."""
 
     def __init__(
@@ -204,6 +203,9 @@ class Calls(RoomObserver):
         self._tell_end(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
 
     # ── room events ───────────────────────────────────────────────────────────────────────────────
+
+    def room_opened(self, room: Room) -> None:
+        """See RoomObserver. A new room has no call."""
 
     def member_back(self, member: Member) -> None:
         """See RoomObserver. Sends the events that the member has or may have missed."""

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 _REPLAY_CHUNK: Final = 16
 """Messages per replay chunk. The next one waits until most are read, so a slow client does not overflow its outbox."""
 
+_RETRY_PAUSE: Final = 1.0
+"""Seconds after a failure of the log until a retry."""
+
 Departure = Literal["user_left", "session_ended"]
 
 
@@ -325,6 +328,12 @@ class Rooms:
             undelivered=[Undelivered(message.id, message.client_id) for message in map(read_pending, gone.pending)],
         )
 
+    def _forget_log(self, room: Room) -> None:
+        """Delete a room's log; retry after a failure, because nothing of a conversation may remain."""
+        name = "forgetting a room's log"
+        if not self._background.attempt(name, self._log.forget, room.id, room.epoch):
+            self._background.call_later(name, _RETRY_PAUSE, lambda: self._forget_log(room))
+
     def _close(self, room: Room) -> None:
         del self._open[room.id]
         for member in room.members:
@@ -333,6 +342,6 @@ class Rooms:
             guest = member.guest
             guest.in_chat, guest.connected_user = False, None
             self._background.attempt("marking a changed session", self._changed, member.live)
-        self._background.attempt("forgetting a room's log", self._log.forget, room.id, room.epoch)
+        self._forget_log(room)
         for observer in self._observers:
             self._background.attempt("observer of a closed room", observer.room_closed, room)

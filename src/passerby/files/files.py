@@ -12,7 +12,6 @@ from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
 from passerby.files.upload import Upload, not_your_room
 from passerby.limits import Rate, TokenBucket
-from passerby.live import RoomObserver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
     from passerby.files.blobs import BlobStore
     from passerby.files.links import Links
     from passerby.files.space import Quotas
-    from passerby.live import LiveGuest, Room
+    from passerby.live import LiveGuest, Member, Room
     from passerby.models import FileInfo, StoredFile
 
 _PIECE: Final = 64 * 1024
 """Bytes per read from the store. While a client does not read, no more than this is held in memory for it."""
 
 
-class Files(RoomObserver):
+class Files:
     """All files of the process. When `room_closed` returns, no file of the room is served any more."""
 
     def __init__(
@@ -183,6 +182,9 @@ class Files(RoomObserver):
     def room_opened(self, room: Room) -> None:
         """See RoomObserver. From now on members may upload files."""
         self._by_room[room.id] = RoomFiles(room)
+
+    def member_back(self, member: Member) -> None:
+        """See RoomObserver. Files need no replay."""
 
     def room_closed(self, room: Room) -> None:
         """See RoomObserver. Removes the room's files; from now on none of them is served."""

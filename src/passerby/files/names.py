@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from passerby.models import INVISIBLE
-
-if TYPE_CHECKING:
-    pass
 
 _NAME_LENGTH: Final = 120
 _UNSEEN: Final = re.compile(f"[{INVISIBLE}\\ud800-\\udfff]")

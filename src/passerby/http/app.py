@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 from typing import Any, Final
@@ -28,8 +27,6 @@ from passerby.http.guests import GuestController, authenticated
 from passerby.http.models import Failure, FieldError
 from passerby.http.services import Services
 from passerby.http.status import StatusController
-
-log = logging.getLogger(__name__)
 
 STATIC: Final = Path(__file__).parents[1] / "static"
 _LIMITED: Final = {"requests": "requests", "sessions": "sessions", "uploads": "files"}
@@ -77,6 +74,13 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             if wait:
                 raise RateLimitedError(wait, f"{_LIMITED[limit]} from your address")
 
+    def failed(_request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
+        services.background.failed("request", error)
+        internal = InternalError()
+        return Response(
+            Failure(success=False, message=internal.message, code=internal.code), status_code=internal.status
+        )
+
     routes: list[Any] = [GuestController, FileController, TemporaryFileController, CallController, StatusController]
     if STATIC.is_dir():
         routes.append(
@@ -104,7 +108,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             HTTPException: _http_error,
             RecursionError: _malformed,
             UnicodeDecodeError: _malformed,
-            Exception: _failed,
+            Exception: failed,
         },
         before_send=[_add_headers],
         request_max_body_size=MAX_JSON_BODY,
@@ -188,9 +192,3 @@ _CODES: Final = {
 def _http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Failure]:
     code = _CODES.get(error.status_code, Code.HTTP_ERROR)
     return Response(Failure(success=False, message=error.detail, code=code), status_code=error.status_code)
-
-
-def _failed(_request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
-    log.error("request failed", exc_info=error)
-    internal = InternalError()
-    return Response(Failure(success=False, message=internal.message, code=internal.code), status_code=internal.status)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from passerby.addresses import ClientAddress
+from passerby.background import Background
 from passerby.calls.ice import Ice
 from passerby.files.files import Files
 from passerby.guests.sessions import Guests
@@ -36,3 +37,4 @@ class Services(NamedTuple):
     """Limits that are sent to clients."""
     check: Callable[[], Awaitable[dict[str, bool]]]
     """Checks whether each adapter can serve now."""
+    background: Background

@@ -6,7 +6,7 @@ other's ticket returns to the queue at its old position, without notice to the g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from passerby import ids
 from passerby.errors import Code, ConflictError, InternalError
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
     from passerby.background import Background
     from passerby.chat.rooms import Rooms
-    from passerby.clock import Clock
+    from passerby.clock import Clock, Timer
     from passerby.live import LiveGuest
     from passerby.matching.queue import MatchQueue
 
+_RECOVERY_PAUSE: Final = 1.0
+"""Seconds after a failure of the queue until all searching guests enter again."""
 _SEARCHING = MatchSearching(message="Looking for someone to talk to")
 _NOBODY = MatchNoUsers(message="Nobody else is waiting right now; the search goes on")
 _CANCELLED = MatchCancelled(message="The search has ended")
 
 
 class Matchmaking:
-    """Searches of live guests. `find` returns the connected guest with an id; `changed` is called after a change."""
+    """Searches of live guests. `changed` is called when a guest's search has started or ended."""
 
     def __init__(
         self,
@@ -37,7 +39,6 @@ class Matchmaking:
         clock: Clock,
         background: Background,
         *,
-        find: Callable[[str], LiveGuest | None],
         changed: Callable[[LiveGuest], None],
     ) -> None:
         """Search in `queue`, open rooms in `rooms`."""
@@ -45,10 +46,15 @@ class Matchmaking:
         self._rooms = rooms
         self._clock = clock
         self._background = background
-        self._find = find
         self._changed = changed
-        self.waiting = 0
-        """Number of live guests who search."""
+        self._seekers: dict[str, LiveGuest] = {}
+        """The guests who hold a ticket, by id."""
+        self._recovery: Timer | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of searching guests."""
+        return len(self._seekers)
 
     async def search(self, guest: LiveGuest) -> None:
         """Start a search. A guest who is already searching is informed again and keeps their position.
@@ -66,7 +72,8 @@ class Matchmaking:
         ticket = Ticket(ids.ticket_id(), guest.guest.id, self._clock.time())
         self._set(guest, ticket)
         guest.send(_SEARCHING)
-        await self._enter(guest, ticket)
+        if not await self._enter(guest, ticket) and self._holds(guest, ticket):
+            self._give_up(guest)
 
     async def cancel(self, guest: LiveGuest) -> None:
         """Stop searching. Raises ConflictError (not_searching)."""
@@ -96,36 +103,55 @@ class Matchmaking:
         ticket = Ticket(ids.ticket_id(), suspended.guest_id, suspended.entered_at)
         self._set(guest, ticket)
         guest.send(_SEARCHING)
-        self._background.start("return to a search", self._enter(guest, ticket))
+        self._background.start("return to a search", self._return(guest, ticket))
 
-    async def _enter(self, guest: LiveGuest, ticket: Ticket) -> None:
-        """Enter the queue until a connected partner is found or the queue is empty; also for a guest paired in vain."""
+    async def _return(self, guest: LiveGuest, ticket: Ticket) -> None:
+        await self._enter(guest, ticket)
+
+    async def _enter(self, guest: LiveGuest, ticket: Ticket) -> bool:
+        """Enter until a connected partner is found or the queue is empty; also for a guest paired in vain.
+
+        Return False when the queue has failed. It may then contain the ticket or not, and another guest's ticket may be
+        lost. Therefore all searching guests enter again, a little later.
+        """
         seeker = guest
         while True:
             try:
                 found = await self._queue.enter(ticket)
             except Exception as error:  # noqa: BLE001 - after any error the search must end, not wait forever
                 self._background.failed("entering the queue", error)
-                if guest.ticket == ticket:
-                    self._give_up(guest)
-                await self._withdraw(ticket)  # the queue may still have accepted it
-                return
-            here = guest.ticket == ticket
+                self._recover()
+                return False
+            here = self._holds(guest, ticket)
             if found is None:
                 if here and guest is seeker:
                     guest.send(_NOBODY)
                 elif not here:
                     await self._withdraw(ticket)
-                return
+                return True
             partner = self._searching(found)
             if here and partner is not None:
                 self._meet(guest, partner)
-                return
+                return True
             if not here:
                 if partner is None:
-                    return
+                    return True
                 # Paired with a guest who is gone: enter again at the old position.
                 guest, ticket = partner, found
+
+    def _recover(self) -> None:
+        """After a failure of the queue: let all searching guests enter again, a little later."""
+        if self._recovery is None:
+            self._recovery = self._background.call_later("recovery of the queue", _RECOVERY_PAUSE, self._begin_again)
+
+    def _begin_again(self) -> None:
+        self._recovery = None
+        self._background.start("recovery of the queue", self._enter_again())
+
+    async def _enter_again(self) -> None:
+        for guest in list(self._seekers.values()):
+            if guest.ticket is not None and not await self._enter(guest, guest.ticket):
+                return  # it schedules the next attempt
 
     def _meet(self, guest: LiveGuest, partner: LiveGuest) -> None:
         """Open a room for two guests whose tickets the queue has paired."""
@@ -155,13 +181,20 @@ class Matchmaking:
         except Exception as error:  # noqa: BLE001 - see above
             self._background.failed("withdrawal of a ticket", error)
 
+    @staticmethod
+    def _holds(guest: LiveGuest, ticket: Ticket) -> bool:
+        return guest.ticket == ticket
+
     def _searching(self, ticket: Ticket) -> LiveGuest | None:
         """Return the guest who holds `ticket` and is still searching with it."""
-        guest = self._find(ticket.guest_id)
-        return guest if guest is not None and guest.ticket == ticket else None
+        guest = self._seekers.get(ticket.guest_id)
+        return guest if guest is not None and self._holds(guest, ticket) else None
 
     def _set(self, guest: LiveGuest, ticket: Ticket | None) -> None:
-        self.waiting += (ticket is not None) - (guest.ticket is not None)
+        if ticket is None:
+            self._seekers.pop(guest.guest.id, None)
+        else:
+            self._seekers[guest.guest.id] = guest
         guest.ticket = ticket
         guest.guest.is_searching = ticket is not None
         self._changed(guest)

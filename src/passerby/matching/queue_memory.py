@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
 
 from passerby.models import Ticket
-
-if TYPE_CHECKING:
-    pass
 
 
 class MemoryMatchQueue:

@@ -132,6 +132,9 @@ class Polling:
         except (ProtocolError, UnicodeDecodeError):
             session.close(closing.PARSE_ERROR)
             raise _RefusedError(handshake.BAD_REQUEST) from None
+        except Exception:
+            session.close(closing.SERVER_ERROR)  # packets of the body may be lost: the client must reconnect
+            raise
         return b"ok"
 
 

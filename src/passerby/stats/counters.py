@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from msgspec import Struct
-
-if TYPE_CHECKING:
-    pass
 
 
 class Tally(Struct, frozen=True):
