@@ -92,7 +92,7 @@ class Shaken:
     # ── clients ───────────────────────────────────────────────────────────────────────────────────
 
     def listen(self) -> None:
-        """Let each client read its events; it checks the order of `seq` and drops duplicates."""
+        """Let each client read its events; it ignores messages that it already has (by `seq`)."""
         for person in self.people:
             for event in person.link.sent:
                 if isinstance(event, Message):

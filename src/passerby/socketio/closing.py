@@ -27,7 +27,7 @@ class Closing(Struct, frozen=True):
     def __post_init__(self) -> None:
         """Raise ValueError for a code that is not 1 to 64 of `a-z 0-9 _`."""
         if not _CODE.fullmatch(self.code):
-            raise ValueError(f"not a valid close code: {self.code!r}")
+            raise ValueError(f"no code of a closing: {self.code!r}")
 
 
 CLIENT_DISCONNECT: Final = Closing(
