@@ -174,7 +174,7 @@ class StorageFullError(PasserbyError):
     status = 507
     retryable = True
 
-    def __init__(self, retry_after: float) -> None:
+    def __init__(self, retry_after: float = 60) -> None:
         """`retry_after` is in seconds."""
         super().__init__(Code.STORAGE_FULL, "There is no space for files right now", retry_after=retry_after)
 

@@ -15,9 +15,6 @@ from passerby.limits import Rate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
-
 
 _STUN: Final = re.compile(r"stuns?:[^\s/?@]+")
 _TURN: Final = re.compile(r"turns?:[^\s/?@]+(\?transport=(udp|tcp))?")

@@ -40,7 +40,8 @@ class SendMessage(Event):
     content: Annotated[
         str | dict[str, Raw],
         Meta(
-            description="text: 1-1000 characters (grapheme clusters), not blank; newline and tab are allowed. "
+            description="text: 1 to `limits.textLength` characters (grapheme clusters), not blank; "
+            "newline and tab are allowed. "
             "file, voice: the response of the upload, or at least its `fileId`; unknown fields are passed to the "
             "partner, up to 2 KiB"
         ),

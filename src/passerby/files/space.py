@@ -83,7 +83,7 @@ class Space:
         """
         quotas = self.quotas
         if self.used + size > quotas.process:
-            raise StorageFullError(60)
+            raise StorageFullError
         if sum(room_files.used.values()) + size > quotas.room:
             raise TooLargeError(Code.ROOM_STORAGE_FULL, "This conversation holds as many files as it may")
         if room_files.used.get(owner, 0) + size > quotas.guest:

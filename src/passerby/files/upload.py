@@ -200,7 +200,7 @@ class Upload:
             try:
                 await self._store.write(self.id, piece)
             except OSError as error:
-                raise StorageFullError(60) from error
+                raise StorageFullError from error
         self._piece += waiting
 
     def _duration(self, claimed: float | None) -> float:

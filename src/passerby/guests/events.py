@@ -39,7 +39,7 @@ class ConnectionClosing(Event):
 
 
 class SessionRenewed(Event):
-    """A new token, sent half an hour before the old one expires."""
+    """A new token, sent some time before the old one expires (RENEW_BEFORE, by default half an hour)."""
 
     event: ClassVar[str] = "session:renewed"
     token: str

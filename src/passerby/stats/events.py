@@ -19,7 +19,10 @@ class GetStats(Event):
 
 
 class RealtimeStats(Event):
-    """Live counts and a bounded sample of online guests. Sent on change, at most once a second."""
+    """Live counts and a bounded sample of online guests.
+
+    Sent on change, at most once per STATS_INTERVAL (by default a second).
+    """
 
     event: ClassVar[str] = "realtime:stats"
     stats: Stats

@@ -312,7 +312,7 @@ export interface ClientToServer {
 export interface SendMessage {
   clientId?: string | null;
   /**
-   * text: 1-1000 characters (grapheme clusters), not blank; newline and tab are allowed. file, voice: the response of the upload, or at least its `fileId`; unknown fields are passed to the partner, up to 2 KiB
+   * text: 1 to `limits.textLength` characters (grapheme clusters), not blank; newline and tab are allowed. file, voice: the response of the upload, or at least its `fileId`; unknown fields are passed to the partner, up to 2 KiB
    */
   content:
     | string
@@ -1026,7 +1026,9 @@ export interface PublicGuestData {
   user: OnlineUser;
 }
 /**
- * Live counts and a bounded sample of online guests. Sent on change, at most once a second.
+ * Live counts and a bounded sample of online guests.
+ *
+ *     Sent on change, at most once per STATS_INTERVAL (by default a second).
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "RealtimeStats".
@@ -1269,7 +1271,7 @@ export interface UserLeft {
   username: string;
 }
 /**
- * A new token, sent half an hour before the old one expires.
+ * A new token, sent some time before the old one expires (RENEW_BEFORE, by default half an hour).
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "SessionRenewed".
