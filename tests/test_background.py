@@ -46,18 +46,18 @@ def others() -> set[asyncio.Task[object]]:
 
 
 async def test_a_task_that_fails_is_logged_counted_and_told(
-    background: Background, caplog: pytest.LogCaptureFixture
+    background: Background, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[str] = []
 
-    for _ in range(2):
+    for pause in (0, 0.5, 0.5):
+        clock.advance(pause)
         await background.start(NAME, fail(), lambda: told.append("failed"))
 
-    assert background.failures == {NAME: 2}
-    assert told == ["failed", "failed"]
-    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
-        (logging.ERROR, "the work failed")
-    ] * 2
+    assert background.failures == {NAME: 3}
+    assert told == ["failed"] * 3
+    lines = [(record.levelno, record.getMessage(), record.__dict__["failures"]) for record in caplog.records]
+    assert lines == [(logging.ERROR, "the work failed", 1), (logging.ERROR, "the work failed", 3)], "one a second"
     assert "ValueError" in caplog.text
 
 

@@ -115,7 +115,10 @@ class Application:
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         """Serve one HTTP request. `/socket.io/` is long polling; Litestar serves all other paths."""
-        if scope["path"].rstrip("/") == "/socket.io":
+        if self._stopped:  # over a connection that was open before
+            await send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
+            await send({"type": "http.response.body", "body": b""})
+        elif scope["path"].rstrip("/") == "/socket.io":
             await self.polling(scope, receive, send)
         else:
             if scope["method"] == "HEAD":

@@ -139,7 +139,7 @@ class Assembly:
             clock,
             session_ttl=settings.session_ttl,
             changed=self._changed,
-            is_ended=self.writer.is_removing,
+            is_ended=self.writer.is_ended,
         )
         self.files = Files(
             adapters.blobs,
@@ -213,8 +213,9 @@ class Assembly:
         )
 
     def _changed(self, live: LiveGuest) -> None:
-        self.writer.save(live.guest)
-        self.stats.changed()
+        """Mark a changed session. Whoever changes one is in the middle of something, so nothing is raised here."""
+        self.background.attempt("marking a changed session", self.writer.save, live.guest)
+        self.background.attempt("marking changed statistics", self.stats.changed)
 
     # ── start and stop ────────────────────────────────────────────────────────────────────────────
 
@@ -245,3 +246,4 @@ class Assembly:
         for name, adapter in self.adapters.all().items():
             if not await background.finish(f"closing of {name}", adapter.close(), _STEP_TIMEOUT):
                 await background.finish(f"closing of {name}", adapter.close(), _STEP_TIMEOUT)  # one retry
+        await background.stop(_STEP_TIMEOUT)  # what the last steps have begun

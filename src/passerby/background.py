@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from passerby.clock import sleep
 
@@ -19,14 +19,40 @@ if TYPE_CHECKING:
 
     from passerby.clock import Clock, Timer
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = 0.1
 """Seconds before a failed loop runs its next step; doubled after each further failure in a row."""
+LOG_INTERVAL: Final = 1.0
+"""Minimum number of seconds between two log records about the same work; all failures are counted."""
 LONGEST_PAUSE: Final = 30.0
 """Maximum pause of a loop in seconds: a loop that keeps failing is retried twice a minute."""
 _CANCELLED: Final = 1.0
 """Seconds that cancelled work has to end: enough for its `finally` blocks."""
+
+
+class StrayCancellationError(Exception):
+    """Something that a task awaited was cancelled, but not the task itself."""
+
+
+async def own(work: Awaitable[T]) -> T:
+    """Await `work`. A cancellation that is not of the running task becomes an error like any other.
+
+    Raises StrayCancellationError, and what `work` raises.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        raise StrayCancellationError from error
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Background:
@@ -41,13 +67,18 @@ class Background:
         """The pending timers."""
         self.failures: Counter[str] = Counter()
         """Number of failures by name of the work."""
+        self._logged: dict[str, float] = {}
+        """When each was logged last, in seconds of the monotonic clock."""
 
     # ── failures ──────────────────────────────────────────────────────────────────────────────────
 
     def failed(self, name: str, error: BaseException) -> None:
-        """Log and count a failure of the work called `name`."""
+        """Count a failure of the work called `name`, and log it, at most once a second for each name."""
         self.failures[name] += 1
-        log.error("%s failed", name, exc_info=error, extra={"failures": self.failures[name]})
+        now = self.clock.monotonic()
+        if now - self._logged.get(name, -LOG_INTERVAL) >= LOG_INTERVAL:
+            self._logged[name] = now
+            log.error("%s failed", name, exc_info=error, extra={"failures": self.failures[name]})
 
     def attempt(self, name: str, work: Callable[..., object], *arguments: object) -> bool:
         """Call `work(*arguments)`; return whether it succeeded. An exception is logged, so later steps still run."""
@@ -75,14 +106,11 @@ class Background:
 
     async def _ends_well(self, name: str, work: Awaitable[None]) -> bool:
         try:
-            await work
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            self.failed(name, error)  # this task was not cancelled, but something that it awaited
-        except Exception as error:  # noqa: BLE001 - any error is logged and affects only this work
+            await own(work)
+        except (Exception, BaseExceptionGroup) as error:
             self.failed(name, error)
+            if _is_cancelled():
+                raise asyncio.CancelledError from error  # the work has answered the cancellation with another error
         else:
             return True
         return False

@@ -341,7 +341,7 @@ class Rooms:
             self.online_members -= not member.away
             guest = member.guest
             guest.in_chat, guest.connected_user = False, None
-            self._background.attempt("marking a changed session", self._changed, member.live)
+            self._changed(member.live)
         self._forget_log(room)
         for observer in self._observers:
             self._background.attempt("observer of a closed room", observer.room_closed, room)

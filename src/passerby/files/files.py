@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from passerby.background import own
 from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
@@ -207,7 +208,7 @@ class Files:
         """Remove all the files; a failure does not affect the others."""
         for file_id in file_ids:
             try:
-                await self._store.remove(file_id)
+                await own(self._store.remove(file_id))
             except Exception as error:  # noqa: BLE001 - the others must be removed, and this one is retried
                 self._background.failed("removal of a file", error)
             else:
@@ -219,6 +220,7 @@ class Files:
         for room_files in self._by_room.values():
             for file in [file for file in room_files.files.values() if file.expires_at <= now]:
                 del room_files.files[file.id]
+                self._unremoved.add(file.id)
                 self.space.give_back(room_files, file.owner, file.size)
         await self._remove(list(self._unremoved))
         await self._store.sweep()

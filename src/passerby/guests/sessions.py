@@ -99,6 +99,9 @@ class Guests:
         else:
             current.last_seen = self.timestamps.now()
             await self._store.save(current, self._ttl)
+            if self._is_ended(guest.session_id):  # it ended while the store was writing
+                await self._store.remove(guest.session_id)
+                raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return current
 
     def renew(self, live: LiveGuest) -> tuple[str, str]:

@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from passerby.background import own
+
 if TYPE_CHECKING:
     from passerby.background import Background
     from passerby.clock import Timer
     from passerby.guests.store import SessionStore
     from passerby.models import Guest
 
+_TIMEOUT: Final = 5.0
+"""Maximum number of seconds (real time) for writing one session, so that one that hangs does not block the others."""
+_MAX_FAILURES: Final = 3
+"""Failures in one pass after which the rest waits for the retry."""
+_LATE: Final = 60.0
+"""Seconds after which no answer of the store is in flight any more."""
 _PAUSE: Final = 1.0
 """Seconds until a retry after a failure of the store, unless a guest is marked earlier."""
 
@@ -31,12 +39,14 @@ class SessionWriter:
         self._ttl = session_ttl
         self._marked: dict[str, Guest | None] = {}
         self._removing: set[str] = set()
+        self._ended: dict[str, float] = {}
+        """When each session was removed: an answer of the store from before may still be in flight."""
         self._task: asyncio.Task[None] | None = None
         self._again: Timer | None = None
 
-    def is_removing(self, session_id: str) -> bool:
-        """Return whether a session has ended, even if the store still has it."""
-        return session_id in self._removing
+    def is_ended(self, session_id: str) -> bool:
+        """Return whether a session has ended, even if the store still has it, or has just answered with it."""
+        return session_id in self._removing or session_id in self._ended
 
     def save(self, guest: Guest) -> None:
         """Mark `guest` to be saved with its state at the time of writing; ignored if it is marked for removal."""
@@ -50,37 +60,60 @@ class SessionWriter:
         self._mark(session_id, None)
 
     async def flush(self) -> None:
-        """Wait until all marked sessions are written, or the store has failed."""
+        """Try at once to write all marked sessions; return when they are written, or the store has failed."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         self._begin()
         while self._task is not None:
             await asyncio.wait([self._task])
 
     def _mark(self, session_id: str, guest: Guest | None) -> None:
         self._marked[session_id] = guest
-        self._begin()
+        if self._again is None:  # else the store has just failed, and a retry is due
+            self._begin()
 
     def _begin(self) -> None:
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
+        self._again = None
         if self._task is None and self._marked:
             self._task = self._background.start("writing of sessions", self._write(), self._try_again)
 
     def _try_again(self) -> None:
-        self._again = self._background.call_later("writing of sessions", _PAUSE, self._begin)
+        if self._again is None:
+            self._again = self._background.call_later("writing of sessions", _PAUSE, self._begin)
 
     async def _write(self) -> None:
+        """Write what is marked, the oldest first. A session that cannot be written waits, the others do not."""
+        failed: dict[str, Guest | None] = {}
         try:
             while self._marked:
-                session_id, guest = self._marked.popitem()
+                session_id = next(iter(self._marked))
+                guest = self._marked.pop(session_id)
+                failed[session_id] = guest
                 try:
-                    if guest is None:
-                        await self._store.remove(session_id)
-                        self._removing.discard(session_id)
-                    else:
-                        await self._store.save(msgspec.structs.replace(guest), self._ttl)
-                except BaseException:
-                    self._marked.setdefault(session_id, guest)
-                    raise
+                    async with asyncio.timeout(_TIMEOUT):
+                        await own(self._write_one(session_id, guest))
+                except Exception:
+                    if len(failed) >= _MAX_FAILURES:
+                        raise  # it is the store, not one session
+                else:
+                    del failed[session_id]
+            if failed:
+                raise OSError(f"{len(failed)} sessions could not be written")
         finally:
             self._task = None
+            self._marked = {**failed, **self._marked}  # a newer mark wins
+
+    async def _write_one(self, session_id: str, guest: Guest | None) -> None:
+        if guest is not None:
+            await self._store.save(msgspec.structs.replace(guest), self._ttl)
+            return
+        await self._store.remove(session_id)
+        self._forget_ended()
+        self._ended[session_id] = self._background.clock.monotonic()
+        self._removing.discard(session_id)
+
+    def _forget_ended(self) -> None:
+        too_old = self._background.clock.monotonic() - _LATE
+        while self._ended and next(iter(self._ended.values())) < too_old:
+            del self._ended[next(iter(self._ended))]

@@ -363,9 +363,12 @@ async def _sent(
     """Return the bytes. If they end early because the room has closed, abort the connection: the file is incomplete."""
     cut: Callable[[], None] = request.scope["passerby.cut"]  # type: ignore[typeddict-item]  # see GuardedHttpProtocol
     with services.files.serving(file, cut):
-        async for part in services.files.read(file, start, stop):
-            start += len(part)
-            yield part
+        try:
+            async for part in services.files.read(file, start, stop):
+                start += len(part)
+                yield part
+        except Exception as error:  # noqa: BLE001 - the status has been sent: only a cut tells the client
+            services.background.failed("download", error)
     if start < stop:
         cut()
         await asyncio.Event().wait()  # until the framework detects the disconnect and cancels this

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from passerby import ids
+from passerby.background import own
 from passerby.errors import Code, ConflictError, InternalError
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
 from passerby.models import Ticket
@@ -117,7 +118,7 @@ class Matchmaking:
         seeker = guest
         while True:
             try:
-                found = await self._queue.enter(ticket)
+                found = await own(self._queue.enter(ticket))
             except Exception as error:  # noqa: BLE001 - after any error the search must end, not wait forever
                 self._background.failed("entering the queue", error)
                 self._recover()
@@ -177,7 +178,7 @@ class Matchmaking:
         If that fails, the ticket stays in the queue but is ignored, because no guest holds it.
         """
         try:
-            await self._queue.cancel(ticket)
+            await own(self._queue.cancel(ticket))
         except Exception as error:  # noqa: BLE001 - see above
             self._background.failed("withdrawal of a ticket", error)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from passerby import errors
+from passerby.background import own
 from passerby.calls import events as call_events
 from passerby.chat import events as chat_events
 from passerby.chat.text import clean_text
@@ -155,7 +156,7 @@ class Gateway:
         if not token:
             raise ConnectError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": Code.TOKEN_REQUIRED})
         try:
-            guest, expires = await self._guests.authenticate(token)
+            guest, expires = await own(self._guests.authenticate(token))
         except PasserbyError as error:
             raise ConnectError(error.message, {"code": error.code}) from error
         except Exception as error:
@@ -181,6 +182,8 @@ class Gateway:
             admission.guest, link, socket.id, admission.token_expires, admission.resume
         )
         live.address_bucket = self._addresses.bucket(socket.address)
+        if not socket.connected:  # it closed meanwhile, when nobody could tell yet whose it was
+            self._presence.disconnect(live, link)
 
     def _disconnected(self, socket: Socket, _reason: str) -> None:
         live = socket.data
@@ -216,7 +219,7 @@ class Gateway:
 
         async def finish(work: Awaitable[None], live: LiveGuest, payload: object, ack: Ack | None) -> None:
             try:
-                await work
+                await own(work)
             except Exception as error:  # noqa: BLE001 - any error is reported to the client
                 self._refuse(live, family, self._known(event, error), payload, ack)
 

@@ -74,7 +74,11 @@ class SocketLink:
         closing = CLOSINGS[code]
         if not closing.come_back:
             self.send(ConnectionClosing(code=code, message=closing.meaning))
-        self.socket.disconnect(closing)
+        try:
+            self.socket.disconnect(closing)
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            self._background.failed("closing of a connection", error)
+            self._background.attempt("aborting of a connection", self.socket.abort)
 
 
 class Publisher:

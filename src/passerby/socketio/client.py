@@ -159,13 +159,16 @@ class Client:
         self.server.unconnected.discard(self)
         self._left = tuple(name for name in self._left if name != namespace.name)
         namespace.sockets[socket.id] = socket
+        socket.hold()
         self.session.send(packets.encode_connect(namespace.name, socket.id))
         try:
-            namespace.on_connect(socket)
+            if socket.connected:  # the session may have closed at this packet: its outbox was full
+                namespace.on_connect(socket)
         except Exception:
             log.exception("connect handler failed")
             socket.disconnect(closing.SERVER_ERROR)
         socket.auth = NO_AUTH
+        socket.release()
 
     def _refuse(self, socket: Socket, message: str, data: object) -> None:
         if self.sockets.get(socket.namespace.name) is socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from passerby.socketio.handshake import Refusal, Request
     from passerby.socketio.session import Receiver
     from passerby.socketio.websocket import WebSocket
+
+log = logging.getLogger(__name__)
 
 Seconds = Annotated[float, Meta(gt=0)]
 Bytes = Annotated[int, Meta(gt=0)]
@@ -87,12 +90,12 @@ class Engine:
         loop = asyncio.get_running_loop()
         options = self.options
         self._pings: DelayQueue[Session] = DelayQueue(loop, options.ping_interval, self._ping)
-        self._pongs: DelayQueue[Session] = DelayQueue(loop, options.ping_timeout, Session.expire)
+        self._pongs: DelayQueue[Session] = DelayQueue(loop, options.ping_timeout, self._expire)
         self.upgrading: DelayQueue[Session] = DelayQueue(loop, options.upgrade_timeout, Session.abandon_upgrade)
         self.stalled: DelayQueue[Session | WebSocket] = DelayQueue(
             loop,
             options.stall_timeout,
-            lambda slow: slow.close(closing.STALLED),
+            lambda slow: self._close(slow, closing.STALLED),
         )
         self._final_timers: DelayQueue[str] = DelayQueue(loop, options.close_timeout, self.take_final_payload)
         self.closing: DelayQueue[WebSocket] = DelayQueue(
@@ -102,7 +105,16 @@ class Engine:
     def stop(self, reason: Closing = closing.SERVER_SHUTTING_DOWN) -> None:
         """Close every session. WebSocket clients get close code 1012 and may reconnect."""
         for session in list(self.sessions.values()):
+            self._close(session, reason)
+
+    @staticmethod
+    def _close(session: Session | WebSocket, reason: Closing) -> None:
+        """Close a connection that has run into a limit or is not needed any more; abort it if that fails."""
+        try:
             session.close(reason)
+        except Exception:
+            log.exception("closing failed")
+            session.abort()
 
     def check(self, request: Request) -> Refusal | None:
         """Return why `request` must not open or use a session, or None."""
@@ -168,6 +180,14 @@ class Engine:
         # Count from the time when the ping was due, not from now: delays of the event loop do not add up.
         self._pongs.add(session, session.ping_due)
         session.ping()
+
+    @staticmethod
+    def _expire(session: Session) -> None:
+        try:
+            session.expire()
+        except Exception:
+            log.exception("closing failed")
+            session.abort()
 
     def overdue(self, session: Session) -> bool:
         """Return whether the pong is late; the timer may not have fired yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ _PREFLIGHT_HEADERS = [
 ]
 _TOO_LARGE = Refusal(3, "too_large", "Payload too large", status=413)
 _TOO_SLOW = Refusal(3, "request_timeout", "Request timeout", status=408)
+
+
+_FAILED = Refusal(3, "internal", "Internal server error", status=500)
+
+log = logging.getLogger(__name__)
 
 
 class Polling:
@@ -54,6 +60,9 @@ class Polling:
                 b"application/json",
                 refusal.retry_after,
             )
+        except Exception:
+            log.exception("polling failed")
+            status, body, content_type = _FAILED.status, _FAILED.body(), b"application/json"
         else:
             if body_or_none is None:
                 return

@@ -309,6 +309,7 @@ class Session:
         self.attach(websocket)
         for packet in waiting:
             self.send(packet)
+        self.on_drained()  # the outbox is empty now; whoever waits in `drain` looks at the WebSocket next
 
     def _on_probe_binary(self, _data: bytes) -> None:
         self.abandon_upgrade()
@@ -344,6 +345,12 @@ class Session:
             # The last poll of a client that has closed the session may still be in flight.
             self._engine.keep_final_payload(self.sid, encode_payload([*self._outbox, answer]))
         self._finish(reason)
+
+    def abort(self) -> None:
+        """End the session without a word, when `close` fails."""
+        if self._websocket is not None:
+            self._websocket.abort()
+        self._finish(closing.SERVER_ERROR)
 
     def _finish(self, reason: Closing) -> None:
         if self.state is State.CLOSED:

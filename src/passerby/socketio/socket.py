@@ -121,6 +121,10 @@ class Socket:
         if close:
             self._client.session.close(reason)
 
+    def abort(self) -> None:
+        """End the whole connection without a word, when `disconnect` fails."""
+        self._client.session.abort()
+
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────
 
     def acknowledger(self, ack_id: int) -> Ack:
@@ -135,6 +139,17 @@ class Socket:
                     self._client.session.send(packet)
 
         return acknowledge
+
+    def hold(self) -> None:
+        """Put off events until `release`: the application is being told of this socket."""
+        self._backlog = deque()
+
+    def release(self) -> None:
+        """Handle the events that were put off."""
+        if self._backlog:
+            self._client.server.spawn("handling of events", self._work(None))
+        else:
+            self._backlog = None
 
     def dispatch(self, handler: Handler[Any], payload: object, ack: Ack | None) -> None:
         """Handle an event now, or after this socket's events that are being handled."""
@@ -156,22 +171,26 @@ class Socket:
         else:
             backlog.append((handler, payload, ack))
 
-    async def _work(self, running: Awaitable[None]) -> None:
+    async def _work(self, awaitable: Awaitable[None] | None) -> None:
         backlog = self._backlog
-        assert backlog is not None  # noqa: S101 - set by dispatch, cleared only here
-        awaitable: Awaitable[None] | None = running
-        while True:
-            try:
-                if awaitable is not None:
-                    await awaitable
-                if not backlog:
-                    break
-                handler, payload, ack = backlog.popleft()
-                awaitable = handler.call(self, payload, ack) if self.connected else None
-            except Exception:
-                log.exception("event handler failed")
-                awaitable = None
-        self._backlog = None
+        assert backlog is not None  # noqa: S101 - set by dispatch or hold, cleared only here
+        try:
+            while True:
+                try:
+                    if awaitable is not None:
+                        await awaitable
+                    if not backlog:
+                        break
+                    handler, payload, ack = backlog.popleft()
+                    awaitable = handler.call(self, payload, ack) if self.connected else None
+                except (Exception, asyncio.CancelledError):
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        raise
+                    log.exception("event handler failed")
+                    awaitable = None
+        finally:
+            self._backlog = None
 
     def resolve(self, ack_id: int, data: str, attachments: list[bytes]) -> None:
         """Handle the client's ack of `call` number `ack_id`; an unexpected one is ignored.

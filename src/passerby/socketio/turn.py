@@ -57,8 +57,10 @@ class Turn:
                 _give_up(websocket)
 
     def _end(self) -> None:
-        self.handle_arrived()
-        self._due = False
+        try:
+            self.handle_arrived()
+        finally:
+            self._due = False
         unflushed, self._unflushed = self._unflushed, []
         for websocket in unflushed:
             try:
@@ -74,4 +76,7 @@ def _give_up(websocket: WebSocket) -> None:
         websocket.close(closing.SERVER_ERROR)
     except Exception:
         log.exception("closing failed")
-        websocket.abort()
+        try:
+            websocket.abort()
+        except Exception:
+            log.exception("aborting failed")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from picows import WSAutoPingStrategy, WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -39,6 +40,10 @@ _SILENT: Final = logging.LoggerAdapter(_picows_logger)
 _TEXT: Final = WSMsgType.TEXT
 _WRONG_VERSION: Final = Refusal(3, "bad_request", "Upgrade Required", status=426)
 _READ_BUFFER: Final = 2048
+
+
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
+"""RFC 6455 §4.1: 16 bytes in base64."""
 
 
 class WebSocket(WSListener):
@@ -312,7 +317,7 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
             refusal: Refusal | None = Refusal(3, "not_found", "Not found", status=404)
         elif headers.get(b"sec-websocket-version") != b"13":
             refusal = _WRONG_VERSION
-        elif not headers.get(b"host"):
+        elif not headers.get(b"host") or not _KEY.fullmatch(headers.get(b"sec-websocket-key", b"")):
             refusal = BAD_REQUEST
         else:
             refusal = engine.check(request)
