@@ -150,7 +150,16 @@ async def test_a_step_that_goes_well_ends_the_long_pauses(background: Background
     assert begun == pytest.approx([0, 0.1, 0.3, 0.7, 0.7, 0.8])
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError(), TimeoutError(), AssertionError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("no"),
+        asyncio.CancelledError(),
+        TimeoutError(),
+        AssertionError(),
+        BaseExceptionGroup("several", [asyncio.CancelledError()]),
+    ],
+)
 async def test_no_failure_of_a_step_ends_its_loop(
     background: Background, clock: ManualClock, error: BaseException
 ) -> None:
@@ -267,3 +276,18 @@ def test_of_several_attempts_each_is_made(background: Background) -> None:
 
 def boom_with(_argument: int) -> None:
     boom()
+
+
+async def test_a_step_that_answers_its_end_with_another_error_ends_all_the_same(background: Background) -> None:
+    async def step() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError("lost while it was cancelled") from None
+
+    background.repeat(NAME, step)
+    await turns()
+
+    await background.stop(1)
+
+    assert others() == set()

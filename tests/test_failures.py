@@ -11,10 +11,12 @@ from passerby.chat.events import ChatError, MessageSent, PartnerAway, RoomClosed
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.errors import Code, UnauthorizedError
 from passerby.guests.events import SessionRenewed
+from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.events import MatchError, MatchNoUsers
-from passerby.models import Message, Ticket
-from tests.support.clock import turns
+from passerby.models import Guest, Message, Ticket
+from tests.support.clock import ManualClock, turns
 from tests.support.failing import BrokenError, Failing
+from tests.support.fakes import Gate
 from tests.support.folders import entries
 from tests.support.house import GRACE, SESSION_TTL, House
 
@@ -341,6 +343,93 @@ async def test_a_removal_that_the_store_refuses_is_made_up_for(house: House) -> 
     assert await house.adapters.store.load(anna.session_id) is None
 
 
+class LateStore(MemorySessionStore):
+    """Answers late: `told` stands between reading and the answer."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.told = Gate()
+
+    async def load(self, session_id: str) -> Guest | None:
+        found = await super().load(session_id)
+        await self.told.passing()
+        return found
+
+
+async def test_a_session_that_ends_while_the_store_answers_does_not_come_back() -> None:
+    clock = ManualClock()
+    store = LateStore(clock)
+    house = House(clock=clock, stand_ins={"store": store})
+    anna = await house.newcomer()
+    guest, _ = await house.guests.authenticate(anna.token)
+    store.told.shut()
+    connecting = asyncio.ensure_future(anna.arrive())
+    changing = asyncio.ensure_future(house.guests.update(guest, language="nl"))
+    await store.told.arrival(2)
+    await house.presence.end(guest)
+    store.told.open()
+
+    for work in (connecting, changing):
+        with pytest.raises(UnauthorizedError):
+            await work
+    assert await gone(anna)
+    assert await store.count() == 0
+
+
+async def test_a_session_that_ends_while_a_change_is_written_does_not_come_back(house: House) -> None:
+    anna = await house.newcomer()
+    guest, _ = await house.guests.authenticate(anna.token)
+    written, save = Gate(), house.adapters.store.save
+
+    async def save_late(guest: Guest, lifetime: float) -> None:
+        await written.passing()
+        await save(guest, lifetime)
+
+    house.adapters.store.save = save_late  # type: ignore[method-assign]  # a slow one
+    written.shut()
+    changing = asyncio.ensure_future(house.guests.update(guest, language="nl"))
+    await written.arrival()
+    await house.presence.end(guest)
+    written.open()
+
+    with pytest.raises(UnauthorizedError):
+        await changing
+    assert await gone(anna)
+    assert await house.adapters.store.count() == 0
+
+
+async def test_one_session_that_cannot_be_written_blocks_no_other(house: House) -> None:
+    anna, berta, carla = [await house.visitor(name) for name in ("Anna", "Berta", "Carla")]
+    await house.settle()
+    save = house.adapters.store.save
+
+    async def refuse_anna(guest: Guest, lifetime: float) -> None:
+        if guest.username == "Anna":
+            raise BrokenError("too large")
+        await save(guest, lifetime)
+
+    house.adapters.store.save = refuse_anna  # type: ignore[method-assign]  # broken for one
+    house.guests.touch(carla.live)
+    house.guests.touch(anna.live)
+    await house.presence.end(berta.live.guest)
+
+    assert await house.adapters.store.load(berta.session_id) is None
+    await house.clock.run(10)
+    assert house.background.failures["writing of sessions"] <= 12, "one try a second"
+
+
+async def test_a_store_that_fails_is_asked_once_a_second_however_much_changes(house: House) -> None:
+    people = [await house.visitor() for _ in range(3)]
+    await house.settle()
+    Failing(house.adapters.store, "save", times=10**6)
+
+    for number in range(200):
+        house.guests.touch(people[number % 3].live)
+        await turns(4)
+
+    assert house.background.failures["writing of sessions"] == 1
+
+
 # ── connecting ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -431,6 +520,21 @@ async def test_an_upload_that_is_given_up_while_the_disk_refuses_is_removed_late
     await house.stop()
 
 
+async def test_an_expired_file_that_cannot_be_removed_is_removed_later(tmp_path: Path) -> None:
+    house = House(file_store="disk", file_directory=str(tmp_path), file_ttl=100)
+    anna, _ = await house.pair()
+    await bring(house, anna, b"private")
+    await house.pass_time(101)
+    Failing(house.adapters.blobs, "_unlink")
+    await house.files.sweep()
+    assert len(entries(tmp_path, "*/*.bin")) == 1
+
+    await house.files.sweep()
+
+    assert entries(tmp_path, "*/*.bin") == []
+    await house.stop()
+
+
 # ── stopping ──────────────────────────────────────────────────────────────────────────────────────
 
 ADAPTERS = ("store", "queue", "log", "blobs", "counters")
@@ -478,3 +582,33 @@ async def test_stopping_writes_what_the_store_has_just_refused(house: House) -> 
     await house.stop()
 
     assert written == ["Guest"]
+
+
+async def test_stopping_leaves_no_timer_of_a_store_that_fails_always(house: House) -> None:
+    anna = await house.visitor()
+    await house.settle()
+    Failing(house.adapters.store, "save", times=10**6)
+    house.guests.touch(anna.live)
+    await turns()
+
+    await house.stop()
+
+    assert house.background.timers == set()
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), BaseExceptionGroup("several", [asyncio.CancelledError()])])
+async def test_a_cancellation_within_the_queue_is_a_failure_like_any_other(house: House, error: BaseException) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    enter = house.adapters.queue.enter
+
+    async def cancelled(_ticket: Ticket) -> None:
+        raise error
+
+    house.adapters.queue.enter = cancelled  # type: ignore[method-assign,assignment]  # broken for once
+    await anna.search()
+    house.adapters.queue.enter = enter  # type: ignore[method-assign]  # as it was
+
+    assert anna.link.last(MatchError).code is Code.INTERNAL
+    await anna.search()
+    await berta.search()
+    assert house.rooms.count == 1

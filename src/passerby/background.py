@@ -48,6 +48,8 @@ async def own(work: Awaitable[T]) -> T:
         if _is_cancelled():
             raise
         raise StrayCancellationError from error
+    except BaseExceptionGroup as error:  # one that holds a cancellation is no Exception
+        raise StrayCancellationError from error
 
 
 def _is_cancelled() -> bool:
@@ -107,7 +109,7 @@ class Background:
     async def _ends_well(self, name: str, work: Awaitable[None]) -> bool:
         try:
             await own(work)
-        except (Exception, BaseExceptionGroup) as error:
+        except Exception as error:
             self.failed(name, error)
             if _is_cancelled():
                 raise asyncio.CancelledError from error  # the work has answered the cancellation with another error
