@@ -120,6 +120,8 @@ def codes_of(answer: httpx.Response) -> Any:  # noqa: ANN401 - any JSON
     ("method", "path", "code"),
     [
         ("GET", "/api/nothing", "not_found"),
+        ("GET", f"/{'a' * 300}", "not_found"),
+        ("GET", f"/assets/{'a/' * 3000}", "not_found"),
         ("PATCH", "/api/guest", "method_not_allowed"),
         ("GET", "/api/guest/me", "token_required"),
         ("GET", "/api/guest/unknown-session", "session_not_found"),

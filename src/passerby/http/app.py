@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,7 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -90,7 +91,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
                 html_mode=True,
                 opt={"limit": None},
                 name="client",
-                exception_handlers={ValueError: _no_such_file, OSError: _no_such_file},
+                exception_handlers={ValueError: _no_such_file, InternalServerException: _unreadable_file},
             )
         )
     return Litestar(
@@ -173,6 +174,14 @@ def _invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Re
         Failure(success=False, message=message, code=Code.INVALID_PAYLOAD, errors=fields or UNSET),
         status_code=400,
     )
+
+
+def _unreadable_file(request: Request[Any, Any, Any], error: InternalServerException) -> Response[Failure]:
+    """Answer a path that the file system refuses: a name or path that is too long is a file that does not exist."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR):
+        return _no_such_file(request, error)
+    return _http_error(request, error)
 
 
 def _no_such_file(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
