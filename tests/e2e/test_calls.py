@@ -209,7 +209,7 @@ async def test_a_call_that_is_called_off_is_a_missed_one(street: Street) -> None
         await anna.part("call-audio").click()
         await expect(berta.part("call-incoming")).to_be_visible()
         await anna.part("hang-up").click()
-        await is_over(anna, "You called off your audio call")
+        await is_over(anna, "You cancelled your audio call")
         await is_over(berta, f"You missed {await berta.partner()}")
         await expect(berta.part("call-incoming")).to_have_count(0)
 

@@ -315,7 +315,7 @@ async def test_what_cannot_be_sent_says_why_and_offers_no_second_try(street: Str
     )
     rows = anna.part("attachment")
     await expect(rows.nth(0)).to_contain_text("This file is empty.")
-    await expect(rows.nth(1)).to_contain_text("10 MB is the most")
+    await expect(rows.nth(1)).to_contain_text("At most 10 MB is allowed.")
     await anna.part("send-attachments").click()
     await expect(rows.nth(2)).to_contain_text("Pictures can be JPEG, PNG, WebP or GIF.")
     await expect(anna.part("attachment-retry")).to_have_count(0)

@@ -15,6 +15,9 @@ from tests.e2e.visitor import BROKEN_CONNECTION, Visitor, end_session
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
+NOBODYS = "qaa"
+"""A tag that no language has, or will have: reserved for private use."""
+
 NO_STORAGE = """
 Object.defineProperty(window, 'localStorage', {
   get: () => { throw new DOMException('forbidden', 'SecurityError'); },
@@ -80,7 +83,7 @@ async def test_a_browser_that_asks_for_german_gets_it_from_start_to_goodbye(stre
 
 
 async def test_the_guest_chooses_by_keyboard_without_a_reload_and_is_remembered(street: Street) -> None:
-    async with reading(street, "fr-FR") as anna:
+    async with reading(street, NOBODYS) as anna:
         await starts_in_english(anna)
         await anna.page.evaluate("window.same = true")
         await tab_to(anna, "language")
@@ -88,10 +91,8 @@ async def test_the_guest_chooses_by_keyboard_without_a_reload_and_is_remembered(
         await starts_in_german(anna)
         await expect(anna.part("language")).to_be_focused()
         options = anna.part("language").locator("option")
-        assert await options.evaluate_all("all => all.map((one) => `${one.lang} ${one.text}`)") == [
-            "en English",
-            "de Deutsch",
-        ]
+        offered = await options.evaluate_all("all => all.map((one) => `${one.lang} ${one.text}`)")
+        assert {"en English", "de Deutsch"} <= set(offered)
         assert await anna.page.evaluate("window.same")
         await anna.page.reload()
         await starts_in_german(anna)
@@ -141,7 +142,7 @@ async def test_large_german_words_fit_on_a_phone_whichever_way_one_reads(street:
     async with reading(street, "de") as anna:
         await starts_in_german(anna)
         await anna.page.add_style_tag(content="html { font-size: 200% !important }")
-        # There is no such language yet.
+        # The longest words, whichever way they are read.
         await anna.page.evaluate("dir => { document.documentElement.dir = dir; }", direction)
 
         async def nothing_is_cut_off() -> None:

@@ -10,7 +10,7 @@ from tests.e2e.visitor import end_session
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-NEW_SESSION = "Your earlier session had ended, so you have a fresh one."
+NEW_SESSION = "Your earlier session ended, so you have a new one."
 
 
 async def test_a_server_that_forgot_everybody_gives_new_sessions(street: Street) -> None:

@@ -93,7 +93,7 @@ const german = (f: Formats): Words => {
         partner_offline: (name) => `Während du weg warst, ist ${name} weitergezogen.`,
         away: (name) => `Das Gespräch mit ${name} ist zu Ende gegangen, während du weg warst.`,
         expired: (name) =>
-          `Deine Sitzung war abgelaufen, und mit ihr das Gespräch mit ${name}. Du hast jetzt eine neue.`,
+          `Deine Sitzung ist abgelaufen, darum ist auch das Gespräch mit ${name} zu Ende. Du hast eine neue Sitzung.`,
       },
       findNew: 'Jemand Neues finden',
     },
@@ -105,7 +105,7 @@ const german = (f: Formats): Words => {
       keysInCall: 'Enter sendet, Umschalt+Enter beginnt eine neue Zeile.',
       count: (count, most) => `${f.number(count)} von ${f.number(most)}`,
       over: 'Die Nachricht ist zu lang zum Senden.',
-      held: 'Du schreibst schneller, als Nachrichten rausdürfen. Sie folgen gleich.',
+      held: 'Zu viele Nachrichten auf einmal. Der Rest wird gleich gesendet.',
     },
     attachments: {
       attach: 'Dateien anhängen',
@@ -304,15 +304,15 @@ const german = (f: Formats): Words => {
     },
     codes: {
       invalid_payload: 'Damit konnte der Server nichts anfangen.',
-      text_empty: 'Darin steht nichts, was man lesen könnte.',
+      text_empty: 'Die Nachricht hat keinen sichtbaren Text.',
       text_too_long: ({ textLength }) =>
-        `Das ist zu lang: Höchstens ${f.number(textLength)} Zeichen sind möglich.`,
+        `Die Nachricht ist zu lang: Höchstens ${f.number(textLength)} Zeichen sind möglich.`,
       text_control_characters: 'Darin sind Zeichen, die sich nicht senden lassen.',
-      not_in_room: 'Für den Server bist du gerade in keinem Gespräch.',
+      not_in_room: 'Du bist in keinem Gespräch.',
       call_active: 'Es läuft schon ein Anruf.',
       no_call: 'Dieser Anruf ist vorbei.',
       no_offer: 'Es gibt keinen Anruf, den du annehmen könntest.',
-      too_many_candidates: 'Dieser Anruf hat zu viele Wege ausprobiert.',
+      too_many_candidates: 'Dieser Anruf hat keine Verbindung gefunden.',
       already_in_room: 'Du bist schon in einem Gespräch.',
       not_searching: 'Es läuft gerade keine Suche.',
       rate_limited: 'Das ging ein bisschen schnell. Warte bitte einen Moment.',
@@ -332,7 +332,7 @@ const german = (f: Formats): Words => {
       upload_timeout: 'Das Hochladen hat zu lange gedauert.',
       duration_invalid: ({ voiceDuration }) =>
         `Diese Sprachnachricht ist zu kurz oder länger als ${f.duration(voiceDuration)}.`,
-      not_your_room: 'Für den Server bist du in einem anderen Gespräch.',
+      not_your_room: 'Du bist in einem anderen Gespräch.',
       link_invalid: 'Dieser Link führt zu keiner Datei aus diesem Gespräch.',
       room_closed: 'Dieses Gespräch ist vorbei.',
       picture_too_large: ({ picturePixels }) =>
@@ -340,9 +340,9 @@ const german = (f: Formats): Words => {
       room_storage_full: ({ roomFilesSize }) =>
         `Mehr Dateien passen nicht in dieses Gespräch: Zusammen sind höchstens ${f.size(roomFilesSize)} möglich.`,
       guest_storage_full: ({ guestFilesSize }) =>
-        `Du hast so viel geteilt, wie in einem Gespräch geht: ${f.size(guestFilesSize)}.`,
+        `Du hast die Grenze für Dateien in einem Gespräch erreicht: ${f.size(guestFilesSize)}.`,
       unsupported_type: ({ pictureTypes }) =>
-        `Das lässt sich nicht senden. Bilder können ${f.either(pictureTypes)} sein.`,
+        `Diese Datei ist beschädigt oder von einer Art, die sich nicht senden lässt. Bilder können ${f.either(pictureTypes)} sein.`,
       not_audio: 'Das klingt nicht nach einer Sprachnachricht.',
       storage_full:
         'Der Server hat gerade keinen Platz für Dateien. Versuch es in einer Weile noch einmal.',

@@ -117,7 +117,7 @@ const english = (f: Formats) => {
         partner_offline: (name) => `While you were away, ${name} went on.`,
         away: (name) => `This conversation with ${name} ended while you were away.`,
         expired: (name) =>
-          `Your session had ended, and the conversation with ${name} with it. You have a fresh one.`,
+          `Your session ended, so the conversation with ${name} ended too. You have a new session.`,
       }),
       findNew: 'Find someone new',
     },
@@ -129,7 +129,7 @@ const english = (f: Formats) => {
       keysInCall: 'Enter sends, Shift+Enter makes a new line.',
       count: (count: number, most: number): string => `${f.number(count)} of ${f.number(most)}`,
       over: 'The message is too long to send.',
-      held: 'You write faster than messages may go out. They follow in a moment.',
+      held: 'Too many messages at once. The rest will be sent soon.',
     },
     attachments: {
       attach: 'Attach files',
@@ -314,7 +314,7 @@ const english = (f: Formats) => {
           outgoing ? `${name} declined your ${kind} call` : `You declined ${name}’s ${kind} call`,
         missed: ({ kind }, name) => `You missed ${name}’s ${kind} call`,
         unanswered: ({ kind }, name) => `${name} did not answer your ${kind} call`,
-        cancelled: ({ kind }) => `You called off your ${kind} call`,
+        cancelled: ({ kind }) => `You cancelled your ${kind} call`,
         failed: (call, name) => `${kinds[call.kind]} · ${who(call, name)} · not connected`,
       }),
     },
@@ -326,17 +326,17 @@ const english = (f: Formats) => {
     /** What the server answers when it cannot do what it was asked. */
     codes: typed<Record<Code, Sentence>>({
       invalid_payload: 'The server could not make sense of this.',
-      text_empty: 'There is nothing to be read in it.',
+      text_empty: 'The message has no visible text.',
       text_too_long: ({ textLength }) =>
-        `It is too long: ${f.number(textLength)} characters are the most.`,
+        `The message is too long. At most ${f.number(textLength)} characters are allowed.`,
       text_control_characters: 'There are characters in it that cannot be sent.',
-      not_in_room: 'The server sees you in no conversation right now.',
+      not_in_room: 'You are not in a conversation.',
       call_active: 'There is a call already.',
       no_call: 'This call is over.',
       no_offer: 'There is no call to be answered.',
-      too_many_candidates: 'This call has tried too many ways.',
+      too_many_candidates: 'This call could not find a connection.',
       already_in_room: 'You are in a conversation already.',
-      not_searching: 'There is no search to be called off.',
+      not_searching: 'There is no search to cancel.',
       rate_limited: 'That was a little fast. Please wait a moment.',
       token_required: sessionEnded,
       token_expired: sessionEnded,
@@ -346,23 +346,24 @@ const english = (f: Formats) => {
       replaced: 'Passerby is open for you in another tab or window, and goes on there.',
       file_missing: 'The upload did not arrive whole.',
       file_empty: 'This file is empty.',
-      file_too_large: ({ fileSize }) => `This file is too large: ${f.size(fileSize)} is the most.`,
+      file_too_large: ({ fileSize }) =>
+        `This file is too large. At most ${f.size(fileSize)} is allowed.`,
       file_not_found: 'The server has this file no longer.',
       upload_malformed: 'The upload did not arrive whole.',
       upload_timeout: 'The upload took too long.',
       duration_invalid: ({ voiceDuration }) =>
         `This voice note is too short, or longer than ${f.duration(voiceDuration)}.`,
-      not_your_room: 'The server sees you in another conversation.',
+      not_your_room: 'You are in another conversation.',
       link_invalid: 'This link does not lead to a file of this conversation.',
       room_closed: 'This conversation is over.',
       picture_too_large: ({ picturePixels }) =>
-        `This picture has too many pixels: ${f.roughly(picturePixels)} is the most.`,
+        `This picture has too many pixels. At most ${f.roughly(picturePixels)} are allowed.`,
       room_storage_full: ({ roomFilesSize }) =>
-        `This conversation cannot hold more files: ${f.size(roomFilesSize)} in all is the most.`,
+        `This conversation cannot hold more files. At most ${f.size(roomFilesSize)} in total is allowed.`,
       guest_storage_full: ({ guestFilesSize }) =>
-        `You have shared as much as one may in a conversation: ${f.size(guestFilesSize)}.`,
+        `You have reached the limit for files in a conversation: ${f.size(guestFilesSize)}.`,
       unsupported_type: ({ pictureTypes }) =>
-        `This cannot be sent. Pictures can be ${f.either(pictureTypes)}.`,
+        `This file is damaged, or of a kind that cannot be sent. Pictures can be ${f.either(pictureTypes)}.`,
       not_audio: 'This does not sound like a voice note.',
       storage_full: 'The server has no room for files right now. Please try again in a while.',
       not_found: 'The server has this no longer.',
@@ -410,7 +411,7 @@ const english = (f: Formats) => {
           other: 'That was a lot at once: only the first # files were taken.',
         }),
       session_anew:
-        'Your earlier session had ended, so you have a fresh one. Everything works as before.',
+        'Your earlier session ended, so you have a new one. Everything works as before.',
     }),
     /** What is said otherwise of a file on its way. */
     upload: typed<Partial<Record<Trouble, Sentence>>>({
