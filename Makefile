@@ -101,7 +101,7 @@ $(DEV): requirements/dev.txt pyproject.toml | $(PY)
 	@touch $(RUN) $@
 
 %/node_modules/.installed: %/package-lock.json %/package.json
-	@command -v npm >/dev/null || { echo 'npm is missing: install Node.js 20 or newer' >&2; exit 1; }
+	@command -v npm >/dev/null || { echo 'npm is missing: install Node.js 20.19 or newer' >&2; exit 1; }
 	cd $* && $(NPM_CI)
 	@mkdir -p $(@D) && touch $@
 

@@ -165,7 +165,7 @@ async def join_many(server: Server, kind: Callable[[str | None], G], count: int,
 
 
 async def end_sessions(server: Server, guests: Iterable[Guest]) -> None:
-    """End guests' sessions at once, without a grace period."""
+    """End guests' sessions at once, without a grace window."""
 
     async def depart(guest: Guest) -> None:
         guest.leaving = True

@@ -462,7 +462,7 @@ class HouseMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_acknowledged_is_silently_lost(self) -> None:
-        """Messages of an open room are replayed or in `gap`; at the end of a grace period they are `undelivered`."""
+        """Messages of an open room are replayed or in `gap`; at the end of a grace window they are `undelivered`."""
         for client in self.clients:
             live = self.house.guests.live(client.person.session_id)
             if live is None or live.member is None:
@@ -479,7 +479,7 @@ class HouseMachine(RuleBasedStateMachine):
 
 
 class ClosingMachine(HouseMachine):
-    """The same; when a grace period ends a room, the states of both sides are compared."""
+    """The same; when a grace window ends a room, the states of both sides are compared."""
 
     @rule()
     def somebody_does_not_come_back(self) -> None:

@@ -145,13 +145,13 @@ class NotFoundError(PasserbyError):
 
 
 class UploadTimeoutError(PasserbyError):
-    """The request body was not complete in time."""
+    """The body did not arrive in time."""
 
     status = 408
 
 
 class ConflictError(PasserbyError):
-    """The request is valid, but not in the guest's current state."""
+    """The request is not possible now, for example without a conversation."""
 
     status = 409
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from passerby.models import Guest, Message, Ticket
 
 MAX_PENDING: Final = 256
-"""Maximum number of unconfirmed messages kept: more than a guest can write in the grace period, still little memory."""
+"""Maximum number of unconfirmed messages kept: more than a guest can write in the grace window, still little memory."""
 
 
 class Link(Protocol):
@@ -40,7 +40,7 @@ class Link(Protocol):
 
 
 class LiveGuest:
-    """A guest who is connected or in the grace period: process state that is not part of the session."""
+    """A guest who is connected or in the grace window: process state that is not part of the session."""
 
     address_bucket: TokenBucket
     """The bucket of the connection's address. The gateway sets it for each connection."""
@@ -118,16 +118,16 @@ class Room:
 
 
 class RoomObserver(Protocol):
-    """Is called when rooms change. A failure affects neither the room nor other observers."""
+    """Learns what happens to rooms. If an observer fails, the room and the other observers continue."""
 
     def room_opened(self, room: Room) -> None:
-        """Called when two guests have a room, before their clients are told."""
+        """Two guests have a room. Their clients do not know it yet."""
 
     def member_back(self, member: Member) -> None:
-        """Called when a member has reconnected, also if the loss of the old connection was not detected."""
+        """A member is connected again. The server may not have noticed that the old connection was lost."""
 
     def room_closed(self, room: Room) -> None:
-        """Called when a room has ended; its members are in no room."""
+        """A room has ended. Its members are in no room now."""
 
 
 class Member:

@@ -22,13 +22,13 @@ Timestamp = Annotated[
     str,
     Meta(description="ISO 8601 UTC with milliseconds and Z", examples=["2023-12-07T10:30:00.000Z"]),
 ]
-GuestId = Annotated[str, Meta(description="Public id of a guest", examples=["guest_k3v9x2m4q8w1z7b5"])]
+GuestId = Annotated[str, Meta(description="Public id of a guest", examples=["guest_748f0725838e4485c2f7"])]
 SessionId = Annotated[
     str,
     Meta(description="Sent only to the session's owner; gives no access without a token"),
 ]
 RoomId = Annotated[str, Meta(description="The two guest ids, sorted, joined by `_`")]
-MessageId = Annotated[str, Meta(description="msg_<epoch ms>_<random>", examples=["msg_1701945000123_4fzyo82mvyr9"])]
+MessageId = Annotated[str, Meta(description="msg_<epoch ms>_<random>", examples=["msg_1701945000123_c8647f20864d"])]
 ClientMessageId = Annotated[
     str,
     Meta(
@@ -214,7 +214,10 @@ class RoomSummary(Struct, rename="camel", frozen=True):
 
 
 class Limits(Struct, rename="camel", frozen=True, kw_only=True):
-    """Limits for clients; all are settings. Sent on connect, and returned by `GET /api/limits`."""
+    """Limits for clients; all are settings. Sent on connect, and returned by `GET /api/limits`.
+
+    Times are in seconds and may have a fraction.
+    """
 
     text_length: Annotated[int, Meta(ge=1, description="Maximum characters (grapheme clusters) of a text message")]
     file_size: Annotated[int, Meta(ge=1, description="Maximum bytes of one file")]
@@ -238,7 +241,7 @@ class Stats(Struct, rename="camel", frozen=True):
     online_users: Annotated[int, Meta(ge=0, description="Guests with a connection")]
     active_users: Annotated[int, Meta(ge=0, description="Connected guests, from the counters shared by all nodes")]
     available_users: Annotated[int, Meta(ge=0, description="Connected guests who are in no room")]
-    connected_users: Annotated[int, Meta(ge=0, description="Pairs in a room, including members in the grace period")]
+    connected_users: Annotated[int, Meta(ge=0, description="Pairs in a room, including members in the grace window")]
 
 
 class Ticket(Struct, frozen=True):

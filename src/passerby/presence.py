@@ -130,12 +130,12 @@ class Presence:
     # ── disconnecting ─────────────────────────────────────────────────────────────────────────────
 
     def disconnect(self, live: LiveGuest, link: Link) -> None:
-        """The connection is lost: start the grace period. Ignored if the connection was already replaced."""
+        """The connection is lost: start the grace window. Ignored if the connection was already replaced."""
         if live.link is not link:
             return
         self._guests.detach(live)
         live.grace = self._background.call_later(
-            "end of a grace period", self._periods.grace, lambda: self._expire(live)
+            "end of a grace window", self._periods.grace, lambda: self._expire(live)
         )
         self._background.attempt("notification of an absence", self._rooms.away, live)
         self._background.attempt("suspending a search", self._matchmaking.suspend, live)

@@ -555,7 +555,7 @@ async def test_a_gap_is_counted_from_where_the_client_was() -> None:
     assert berta.link.last(RoomResumed).gap == 2
 
 
-# ── end of the grace period ───────────────────────────────────────────────────────────────────────
+# ── end of the grace window ───────────────────────────────────────────────────────────────────────
 
 
 async def test_when_the_grace_ends_the_partner_learns_what_never_arrived(house: House) -> None:

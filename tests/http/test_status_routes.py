@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from passerby import __version__
 from passerby.limits import Rate
 
@@ -88,12 +90,12 @@ async def test_the_connections_of_this_process(server: InsideServer) -> None:
     }
 
 
-async def test_what_is_not_there_is_not_found(shared_server: RunningServer) -> None:
-    answer = await shared_server.http.get("/api/nothing")
+@pytest.mark.parametrize("path", ["/api/nothing", "/nothing", "/nothing/at/all.js"])
+async def test_what_is_not_there_is_not_found(shared_server: RunningServer, path: str) -> None:
+    answer = await shared_server.http.get(path)
 
     assert answer.status_code == 404
-    assert answer.json()["success"] is False
-    assert answer.json()["code"] == "not_found"
+    assert answer.json() == {"success": False, "message": "Not Found", "code": "not_found"}
 
 
 async def test_a_method_that_does_not_fit_is_refused(shared_server: RunningServer) -> None:

@@ -56,7 +56,7 @@ class House(Assembly):
             live.send(event)
 
     def lives(self) -> list[LiveGuest]:
-        """Return all guests who are connected or in the grace period."""
+        """Return all guests who are connected or in the grace window."""
         return list(self.guests._by_session.values())
 
     @asynccontextmanager
@@ -142,7 +142,7 @@ class Person:
         self.house.presence.disconnect(self.live, self.link)
 
     async def leave_for_good(self) -> None:
-        """Lose the connection and stay away until the grace period is over."""
+        """Lose the connection and stay away until the grace window is over."""
         self.drop()
         await self.house.pass_time(GRACE)
 

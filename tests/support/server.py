@@ -114,7 +114,7 @@ class InsideServer(RunningServer):
         self.application = application
 
     def lives(self) -> list[LiveGuest]:
-        """Return all guests who are connected or in the grace period."""
+        """Return all guests who are connected or in the grace window."""
         return list(self.application.services.guests._by_session.values())
 
     def recount(self) -> dict[str, int]:

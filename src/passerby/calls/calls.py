@@ -176,7 +176,7 @@ class Calls:
                 side.withdraw(Answer, Candidate)
 
     def leaving(self, guest: LiveGuest, payload: ReportLeaving) -> None:
-        """Start the timeout for a page reload; it is shorter than the grace period of a lost connection.
+        """Start the timeout for a page reload; it is shorter than the grace window of a lost connection.
 
         Raises ConflictError (not_in_room, no_call).
         """

@@ -119,7 +119,7 @@ class Guests:
     # ── presence ──────────────────────────────────────────────────────────────────────────────────
 
     def live(self, session_id: str) -> LiveGuest | None:
-        """Return the live guest of a session: connected, or in the grace period."""
+        """Return the live guest of a session: connected, or in the grace window."""
         return self._by_session.get(session_id)
 
     def attach(self, guest: Guest, link: Link, socket_id: str) -> LiveGuest:

@@ -200,4 +200,5 @@ _CODES: Final = {
 
 def _http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Failure]:
     code = _CODES.get(error.status_code, Code.HTTP_ERROR)
-    return Response(Failure(success=False, message=error.detail, code=code), status_code=error.status_code)
+    message = "Not Found" if code is Code.NOT_FOUND else error.detail  # the framework's text repeats the path
+    return Response(Failure(success=False, message=message, code=code), status_code=error.status_code)

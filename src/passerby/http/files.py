@@ -51,11 +51,20 @@ _UPLOAD_REFUSALS: Final = refusals(
     UnsupportedTypeError,
     StorageFullError,
 )
-_FETCH_REFUSALS: Final = (InvalidInputError, UnauthorizedError, ForbiddenError, NotFoundError)
+_FETCH_REFUSALS: Final = (UnauthorizedError, ForbiddenError, NotFoundError)
+_FETCH_MEANINGS: Final = {
+    UnauthorizedError: "The request has a token and no signature, and the token is invalid or its session has ended",
+    ForbiddenError: "The signature is not of this file and this conversation, or there is no signature and no token",
+}
 _BYTES: Final = refusals(
     *_FETCH_REFUSALS,
+    meanings=_FETCH_MEANINGS,
     others=[(206, "The requested range"), (304, "Not modified (If-None-Match)"), (416, "The range is not satisfiable")],
 )
+
+
+_ACCESS: Final[list[dict[str, list[str]]]] = [{}, {"token": []}]
+"""For OpenAPI: the signature in the link, or a member's token."""
 
 
 class FileController(Controller):
@@ -164,7 +173,7 @@ class _Form:
 
     @contextlib.asynccontextmanager
     async def receiving(self) -> AsyncIterator[Upload]:
-        """Read the body; yield the upload, which is aborted on failure."""
+        """Read the whole body, then yield the upload. If anything fails, the upload is aborted."""
         async with _receiving(self._services, self):
             try:
                 await self._read()
@@ -289,21 +298,26 @@ class TemporaryFileController(Controller):
     path = "/api/temp-files"
     tags = ("files",)
 
-    @get("/temp/{file_id:str}", summary="Get a file, inline if its type is safe", responses=_BYTES)
+    @get("/temp/{file_id:str}", summary="Get a file, inline if its type is safe", security=_ACCESS, responses=_BYTES)
     async def temp(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], file: NamedDependency[StoredFile]
     ) -> Stream:
         """Return the bytes, or the requested range. Types that are not safe to display are sent as attachment."""
         return _answer(request, services, file, inline=file.inline)
 
-    @get("/download/{file_id:str}", summary="Get a file as an attachment", responses=_BYTES)
+    @get("/download/{file_id:str}", summary="Get a file as an attachment", security=_ACCESS, responses=_BYTES)
     async def download(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], file: NamedDependency[StoredFile]
     ) -> Stream:
         """Return the bytes, or the requested range, as an attachment."""
         return _answer(request, services, file, inline=False)
 
-    @get("/info/{file_id:str}", summary="Get a file's metadata", responses=refusals(*_FETCH_REFUSALS))
+    @get(
+        "/info/{file_id:str}",
+        summary="Get a file's metadata",
+        security=_ACCESS,
+        responses=refusals(*_FETCH_REFUSALS, meanings=_FETCH_MEANINGS),
+    )
     async def info(self, services: NamedDependency[Services], file: NamedDependency[StoredFile]) -> Success[FileInfo]:
         """Return the same data as the response of the upload."""
         return Success(success=True, data=services.files.info(file))

@@ -11,19 +11,26 @@ from passerby.errors import PasserbyError, RateLimitedError
 from passerby.http.models import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 def refusals(
-    *errors: type[PasserbyError], limited: bool = True, others: Sequence[tuple[int, str]] = ()
+    *errors: type[PasserbyError],
+    limited: bool = True,
+    meanings: Mapping[type[PasserbyError], str] | None = None,
+    others: Sequence[tuple[int, str]] = (),
 ) -> dict[int, ResponseSpec]:
     """Return the error responses of a route: those of `errors`, and of the rate limit if `limited`.
 
-    `others` are pairs of status and description, for responses without a body.
+    `meanings` are descriptions of errors that mean something special on this route; the others have the first sentence
+    of their class. `others` are pairs of status and description, for responses without a body.
     """
+    special = meanings or {}
     refused = {
         error.status: ResponseSpec(
-            Failure, generate_examples=False, description=(getdoc(error) or "").partition(".")[0]
+            Failure,
+            generate_examples=False,
+            description=special.get(error) or (getdoc(error) or "").partition(".")[0],
         )
         for error in (*errors, *((RateLimitedError,) if limited else ()))
     }

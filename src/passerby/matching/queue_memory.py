@@ -8,10 +8,13 @@ from passerby.models import Ticket
 
 
 class MemoryMatchQueue:
-    """Tickets in a list, so that a random one is found in O(1); removal swaps with the last one."""
+    """Keeps the tickets in a list. Each operation takes O(1).
+
+    A random ticket is at a random place of the list. When a ticket is removed, the last one takes its place.
+    """
 
     def __init__(self, choose: random.Random | None = None) -> None:
-        """Choose with `choose`, by default the system's random source."""
+        """`choose` picks the tickets. Without it, the system's random source does."""
         self._choose = choose or random.SystemRandom()
         self._tickets: list[Ticket] = []
         self._places: dict[str, int] = {}

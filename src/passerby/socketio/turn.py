@@ -31,13 +31,13 @@ class Turn:
         self._due = False
 
     def take(self) -> None:
-        """Schedule handling and flushing for when everything readable has been read."""
+        """Handle the messages and flush soon: after everything that can be read now has been read."""
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_soon(self._end)
 
     def flush_soon(self, websocket: WebSocket) -> None:
-        """Flush `websocket` when everything readable has been handled."""
+        """Flush `websocket` soon: after all messages that have arrived are handled."""
         self._unflushed.append(websocket)
         self.take()
 

@@ -506,6 +506,8 @@ export interface ConnectionEstablished {
 /**
  * Limits for clients; all are settings. Sent on connect, and returned by `GET /api/limits`.
  *
+ *     Times are in seconds and may have a fraction.
+ *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Limits".
  */
@@ -1057,7 +1059,7 @@ export interface Stats {
    */
   availableUsers: number;
   /**
-   * Pairs in a room, including members in the grace period
+   * Pairs in a room, including members in the grace window
    */
   connectedUsers: number;
   /**
