@@ -203,7 +203,7 @@ async def test_a_call_is_declined(street: Street) -> None:
         await anna.page.wait_for_function(NOTHING_IS_OPEN)
 
 
-async def test_a_call_that_is_called_off_is_a_missed_one(street: Street) -> None:
+async def test_a_call_that_is_cancelled_is_a_missed_one(street: Street) -> None:
     anna, berta = await street.pair()
     async with devices(anna):
         await anna.part("call-audio").click()

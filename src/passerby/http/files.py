@@ -51,7 +51,7 @@ _UPLOAD_REFUSALS: Final = refusals(
     UnsupportedTypeError,
     StorageFullError,
 )
-_FETCH_REFUSALS: Final = (UnauthorizedError, ForbiddenError, NotFoundError)
+_FETCH_REFUSALS: Final = (InvalidInputError, UnauthorizedError, ForbiddenError, NotFoundError)
 _FETCH_MEANINGS: Final = {
     UnauthorizedError: "The request has a token and no signature, and the token is invalid or its session has ended",
     ForbiddenError: "The signature is not of this file and this conversation, or there is no signature and no token",
