@@ -87,7 +87,7 @@ async def measure_all(steps: Iterator[tuple[str, Step]]) -> list[Row]:
         try:
             rows += await step()
         except (MeasurementError, OSError) as error:
-            print(error, file=sys.stderr)
+            print(str(error) or type(error).__name__, file=sys.stderr)
             rows.append(Row(f"{name}: could not be measured", "", "", broken=True))
         print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     return rows
