@@ -5,19 +5,23 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from benchmarks import calls, crowds, files, latency, newcomers, relays
 from benchmarks.machine import describe, pin_load, raise_file_limit
-from benchmarks.plan import FULL, QUICK, Plan
+from benchmarks.plan import BUILDS, FULL, QUICK, QUICK_BUILDS, Plan
 from benchmarks.report import Row, table, write_json
 from benchmarks.servers import LIMITS_SCALE, MeasurementError, Start, passerby
+from benchmarks.turns import Builds
 
 Measure = Callable[[Plan, Start | None], Awaitable[list[Row]]]
+Compare = Callable[[Plan, Builds], Awaitable[list[Row]]]
+Step = Callable[[], Awaitable[list[Row]]]
 
 MEASUREMENTS: dict[str, Measure] = {
     "relays": relays.measure,
@@ -27,6 +31,12 @@ MEASUREMENTS: dict[str, Measure] = {
     "calls": calls.measure,
     "crowds": crowds.measure,
 }
+
+COMPARISONS: dict[str, Compare] = {
+    "relays": relays.compare,
+    "crowds": crowds.compare,
+}
+"""Of two builds, each after the measurement of its name."""
 
 NOTES = f"""\
 Servers on one core, the load on another, all on loopback. CPU is user + system time of
@@ -42,21 +52,42 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small and short: only shows that everything works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all values to this file")
     parser.add_argument("--no-client-ids", action="store_true", help="send messages without a clientId")
-    parser.add_argument("--passerby", default="passerby", metavar="COMMAND", help="command that starts the server")
+    parser.add_argument("--passerby", default="passerby", metavar="COMMAND", help="the server's command")
+    parser.add_argument("--against", metavar="COMMAND", help="compare with another build: its server's command")
     parser.add_argument("--peers-only", action="store_true", help="measure the peers without Passerby")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.against is not None:
+        if arguments.peers_only:
+            parser.error("--against compares two builds of Passerby, --peers-only measures none")
+        if not COMPARISONS.keys() & (arguments.only or MEASUREMENTS):
+            parser.error(f"--against compares {' and '.join(COMPARISONS)}, and --only asks for neither")
+    return arguments
 
 
-async def measure_all(plan: Plan, names: list[str], start: Start | None) -> list[Row]:
-    """Run the measurements by name, one after another."""
+def read_steps(arguments: argparse.Namespace) -> Iterator[tuple[str, Step]]:
+    """Yield what is to be measured by name, each with the comparison of two builds that goes with it."""
+    plan, plan_of_builds = [
+        replace(chosen, client_ids=not arguments.no_client_ids)
+        for chosen in ((QUICK, QUICK_BUILDS) if arguments.quick else (FULL, BUILDS))
+    ]
+    start = None if arguments.peers_only else passerby(arguments.passerby)
+    builds = None if start is None or arguments.against is None else Builds(start, passerby(arguments.against))
+    for name in arguments.only or MEASUREMENTS:
+        yield name, partial(MEASUREMENTS[name], plan, start)
+        if builds is not None and name in COMPARISONS:
+            yield f"{name} of two builds", partial(COMPARISONS[name], plan_of_builds, builds)
+
+
+async def measure_all(steps: Iterator[tuple[str, Step]]) -> list[Row]:
+    """Take one step after another."""
     rows: list[Row] = []
-    for name in names:
+    for name, step in steps:
         began = time.monotonic()
         print(f"measuring {name} ...", end=" ", file=sys.stderr, flush=True)
         try:
-            rows += await MEASUREMENTS[name](plan, start)
+            rows += await step()
         except (MeasurementError, OSError) as error:
-            print(error, file=sys.stderr)
+            print(str(error) or type(error).__name__, file=sys.stderr)
             rows.append(Row(f"{name}: could not be measured", "", "", broken=True))
         print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     return rows
@@ -70,11 +101,9 @@ def main() -> int:
     raise_file_limit()
     machine = describe()
     pin_load()
-    plan = replace(QUICK if arguments.quick else FULL, client_ids=not arguments.no_client_ids)
-    start = None if arguments.peers_only else passerby(arguments.passerby)
     began = time.monotonic()
     uvloop.install()
-    rows = asyncio.run(measure_all(plan, arguments.only or list(MEASUREMENTS), start))
+    rows = asyncio.run(measure_all(read_steps(arguments)))
     seconds = time.monotonic() - began
     print(f"{machine}\n\n{table(rows)}\n\n{NOTES}")
     if arguments.quick:

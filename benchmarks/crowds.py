@@ -1,22 +1,30 @@
-"""Cost per guest in a large crowd: joining, matching, memory."""
+"""What a guest costs when many are there, or to another build: to let in, to match, to hold."""
 
 import asyncio
 import contextlib
+import itertools
 import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from benchmarks.guests import Guest, UnexpectedAnswerError, check, end_sessions, join_many
+from benchmarks.guests import ANSWER_SECONDS, Guest, check, end_sessions, join_many, pass_turn
 from benchmarks.plan import Plan
 from benchmarks.report import Bar, Row
 from benchmarks.servers import Server, Start
+from benchmarks.turns import OTHER, OURS, Builds, median_ratio, take_turns
 
 JOIN_BAR = Bar(at_most=1.3)
 MATCH_BAR = Bar(at_most=1.3)
+BUILD_BAR = Bar(at_most=1.03)
 MEMORY_BAR = Bar(at_most=20, unit="KB")
+LARGE, SMALL = "large", "small"
 FIRST_GUESTS = 20
 """Guests that join before the first memory reading, so that lazy imports do not count."""
+
+Costs = dict[str, list[float]]
+"""CPU-seconds for each guest or match, one figure a turn, by the side whose they are."""
 
 
 class Seeker(Guest):
@@ -69,14 +77,17 @@ class Crowd:
     seekers: list[Seeker]
     idle: list[Guest]
     memory_each: float
-    """Bytes of resident memory per guest after the first few."""
-    join_costs: list[float] = field(default_factory=list)
-    """CPU seconds per joining guest, one value per round."""
-    match_costs: list[float] = field(default_factory=list)
+    """Bytes of resident memory for each guest after the first few."""
 
     def check(self) -> None:
         """Raise if a guest's connection was lost."""
         check([*self.seekers, *self.idle])
+
+    def leave(self) -> None:
+        """Let all go; raise if anybody was lost before."""
+        self.check()
+        for guest in (*self.seekers, *self.idle):
+            guest.leave()
 
 
 async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
@@ -86,18 +97,40 @@ async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
     with contextlib.ExitStack() as running:
         sizes = (plan.large_crowd, plan.small_crowd, plan.seekers)
         large, small, few = [await _gather(running.enter_context(passerby()), size, plan) for size in sizes]
+        joins: Costs = {LARGE: [], SMALL: []}
         for _ in range(plan.rounds):
-            for crowd in (large, small):
-                crowd.join_costs.append(await _join_cost(crowd, plan))
+            await _join(plan, {LARGE: large}, joins)
+            await _join(plan, {SMALL: small}, joins)
         await asyncio.sleep(plan.settle)
-        for _ in range(plan.match_turns):
-            for crowd in (large, few):
-                crowd.match_costs.append(await _match_cost(crowd, plan))
+        matches = await take_turns({LARGE: large, SMALL: few}, plan.match_turns, partial(_match_cost, plan))
         for crowd in (large, small, few):
-            crowd.check()
-            for guest in (*crowd.seekers, *crowd.idle):
-                guest.leave()
-    return [_join_row(large, small, plan), _match_row(large, few, plan), _memory_row(large)]
+            crowd.leave()
+    return [
+        _row(f"CPU to join, {large.size:,} there against {small.size:,}", _joining(plan), JOIN_BAR, joins),
+        _row(f"CPU per match, {large.size:,} connected against {few.size:,}", _seeking(plan), MATCH_BAR, matches),
+        _memory_row(large),
+    ]
+
+
+async def compare(plan: Plan, builds: Builds) -> list[Row]:
+    """Let two builds take turns with crowds of one size, and again in new processes."""
+    joins: Costs = {OURS: [], OTHER: []}
+    matches: Costs = {OURS: [], OTHER: []}
+    for number in range(plan.starts):
+        with builds.up(number) as servers:
+            crowds = {name: await _gather(server, plan.small_crowd, plan) for name, server in servers.items()}
+            for _ in range(plan.rounds):
+                await _join(plan, crowds, joins)
+                await asyncio.sleep(plan.settle)
+            for name, costs in (await take_turns(crowds, plan.match_turns, partial(_match_cost, plan))).items():
+                matches[name] += costs
+            for crowd in crowds.values():
+                crowd.leave()
+    size = plan.small_crowd
+    return [
+        _row(f"CPU to join, {size:,} there, against {OTHER}", _joining(plan), BUILD_BAR, joins),
+        _row(f"CPU per match, {size:,} connected, against {OTHER}", _seeking(plan), BUILD_BAR, matches),
+    ]
 
 
 async def _gather(server: Server, size: int, plan: Plan) -> Crowd:
@@ -112,77 +145,75 @@ async def _gather(server: Server, size: int, plan: Plan) -> Crowd:
     return Crowd(server, size, seekers, idle, memory / (size - len(first)))
 
 
-async def _join_cost(crowd: Crowd, plan: Plan) -> float:
-    """CPU per joining guest in a rush, until all statistics are sent.
+async def _join(plan: Plan, crowds: Mapping[str, Crowd], costs: Costs) -> None:
+    """Note the CPU for each of a rush of joiners to each crowd, until the statistics have come to rest.
 
-    The server's other work in that time, such as heartbeats, is included.
+    With several crowds, a few come to each in turn, and all rest together, so that all have the same seconds.
+    Whatever else a server does meanwhile, such as the heartbeat, is counted in.
     """
-    before = crowd.server.cpu_seconds()
-    joiners = await join_many(crowd.server, Guest, plan.joiners)
+    before = {name: crowd.server.cpu_seconds() for name, crowd in crowds.items()}
+    rushes = await take_turns(crowds, plan.rushes, partial(_rush, plan.joiners // plan.rushes))
     await asyncio.sleep(plan.settle)
-    cost = (crowd.server.cpu_seconds() - before) / len(joiners)
-    check(joiners)
-    await end_sessions(crowd.server, joiners)
-    return cost
+    for name, crowd in crowds.items():
+        costs[name].append((crowd.server.cpu_seconds() - before[name]) / plan.joiners)
+    for name, crowd in crowds.items():
+        joiners = list(itertools.chain.from_iterable(rushes[name]))
+        check(joiners)
+        await end_sessions(crowd.server, joiners)
 
 
-async def _match_cost(crowd: Crowd, plan: Plan) -> float:
-    """CPU per match while the seekers search as fast as possible."""
+async def _rush(joiners: int, crowd: Crowd) -> list[Guest]:
+    return await join_many(crowd.server, Guest, joiners)
+
+
+async def _match_cost(plan: Plan, crowd: Crowd) -> float:
+    """CPU for each match while the seekers seek as fast as they can."""
     for seeker in crowd.seekers:
         seeker.seeking = True
         seeker.seek()
     await asyncio.sleep(plan.match_warm_up)
-    matches, before = _matches(crowd.seekers), crowd.server.cpu_seconds()
-    await asyncio.sleep(plan.match_turn)
-    found = _matches(crowd.seekers) - matches
-    cpu = crowd.server.cpu_seconds() - before
+    server, seekers = crowd.server, crowd.seekers
+    matches, before = _matches(seekers), server.cpu_seconds()
+    await pass_turn(plan.match_turn, seekers, lambda: server.cpu_seconds() > before and _matches(seekers) > matches)
+    found = _matches(seekers) - matches
+    cpu = server.cpu_seconds() - before
     for seeker in crowd.seekers:
         seeker.seeking = False
-    await asyncio.sleep(0.3)
+    await _rest(crowd.seekers)
     for seeker in crowd.seekers:
         seeker.give_up()
-    await asyncio.sleep(0.2)
-    if found == 0:
-        crowd.check()
-        raise UnexpectedAnswerError("nobody was matched")
     return cpu / found
+
+
+async def _rest(seekers: Sequence[Seeker]) -> None:
+    """Wait until all rooms have ended, and nobody or one alone still searches."""
+    async with asyncio.timeout(ANSWER_SECONDS):
+        while any(seeker.in_room for seeker in seekers) or sum(seeker.searching for seeker in seekers) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def _matches(seekers: Sequence[Seeker]) -> float:
     return sum(seeker.matches for seeker in seekers) / 2
 
 
-def _join_row(large: Crowd, small: Crowd, plan: Plan) -> Row:
-    return _cost_row(
-        f"CPU to join, {large.size:,} there against {small.size:,}",
-        f"{plan.joiners} in a rush, statistics included",
-        JOIN_BAR,
-        large.join_costs,
-        small.join_costs,
-    )
+def _joining(plan: Plan) -> str:
+    return f"{plan.joiners} in a rush, statistics included"
 
 
-def _match_row(large: Crowd, few: Crowd, plan: Plan) -> Row:
-    return _cost_row(
-        f"CPU per match, {large.size:,} connected against {few.size:,}",
-        f"{plan.seekers} seek without pause, the others are idle",
-        MATCH_BAR,
-        large.match_costs,
-        few.match_costs,
-    )
+def _seeking(plan: Plan) -> str:
+    return f"{plan.seekers} seek without pause, the others are idle"
 
 
-def _cost_row(what: str, remark: str, bar: Bar, large: Sequence[float], small: Sequence[float]) -> Row:
-    many, few = statistics.median(large), statistics.median(small)
-    values = {f"large_{number}": cost for number, cost in enumerate(large)}
-    values |= {f"small_{number}": cost for number, cost in enumerate(small)}
+def _row(what: str, remark: str, bar: Bar, costs: Costs) -> Row:
+    """Hold the first side's costs against the second's."""
+    over, under = costs.values()
     return Row(
         what=what,
-        passerby=f"{many * 1e6:,.0f} us against {few * 1e6:,.0f} us",
+        passerby=f"{statistics.median(over) * 1e6:,.0f} us against {statistics.median(under) * 1e6:,.0f} us",
         beside=remark,
-        result=statistics.median(big / little for big, little in zip(large, small, strict=True)),
+        result=median_ratio(over, under),
         bar=bar,
-        values=values,
+        values={f"{side}_{turn}": cost for side, values in costs.items() for turn, cost in enumerate(values)},
     )
 
 

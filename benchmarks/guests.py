@@ -112,6 +112,15 @@ def check(guests: Iterable[Guest]) -> None:
         raise UnexpectedAnswerError(f"{len(faults)} guests failed, the first: {faults[0][:300]}")
 
 
+async def pass_turn(seconds: float, guests: Iterable[Guest], has_worked: Callable[[], bool]) -> None:
+    """Let `seconds` pass, and as many again while the server has not worked yet, which a busy machine may hold up."""
+    async with asyncio.timeout(ANSWER_SECONDS):
+        await asyncio.sleep(seconds)
+        while not has_worked():
+            check(guests)
+            await asyncio.sleep(seconds)
+
+
 async def request(server: Server, address: str, method: str, path: str, token: str = "") -> dict[str, Any]:
     """Make one HTTP request over its own connection; return the response's ``data``."""
     body = b"{}" if method == "POST" else b""

@@ -1,6 +1,6 @@
 """Duration and size of each measurement."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,17 @@ class Plan:
     turn_warm_up: float = 0.1
     turn: float = 0.3
 
+    starts: int = 1
+    """Of two builds that are compared: how often both are started anew."""
+
     signal_turns: int = 10
     calls: int = 10
 
     large_crowd: int = 5000
     small_crowd: int = 500
     joiners: int = 500
+    rushes: int = 1
+    """In so many parts they come, see `crowds`."""
     settle: float = 3.0
     """Longer than one complete broadcast of statistics: 5,500 guests at 2,000 frames a second."""
 
@@ -52,6 +57,26 @@ class Plan:
 
 FULL = Plan()
 
+BUILDS = replace(
+    FULL,
+    starts=8,
+    warm_up=0.5,
+    window=1.0,
+    turns=30,
+    turn_warm_up=0.05,
+    turn=0.15,
+    rounds=4,
+    joiners=250,
+    rushes=10,
+    settle=1.2,
+    match_turns=12,
+    match_warm_up=0.1,
+    match_turn=0.25,
+)
+"""To compare two builds, whose difference is small: turns are shorter and more, and processes too. A process keeps
+the luck that it starts with (where its memory lies, how its strings hash), which is worth some per cent and which no
+number of turns evens out."""
+
 QUICK = Plan(
     rounds=1,
     warm_up=0.5,
@@ -70,4 +95,6 @@ QUICK = Plan(
     transfers=8,
     uploads=100,
 )
-"""Only shows that everything works; the figures are not meaningful."""
+"""Shows that everything works; its figures decide nothing."""
+
+QUICK_BUILDS = replace(BUILDS, starts=2, turns=6, rounds=1, match_turns=3)

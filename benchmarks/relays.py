@@ -1,45 +1,49 @@
-"""Relays per CPU second, compared with Socket.IO on Node and raw picows."""
+"""Relays per CPU-second, beside Socket.IO on Node and raw picows, or beside another build."""
 
 import contextlib
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.plan import Plan
 from benchmarks.report import Bar, Row
 from benchmarks.servers import FrameSizes, Server, Start, picows_relay, socketio_relay
 from benchmarks.talk import Load, Talker, closed_loop, frame_sizes, seat
+from benchmarks.turns import OTHER, OURS, Builds, median_ratio, take_turns
 
 SOCKETIO_BAR = Bar(at_least=2.2)
 PICOWS_BAR = Bar(at_least=0.7)
+BUILD_BAR = Bar(at_least=0.97)
 
 
 async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
-    """Run all servers and let them take turns, so that each ratio compares turns that are close in time."""
-    async with contextlib.AsyncExitStack() as stack:
-        bars = {"socket.io": SOCKETIO_BAR, "picows": PICOWS_BAR}
+    """Have all servers up at once and let them take turns, so that each turn's ratio is of the same seconds."""
+    with contextlib.ExitStack() as running:
         sizes = FrameSizes()
         houses: dict[str, House] = {}
         if passerby is not None:
-            houses["passerby"] = await _fill(plan, stack.enter_context(passerby()))
-            await _turn(houses["passerby"], plan.warm_up, plan.window)
-            sizes = frame_sizes(houses["passerby"].talkers)
-        houses["socket.io"] = await _fill(plan, stack.enter_context(socketio_relay()))
-        houses["picows"] = await _fill(plan, stack.enter_context(picows_relay(sizes)))
-        for house in houses.values():
-            await _turn(house, plan.warm_up, plan.window)
-        loads: dict[str, list[Load]] = defaultdict(list)
-        for _ in range(plan.turns):
-            for name, house in houses.items():
-                loads[name].append(await _turn(house, plan.turn_warm_up, plan.turn))
-        for house in houses.values():
-            for talker in house.talkers:
-                talker.leave()
-    rows = [_row(name, bar, loads["passerby"], loads[name]) for name, bar in bars.items()]
+            houses[OURS] = await _fill(plan, running.enter_context(passerby()))
+            sizes = frame_sizes(houses[OURS].talkers)
+        houses["socket.io"] = await _fill(plan, running.enter_context(socketio_relay()))
+        houses["picows"] = await _fill(plan, running.enter_context(picows_relay(sizes)))
+        loads = await _take_turns(plan, houses)
+    rows = [_row("socket.io", SOCKETIO_BAR, loads), _row("picows", PICOWS_BAR, loads)]
     frames = f"{sizes.message} + {sizes.delivered} + {sizes.sent} B"
     rows.append(Row("  payloads of one relay", frames, "picows: the same"))
     return rows
+
+
+async def compare(plan: Plan, builds: Builds) -> list[Row]:
+    """Let two builds take turns in the same way, and again in new processes."""
+    loads: dict[str, list[Load]] = defaultdict(list)
+    for number in range(plan.starts):
+        with builds.up(number) as servers:
+            houses = {name: await _fill(plan, server) for name, server in servers.items()}
+            for name, more in (await _take_turns(plan, houses)).items():
+                loads[name] += more
+    return [_row(OTHER, BUILD_BAR, loads)]
 
 
 @dataclass(frozen=True)
@@ -51,24 +55,33 @@ class House:
 
 
 async def _fill(plan: Plan, server: Server) -> House:
-    return House(server, await seat(server, Talker, plan.pairs, client_ids=plan.client_ids))
+    """Bring guests in and let them talk until the server is warm."""
+    house = House(server, await seat(server, Talker, plan.pairs, client_ids=plan.client_ids))
+    await _turn(plan.warm_up, plan.window, house)
+    return house
 
 
-async def _turn(house: House, warm_up: float, window: float) -> Load:
+async def _take_turns(plan: Plan, houses: Mapping[str, House]) -> dict[str, list[Load]]:
+    loads = await take_turns(houses, plan.turns, partial(_turn, plan.turn_warm_up, plan.turn))
+    for house in houses.values():
+        for talker in house.talkers:
+            talker.leave()
+    return loads
+
+
+async def _turn(warm_up: float, window: float, house: House) -> Load:
     return await closed_loop(house.server, house.talkers, warm_up, window)
 
 
-def _row(name: str, bar: Bar, ours: Sequence[Load], theirs: Sequence[Load]) -> Row:
-    ratios = [our.relays_per_cpu_second / their.relays_per_cpu_second for our, their in zip(ours, theirs, strict=False)]
-    values = {f"{name}_{round_}": load.relays_per_cpu_second for round_, load in enumerate(theirs)}
-    values |= {f"passerby_{round_}": load.relays_per_cpu_second for round_, load in enumerate(ours)}
+def _row(name: str, bar: Bar, loads: Mapping[str, Sequence[Load]]) -> Row:
+    per_second = {side: [load.relays_per_cpu_second for load in loads.get(side, ())] for side in (name, OURS)}
     return Row(
         what=f"relays per CPU-second, against {name}",
-        passerby=_summary(ours),
-        beside=_summary(theirs),
-        result=statistics.median(ratios) if ratios else None,
+        passerby=_summary(loads.get(OURS, ())),
+        beside=_summary(loads[name]),
+        result=median_ratio(per_second[OURS], per_second[name]) if per_second[OURS] else None,
         bar=bar,
-        values=values,
+        values={f"{side}_{turn}": value for side, values in per_second.items() for turn, value in enumerate(values)},
     )
 
 

@@ -163,7 +163,7 @@ def _run(name: str, port: int, arguments: Sequence[str], settings: Mapping[str, 
             if not _wait_for_port(process, port):
                 log.seek(0)
                 tail = log.read()[-2000:].decode(errors="replace")
-                raise ServerFailedError(f"{name} did not start:\n{tail}")
+                raise ServerFailedError(f"{name} did not start ({shlex.join(arguments)}):\n{tail}")
             yield Server(name, port, process)
         finally:
             _stop(process)

@@ -94,7 +94,8 @@ def limits(settings: Settings) -> Limits:
     """Return the limits that are sent to clients."""
     return Limits(
         text_length=settings.text_limit,
-        file_size=settings.file_limit,
+        # A file that no account has room for would only be refused later, and with a puzzling reason.
+        file_size=min(settings.file_limit, settings.guest_files_limit, settings.room_files_limit, settings.files_limit),
         room_files_size=settings.room_files_limit,
         guest_files_size=settings.guest_files_limit,
         files_per_message=settings.files_per_message,

@@ -32,11 +32,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on")] = 3001
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Meta(description="Minimum level of logged messages"),
+        Meta(description="Minimum level of logged messages: `debug`, `info`, `warning` or `error`"),
     ] = "info"
-    log_format: Annotated[Literal["console", "json"], Meta(description="Log format: text for people, or JSON")] = (
-        "console"
-    )
+    log_format: Annotated[
+        Literal["console", "json"], Meta(description="Log format: `console` for people, or `json`")
+    ] = "console"
     cors_origin: Annotated[
         tuple[str, ...],
         Meta(description="Other web origins that may use this server, comma-separated; `*` for all"),
@@ -110,7 +110,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="Maximum lifetime of a file; it is removed earlier if its room ends")
     ] = 3600
     file_sweep: Annotated[float, Meta(gt=0, description="Interval for removing expired files")] = 300
-    file_store: Annotated[Literal["memory", "disk"], Meta(description="Where files are stored")] = "memory"
+    file_store: Annotated[Literal["memory", "disk"], Meta(description="Where files are stored: `memory` or `disk`")] = (
+        "memory"
+    )
     file_directory: Annotated[
         str | None, Meta(description="Directory for files on disk; if unset, the system's temporary directory")
     ] = None
@@ -220,6 +222,8 @@ def _parse(name: str, text: str, kind: Any) -> Any:  # noqa: ANN401 - a type fro
     try:
         converted = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
+        if get_origin(bare) is Literal:
+            raise SettingsError(f"{name}={text!r}: must be one of {', '.join(get_args(bare))}") from None
         hint = " (want BURST/PER_SECOND, such as 30/5)" if bare is Rate else ""
         raise SettingsError(f"{name}={text!r}: {error}{hint}") from None
     numbers = [converted.burst, converted.per_second] if isinstance(converted, Rate) else [converted]

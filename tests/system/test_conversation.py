@@ -44,6 +44,16 @@ async def test_the_greeting(shared_server: RunningServer) -> None:
     }
 
 
+async def test_the_size_of_a_file_is_told_as_it_holds(start_server: StartServer) -> None:
+    for changes, size in (
+        ({"file_limit": 20 << 20}, 20 << 20),
+        ({"file_limit": 60 << 20}, 40 << 20),
+        ({"file_limit": 60 << 20, "guest_files_limit": 50 << 20, "room_files_limit": 45 << 20}, 45 << 20),
+    ):
+        server = await start_server(**changes)
+        assert (await server.http.get("/api/limits")).json()["data"]["fileSize"] == size
+
+
 async def test_everybody_is_told_the_counts_when_somebody_comes(server: InsideServer) -> None:
     anna, one = await server.visitor()
     berta, other = await server.visitor()

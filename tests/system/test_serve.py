@@ -41,6 +41,13 @@ def test_a_bad_setting_is_one_line_and_exit_code_2(
     assert process.lines[0].startswith(f"passerby: {name}")
 
 
+def test_a_setting_with_fixed_values_names_them(start_process: Start) -> None:
+    process = start_process("--file-store", "s3")
+
+    assert process.wait() == 2
+    assert process.lines == ["passerby: --file-store='s3': must be one of memory, disk"]
+
+
 def test_a_port_that_is_taken_is_said_and_exit_code_1(start_process: Start, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
