@@ -10,7 +10,7 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -90,7 +90,11 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
                 html_mode=True,
                 opt={"limit": None},
                 name="client",
-                exception_handlers={ValueError: _no_such_file, OSError: _no_such_file},
+                exception_handlers={
+                    ValueError: _no_such_file,
+                    OSError: _no_such_file,
+                    InternalServerException: _no_such_file,  # how the framework reports a name that is too long
+                },
             )
         )
     return Litestar(
@@ -176,7 +180,7 @@ def _invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Re
 
 
 def _no_such_file(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
-    """Answer a path that no file can have, such as one with a NUL."""
+    """Answer a path that no file can have, such as one with a NUL, or of thousands of characters."""
     return Response(Failure(success=False, message="Not Found", code=Code.NOT_FOUND), status_code=404)
 
 
