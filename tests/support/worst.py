@@ -145,7 +145,7 @@ class World:
             self.anna.send("webrtc:answer", {"answer": {"type": "answer", "sdp": "v=0\r\n"}})
         await turns()
 
-    async def request(self, raw: bytes, watch: Stopwatch | None = None) -> bytes:
+    async def request(self, raw: bytes, watch: Stopwatch | None = None, patience: float = PATIENCE) -> bytes:
         """Feed one HTTP request as the socket would, in pieces; return the beginning of the answer."""
         loop = asyncio.get_running_loop()
         transport = FakeTransport()
@@ -159,7 +159,7 @@ class World:
                     await asyncio.sleep(0)
                 if transport.is_closing():
                     break
-            deadline = loop.time() + PATIENCE
+            deadline = loop.time() + patience
             while not (_is_answered(protocol) or transport.is_closing() or loop.time() > deadline):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0)  # the answer may wait for a thread that reads a file
         answer = bytes(transport.written[:64])
