@@ -179,7 +179,7 @@ def objects(room: int) -> Iterator[str]:
     yield '{"fileId":"@file@","a":"' + "http" * (room // 4 - 16) + '"}'
     yield '{"fileId":"@file@","a":"' + "http" * 900 + '","b":"' + "/\\t" * 100 + '"}'
     yield '{"fileId":"@file@",' + ",".join(f'"{number:x}":0' for number in range(680)) + "}"
-    yield '{"fileId":"@file@","a":[' + ",".join(["[]"] * 1300) + "]}"
+    yield '{"fileId":"@file@","a":[' + ",".join(["[]"] * 2700) + "]}"
     yield '{"fileId":"' + "/?" * (room // 2 - 32) + '"}'
     yield "[" + ",".join(["[]"] * (room // 3)) + "]"
     yield "[" * (room // 2) + "]" * (room // 2)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 _EXTRAS_LIMIT: Final = 2048
 """Maximum bytes of JSON of the extra fields."""
-_READ_LIMIT: Final = 2 * _EXTRAS_LIMIT
+_READ_LIMIT: Final = 4 * _EXTRAS_LIMIT
 """The same, with the fields that are dropped."""
+_FIELDS_LIMIT: Final = 1000
+"""Maximum number of extra fields: more would not fit into _EXTRAS_LIMIT."""
 _EXTRAS_DEPTH: Final = 16
 """Maximum nesting depth of lists and objects: far below the limit of any JSON parser."""
 _ADDRESS: Final = re.compile(r"[/\\][\t\n\r]*[/\\]|(?:https?|wss?|ftp|javascript):", re.IGNORECASE)
@@ -61,11 +63,11 @@ def extras_of(written: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
 
 
 def _check_size(fields: Mapping[str, msgspec.Raw], limit: int) -> None:
-    """Raise InvalidInputError if the fields are larger than `limit` bytes, without looking at all of them."""
+    """Raise InvalidInputError for too many fields, or fields of more than `limit` bytes; does not read further."""
     size = 0
-    for name, raw in fields.items():
+    for number, (name, raw) in enumerate(fields.items()):
         size += len(name.encode()) + memoryview(raw).nbytes
-        if size > limit:
+        if size > limit or number == _FIELDS_LIMIT:
             raise InvalidInputError(Code.INVALID_PAYLOAD, "content is too large", field="content")
 
 
