@@ -51,6 +51,8 @@ class Plan:
     talk_slice: float = 0.25
     talk_rate: float = 1000.0
     """Messages a second during uploads: far below the peak, so that only the uploads can slow them down."""
+    worst_repeats: int = 15
+
     uploads: int = 1000
     uploads_a_room: int = 25
 
@@ -93,6 +95,7 @@ QUICK = Plan(
     file_rounds=1,
     talk_rounds=2,
     transfers=8,
+    worst_repeats=5,
     uploads=100,
 )
 """Shows that everything works; its figures decide nothing."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passerby.addresses import ClientAddress
+from passerby.addresses import MAX_HOPS, ClientAddress
 
 PROXIES = ("10.0.0.0/8", "2001:db8:aaaa::/48")
 
@@ -57,3 +57,11 @@ def test_whatever_a_client_writes_before_the_proxy_changes_nothing(header: str) 
 def test_what_is_no_network_is_refused(network: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         ClientAddress((network,))
+
+
+def test_a_chain_without_end_is_read_only_so_far() -> None:
+    client = ClientAddress(["10.0.0.0/8"])
+    chain = ["203.0.113.9", *(f"10.0.0.{number}" for number in range(MAX_HOPS + 5))]
+
+    assert client.of("10.0.0.250", ", ".join(chain[:MAX_HOPS])) == "203.0.113.9"
+    assert client.of("10.0.0.250", ", ".join(chain)) == "10.0.0.5"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+MAX_HOPS: Final = 32
+"""Hops of `X-Forwarded-For` that are read: a chain of trusted proxies has a handful."""
 
 
 class ClientAddress:
@@ -21,7 +24,7 @@ class ClientAddress:
         address = _parse(peer)
         if address is None:
             return peer
-        for hop in reversed(forwarded_for.split(",") if forwarded_for else ()):
+        for hop in reversed(forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:] if forwarded_for else ()):
             if not any(address in network for network in self._trusted):
                 break
             before = _parse(hop.strip())

@@ -26,7 +26,7 @@ from passerby.calls.events import (
     SendOffer,
     SessionDescription,
 )
-from passerby.calls.sdp import relayed_only
+from passerby.calls.sdp import relayed, relayed_only
 from passerby.errors import ConflictError, InvalidInputError
 from tests.support.house import CALL_RETURN, GRACE, RING, House
 
@@ -485,7 +485,7 @@ async def test_with_relay_only_no_address_of_a_guest_passes(whose: str) -> None:
             phone.candidate(text)
 
     for phone in (caller, callee):
-        assert phone.candidates() == [RELAYED.replace("203.0.113.9 rport 50001", "0.0.0.0 rport 0"), "", None]
+        assert phone.candidates() == [relayed(RELAYED), "", None]
         descriptions = [event.offer.sdp for event in phone.person.link.of(Offer)]
         descriptions += [event.answer.sdp for event in phone.person.link.of(Answer)]
         assert descriptions

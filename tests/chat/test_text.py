@@ -139,3 +139,15 @@ def test_whatever_passes_is_bounded_visible_and_encodable(text: str) -> None:
         assert cleaned.strip()
         assert clean_text(cleaned, 20) == cleaned, "cleaning twice changes nothing"
         assert cleaned == text.replace("\r\n", "\n")
+
+
+@given(
+    st.text(
+        st.sampled_from("x\u0301\u200d\U0001f1e6\U0001f1ff\u0600\u0903\u1100\u1161\uac00\U0001f600\u0915\u094d\n\ufe0f")
+    )
+)
+def test_characters_are_counted_as_the_standard_does(text: str) -> None:
+    count = len(regex.findall(r"\X", "a" + text))
+    assert clean_text("a" + text, count)
+    with pytest.raises(InvalidInputError):
+        clean_text("a" + text, count - 1)

@@ -125,3 +125,16 @@ def test_any_name_comes_out_harmless(name: str) -> None:
 )
 def test_of_a_path_only_the_last_part_stays(folders: list[str], name: str, slash: str) -> None:
     assert clean_name(slash.join([*folders, name])) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("e\u0301" * 500 + ".jpg", "\u00e9" * 116 + ".jpg"),
+        (" " * 1000 + "a" * 1000 + ".tar.gz", "a" * 117 + ".gz"),
+        ("\u0344" * 3000 + ".e\u0301", "\u0308\u0301" * 59 + ".\u00e9"),
+        ("a." + "b" * 1000, "a." + "b" * 118),
+    ],
+)
+def test_a_long_name_keeps_its_beginning_and_its_extension(name: str, clean: str) -> None:
+    assert clean_name(name) == clean

@@ -1,6 +1,7 @@
 """Feeds mutated wire data to the codecs and to sessions.
 
     python -m tests.fuzz --inputs 1000000 [--seed 7]
+    python -m tests.fuzz --slow --inputs 300000 [--seed 7]     # see tests.fuzz.slow
 
 A codec may raise only ProtocolError and InvalidPayloadError, a session nothing. No error may be logged, no input may
 take long, and at most four times the input (and a constant) may be allocated. The size of an input is what Python
@@ -31,6 +32,7 @@ from passerby.socketio.closing import SERVER_DISCONNECT
 from passerby.socketio.engineio import decode_payload, encode_payload
 from passerby.socketio.packets import decode, decode_event, decode_json, encode_ack
 from passerby.socketio.session import Session
+from tests.fuzz import slow
 from tests.fuzz.mutator import Mutator
 from tests.support.sio_fakes import FakeWebSocket
 from tests.support.sio_server import socketio_server
@@ -294,9 +296,11 @@ def main() -> None:
     )
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--slow", action="store_true", help="search the whole server for slow inputs")
     arguments = parser.parse_args()
     seed = secrets.randbelow(1 << 32) if arguments.seed is None else arguments.seed
-    sys.exit(asyncio.run(run(arguments.inputs, seed)))
+    search = slow.run if arguments.slow else run
+    sys.exit(asyncio.run(search(arguments.inputs, seed)))
 
 
 if __name__ == "__main__":

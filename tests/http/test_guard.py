@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from passerby.http.guard import HEAD_LIMIT, GuardedHttpProtocol
+from passerby.http.guard import HEAD_LIMIT, MAX_HEADERS, GuardedHttpProtocol
 from passerby.socketio import Options
 from tests.support.sio_client import Line, WebSocketClient, read_answer, request_head, upgrade_head
 from tests.support.sio_server import PATH, engine_echo, running, until
@@ -147,8 +147,8 @@ def head_of(size: int, where: str) -> bytes:
         return request_head("GET", "/?" + "x" * (size - empty), [HOST])
     if where == "one field":
         return request_head("GET", "/?", [HOST, ("Cookie", "x" * (size - empty - len("Cookie: \r\n")))])
-    count = (size - empty) // 100
-    return request_head("GET", "/?", [HOST, *(("x-field", "y" * 89) for _ in range(count))])
+    count = (size - empty) // 400
+    return request_head("GET", "/?", [HOST, *(("x-field", "y" * 389) for _ in range(count))])
 
 
 each_way = pytest.mark.parametrize("where", ["target", "one field", "many fields"])
@@ -184,3 +184,12 @@ async def test_a_large_body_is_no_large_head() -> None:
     await connection.feed(head + body + request_head("GET", "/", [HOST]), 16_000)
     assert connection.transport.written.count(b"HTTP/1.1 204") == 2
     connection.lose()
+
+
+@pytest.mark.parametrize("piece", [7, 10_000])
+async def test_a_head_has_at_most_so_many_lines(piece: int) -> None:
+    for lines, accepted in ((MAX_HEADERS, 1), (MAX_HEADERS + 1, 0)):
+        guarded = Guarded()
+        await guarded.feed(b"GET / HTTP/1.1\r\nHost: h\r\n" + b"a:\r\n" * (lines - 1) + b"\r\n", piece)
+        assert guarded.requests == accepted
+        guarded.lose()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passerby.media.stream import MAX_TAKE, MediaError, Stream
+from passerby.media.stream import MAX_TAKE, STEPS, MediaError, Stream
 from tests.media.feeding import fed, one_by_one, splits
 
 if TYPE_CHECKING:
@@ -104,3 +104,17 @@ def test_no_parser_may_hold_a_whole_file() -> None:
     with pytest.raises(MediaError, match="damaged") as refusal:
         fed(parse, b"")
     assert refusal.value.code == "unsupported_type"
+
+
+def test_a_chunk_of_many_elements_is_processed_in_portions() -> None:
+    def pairs(stream: Stream) -> Parser:
+        while True:
+            stream.give((yield from stream.take(2))[::-1])
+
+    stream = Stream(pairs)
+    portions = list(stream.portions(b"ab" * (3 * STEPS)))
+
+    assert b"".join(portions) == b"ba" * (3 * STEPS)
+    assert len(portions) == 4
+    assert max(map(len, portions)) <= 2 * STEPS
+    assert not stream.is_busy

@@ -30,13 +30,14 @@ from passerby.calls.events import (
     SessionDescription,
     Signal,
 )
-from passerby.calls.sdp import relayed, relayed_only
+from passerby.calls.sdp import is_mid, is_ufrag, relayed, relayed_only
 from passerby.errors import Code, ConflictError, InvalidInputError
 
 if TYPE_CHECKING:
     from passerby.background import Background
     from passerby.calls.events import (
         Hangup,
+        IceCandidate,
         ReportConnected,
         ReportLeaving,
         SendAnswer,
@@ -80,7 +81,8 @@ class Calls:
     def offer(self, guest: LiveGuest, payload: SendOffer) -> None:
         """Start a call, or renegotiate within one.
 
-        If both members call at once, the first offer counts. Raises ConflictError (not_in_room, call_active, no_call).
+        If both members call at once, the first offer counts. Raises ConflictError (not_in_room, call_active, no_call),
+        InvalidInputError.
         """
         member = guest.membership()
         if payload.offer.type != "offer":
@@ -101,28 +103,31 @@ class Calls:
             raise ConflictError(Code.CALL_ACTIVE, "You are calling already")
 
     def _begin(self, member: Member, payload: SendOffer) -> None:
-        call = self._calls[member.room] = Call(payload.type, member, self._clock.monotonic() + self._ring)
+        call = Call(payload.type, member, self._clock.monotonic() + self._ring)
+        call.caller.relay_only = payload.relay_only
+        offer = self._offer_of(call, call.caller, payload)
+        self._calls[member.room] = call
         self._had_calls.add(member.room)
         for one in member.room.members:
             self._told.pop(one, None)
         call.caller.offering = True
-        call.caller.relay_only = payload.relay_only
         call.timer = self._background.call_later(
             "ring timeout", self._ring, lambda: self._end_for_both(call, Act.TIME_OUT, CallTimedOut)
         )
         member.room.tell(member, self._ringing(call))
-        self._pass_on(call.caller, call.callee, self._offer_of(call, call.caller, payload))
+        self._pass_on(call.caller, call.callee, offer)
 
     def _negotiate(self, call: Call, member: Member, payload: SendOffer) -> None:
         own, other = call.sides(member)
         if other.offering and own.polite:
             return  # both at once: the polite side drops its offer and answers the other's
+        offer = self._offer_of(call, own, payload)
         self._step(call, Act.NEGOTIATE)
         own.offering, other.offering = True, False
         call.candidates = 0  # earlier candidates are obsolete
         own.withdraw(Offer, Answer)
         other.withdraw(Offer)  # it will not be answered
-        self._pass_on(own, other, self._offer_of(call, own, payload))
+        self._pass_on(own, other, offer)
 
     def answer(self, guest: LiveGuest, payload: SendAnswer) -> None:
         """Answer a call or a renegotiation. Raises ConflictError (not_in_room, no_call, no_offer)."""
@@ -134,10 +139,10 @@ class Calls:
         if not other.offering:
             raise ConflictError(Code.NO_OFFER, "There is nothing to answer")
         taken = call.state is State.RINGING
-        self._step(call, Act.ANSWER)
-        other.offering = False
         own.relay_only = own.relay_only or payload.relay_only
         answer = self._description(own, payload.answer)
+        self._step(call, Act.ANSWER)
+        other.offering = False
         guest_id, name = own.member.guest.id, own.member.guest.username
         other.withdraw(Offer)
         own.withdraw(Answer)
@@ -157,10 +162,9 @@ class Calls:
             raise ConflictError(Code.TOO_MANY_CANDIDATES, f"A call has at most {MAX_CANDIDATES} candidates")
         candidate = payload.candidate
         if candidate is not None and (self._relay_only or own.relay_only):
-            text = relayed(candidate.candidate)
-            if text is None:
+            candidate = _hidden(candidate)
+            if candidate is None:
                 return
-            candidate = msgspec.structs.replace(candidate, candidate=text)
         signal = Candidate(from_=own.member.guest.id, call_id=call.id, candidate=candidate)
         if call.state is State.RINGING and other is call.callee:
             own.needed.append(signal)
@@ -312,3 +316,12 @@ class Calls:
     @staticmethod
     def _tell(side: Side, *signals: Signal) -> None:
         side.member.room.tell(side.member, *signals)
+
+
+def _hidden(candidate: IceCandidate) -> IceCandidate | None:
+    """Return a candidate of a guest who hides the address, written anew; None if it must not pass."""
+    text = relayed(candidate.candidate)
+    mid, fragment = candidate.sdp_mid, candidate.username_fragment
+    if text is None or (mid and not is_mid(mid)) or (fragment and not is_ufrag(fragment)):
+        return None
+    return msgspec.structs.replace(candidate, candidate=text)

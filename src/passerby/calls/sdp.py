@@ -1,70 +1,385 @@
-"""Removes addresses from session descriptions and candidates (RFC 8839), for guests who hide their address.
+"""Session descriptions and candidates (RFC 8866, 8829, 8839) without addresses, for guests who hide theirs.
 
-Only recognised lines and candidates pass: they are parsed and rebuilt.
+Nothing is passed on as it was written. A line is parsed, and written anew if it is known to be safe: its attribute is
+in the table below, and its value consists of numbers, words of the table, and random ids. Every other line is dropped,
+and with it all free text: user names, titles, tools, canonical names, contact details.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from collections.abc import Callable
 from typing import Final
+from zlib import crc32
 
-_LINE: Final = re.compile(r"([a-z])=(.*)")
-_END_OF_LINE: Final = re.compile(r"\r\n|\r|\n")
-_ADDRESS: Final = re.compile(r"\d+(?:\.\d+){3}|[0-9a-f]*:[0-9a-f:]*:[0-9a-f.]*|\S+\.local", re.IGNORECASE)
-_BETWEEN: Final = re.compile(r"[\s/=;,\[\]]+")
-_KEPT: Final = frozenset({"generation", "ufrag", "network-id", "network-cost", "tcptype"})
-"""Candidate extensions that contain no address."""
+from passerby.errors import Code, InvalidInputError
+
+MAX_LINES: Final = 1000
+"""Maximum lines of a description: browsers write some 200 for sound and picture, and 100 for another picture."""
+_MAX_LINE: Final = 1024
+"""Maximum characters of a line; longer ones are dropped. Browsers write at most about 300."""
+_MAX_CANDIDATES: Final = 100
+"""Candidates of a description; further ones are dropped."""
+_MAX_FORMATS: Final = 256
+"""Lines `fmtp` of a description; further ones are dropped. Browsers write some 20 for a picture."""
 _NOBODY: Final = "IN IP4 0.0.0.0"
+_LINE: Final = re.compile(r"([a-z])=([^\r\n\0]*)")
+_END_OF_LINE: Final = re.compile(r"\r\n|\r|\n")
+
+# ── values ────────────────────────────────────────────────────────────────────────────────────────
+# Ids contain neither dot nor colon, so that no address can be one.
+
+_UFRAG: Final = r"[A-Za-z0-9+/]{4,256}"
+_MID: Final = r"[A-Za-z0-9_-]{1,32}"
+_STREAM: Final = r"[A-Za-z0-9_{}+/=-]{1,64}"
+_PT: Final = r"(?:[0-9]{1,2}|1[01][0-9]|12[0-7])"
+_SSRC: Final = r"[0-9]{1,10}"
+_CODECS: Final = (
+    "opus|multiopus|red|rtx|ulpfec|flexfec|flexfec-03|PCMU|PCMA|G722|CN|telephone-event|ISAC|ILBC|L16|AMR|AMR-WB|"
+    "VP8|VP9|H264|H265|AV1|AV1X"
+)
+_PARAMETERS: Final = frozenset(
+    {
+        "apt",
+        "cbr",
+        "channel_mapping",
+        "coupled_streams",
+        "L",
+        "D",
+        "level-asymmetry-allowed",
+        "level-id",
+        "level-idx",
+        "max-br",
+        "max-cpb",
+        "max-dpb",
+        "max-fps",
+        "max-fr",
+        "max-fs",
+        "max-mbps",
+        "max-smbps",
+        "maxaveragebitrate",
+        "maxplaybackrate",
+        "maxptime",
+        "minptime",
+        "mode",
+        "num_streams",
+        "packetization-mode",
+        "profile",
+        "profile-id",
+        "profile-level-id",
+        "ptime",
+        "repair-window",
+        "rtx-time",
+        "sprop-maxcapturerate",
+        "sprop-stereo",
+        "stereo",
+        "tier",
+        "tier-flag",
+        "tx-mode",
+        "usedtx",
+        "useinbandfec",
+        "x-google-max-bitrate",
+        "x-google-min-bitrate",
+        "x-google-start-bitrate",
+    }
+)
+"""Names in `fmtp`; their values are numbers, or lists of them."""
+_FEEDBACK: Final = (
+    "nack|nack pli|nack sli|nack rpsi|nack ecn|ack rpsi|ack ccfb|ccm fir|ccm tmmbr|ccm tstr|ccm vbcm|goog-remb|"
+    "transport-cc|rrtr|trr-int [0-9]{1,6}"
+)
+_EXTENSIONS: Final = frozenset(
+    [
+        *(
+            f"urn:ietf:params:rtp-hdrext:{name}"
+            for name in (
+                "ssrc-audio-level",
+                "csrc-audio-level",
+                "toffset",
+                "encrypt",
+                "ntp-64",
+                "framemarking",
+                "sdes:mid",
+                "sdes:rtp-stream-id",
+                "sdes:repaired-rtp-stream-id",
+                "sdes:cname",
+            )
+        ),
+        *(
+            f"http://www.webrtc.org/experiments/rtp-hdrext/{name}"
+            for name in (
+                "abs-send-time",
+                "abs-capture-time",
+                "color-space",
+                "corruption-detection",
+                "generic-frame-descriptor-00",
+                "generic-frame-descriptor-01",
+                "inband-cn",
+                "playout-delay",
+                "transport-wide-cc-02",
+                "video-content-type",
+                "video-frame-tracking-id",
+                "video-layers-allocation00",
+                "video-timing",
+            )
+        ),
+        "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+        "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+        "urn:3gpp:video-orientation",
+        "urn:3gpp:video-orientation:6",
+    ]
+)
+
+# ── attributes ────────────────────────────────────────────────────────────────────────────────────
+
+_FLAGS: Final = frozenset(
+    {
+        "bundle-only",
+        "end-of-candidates",
+        "extmap-allow-mixed",
+        "ice-lite",
+        "inactive",
+        "recvonly",
+        "rtcp-mux",
+        "rtcp-mux-only",
+        "rtcp-rsize",
+        "sendonly",
+        "sendrecv",
+    }
+)
+"""Attributes without a value."""
+_SAFE: Final = {
+    name: re.compile(pattern)
+    for name, pattern in {
+        "fingerprint": r"(?:sha|SHA)-(?:1|224|256|384|512) [0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,63}",
+        "group": rf"(?:BUNDLE|LS)(?: {_MID}){{0,64}}",
+        "ice-options": r"(?:trickle|ice2|renomination)(?: (?:trickle|ice2|renomination)){0,2}",
+        "ice-pacing": r"[0-9]{1,10}",
+        "ice-pwd": r"[A-Za-z0-9+/]{22,256}",
+        "ice-ufrag": _UFRAG,
+        "max-message-size": r"[0-9]{1,19}",
+        "maxptime": r"[0-9]{1,5}",
+        "mid": _MID,
+        "msid": rf"{_STREAM}(?: {_STREAM})?",
+        "ptime": r"[0-9]{1,5}",
+        "rid": rf"{_MID} (?:send|recv)(?: (?:pt={_PT}(?:,{_PT}){{0,31}}|max-[a-z]{{2,6}}=[0-9]{{1,10}})"
+        rf"(?:;(?:pt={_PT}(?:,{_PT}){{0,31}}|max-[a-z]{{2,6}}=[0-9]{{1,10}})){{0,8}})?",
+        "rtcp-fb": rf"(?:\*|{_PT}) (?:{_FEEDBACK})",
+        "rtcp-xr": r"rcvr-rtt=(?:all|sender)(?::[0-9]{1,5})?",
+        "rtpmap": rf"{_PT} (?i:{_CODECS})/[0-9]{{1,6}}(?:/[0-9]{{1,2}})?",
+        "sctp-port": r"[0-9]{1,5}",
+        "sctpmap": r"[0-9]{1,5} webrtc-datachannel [0-9]{1,5}",
+        "setup": r"active|passive|actpass|holdconn",
+        "simulcast": r"(?:send|recv) [A-Za-z0-9_~,;-]{1,128}(?: (?:send|recv) [A-Za-z0-9_~,;-]{1,128})?",
+        "ssrc-group": rf"(?:FID|SIM|FEC|FEC-FR)(?: {_SSRC}){{1,32}}",
+    }.items()
+}
+"""Attributes whose value passes if it matches."""
+_CONSTANT: Final = {"msid-semantic": "WMS *", "rtcp": f"9 {_NOBODY}"}
+"""Attributes that get the same value always."""
+_MEDIA: Final = re.compile(
+    r"(audio|video|application) ([0-9]{1,5})(?:/[0-9]{1,5})? "
+    r"((?:(?:UDP|TCP)/TLS/|TCP/DTLS/)?RTP/S?AVPF?|(?:(?:UDP|TCP)/)?DTLS/SCTP)"
+    rf"((?: {_PT}){{1,128}}| webrtc-datachannel| [0-9]{{1,5}})"
+)
+_ORIGIN: Final = re.compile(r"\S+\s+([0-9]{1,20})\s+([0-9]{1,20})(?:\s.*)?")
+_SSRC_LINE: Final = re.compile(rf"({_SSRC}) (?:cname:(\S+)|(msid:{_STREAM}(?: {_STREAM})?))")
+_FMTP: Final = re.compile(rf"({_PT}) (\S.*)")
+_PARAMETER: Final = re.compile(r"(?:([A-Za-z][A-Za-z0-9_-]{0,30})=)?[0-9A-Fa-f]{1,16}(?:[,/-][0-9A-Fa-f]{1,16}){0,16}")
+_MAX_PARAMETERS: Final = 24
+_EXTMAP: Final = re.compile(r"([0-9]{1,4}(?:/(?:sendrecv|sendonly|recvonly|inactive))?) (\S+)(?: .*)?")
+
+# ── candidates ────────────────────────────────────────────────────────────────────────────────────
+
+_CANDIDATE: Final = re.compile(
+    r"candidate:\S+\s+([0-9]{1,3})\s+(udp|tcp)\s+([0-9]{1,10})\s+([0-9A-Fa-f.:]{2,45})\s+([0-9]{1,5})\s+typ\s+relay"
+    r"((?:\s+\S+){0,32})\s*",
+    re.IGNORECASE | re.ASCII,
+)
+_EXTRAS: Final = {
+    "generation": re.compile(r"[0-9]{1,5}"),
+    "ufrag": re.compile(_UFRAG),
+    "network-id": re.compile(r"[0-9]{1,5}"),
+    "network-cost": re.compile(r"[0-9]{1,5}"),
+    "tcptype": re.compile(r"active|passive|so"),
+}
+"""Candidate extensions that contain no address."""
 
 
 def relayed(candidate: str) -> str | None:
-    """Return a relay candidate without the related address (raddr); None for candidates of other types.
+    """Return a relay candidate, written anew; None for candidates of other types.
 
-    The empty candidate (end of candidates) is returned unchanged.
+    Only the relay's address remains. The foundation (RFC 8445 §5.1.1.3) is derived from that address, because an agent
+    may compute it from its own. The empty candidate (end of candidates) is returned unchanged.
     """
     if not candidate:
         return candidate
-    if "\r" in candidate or "\n" in candidate:
+    match = _CANDIDATE.fullmatch(candidate)
+    if match is None or "\r" in candidate or "\n" in candidate:
         return None
-    match candidate.split():
-        case [head, component, transport, priority, address, port, typ, kind, *rest] if (
-            (typ.lower(), kind.lower()) == ("typ", "relay")
-            and head.lower().startswith("candidate:")
-            and all(number.isdecimal() for number in (component, priority, port))
-            and len(rest) % 2 == 0
-            and "typ" not in rest
-        ):
-            kept = [word for pair in zip(rest[::2], rest[1::2], strict=True) if pair[0] in _KEPT for word in pair]
-            reached = [head, component, transport, priority, address, port]
-            return " ".join([*reached, "typ relay raddr 0.0.0.0 rport 0", *kept])
-    return None
+    component, transport, priority, host, port, rest = match.groups()
+    try:
+        address = str(ipaddress.ip_address(host))
+    except ValueError:
+        return None
+    words = rest.split()
+    if len(words) % 2 or "typ" in words:
+        return None
+    transport = transport.lower()
+    kept = {
+        name: value
+        for name, value in zip(words[::2], words[1::2], strict=True)
+        if name in _EXTRAS and _EXTRAS[name].fullmatch(value)
+    }
+    foundation = crc32(f"{transport} {address}".encode())
+    return " ".join(
+        [
+            f"candidate:{foundation} {component} {transport} {priority} {address} {port} typ relay",
+            "raddr 0.0.0.0 rport 0",
+            *(f"{name} {value}" for name, value in kept.items()),
+        ]
+    )
+
+
+def is_mid(text: str) -> bool:
+    """Return whether `text` is a media identification that may pass."""
+    return _SAFE["mid"].fullmatch(text) is not None
+
+
+def is_ufrag(text: str) -> bool:
+    """Return whether `text` is an ICE user name fragment that may pass."""
+    return _SAFE["ice-ufrag"].fullmatch(text) is not None
+
+
+# ── descriptions ──────────────────────────────────────────────────────────────────────────────────
 
 
 def relayed_only(sdp: str) -> str:
-    """Return a session description that contains no addresses except relays'."""
-    kept = (_without_address(line) for line in _END_OF_LINE.split(sdp))
-    return "".join(f"{line}\r\n" for line in kept if line is not None)
+    """Return a session description, written anew, that contains no addresses except relays'.
+
+    Raises InvalidInputError (invalid_payload) if it has more than MAX_LINES lines.
+    """
+    lines = _END_OF_LINE.split(sdp, MAX_LINES)
+    if len(lines) > MAX_LINES and lines[-1]:
+        raise InvalidInputError(
+            Code.INVALID_PAYLOAD, f"A description of a hidden guest has at most {MAX_LINES} lines", field="sdp"
+        )
+    return _Writer().write(lines)
 
 
-def _without_address(line: str) -> str | None:
-    found = _LINE.fullmatch(line)
-    if found is None:
-        return None
-    kind, value = found.groups()
-    name, _, content = value.partition(":")
-    kept: str | None = line
-    match kind, name.lower() if kind == "a" else "":
-        case "c", _:
-            kept = f"c={_NOBODY}"
-        case "o", _:
-            kept = f"o={' '.join(value.split()[:3])} {_NOBODY}"
-        case "a", "candidate":
-            candidate = relayed(value)
-            kept = None if candidate is None else f"a={candidate}"
-        case "a", "rtcp":
-            kept = f"a=rtcp:{content.partition(' ')[0]} {_NOBODY}"
-        case "a", "fingerprint":
-            pass  # its colons do not belong to an address
-        case _ if any(map(_ADDRESS.fullmatch, _BETWEEN.split(value))):
-            kept = None
-    return kept
+class _Writer:
+    """Writes one description anew, line by line."""
+
+    def __init__(self) -> None:
+        self._origin = "0 0"
+        self._lines: list[str] = []
+        self._open = True
+        """False in a media section that is left out."""
+        self._media_line = -1
+        """Index of the media section's first line; -1 before the first section."""
+        self._unknown: set[str] = set()
+        """Payload types of the media section whose codec is not known."""
+        self._names: dict[str, str] = {}
+        """Canonical names (RFC 7022) as written, and as they are passed on."""
+        self._candidates = self._formats = 0
+        self._rewritten: dict[str, Callable[[str], str | None]] = {
+            "candidate": self._candidate,
+            "extmap": self._extmap,
+            "fmtp": self._fmtp,
+            "ssrc": self._ssrc,
+        }
+
+    def write(self, lines: list[str]) -> str:
+        for line in lines:
+            match = _LINE.fullmatch(line) if len(line) <= _MAX_LINE else None
+            if match is None:
+                continue
+            kind, value = match.groups()
+            if kind == "m":
+                self._media(value)
+            elif kind == "a" and self._open:
+                self._attribute(value)
+            elif kind == "o" and (origin := _ORIGIN.fullmatch(value)) is not None:
+                self._origin = f"{origin[1]} {origin[2]}"
+        self._end_media()
+        head = ["v=0", f"o=- {self._origin} {_NOBODY}", "s=-", "t=0 0"]
+        return "".join(f"{line}\r\n" for line in (*head, *self._lines))
+
+    def _media(self, value: str) -> None:
+        self._end_media()
+        match = _MEDIA.fullmatch(value)
+        self._open = match is not None
+        if match is not None:
+            kind, port, protocol, formats = match.groups()
+            self._media_line = len(self._lines)
+            self._lines += [f"m={kind} {9 if int(port) else 0} {protocol}{formats}", f"c={_NOBODY}"]
+
+    def _end_media(self) -> None:
+        """Remove the payload types of unknown codecs from the section."""
+        if self._unknown and self._media_line >= 0:
+            kind, port, protocol, *formats = self._lines[self._media_line].split(" ")
+            known = [one for one in formats if one not in self._unknown]
+            self._lines[self._media_line] = " ".join([kind, port, protocol, *(known or formats)])
+            self._lines[self._media_line + 1 :] = [
+                line for line in self._lines[self._media_line + 1 :] if _payload_type(line) not in self._unknown
+            ]
+        self._unknown.clear()
+        self._media_line = -1
+
+    def _attribute(self, written: str) -> None:
+        name, colon, value = written.partition(":")
+        if not colon:
+            if name in _FLAGS:
+                self._lines.append(f"a={name}")
+            return
+        safe = _SAFE.get(name)
+        if safe is not None:
+            kept = value if safe.fullmatch(value) else None
+        elif name in self._rewritten:
+            kept = self._rewritten[name](value)
+        else:
+            kept = _CONSTANT.get(name)
+        if kept is not None:
+            self._lines.append(f"a={name}:{kept}")
+        elif name == "rtpmap":
+            self._unknown.add(value.partition(" ")[0])
+
+    def _candidate(self, value: str) -> str | None:
+        self._candidates += 1
+        if self._candidates > _MAX_CANDIDATES:
+            return None
+        candidate = relayed(f"candidate:{value}")
+        return None if candidate is None else candidate.removeprefix("candidate:")
+
+    @staticmethod
+    def _extmap(value: str) -> str | None:
+        match = _EXTMAP.fullmatch(value)
+        return f"{match[1]} {match[2]}" if match is not None and match[2] in _EXTENSIONS else None
+
+    def _fmtp(self, value: str) -> str | None:
+        self._formats += 1
+        match = _FMTP.fullmatch(value)
+        if match is None or self._formats > _MAX_FORMATS:
+            return None
+        kept = [
+            part
+            for part in map(str.strip, match[2].split(";", _MAX_PARAMETERS)[:_MAX_PARAMETERS])
+            if (found := _PARAMETER.fullmatch(part)) is not None and (found[1] is None or found[1] in _PARAMETERS)
+        ]
+        return f"{match[1]} {';'.join(kept)}" if kept else None
+
+    def _ssrc(self, value: str) -> str | None:
+        match = _SSRC_LINE.fullmatch(value)
+        if match is None:
+            return None
+        source, name, stream = match.groups()
+        if name is None:
+            return f"{source} {stream}"
+        return f"{source} cname:{self._names.setdefault(name, f'guest{len(self._names) + 1}')}"
+
+
+def _payload_type(line: str) -> str | None:
+    """Return the payload type that an attribute of a codec belongs to."""
+    name, _, value = line.partition(":")
+    return value.partition(" ")[0] if name in ("a=fmtp", "a=rtcp-fb") else None

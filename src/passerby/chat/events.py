@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from passerby.events import ErrorEvent, Event, Text
 from passerby.models import (
+    INTEGER,
     ClientMessageId,
     GuestId,
     Message,
@@ -25,10 +26,10 @@ class Resume(Struct, rename="camel", frozen=True):
     """`auth.resume`: the client's position in a room, so that only missing messages are replayed."""
 
     room_id: Annotated[str, Meta(max_length=128)]
-    epoch: Annotated[int, Meta(ge=0)]
+    epoch: Annotated[int, Meta(ge=0, le=INTEGER)]
     seq: Annotated[
         int,
-        Meta(ge=0, description="Highest seq up to which the client has every message; 0 for none"),
+        Meta(ge=0, le=INTEGER, description="Highest seq up to which the client has every message; 0 for none"),
     ]
 
 

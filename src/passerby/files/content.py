@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 _EXTRAS_LIMIT: Final = 2048
 """Maximum bytes of JSON of the extra fields."""
+_READ_LIMIT: Final = 4 * _EXTRAS_LIMIT
+"""The same, with the fields that are dropped."""
+_FIELDS_LIMIT: Final = 1000
+"""Maximum number of extra fields: more would not fit into _EXTRAS_LIMIT."""
 _EXTRAS_DEPTH: Final = 16
 """Maximum nesting depth of lists and objects: far below the limit of any JSON parser."""
 _ADDRESS: Final = re.compile(r"[/\\][\t\n\r]*[/\\]|(?:https?|wss?|ftp|javascript):", re.IGNORECASE)
 """What browsers parse as a URL (URL Standard §4.4). It could make the partner's client request an address that the
 sender controls."""
+_decode: Final = msgspec.json.Decoder().decode
 _KNOWN: Final = frozenset(FileInfo.__struct_encode_fields__)
 
 
@@ -40,13 +45,12 @@ def named_file(written: Mapping[str, msgspec.Raw]) -> str:
 
 def extras_of(written: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
     """Return the fields that the server does not know, except those with a URL. Raises InvalidInputError."""
+    unknown = {name: raw for name, raw in written.items() if name not in _KNOWN}
+    _check_size(unknown, _READ_LIMIT)
     extras: dict[str, Any] = {}
-    size = 0
-    for name, raw in written.items():
-        if name in _KNOWN:
-            continue
+    for name, raw in unknown.items():
         try:
-            value = msgspec.json.decode(raw)
+            value = _decode(raw)
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             # Legal JSON such as 1e999, but the log could not be replayed.
             raise InvalidInputError(
@@ -54,10 +58,17 @@ def extras_of(written: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
             ) from None
         if not _holds_address([name, value]):
             extras[name] = value
-            size += len(name.encode()) + len(bytes(raw))
-    if size > _EXTRAS_LIMIT:
-        raise InvalidInputError(Code.INVALID_PAYLOAD, "content is too large", field="content")
+    _check_size({name: unknown[name] for name in extras}, _EXTRAS_LIMIT)
     return extras
+
+
+def _check_size(fields: Mapping[str, msgspec.Raw], limit: int) -> None:
+    """Raise InvalidInputError for too many fields, or fields of more than `limit` bytes; does not read further."""
+    size = 0
+    for number, (name, raw) in enumerate(fields.items()):
+        size += len(name.encode()) + memoryview(raw).nbytes
+        if size > limit or number == _FIELDS_LIMIT:
+            raise InvalidInputError(Code.INVALID_PAYLOAD, "content is too large", field="content")
 
 
 def _holds_address(value: object, depth: int = 0) -> bool:

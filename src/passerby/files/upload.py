@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -96,7 +97,7 @@ class Upload:
             if len(self._head) < HEAD:
                 return
             data = self._recognise()
-        await self._pass_on(self._parsed(data))
+        await self._take(data)
 
     async def finish(self, room_id: str, seconds: float | None = None) -> StoredFile:
         """Publish the complete file in its room.
@@ -110,7 +111,7 @@ class Upload:
         if not self._received:
             raise InvalidInputError(Code.FILE_EMPTY, "The file is empty", field="file")
         if self._head is not None:
-            await self._pass_on(self._parsed(self._recognise()))
+            await self._take(self._recognise())
         if self._kind.bounded and not self._stream.whole:
             raise UnsupportedTypeError(Code.UNSUPPORTED_TYPE, "The file is damaged")
         rest = self._stream.finish()
@@ -177,11 +178,21 @@ class Upload:
         if self._kind.category != "audio":
             raise UnsupportedTypeError(Code.NOT_AUDIO, "A voice note is a sound: WebM, Ogg, MP4, MP3 or WAV")
 
-    def _parsed(self, data: bytes) -> bytes:
-        try:
-            return self._stream.feed(data)
-        except MediaError as error:
-            raise _refusal(error) from error
+    async def _take(self, data: bytes) -> None:
+        """Process `data` in portions, between which others have their turn. Raises what `write` raises."""
+        portions = self._stream.portions(data)
+        while True:
+            try:
+                portion = next(portions, None)
+            except MediaError as error:
+                raise _refusal(error) from error
+            if portion is None:
+                return
+            await self._pass_on(portion)
+            if self._stream.is_busy:
+                await asyncio.sleep(0)
+                if not self._room_files.is_open:
+                    raise room_closed()
 
     def _look_at(self, piece: bytes) -> None:
         """Search the stored bytes for content that a browser might execute. Dropped metadata is not searched."""

@@ -185,7 +185,7 @@ def _unreadable_file(request: Request[Any, Any, Any], error: InternalServerExcep
 
 
 def _no_such_file(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
-    """Answer a path that no file can have, such as one with a NUL."""
+    """Answer a path that no file can have, such as one with a NUL, or of thousands of characters."""
     return Response(Failure(success=False, message="Not Found", code=Code.NOT_FOUND), status_code=404)
 
 

@@ -15,6 +15,8 @@ HEAD_TIMEOUT: Final = 10.0
 """Seconds for a complete request head, from the connection or from the first byte after the previous request."""
 HEAD_LIMIT: Final = 32 * 1024
 """Maximum bytes of a request head: much more than browsers send, even with a token and cookies."""
+MAX_HEADERS: Final = 128
+"""Header lines of a request, at most: browsers send about 20, and proxies add some."""
 BODY_TIMEOUT: Final = 10.0
 """Maximum seconds between two parts of a request body."""
 READ_SIZE: Final = 32 * 1024
@@ -69,6 +71,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     """Bytes received since the head began; also counts an unfinished header, which the parser buffers."""
     _parsed = 0
     """Bytes of the parsed parts of the head."""
+    _lines = 0
+    """Header lines of the head."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """See `asyncio.BaseProtocol`."""
@@ -97,7 +101,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins. Applications get a way to abort the connection; ASGI has none for incomplete responses."""
         self._in_head = True
-        self._fed = self._parsed = 0
+        self._fed = self._parsed = self._lines = 0
         super().on_message_begin()
         self.scope["passerby.cut"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
 
@@ -108,6 +112,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header."""
+        self._lines += 1
+        if self._lines > MAX_HEADERS:
+            raise ValueError("too many header lines")  # as below
         self._count(len(name) + len(value))
         super().on_header(name, value)
 

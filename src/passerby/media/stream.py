@@ -11,12 +11,14 @@ from passerby.errors import Code
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     Parser = Generator[None, None, None]
 
 MAX_TAKE: Final = 128 * 1024
 """Maximum bytes that a parser may take at once: two segments of a JPEG."""
+STEPS: Final = 512
+"""Steps of a parser at once, about a millisecond: a chunk may consist of thousands of elements of two bytes."""
 TO_THE_END: Final = 1 << 62
 """Size of an element that extends to the end of the file."""
 
@@ -41,7 +43,11 @@ class Stream:
         self._buffer = bytearray()
         self._out: list[bytes] = []
         self._parser = parse(self)
+        self._steps = 0
+        """Steps since the parser was last resumed."""
         self.whole = False
+        self.is_busy = False
+        """Whether `portions` has more to do with the same bytes."""
         self.size: tuple[int, int] | None = None
         """Width and height in pixels, if known."""
         self.seconds: float | None = None
@@ -51,17 +57,25 @@ class Stream:
 
     def feed(self, data: bytes) -> bytes:
         """Process `data`; return the output that is ready. Raises MediaError."""
+        return b"".join(self.portions(data))
+
+    def portions(self, data: bytes) -> Iterator[bytes]:
+        """Process `data` in portions of at most STEPS steps; yield the output of each. Raises MediaError."""
         if self.whole:
-            return b""
+            return
         self._buffer += data
-        try:
-            next(self._parser)
-        except StopIteration:
-            self.whole = True
-            self._buffer.clear()
-        passed = b"".join(self._out)
-        self._out.clear()
-        return passed
+        self.is_busy = True
+        while self.is_busy:
+            self._steps = 0
+            try:
+                next(self._parser)
+            except StopIteration:
+                self.whole = True
+                self._buffer.clear()
+            self.is_busy = self._steps >= STEPS and not self.whole
+            passed = b"".join(self._out)
+            self._out.clear()
+            yield passed
 
     def finish(self) -> bytes:
         """Return the bytes still buffered at the end of the file, for formats without end marker."""
@@ -82,7 +96,8 @@ class Stream:
         if count > MAX_TAKE:
             raise MediaError(Code.UNSUPPORTED_TYPE, "The file is damaged")
         buffer = self._buffer
-        while len(buffer) < count:
+        self._steps += 1
+        while len(buffer) < count or self._steps >= STEPS:
             yield
         taken = bytes(buffer[:count])
         del buffer[:count]
@@ -107,6 +122,7 @@ class Stream:
     def keep_until(self, pattern: re.Pattern[bytes], overlap: int) -> Parser:
         """Output all bytes before the next match of `pattern`, which is at most `overlap` + 1 bytes long."""
         buffer = self._buffer
+        self._steps += 1
         while (match := pattern.search(buffer)) is None:
             end = max(0, len(buffer) - overlap)
             self.give(bytes(buffer[:end]))
@@ -117,6 +133,7 @@ class Stream:
 
     def _through(self, count: int, to: Callable[[bytes], None]) -> Parser:
         buffer = self._buffer
+        self._steps += 1
         while count > 0:
             if not buffer:
                 yield

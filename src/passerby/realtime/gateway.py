@@ -47,6 +47,10 @@ GUEST_RATES: Final = ("messages", "typing", "matching", "events", "refusals", "c
 """Rate limits per guest; see Settings."""
 
 
+_MESSAGE_LENGTH: Final = 256
+"""Maximum characters of an error's message, which may quote the payload."""
+
+
 class _Admission(msgspec.Struct, frozen=True):
     """Result of authentication, passed from the middleware to the connect handler."""
 
@@ -286,7 +290,7 @@ class Gateway:
         message = (
             str(error) if isinstance(error, msgspec.ValidationError | InvalidPayloadError) else "Malformed payload"
         )
-        refusal: PasserbyError = InvalidInputError(Code.INVALID_PAYLOAD, message)
+        refusal: PasserbyError = InvalidInputError(Code.INVALID_PAYLOAD, message[:_MESSAGE_LENGTH])
         try:
             self._charge(live, "events")
         except RateLimitedError as limited:

@@ -76,8 +76,7 @@ _HEADER = re.compile(
 )
 _STRING_NAME = re.compile(r'\[\s*"([^"\\]{0,128})"')
 _NUMBER_NAME = re.compile(r"\[\s*(-?[0-9]{1,15})\s*[,\]]")
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_SPACE: Final = rb"\u0020"
+_SURROGATES = re.compile(rb"(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+")
 _JSON = msgspec.json.Decoder(msgspec.Raw)
 NULL: Final = msgspec.Raw(b"null")
 
@@ -160,12 +159,10 @@ def _judge(data: str, error: Exception) -> Event:
     raise InvalidPayloadError("nested too deeply", name[1] if name else None) from error
 
 
-def _without_surrogates(data: str) -> bytearray:
-    """Replace each escaped surrogate by a space: a lone surrogate is legal JSON, but not valid Unicode text."""
-    encoded = bytearray(data, "utf-8", "replace")
-    for match in _SURROGATE.finditer(encoded):
-        encoded[match.start() : match.end()] = _SPACE  # the same length, so offsets stay valid
-    return encoded
+def _without_surrogates(data: str) -> bytes:
+    """Replace escaped surrogates by spaces: a lone surrogate is legal JSON, but not valid Unicode text."""
+    # By an escaped space: before it may stand a backslash that is escaped by another.
+    return _SURROGATES.sub(rb"\\u0020", data.encode("utf-8", "replace"))
 
 
 def check_json(data: str) -> msgspec.Raw:
