@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import calls, crowds, files, latency, newcomers, relays
+from benchmarks import calls, crowds, files, latency, newcomers, relays, rooms
 from benchmarks.machine import describe, pin_load, raise_file_limit
 from benchmarks.plan import FULL, QUICK, Plan
 from benchmarks.report import Row, table, write_json
@@ -25,6 +25,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "newcomers": newcomers.measure,
     "files": files.measure,
     "calls": calls.measure,
+    "rooms": rooms.measure,
     "crowds": crowds.measure,
 }
 

@@ -34,7 +34,6 @@ from tests.support.clock import turns
 from tests.support.fakes import SlowRoomLog
 from tests.support.house import GRACE, House, Person
 
-
 if TYPE_CHECKING:
     from passerby.errors import Code
     from passerby.events import Event

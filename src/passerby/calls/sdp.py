@@ -6,6 +6,7 @@ Only recognised lines and candidates pass: they are parsed and rebuilt.
 from __future__ import annotations
 
 import re
+from itertools import islice, pairwise
 from typing import Final
 
 _LINE: Final = re.compile(r"([a-z])=(.*)")
@@ -15,6 +16,25 @@ _BETWEEN: Final = re.compile(r"[\s/=;,\[\]]+")
 _KEPT: Final = frozenset({"generation", "ufrag", "network-id", "network-cost", "tcptype"})
 """Candidate extensions that contain no address."""
 _NOBODY: Final = "IN IP4 0.0.0.0"
+_UFRAG: Final = "a=ice-ufrag:"
+_UFRAG_LENGTH: Final = 256
+"""Characters, RFC 8839 §5.4."""
+_MAX_UFRAGS: Final = 64
+"""Usually all media share one; without BUNDLE, each has its own."""
+
+
+def ufrags(sdp: str) -> frozenset[str]:
+    """Return the first ICE user name fragments (RFC 8839 §5.4) of a description. New ones restart ICE (§4.4.1.1.1)."""
+    if _UFRAG not in sdp:
+        return frozenset()
+    found = (line[len(_UFRAG) :].strip() for line in _END_OF_LINE.split(sdp) if line.startswith(_UFRAG))
+    return frozenset(one[:_UFRAG_LENGTH] for one in islice(found, _MAX_UFRAGS))
+
+
+def ufrag(candidate: str) -> str | None:
+    """Return the user name fragment that a candidate line names as an extension, if it does."""
+    words = candidate.split()
+    return next((value for name, value in pairwise(words) if name == "ufrag"), None)
 
 
 def relayed(candidate: str) -> str | None:

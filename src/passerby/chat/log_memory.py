@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import UNSET
 
 from passerby.chat.log import CLIENT_ID_BYTES, CLIENT_IDS, Replay
 from passerby.models import Message
@@ -77,16 +76,26 @@ class MemoryRoomLog:
         if log is None or log.epoch != epoch:
             return
         client_id = message.client_id
-        sent = None
-        if client_id is not UNSET:
-            sent = log.sent.get(message.sender_id)
-            if sent is None:
-                sent = log.sent[message.sender_id] = _Sent()
-            told = sent.now.get(client_id) or sent.before.get(client_id)
-            if told is not None:
-                _answer(message, told)
-                done(message, None, None)
-                return
+        if not isinstance(client_id, str):
+            done(message, self._keep(log, message), None)
+            return
+        sent = log.sent.get(message.sender_id)
+        if sent is None:
+            sent = log.sent[message.sender_id] = _Sent()
+        told = sent.now.get(client_id) or sent.before.get(client_id)
+        if told is not None:
+            _answer(message, told)
+            done(message, None, None)
+            return
+        encoded = self._keep(log, message)
+        sent.now[client_id] = told = f"{message.seq} {message.timestamp} {message.id}"
+        sent.size += len(told) + (len(client_id) if client_id.isascii() else len(client_id.encode()))
+        if len(sent.now) >= self._client_ids or sent.size >= self._client_id_bytes:
+            sent.turn()
+        done(message, encoded, None)
+
+    def _keep(self, log: _Log, message: Message) -> bytes:
+        """Number a message and keep it; return its JSON."""
         message.seq = seq = log.seq + 1
         encoded = self._encode(message)
         log.seq = seq
@@ -95,12 +104,7 @@ class MemoryRoomLog:
         log.size += len(encoded)
         while len(entries) > self._max_messages or log.size > self._max_bytes:
             log.size -= len(entries.popleft())
-        if sent is not None:
-            sent.now[client_id] = told = f"{seq} {message.timestamp} {message.id}"
-            sent.size += len(told) + (len(client_id) if client_id.isascii() else len(client_id.encode()))
-            if len(sent.now) >= self._client_ids or sent.size >= self._client_id_bytes:
-                sent.turn()
-        done(message, encoded, None)
+        return encoded
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
         """See RoomLog."""

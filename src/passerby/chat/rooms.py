@@ -44,12 +44,12 @@ if TYPE_CHECKING:
     from passerby.models import MessageType
 
 _REPLAY_CHUNK: Final = 16
-"""Messages that a replay reads from the log at once. The next ones wait until the client has read most of these."""
+"""Messages per replay portion. The next waits until most are read, so a slow client does not overflow its outbox."""
 
 _REPLAY_BYTES: Final = 65_536
-"""Bytes of texts sent at once, or one text. Only then the client may read: four of the largest would overflow it."""
+"""Bytes of texts in a portion, or one text: four of the largest would overflow the outbox."""
 
-MAX_ROOM_BYTES: Final = 1_572_864
+MAX_ROOM_BYTES: Final = 2_097_152
 """Maximum bytes of memory of a room beside its log: ids of unconfirmed messages, and client ids (`chat.log`)."""
 
 _RETRY_PAUSE: Final = 1.0
@@ -267,16 +267,9 @@ class Rooms:
             if replay.gap or not announced:  # messages may also be evicted during a long replay
                 announced = True
                 link.send(self._resumed(member, replay.gap))
-            unread = 0
-            for message in replay.messages:
+            for message in _portion(replay.messages):
                 after = message.seq
                 if resume is not None or message.sender_id != guest.guest.id:
-                    unread += _bytes(message)
-                    if unread > _REPLAY_BYTES:
-                        unread = _bytes(message)
-                        await link.drain()
-                        if guest.member is not member or guest.link is not link:
-                            return
                     link.send(message)
             if after >= room.seq or not replay.messages:
                 member.attached = True
@@ -367,7 +360,14 @@ class Rooms:
             self._background.attempt("observer of a closed room", observer.room_closed, room)
 
 
-def _bytes(message: Message) -> int:
-    """Return about how many bytes a message is on the wire. Content that is no text is small, see `files.content`."""
-    content = message.content
-    return len(content.encode()) if isinstance(content, str) else 0
+def _portion(messages: list[Message]) -> list[Message]:
+    """Return the first messages, as many as have _REPLAY_BYTES of text together, but at least one.
+
+    Content that is not text is small: see `files.content`.
+    """
+    left = _REPLAY_BYTES
+    for count, message in enumerate(messages):
+        left -= len(message.content.encode()) if isinstance(message.content, str) else 0
+        if count and left < 0:
+            return messages[:count]
+    return messages
