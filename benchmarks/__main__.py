@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import calls, crowds, files, latency, newcomers, relays, worst
+from benchmarks import calls, crowds, files, latency, newcomers, relays, rooms, worst
 from benchmarks.machine import describe, pin_load, raise_file_limit
 from benchmarks.plan import BUILDS, FULL, QUICK, QUICK_BUILDS, Plan
 from benchmarks.report import Row, table, write_json
@@ -30,6 +30,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "files": files.measure,
     "calls": calls.measure,
     "worst": worst.measure,
+    "rooms": rooms.measure,
     "crowds": crowds.measure,
 }
 

@@ -37,6 +37,9 @@ class Plan:
     match_warm_up: float = 0.2
     match_turn: float = 0.5
 
+    first_rooms: int = 4
+    full_rooms: int = 16
+
     newcomers: int = 400
     newcomers_per_second: float = 200.0
 
@@ -92,6 +95,8 @@ QUICK = Plan(
     settle=2.0,
     match_turns=3,
     latency_window=1.0,
+    first_rooms=2,
+    full_rooms=4,
     file_rounds=1,
     talk_rounds=2,
     transfers=8,

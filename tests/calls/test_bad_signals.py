@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from passerby import app
-from passerby.calls.calls import MAX_CANDIDATES
+from passerby.calls.call import MAX_CANDIDATES
 from tests.support.conversation import JumpingClock
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from passerby.calls.calls import MAX_CANDIDATES
+from passerby.calls.call import MAX_CANDIDATES
 from passerby.calls.events import (
     Answer,
     CallEnded,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
+from passerby.chat import log as port
 from passerby.chat.log import Replay
 from passerby.models import Message
+from passerby.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +28,7 @@ ROOM = "guest_a_guest_b"
 EPOCH = 1_700_000_000_000
 MAX_MESSAGES = 5
 MAX_BYTES = 8192
+CLIENT_IDS = 4
 OVERHEAD_AT_MOST = 1024
 """Maximum bytes that an adapter may count for a message in addition to its content."""
 PATIENCE = 30.0
@@ -32,7 +36,7 @@ PATIENCE = 30.0
 
 @pytest.fixture
 def log(backend: Backend) -> RoomLog:
-    log = backend.room_log(MAX_MESSAGES, MAX_BYTES)
+    log = backend.room_log(MAX_MESSAGES, MAX_BYTES, CLIENT_IDS)
     log.open(ROOM, EPOCH)
     return log
 
@@ -57,15 +61,20 @@ def message(
 
 async def append(log: RoomLog, own: Message, room: str = ROOM, epoch: int = EPOCH) -> tuple[Message, bool]:
     """Append a message; return the accepted message, and whether it is new."""
-    answer: asyncio.Future[tuple[Message, bool]] = asyncio.get_running_loop().create_future()
+    told: asyncio.Future[tuple[Message, bool]] = asyncio.get_running_loop().create_future()
 
     def accepted(logged: Message, encoded: bytes | None, error: Exception | None) -> None:
         assert error is None
         assert encoded is None or msgspec.json.decode(encoded, type=Message) == logged
-        answer.set_result((logged, encoded is not None))
+        told.set_result((logged, encoded is not None))
 
     log.append(room, epoch, own, accepted)
-    return await asyncio.wait_for(answer, PATIENCE)
+    return await asyncio.wait_for(told, PATIENCE)
+
+
+def answer(accepted: Message) -> tuple[str, str, int, str | UnsetType]:
+    """Return what the sender is told of a message."""
+    return accepted.id, accepted.timestamp, accepted.seq, accepted.client_id
 
 
 async def contents(log: RoomLog, after: int = 0) -> list[object]:
@@ -176,12 +185,12 @@ async def test_changing_a_replayed_message_changes_nothing_logged(log: RoomLog) 
 
 async def test_the_same_client_id_again_is_the_message_of_then(log: RoomLog) -> None:
     first, _ = await append(log, message("original", client_id="c"))
-    expected = msgspec.structs.replace(first)
+    expected = answer(first)
     await append(log, message("between"))
 
     again, new = await append(log, message("resent", client_id="c"))
 
-    assert (again, new) == (expected, False)
+    assert (answer(again), new) == (expected, False)
     assert await contents(log) == ["original", "between"]
 
 
@@ -220,7 +229,7 @@ async def test_simultaneous_resends_are_logged_once(log: RoomLog) -> None:
     accepted = await asyncio.gather(*(append(log, message(f"try {n}", client_id="c")) for n in range(50)))
 
     assert sum(new for _, new in accepted) == 1
-    assert len({(own.id, own.seq, str(own.content)) for own, _ in accepted}) == 1
+    assert len({answer(own) for own, _ in accepted}) == 1
     assert len(await contents(log)) == 1
 
 
@@ -322,26 +331,80 @@ async def test_small_messages_are_not_pushed_out_by_bytes(log: RoomLog) -> None:
     assert len(await contents(log)) == MAX_MESSAGES
 
 
-async def test_a_message_pushed_out_is_not_remembered_by_its_client_id(log: RoomLog) -> None:
-    await append(log, message("original", client_id="c"))
-    for number in range(MAX_MESSAGES):
+# ── memory of client ids ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_message_pushed_out_is_still_a_duplicate_with_the_same_answer(log: RoomLog) -> None:
+    first, _ = await append(log, message("original", client_id="c"))
+    expected = answer(first)
+    for number in range(3 * MAX_MESSAGES):
         await append(log, message(str(number)))
 
     again, new = await append(log, message("resent", client_id="c"))
 
-    assert (again.content, again.seq, new) == ("resent", MAX_MESSAGES + 2, True)
+    assert (answer(again), new) == (expected, False)
+    assert "resent" not in await contents(log)
 
 
-async def test_a_newer_use_of_a_client_id_survives_the_older_one_being_pushed_out(log: RoomLog) -> None:
-    await append(log, message("original", client_id="c"))
-    for number in range(MAX_MESSAGES):
-        await append(log, message(str(number)))
-    resent, _ = await append(log, message("resent", client_id="c"))
-    expected = (resent.seq, "resent")
+async def test_the_other_sender_shortens_nobodys_memory(log: RoomLog) -> None:
+    first, _ = await append(log, message("original", "guest_a", "c"))
+    expected = answer(first)
+    for number in range(10 * CLIENT_IDS):
+        await append(log, message("x", "guest_b", f"b-{number}"))
 
-    again, new = await append(log, message("again", client_id="c"))
+    again, new = await append(log, message("resent", "guest_a", "c"))
 
-    assert ((again.seq, again.content), new) == (expected, False)
+    assert (answer(again), new) == (expected, False)
+
+
+async def test_of_each_sender_the_newest_client_ids_are_remembered(log: RoomLog) -> None:
+    expected = []
+    for number in range(10 * CLIENT_IDS):
+        accepted, _ = await append(log, message("x", client_id=str(number)))
+        expected.append(answer(accepted))
+
+    for number in range(9 * CLIENT_IDS, 10 * CLIENT_IDS):
+        again, new = await append(log, message("x", client_id=str(number)))
+        assert (answer(again), new) == (expected[number], False)
+    _, new = await append(log, message("x", client_id=str(8 * CLIENT_IDS - 1)))
+    assert new, "more than twice as many are kept"
+
+
+async def test_large_client_ids_are_bounded_in_bytes(backend: Backend) -> None:
+    log = backend.room_log(MAX_MESSAGES, MAX_BYTES, 1000, 4000)
+    log.open(ROOM, EPOCH)
+    large = ["👋" * 60 + f"{number:04}" for number in range(100)]
+    for client_id in large:
+        await append(log, message("x", client_id=client_id))
+
+    resent = [await append(log, message("y", client_id=client_id)) for client_id in reversed(large)]
+
+    kept = [new for _, new in resent].index(True)
+    assert 4000 // 400 <= kept <= 2 * 4000 // 240
+
+
+async def test_the_defaults_remember_all_that_a_guest_can_have_to_send_again(backend: Backend) -> None:
+    """However many bytes the client ids have: see CLIENT_IDS."""
+    defaults = Settings()
+    seconds = defaults.ping_interval + defaults.ping_timeout + defaults.grace
+    many = int(defaults.limit_messages.burst + seconds * defaults.limit_messages.per_second)
+    log = backend.room_log(MAX_MESSAGES, MAX_BYTES, port.CLIENT_IDS, port.CLIENT_ID_BYTES)
+    log.open(ROOM, EPOCH)
+    for number in range(3 * many):
+        await append(log, message("x", client_id="👋" * 60 + f"{number:04}"))
+
+    for number in range(2 * many, 3 * many):
+        _, new = await append(log, message("x", client_id="👋" * 60 + f"{number:04}"))
+        assert not new
+
+
+async def test_a_message_that_cannot_be_encoded_takes_no_number_and_is_not_remembered(log: RoomLog) -> None:
+    with contextlib.suppress(UnicodeEncodeError):
+        await append(log, message("\ud800", client_id="c"))
+
+    accepted, new = await append(log, message("whole", client_id="c"))
+
+    assert (accepted.seq, accepted.content, new) == (1, "whole", True)
 
 
 # ── rooms, epochs, closing ────────────────────────────────────────────────────────────────────────
@@ -443,6 +506,7 @@ class Model:
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.accepted: list[tuple[str, str | None, str]] = []
+        self.answers: list[tuple[str, str, int, str | UnsetType]] = []
         self.kept = 0
 
     def may_keep(self, count: int) -> bool:
@@ -453,6 +517,11 @@ class Model:
         """Return whether `count` messages must be within the limits, with the largest allowed overhead."""
         size = sum(len(json.dumps(text)) + OVERHEAD_AT_MOST for text in self._newest(count))
         return count <= MAX_MESSAGES and size <= MAX_BYTES
+
+    def since(self, place: int) -> int:
+        """Return how many client ids the sender of a message has used after it."""
+        sender = self.accepted[place][0]
+        return sum(by == sender and known_as is not None for by, known_as, _ in self.accepted[place + 1 :])
 
     def _newest(self, count: int) -> list[str]:
         return [text for _, _, text in self.accepted[len(self.accepted) - count :]]
@@ -472,7 +541,7 @@ class LogMachine(RuleBasedStateMachine):
         self.epoch = EPOCH
 
     async def _open(self) -> RoomLog:
-        return (await self.context.__aenter__()).room_log(MAX_MESSAGES, MAX_BYTES)
+        return (await self.context.__aenter__()).room_log(MAX_MESSAGES, MAX_BYTES, CLIENT_IDS)
 
     async def _close(self) -> None:
         await self.context.__aexit__(None, None, None)
@@ -501,7 +570,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(
         room=st.sampled_from(rooms),
         sender=st.sampled_from(["guest_a", "guest_b"]),
-        client_id=st.none() | st.sampled_from(["c1", "c2", "c3"]),
+        client_id=st.none() | st.sampled_from([f"c{number}" for number in range(3 * CLIENT_IDS)]),
         text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
         times=st.sampled_from([1, 1, 1, 40, 150]),
     )
@@ -512,18 +581,19 @@ class LogMachine(RuleBasedStateMachine):
             self.log.append(room, self.epoch, message("nowhere"), self._never)
             return
         accepted, new = self.runner.run(append(self.log, message(content, sender, client_id), room, model.epoch))
-        remembered = [
+        used = [
             place
             for place, (by, known_as, _) in enumerate(model.accepted)
             if client_id is not None and (by, known_as) == (sender, client_id)
         ]
         if not new:
-            assert remembered
-            assert accepted.seq == remembered[-1] + 1
-            assert accepted.content == model.accepted[remembered[-1]][2]
+            assert used
+            assert answer(accepted) == model.answers[used[-1]]
+            assert model.since(used[-1]) < 2 * CLIENT_IDS, "a client id is remembered for too long"
             return
-        assert not remembered or remembered[-1] < len(model.accepted) - model.kept, "a duplicate was logged"
+        assert not used or model.since(used[-1]) >= CLIENT_IDS, "a duplicate was logged"
         model.accepted.append((sender, client_id, content))
+        model.answers.append(answer(accepted))
         assert accepted.seq == len(model.accepted)
         self._check(room, model)
 

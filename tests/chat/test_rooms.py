@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import UNSET
 
 from passerby.chat.events import (
@@ -20,12 +24,34 @@ from passerby.chat.events import (
     TypingStopped,
     UserLeft,
 )
+from passerby.chat.log import CLIENT_IDS
+from passerby.chat.rooms import MAX_ROOM_BYTES
 from passerby.errors import ConflictError, InvalidInputError
 from passerby.guests.events import ConnectionEstablished
+from passerby.live import MAX_PENDING
 from passerby.models import Message
 from tests.support.clock import turns
 from tests.support.fakes import SlowRoomLog
 from tests.support.house import GRACE, House, Person
+
+if TYPE_CHECKING:
+    from passerby.errors import Code
+    from passerby.events import Event
+
+LARGEST = ("👋" + "\U000e0101" * 15) * 1000
+"""A text of the largest allowed size: 64,000 bytes."""
+
+
+class Nobody:
+    """A link whose events nobody keeps."""
+
+    def send(self, event: Event | Message) -> None: ...
+
+    def deliver(self, message: bytes, receipt: Event) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    def close(self, code: Code) -> None: ...
 
 
 @pytest.fixture
@@ -212,6 +238,41 @@ async def test_a_message_sent_again_after_a_reconnection_is_still_the_same(house
     assert berta.link.texts() == ["hello"]
 
 
+async def test_a_message_sent_again_after_the_log_has_moved_on_is_still_the_same(house: House) -> None:
+    anna, berta = await house.pair()
+    first = anna.say("hello", "c-1")
+    for number in range(10):
+        berta.say(LARGEST, f"b-{number}")
+    resume = anna.resume_from(0)
+    anna.drop()
+    await anna.connect(resume)
+    assert anna.link.last(RoomResumed).gap > 1, "the message is no longer in the log"
+
+    assert anna.say("hello", "c-1") == first
+    assert berta.link.texts() == ["hello"]
+
+
+@given(data=st.data())
+@settings(max_examples=50)
+async def test_whatever_is_sent_again_whenever_each_client_id_has_one_number(data: st.DataObject) -> None:
+    house = House(room_log_messages=3, room_log_bytes=2048)
+    people = await house.pair()
+    told: dict[tuple[str, str], MessageSent] = {}
+    for _ in range(data.draw(st.integers(1, 60))):
+        author = people[data.draw(st.integers(0, 1))]
+        client_id = data.draw(st.sampled_from("abcdefgh"))
+        text = data.draw(st.sampled_from(["x", "y" * 900]))
+        sent = author.say(text, client_id)
+        assert told.setdefault((author.id, client_id), sent) == sent
+
+    assert sorted(sent.seq for sent in told.values()) == list(range(1, len(told) + 1))
+    for reader in people:
+        received = [(message.sender_id, message.client_id, message.seq) for message in reader.link.of(Message)]
+        assert received == [
+            (author, client_id, sent.seq) for (author, client_id), sent in told.items() if author != reader.id
+        ]
+
+
 # ── confirmation ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -239,6 +300,22 @@ async def test_a_confirmation_covers_all_before_and_is_told_once(house: House) -
     confirm(berta, third)
 
     assert [event.message_id for event in anna.link.of(MessageDelivered)] == [first.id, second.id, third.id]
+
+
+async def test_of_many_unconfirmed_messages_any_can_be_confirmed(house: House) -> None:
+    anna, berta = await house.pair()
+    sent = [anna.say(str(number)).message_id for number in range(3 * MAX_PENDING)]
+    anna.link.clear()
+    house.rooms.confirm(berta.live, sent[0])
+    assert anna.link.sent == [], "forgotten: no longer among the newest"
+
+    house.rooms.confirm(berta.live, sent[-2])
+    told = [event.message_id for event in anna.link.of(MessageDelivered)]
+    assert told == sent[-1 - len(told) : -1]
+    assert len(told) >= MAX_PENDING - 1
+
+    house.rooms.confirm(berta.live, sent[-1])
+    assert anna.link.last(MessageDelivered).message_id == sent[-1]
 
 
 async def test_ids_that_are_not_the_partners_messages_here_are_ignored(house: House) -> None:
@@ -627,6 +704,39 @@ async def test_whoever_returns_too_late_and_finds_nobody_learns_it(house: House)
     assert (closed.reason, closed.user_id, closed.undelivered) == ("partner_offline", berta.id, [])
 
 
+async def test_of_more_than_can_be_named_the_newest_are(house: House) -> None:
+    anna, berta = await house.pair()
+    anna.drop()
+    sent = [berta.say(str(number)).message_id for number in range(3 * MAX_PENDING)]
+    await house.pass_time(GRACE)
+
+    assert [lost.message_id for lost in berta.link.last(RoomClosed).undelivered] == sent[-MAX_PENDING:]
+
+
+# ── memory ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("client_id", ["", "c" * 56, "👋" * 56], ids=["none", "ascii", "four bytes"])
+async def test_a_room_whose_messages_nobody_confirms_stays_within_its_bound(house: House, client_id: str) -> None:
+    people = await house.pair()
+    for person in people:
+        person.live.link = Nobody()
+    kept = []
+    tracemalloc.start()
+    try:
+        for number in range(2 * CLIENT_IDS - 1):
+            for person in people:
+                text = LARGEST if number % 8 == 0 else "x"
+                name = f"{client_id}{number:08}" if client_id else None
+                house.rooms.send(person.live, "text", f"{text}", name, None)
+            if number % 100 == 0:
+                kept.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+
+    assert max(kept) < house.settings.room_log_bytes + MAX_ROOM_BYTES
+
+
 # ── a slow client ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -666,6 +776,40 @@ async def test_a_client_lost_while_it_reads_gets_the_rest_over_its_next_connecti
 
     assert first.of(Message)[-1].seq == read
     assert [message.seq for message in second.of(Message)] == list(range(read + 1, 101))
+
+
+async def test_a_replay_of_large_messages_waits_for_the_client_after_each(house: House) -> None:
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    for number in range(3):
+        anna.say(f"{number}{LARGEST[1:]}")
+    link = await berta.arrive(resume)
+    link.read.shut()
+    await link.read.arrival()
+    assert len(link.of(Message)) == 1
+    link.read.open()
+    anna.say("after")
+    await house.settle()
+
+    assert [str(text)[0] for text in link.texts()] == ["0", "1", "2", "a"]
+
+
+async def test_a_replay_of_large_messages_ends_with_its_connection(house: House) -> None:
+    anna, berta = await house.pair()
+    resume = berta.resume_from(0)
+    berta.drop()
+    for number in range(3):
+        anna.say(f"{number}{LARGEST[1:]}")
+    first = await berta.arrive(resume)
+    first.read.shut()
+    await first.read.arrival()
+    second = await berta.arrive(resume)
+    first.read.open()
+    await house.settle()
+
+    assert len(first.of(Message)) == 1
+    assert [message.seq for message in second.of(Message)] == [1, 2, 3]
 
 
 # ── a slow log ────────────────────────────────────────────────────────────────────────────────────

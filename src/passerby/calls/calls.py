@@ -5,7 +5,7 @@ of an ended call are ignored.
 
 A caller may send candidates before the call is answered: they wait for the answer, in order. A member who reconnects
 gets all signals that the other side needs to connect again, because signals sent just before may have been lost with
-the old connection.
+the old connection. What waits is sent in portions, as fast as the client reads, and later signals wait behind it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from passerby.calls.call import NEXT, Act, Call, Side, State
+from passerby.calls.call import MAX_CANDIDATES, NEXT, Act, Call, Side, State
 from passerby.calls.events import (
     Answer,
     CallEnded,
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
         SendOffer,
     )
     from passerby.clock import Clock
-    from passerby.live import LiveGuest, Member, Room
+    from passerby.live import Link, LiveGuest, Member, Room
 
-MAX_CANDIDATES: Final = 200
-"""Candidates of one call, from both sides; a new offer (an ICE restart) resets the count."""
 _MAX_MISSED: Final = 16
-"""Maximum number of ended calls kept for a member who is away."""
+"""Maximum number of ended calls kept for a member who is away: the newest. Each is a name and ids, some 200 bytes."""
+_PORTION: Final = 65_536
+"""Bytes of signals sent at once, or one signal: far below OUTBOX_LIMIT, beside a room's replay."""
 
 
 class Calls:
@@ -124,8 +124,7 @@ class Calls:
         offer = self._offer_of(call, own, payload)
         self._step(call, Act.NEGOTIATE)
         own.offering, other.offering = True, False
-        call.candidates = 0  # earlier candidates are obsolete
-        own.withdraw(Offer, Answer)
+        call.candidates = 0
         other.withdraw(Offer)  # it will not be answered
         self._pass_on(own, other, offer)
 
@@ -145,12 +144,11 @@ class Calls:
         other.offering = False
         guest_id, name = own.member.guest.id, own.member.guest.username
         other.withdraw(Offer)
-        own.withdraw(Answer)
         self._pass_on(own, other, Answer(from_=guest_id, from_username=name, call_id=call.id, answer=answer))
         if taken:
             call.started = self._clock.time()
             self._stop_ringing(call)
-            self._tell(own, *other.needed)  # the caller's candidates
+            self._catch_up(call, own)  # with the caller's candidates
 
     def candidate(self, guest: LiveGuest, payload: SendCandidate) -> None:
         """Forward a candidate. Raises ConflictError (not_in_room, no_call, too_many_candidates)."""
@@ -167,7 +165,7 @@ class Calls:
                 return
         signal = Candidate(from_=own.member.guest.id, call_id=call.id, candidate=candidate)
         if call.state is State.RINGING and other is call.callee:
-            own.needed.append(signal)
+            own.keep(signal)
         else:
             self._pass_on(own, other, signal)
 
@@ -221,14 +219,12 @@ class Calls:
             if told is not None and not missed:
                 room.tell(member, told)
             return
-        own, other = call.sides(member)
+        own, _ = call.sides(member)
         own.stay()
-        if call.state is not State.RINGING:
-            room.tell(member, *other.needed)
-        elif own is call.caller:
-            room.tell(member, self._ringing(call), *other.needed)
-        else:
-            room.tell(member, *(signal for signal in other.needed if isinstance(signal, Offer)))
+        if call.state is State.RINGING and own is call.caller:
+            room.tell(member, self._ringing(call))
+        own.told, own.catching_up = 0, None
+        self._catch_up(call, own)
 
     def room_closed(self, room: Room) -> None:
         """See RoomObserver. Ends the room's call."""
@@ -302,9 +298,45 @@ class Calls:
 
     @classmethod
     def _pass_on(cls, own: Side, other: Side, signal: Signal) -> None:
-        """Send a signal to the other side; keep it for a replay when they reconnect."""
-        own.needed.append(signal)
-        cls._tell(other, signal)
+        """Send a signal to the other side, behind those that wait; keep it for a replay when they reconnect."""
+        own.keep(signal)
+        if other.catching_up is None or other.catching_up is not other.member.live.link:
+            other.told = own.sent
+            cls._tell(other, signal)
+
+    def _catch_up(self, call: Call, side: Side) -> None:
+        """Send a side the signals that its connection was not sent yet, in portions."""
+        link = side.member.live.link
+        if link is None or link is side.catching_up or self._send_portion(call, side):
+            return
+        side.catching_up = link
+        self._background.start(
+            "sending signals that waited",
+            self._send_portions(call, side, link),
+            lambda: link.close(Code.SERVER_ERROR) if side.member.live.link is link else None,
+        )
+
+    async def _send_portions(self, call: Call, side: Side, link: Link) -> None:
+        """Send further portions as the client reads, until a connection replaces `link` or the call ends."""
+        while True:
+            await link.drain()
+            if side.member.live.link is not link or self._calls.get(side.member.room) is not call:
+                return
+            if self._send_portion(call, side):
+                side.catching_up = None
+                return
+
+    @classmethod
+    def _send_portion(cls, call: Call, side: Side) -> bool:
+        """Send the next portion; return whether nothing is left that may be sent now."""
+        _, other = call.sides(side.member)
+        holds_candidates = call.state is State.RINGING and side is call.callee
+        for number, signal in other.untold(side.told, _PORTION):
+            if holds_candidates and isinstance(signal, Candidate):
+                return True
+            cls._tell(side, signal)
+            side.told = number
+        return not other.needed or other.needed[-1][0] <= side.told
 
     def _tell_end(self, to: Side, signal: Signal) -> None:
         if to.member.is_here:

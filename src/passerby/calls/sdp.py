@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from itertools import islice, pairwise
 from typing import Final
 from zlib import crc32
 
@@ -205,6 +206,25 @@ _EXTRAS: Final = {
     "tcptype": re.compile(r"active|passive|so"),
 }
 """Candidate extensions that contain no address."""
+_UFRAG_LINE: Final = "a=ice-ufrag:"
+_UFRAG_LENGTH: Final = 256
+"""Characters, RFC 8839 §5.4."""
+_MAX_UFRAGS: Final = 64
+"""Usually all media share one; without BUNDLE, each has its own."""
+
+
+def ufrags(sdp: str) -> frozenset[str]:
+    """Return the first ICE user name fragments (RFC 8839 §5.4) of a description. New ones restart ICE (§4.4.1.1.1)."""
+    if _UFRAG_LINE not in sdp:
+        return frozenset()
+    found = (line[len(_UFRAG_LINE) :].strip() for line in _END_OF_LINE.split(sdp) if line.startswith(_UFRAG_LINE))
+    return frozenset(one[:_UFRAG_LENGTH] for one in islice(found, _MAX_UFRAGS))
+
+
+def ufrag(candidate: str) -> str | None:
+    """Return the user name fragment that a candidate line names as an extension, if it does."""
+    words = candidate.split()
+    return next((value for name, value in pairwise(words) if name == "ufrag"), None)
 
 
 def relayed(candidate: str) -> str | None:

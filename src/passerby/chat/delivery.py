@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import UNSET, Struct, UnsetType
-
 from passerby.chat.events import ChatError, MessageDelivered, MessageSent
 from passerby.errors import InternalError
 
@@ -21,17 +18,6 @@ if TYPE_CHECKING:
 
     Answer = Callable[[MessageSent | ChatError], None]
     """Acknowledges a `chat:message`."""
-
-
-class Pending(Struct, rename="camel", frozen=True):
-    """The fields of an unconfirmed message that are needed when it is confirmed."""
-
-    id: str
-    seq: int
-    client_id: str | UnsetType = UNSET
-
-
-read_pending = msgspec.json.Decoder(Pending).decode
 
 
 def done(
@@ -47,7 +33,7 @@ def done(
         message_id, timestamp, seq = message.id, message.timestamp, message.seq
         if encoded is not None:
             author.room.seq = seq
-            author.room.deliver(author.partner, encoded, MessageDelivered(message_id, timestamp))
+            author.room.deliver(author.partner, message, encoded, MessageDelivered(message_id, timestamp))
         told = MessageSent(message_id, timestamp, "sent", seq, message.client_id)
     link = author.live.link
     if link is not None:

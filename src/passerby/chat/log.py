@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
     from passerby.models import Message
+
+
+CLIENT_IDS: Final = 1024
+"""Client ids that are remembered of each sender, at least, whatever the log itself still holds.
+
+A client sends again what was not acknowledged, once it is connected again. That is at most PING_INTERVAL and
+PING_TIMEOUT (until a dead connection is noticed) and GRACE after the first time. In these 65 s, a guest can write
+30 + 65 * 5 = 355 messages at the default LIMIT_MESSAGES. This is nearly three times as many.
+"""
+CLIENT_ID_BYTES: Final = 131_072
+"""Enough bytes (UTF-8) of client ids with the seq, timestamp and id of their messages; then fewer are remembered.
+
+1,024 fit if the client ids are ASCII. Of the largest possible client ids (64 characters of 4 bytes), 400 fit.
+"""
 
 
 class Replay(Struct, frozen=True):
@@ -31,11 +45,18 @@ class RoomLog(Protocol):
     def append(self, room_id: str, epoch: int, message: Message, done: Done) -> None:
         """Set the `seq` of `message` to the next number, log it, and call `done(message, its JSON, None)`.
 
-        If the log already contains the same sender's `client_id`, nothing is logged and the call is
-        `done(the earlier message, None, None)`. If logging fails, the call is `done(message, None, error)`.
-        `done` is called exactly once, in order of the appends of a room, before or after `append` returns, but not
-        after `forget`. The log keeps the newest messages within its limits of number and bytes (of JSON). If `append`
-        itself raises, nothing is logged and `done` is not called.
+        If the sender has used the `client_id` before, nothing is logged and the call is `done(message, None, None)`,
+        where `message` has the `id`, `timestamp` and `seq` of the first time. Its content means nothing.
+
+        Client ids are remembered apart from the messages: neither evicted messages nor those of the other sender
+        shorten this memory. It begins empty with each epoch, and has at least the newest CLIENT_IDS of each sender, or
+        the newest CLIENT_ID_BYTES if they are more bytes, and at most twice as many. Two maps for each sender are
+        enough: a full one takes the place of the one before.
+
+        If logging fails, the call is `done(message, None, error)`. `done` is called exactly once, in order of the
+        appends of a room, before or after `append` returns, but not after `forget`. The log keeps the newest messages
+        within its limits of number and bytes (of JSON). If `append` itself raises, nothing is logged or remembered,
+        no number is used, and `done` is not called.
         """
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:

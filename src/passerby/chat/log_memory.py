@@ -7,44 +7,61 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import UNSET
 
-from passerby.chat.log import Replay
+from passerby.chat.log import CLIENT_ID_BYTES, CLIENT_IDS, Replay
 from passerby.models import Message
 
 if TYPE_CHECKING:
     from passerby.chat.log import Done
 
 
-class _Log:
-    """One room's log: messages as JSON, oldest first; those with a client id also by key."""
+class _Sent:
+    """The newest client ids of one sender, each with `seq timestamp id` of its message, in two generations.
 
-    __slots__ = ("by_key", "entries", "epoch", "seq", "size")
+    A full generation replaces the one before. Nothing is removed one by one, because this is on the hot path.
+    """
+
+    __slots__ = ("before", "now", "size")
+
+    def __init__(self) -> None:
+        self.now: dict[str, str] = {}
+        self.before: dict[str, str] = {}
+        self.size = 0
+        """The bytes of `now`."""
+
+    def turn(self) -> None:
+        """Begin a generation."""
+        self.before, self.now, self.size = self.now, {}, 0
+
+
+class _Log:
+    """One room's log: messages as JSON, oldest first, and what is remembered of each sender."""
+
+    __slots__ = ("entries", "epoch", "sent", "seq", "size")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.seq = 0
         self.size = 0
-        self.entries: deque[tuple[bytes, str | None]] = deque()
-        self.by_key: dict[str, bytes] = {}
-
-    def trim(self, max_messages: int, max_bytes: int) -> None:
-        """Evict the oldest messages beyond either limit."""
-        entries = self.entries
-        while len(entries) > max_messages or self.size > max_bytes:
-            encoded, key = entries.popleft()
-            self.size -= len(encoded)
-            if key is not None:
-                del self.by_key[key]
+        self.entries: deque[bytes] = deque()
+        self.sent: dict[str, _Sent] = {}
 
 
 class MemoryRoomLog:
     """Logs of this process's rooms, stored as JSON: replay returns copies, and a full log takes little memory."""
 
-    def __init__(self, max_messages: int, max_bytes: int) -> None:
-        """Keep at most `max_messages` and `max_bytes` of them per room."""
+    def __init__(
+        self,
+        max_messages: int,
+        max_bytes: int,
+        client_ids: int = CLIENT_IDS,
+        client_id_bytes: int = CLIENT_ID_BYTES,
+    ) -> None:
+        """Keep at most `max_messages` and `max_bytes` of them per room; for client ids, see `CLIENT_IDS`."""
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self._client_ids = client_ids
+        self._client_id_bytes = client_id_bytes
         self._logs: dict[str, _Log] = {}
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Message).decode
@@ -59,20 +76,35 @@ class MemoryRoomLog:
         if log is None or log.epoch != epoch:
             return
         client_id = message.client_id
-        key = None
-        if client_id is not UNSET:
-            key = f"{message.sender_id} {client_id}"
-            if key in log.by_key:
-                done(self._decode(log.by_key[key]), None, None)
-                return
-        message.seq = log.seq = log.seq + 1
-        encoded = self._encode(message)
-        if key is not None:
-            log.by_key[key] = encoded
-        log.entries.append((encoded, key))
-        log.size += len(encoded)
-        log.trim(self._max_messages, self._max_bytes)
+        if not isinstance(client_id, str):
+            done(message, self._keep(log, message), None)
+            return
+        sent = log.sent.get(message.sender_id)
+        if sent is None:
+            sent = log.sent[message.sender_id] = _Sent()
+        told = sent.now.get(client_id) or sent.before.get(client_id)
+        if told is not None:
+            _answer(message, told)
+            done(message, None, None)
+            return
+        encoded = self._keep(log, message)
+        sent.now[client_id] = told = f"{message.seq} {message.timestamp} {message.id}"
+        sent.size += len(told) + (len(client_id) if client_id.isascii() else len(client_id.encode()))
+        if len(sent.now) >= self._client_ids or sent.size >= self._client_id_bytes:
+            sent.turn()
         done(message, encoded, None)
+
+    def _keep(self, log: _Log, message: Message) -> bytes:
+        """Number a message and keep it; return its JSON."""
+        message.seq = seq = log.seq + 1
+        encoded = self._encode(message)
+        log.seq = seq
+        entries = log.entries
+        entries.append(encoded)
+        log.size += len(encoded)
+        while len(entries) > self._max_messages or log.size > self._max_bytes:
+            log.size -= len(entries.popleft())
+        return encoded
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
         """See RoomLog."""
@@ -82,7 +114,7 @@ class MemoryRoomLog:
         oldest = log.seq - len(log.entries)
         first = max(0, after - oldest)
         entries = islice(log.entries, first, None if limit is None else first + limit)
-        return Replay([self._decode(encoded) for encoded, _ in entries], max(0, oldest - after))
+        return Replay([self._decode(encoded) for encoded in entries], max(0, oldest - after))
 
     def forget(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""
@@ -96,3 +128,9 @@ class MemoryRoomLog:
     async def close(self) -> None:
         """See RoomLog."""
         self._logs.clear()
+
+
+def _answer(message: Message, told: str) -> None:
+    """Give `message` what was told of it the first time."""
+    seq, message.timestamp, message.id = told.split(" ", 2)
+    message.seq = int(seq)

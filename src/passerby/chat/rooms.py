@@ -13,7 +13,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from passerby import ids
-from passerby.chat.delivery import done, read_pending
+from passerby.chat.delivery import done
 from passerby.chat.events import (
     ChatCleared,
     Matched,
@@ -29,7 +29,7 @@ from passerby.chat.events import (
     UserLeft,
 )
 from passerby.clock import Timestamps
-from passerby.live import Member, Room
+from passerby.live import MAX_PENDING, Member, Room
 from passerby.models import Message, Partner, RoomSummary
 
 if TYPE_CHECKING:
@@ -44,7 +44,13 @@ if TYPE_CHECKING:
     from passerby.models import MessageType
 
 _REPLAY_CHUNK: Final = 16
-"""Messages per replay chunk. The next one waits until most are read, so a slow client does not overflow its outbox."""
+"""Messages per replay portion. The next waits until most are read, so a slow client does not overflow its outbox."""
+
+_REPLAY_BYTES: Final = 65_536
+"""Bytes of texts in a portion, or one text: four of the largest would overflow the outbox."""
+
+MAX_ROOM_BYTES: Final = 2_097_152
+"""Maximum bytes of memory of a room beside its log: ids of unconfirmed messages, and client ids (`chat.log`)."""
 
 _RETRY_PAUSE: Final = 1.0
 """Seconds after a failure of the log until a retry."""
@@ -160,18 +166,22 @@ class Rooms:
         if recipient.notice is not None:
             return
         member = recipient.membership()
-        quoted = f'"{message_id}"'.encode()
-        for encoded in member.pending:
-            if quoted in encoded and (pending := read_pending(encoded)).id == message_id:
-                self._confirm_through(member, pending.seq)
-                break
+        pending = member.pending.get(message_id)
+        if pending is not None:
+            self._confirm_through(member, pending[0])
 
     def _confirm_through(self, member: Member, seq: int) -> None:
+        pending = member.pending
+        confirmed = []
+        for message_id, (number, _) in pending.items():
+            if number > seq:
+                break
+            confirmed.append(message_id)
+            member.confirmed = number
         room, author, timestamp = member.room, member.partner, self._timestamps.now()
-        while member.pending and (oldest := read_pending(member.pending[0])).seq <= seq:
-            member.pending.popleft()
-            member.confirmed = oldest.seq
-            room.tell(author, MessageDelivered(oldest.id, timestamp))
+        for message_id in confirmed:
+            del pending[message_id]
+            room.tell(author, MessageDelivered(message_id, timestamp))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Forward to the partner; ignored if they have just left. Raises ConflictError (not_in_room)."""
@@ -257,7 +267,7 @@ class Rooms:
             if replay.gap or not announced:  # messages may also be evicted during a long replay
                 announced = True
                 link.send(self._resumed(member, replay.gap))
-            for message in replay.messages:
+            for message in _portion(replay.messages):
                 after = message.seq
                 if resume is not None or message.sender_id != guest.guest.id:
                     link.send(message)
@@ -325,7 +335,10 @@ class Rooms:
             username=gone.guest.username,
             message=message,
             reason=reason,
-            undelivered=[Undelivered(message.id, message.client_id) for message in map(read_pending, gone.pending)],
+            undelivered=[
+                Undelivered(message_id, client_id)
+                for message_id, (_, client_id) in [*gone.pending.items()][-MAX_PENDING:]
+            ],
         )
 
     def _forget_log(self, room: Room) -> None:
@@ -345,3 +358,16 @@ class Rooms:
         self._forget_log(room)
         for observer in self._observers:
             self._background.attempt("observer of a closed room", observer.room_closed, room)
+
+
+def _portion(messages: list[Message]) -> list[Message]:
+    """Return the first messages, as many as have _REPLAY_BYTES of text together, but at least one.
+
+    Content that is not text is small: see `files.content`.
+    """
+    left = _REPLAY_BYTES
+    for count, message in enumerate(messages):
+        left -= len(message.content.encode()) if isinstance(message.content, str) else 0
+        if count and left < 0:
+            return messages[:count]
+    return messages
