@@ -100,21 +100,15 @@ class Rooms:
         self._open[room.id] = room
         for observer in self._observers:
             self._background.attempt("observer of an opened room", observer.room_opened, room)
+        joined = []
         for member in room.members:
-            guest, partner = member.guest, member.partner.guest
-            member.live.member = member
-            member.live.notice = None
+            live, guest = member.live, member.live.guest
+            live.member = member
+            live.notice = None
             self.online_members += not member.away
-            guest.in_chat, guest.connected_user = True, partner.id
-            self._changed(member.live)
-        joined = [
-            UserJoined(
-                user_id=member.guest.id,
-                username=member.guest.username,
-                message=f"{member.guest.username} is here",
-            )
-            for member in room.members
-        ]
+            guest.in_chat, guest.connected_user = True, member.partner.live.guest.id
+            self._changed(live)
+            joined.append(UserJoined(user_id=guest.id, username=guest.username, message=f"{guest.username} is here"))
         for member in room.members:
             view = Partner.of(member.partner.guest)
             room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
@@ -318,9 +312,10 @@ class Rooms:
     ) -> RoomClosed:
         """Return what `member` is told of the end: their partner is gone, and these never reached them."""
         gone = member.partner
+        guest = gone.guest
         return RoomClosed(
-            user_id=gone.guest.id,
-            username=gone.guest.username,
+            user_id=guest.id,
+            username=guest.username,
             message=message,
             reason=reason,
             undelivered=[Undelivered(message.id, message.client_id) for message in map(read_pending, gone.pending)],
@@ -329,11 +324,11 @@ class Rooms:
     def _close(self, room: Room) -> None:
         del self._open[room.id]
         for member in room.members:
-            member.live.member = None
+            live = member.live
+            live.member = None
             self.online_members -= not member.away
-            guest = member.guest
-            guest.in_chat, guest.connected_user = False, None
-            self._background.attempt("marking a changed session", self._changed, member.live)
+            live.guest.in_chat, live.guest.connected_user = False, None
+            self._background.attempt("marking a changed session", self._changed, live)
         self._background.attempt("forgetting a room's log", self._log.forget, room.id, room.epoch)
         for observer in self._observers:
             self._background.attempt("observer of a closed room", observer.room_closed, room)

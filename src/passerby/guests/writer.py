@@ -31,7 +31,7 @@ class SessionWriter:
         self._ttl = session_ttl
         self._marked: dict[str, Guest | None] = {}
         self._removing: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[bool] | None = None
         self._again: Timer | None = None
 
     def is_removing(self, session_id: str) -> bool:
@@ -57,7 +57,8 @@ class SessionWriter:
 
     def _mark(self, session_id: str, guest: Guest | None) -> None:
         self._marked[session_id] = guest
-        self._begin()
+        if self._task is None or self._again is not None:
+            self._begin()
 
     def _begin(self) -> None:
         if self._again is not None:
