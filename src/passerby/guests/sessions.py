@@ -143,7 +143,7 @@ class Guests:
 
     def touch(self, live: LiveGuest) -> None:
         """Something about the guest changed, now."""
-        self.seen(live)
+        live.guest.last_seen = self.timestamps.now()
         self._changed(live)
 
     def seen(self, live: LiveGuest) -> None:

@@ -40,25 +40,24 @@ class SessionWriter:
 
     def save(self, guest: Guest) -> None:
         """Mark `guest` to be saved as it will be when its turn comes; nothing once it is marked to be removed."""
-        if guest.session_id in self._removing:
+        session_id = guest.session_id
+        if session_id in self._removing:
             return
-        self._mark(guest.session_id, guest)
+        self._marked[session_id] = guest
+        if self._task is None or self._again is not None:  # else there is nothing to begin: this is called often
+            self._begin()
 
     def remove(self, session_id: str) -> None:
         """Mark the session to be removed."""
         self._removing.add(session_id)
-        self._mark(session_id, None)
+        self._marked[session_id] = None
+        self._begin()
 
     async def flush(self) -> None:
         """Wait until all that is marked is written, or the store has failed to."""
         self._begin()
         while self._task is not None:
             await asyncio.wait([self._task])
-
-    def _mark(self, session_id: str, guest: Guest | None) -> None:
-        self._marked[session_id] = guest
-        if self._task is None or self._again is not None:
-            self._begin()
 
     def _begin(self) -> None:
         if self._again is not None:
