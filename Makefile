@@ -1,5 +1,5 @@
-# What a developer does in a day; `make` alone lists it. GNU make 3.81 (macOS) is enough.
-# A finished step leaves a stamp newer than what it was made from, so a second run is instant.
+# Development commands; `make` alone lists them. Works with GNU make 3.81 (macOS).
+# A finished step leaves a stamp file that is newer than its sources, so a second run is instant.
 
 PYTHON ?= python3
 ARGS ?=
@@ -15,11 +15,11 @@ WEB := web/node_modules/.installed
 PEERS := $(patsubst %/package-lock.json,%/node_modules/.installed, \
 	$(wildcard benchmarks/peers/package-lock.json benchmarks/peers/*/package-lock.json))
 CLIENT := src/passerby/static/index.html
-# Directories too: a deleted file changes only its directory.
+# Including directories: deleting a file changes only its directory.
 CLIENT_SOURCES := $(shell find web/src web/public 2>/dev/null) \
 	$(wildcard web/*.html web/*.json web/*.js web/*.ts)
 
-# Only what is said on make's own command line becomes a flag: a shell may export HOST by itself.
+# Only variables on make's command line become flags: some shells export HOST.
 given = $(if $(filter command line,$(origin $(1))),--$(2) $($(1)))
 
 .DEFAULT_GOAL := help
@@ -35,11 +35,11 @@ setup: $(DEV) $(CLIENT) ## make .venv, install everything, build the web client
 run: $(RUN) $(CLIENT) ## serve on http://localhost:3001 (HOST=… PORT=… ARGS="--log-level debug")
 	@exec $(VENV)/bin/passerby serve $(call given,HOST,host) $(call given,PORT,port) $(ARGS)
 
-dev: $(DEV) $(WEB) ## serve with reload, for work on the code (HOST=… PORT=… of the page)
+dev: $(DEV) $(WEB) ## serve with reload, for development (HOST=… PORT=… of the page)
 	@exec $(PY) -m tools.dev $(call given,HOST,host) $(call given,PORT,port) $(ARGS)
 
-test: $(DEV) $(CLIENT) ## run every test, those in a browser too (ARGS="-k matching")
-	@$(PY) -m tests.e2e.browser >/dev/null || true # the tests that need it then say what is missing
+test: $(DEV) $(CLIENT) ## run all tests, including those in a browser (ARGS="-k matching")
+	@$(PY) -m tests.e2e.browser >/dev/null || true # tests that need it fail with a message
 	@$(PY) -m tests.calls.turnserver >/dev/null || true
 	$(PY) -m pytest $(ARGS)
 	cd web && CI=1 npm run --silent --if-present test
@@ -49,36 +49,36 @@ e2e: $(DEV) $(CLIENT) ## run only the tests in a browser
 	@$(PY) -m tests.calls.turnserver >/dev/null || true
 	$(PY) -m pytest -m e2e $(ARGS)
 
-check: $(DEV) $(WEB) ## formatting, lint, types, generated files; changes nothing
+check: $(DEV) $(WEB) ## check formatting, lint, types, generated files; changes nothing
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(PY) -m passerby.schema --check
 	cd web && npm run --silent check
 
-format: $(DEV) ## put Python into its one format, fix what lint can fix
+format: $(DEV) ## format Python code, apply lint fixes
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-types: $(DEV) $(WEB) ## write the schema and the client's types anew, from the events
+types: $(DEV) $(WEB) ## regenerate the schema and the client's types from the events
 	$(PY) -m passerby.schema
 	npm --prefix web run types
 
-bench: $(DEV) $(CLIENT) $(PEERS) ## measure, side by side with the peers
+bench: $(DEV) $(CLIENT) $(PEERS) ## run the benchmarks, compared with other servers
 	$(PY) -m benchmarks $(ARGS)
 
-screenshots: $(DEV) $(CLIENT) ## take the screenshots in docs/ anew
+screenshots: $(DEV) $(CLIENT) ## retake the screenshots in docs/
 	@$(PY) -m tests.e2e.browser >/dev/null
 	$(PY) -m tests.e2e.screenshots $(ARGS)
 
-# One resolution for every platform and Python; dev.txt contains run.txt, version for version.
+# One resolution for all platforms and Python versions; dev.txt contains the same versions as run.txt.
 COMPILE = $(PY) -m uv pip compile --quiet --universal --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) pyproject.toml
-lock: $(DEV) ## write requirements/ anew from pyproject.toml (UPGRADE=1: newest versions)
+lock: $(DEV) ## regenerate requirements/ from pyproject.toml (UPGRADE=1: newest versions)
 	$(COMPILE) --group build --output-file requirements/run.txt
 	$(COMPILE) --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
 
-clean: ## remove all that make made
+clean: ## remove everything that make created
 	rm -rf $(VENV) src/passerby/static web/node_modules $(dir $(PEERS))
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,1 +1,1 @@
-"""Passerby measured beside bare relays: ``python -m benchmarks`` (see README.md)."""
+"""Measures Passerby beside bare relays: ``python -m benchmarks`` (see README.md)."""

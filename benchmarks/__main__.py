@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, print one table, exit 1 if a bar is missed."""
+"""``python -m benchmarks``: run the measurements, print one table, exit 1 if a bar is missed."""
 
 import argparse
 import asyncio
@@ -48,9 +48,9 @@ What each row measures and how: benchmarks/README.md."""
 def read_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=MEASUREMENTS, action="append", help="measure this alone (repeatable)")
-    parser.add_argument("--quick", action="store_true", help="small and short: shows that all works, no more")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all values here too")
+    parser.add_argument("--only", choices=MEASUREMENTS, action="append", help="run only this measurement (repeatable)")
+    parser.add_argument("--quick", action="store_true", help="small and short: only shows that everything works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all values to this file")
     parser.add_argument("--no-client-ids", action="store_true", help="send messages without a clientId")
     parser.add_argument("--passerby", default="passerby", metavar="COMMAND", help="the server's command")
     parser.add_argument("--against", metavar="COMMAND", help="compare with another build: its server's command")
@@ -96,7 +96,7 @@ async def measure_all(steps: Iterator[tuple[str, Step]]) -> list[Row]:
 def main() -> int:
     """Return the exit code: 1 if any bar is missed."""
     arguments = read_arguments()
-    # A polite end unwinds the stack, and with it ends the servers.
+    # Exit through an exception, so that context managers stop the servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     raise_file_limit()
     machine = describe()
@@ -107,7 +107,7 @@ def main() -> int:
     seconds = time.monotonic() - began
     print(f"{machine}\n\n{table(rows)}\n\n{NOTES}")
     if arguments.quick:
-        print("--quick: too small and too short for its figures to decide anything.")
+        print("--quick: the figures are not meaningful.")
     if arguments.json is not None:
         write_json(arguments.json, machine, seconds, rows)
     missed = sum(row.passed is False for row in rows)

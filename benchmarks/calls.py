@@ -1,4 +1,4 @@
-"""Calls: what signals cost beside text, and how soon one sees the other."""
+"""Calls: cost of signals compared with text, and time until the first frame is shown."""
 
 import asyncio
 import contextlib
@@ -23,10 +23,10 @@ from tests.e2e.visitor import Visitor
 SIGNALS_BAR = Bar(at_least=0.9)
 FRAME_BAR = Bar(at_most=1.0, unit="s")
 CANDIDATES = 20
-"""Of one call, from both sides: what two browsers with IPv4, IPv6 and a relay come to."""
+"""Candidates of one call, from both sides: as many as two browsers with IPv4, IPv6 and a relay send."""
 CALL_ID = re.compile(rb'"callId":"(\w+)"')
 SDP = "v=0\\r\\n" + "a=candidate:1 1 udp 2122260223 192.0.2.7 50000 typ host generation 0\\r\\n" * 40
-"""As long as a browser's for sound and video, about 3 KB."""
+"""About 3 KB, the size of a browser's SDP for audio and video."""
 
 
 async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
@@ -40,20 +40,20 @@ async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
 
 
 class Signaller(Talker):
-    """Calls, exchanges candidates one by one, hangs up; then the other calls."""
+    """Calls, sends candidates one by one, hangs up; then the other side calls."""
 
     begins = False
     _call = b""
     _expected = 0
-    """The number of the other's next candidate."""
+    """The number of the other side's next candidate."""
 
     def call(self) -> None:
-        """Ring, unless the time is over."""
+        """Start a call, unless the time is over."""
         if self.talking:
             self._signal(b'"webrtc:offer",{"offer":{"type":"offer","sdp":"%b"},"type":"video"}' % SDP.encode())
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """The hot path: prefixes are compared, nothing but the call's id is looked for."""
+        """The hot path: compares prefixes, and parses only the call's id."""
         payload = frame.get_payload_as_bytes()
         if payload.startswith(b'42["webrtc:ice-candidate"'):
             self.heard += 1
@@ -80,7 +80,7 @@ class Signaller(Talker):
         self._call = b"" if found is None else found[0]
 
     def _next_candidate(self, number: int) -> None:
-        """Send candidate `number`; the other's next is the one after it. Hang up when there were enough."""
+        """Send candidate `number`; expect the next one from the other side. Hang up after the last one."""
         if number > CANDIDATES:
             self._signal(b'"webrtc:call-end",{%b}' % self._call)
             return
@@ -104,7 +104,7 @@ async def _signals(plan: Plan, passerby: Start) -> Row:
         for turn in range(plan.signal_turns + 1):
             texts.append(await closed_loop(server, talkers, plan.turn_warm_up, plan.turn))
             signals.append(await _calling(server, callers, plan))
-            if turn == 0:  # to warm up
+            if turn == 0:  # warm-up
                 texts.clear()
                 signals.clear()
         for guest in (*talkers, *callers):
@@ -123,7 +123,7 @@ async def _signals(plan: Plan, passerby: Start) -> Row:
 
 
 async def _calling(server: Server, callers: Sequence[Signaller], plan: Plan) -> Load:
-    """Let one of each pair call for a turn; count what has reached the other side."""
+    """Let one guest of each pair call for one turn; count the signals that arrived."""
     for caller in callers:
         caller.talking = True
     for caller in callers:
@@ -151,7 +151,7 @@ def _id(packet: bytes, *path: str) -> str:
     return str(value)
 
 
-# ── pictures ──────────────────────────────────────────────────────────────────────────────────────
+# ── first frame ───────────────────────────────────────────────────────────────────────────────────
 
 ACCEPT_AND_SEE = """
 () => new Promise((resolve) => {
@@ -165,7 +165,7 @@ ACCEPT_AND_SEE = """
   look();
 })
 """
-"""From Accept to the first frame that is shown, in seconds."""
+"""Seconds from Accept to the first displayed frame, per call."""
 
 
 async def _first_frames(plan: Plan, passerby: Start) -> Row:
@@ -207,7 +207,7 @@ async def _visitor(browser: Browser, url: str) -> Visitor:
 
 
 async def _look_first(caller: Visitor, callee: Visitor) -> None:
-    """The first video call shows each what the other will see; later ones do not ask."""
+    """Make one call that is not measured: the first video call shows a preview, later ones do not."""
     await caller.part("call-video").click()
     await caller.part("join-call").click()
     await callee.part("answer-video").click()

@@ -21,17 +21,17 @@ BUILD_BAR = Bar(at_most=1.03)
 MEMORY_BAR = Bar(at_most=20, unit="KB")
 LARGE, SMALL = "large", "small"
 FIRST_GUESTS = 20
-"""Let in before memory is read for the first time, so that lazy imports do not count."""
+"""Guests that join before the first memory reading, so that lazy imports do not count."""
 
 Costs = dict[str, list[float]]
 """CPU-seconds for each guest or match, one figure a turn, by the side whose they are."""
 
 
 class Seeker(Guest):
-    """While seeking: finds somebody, of the two one leaves at once, both seek again."""
+    """While seeking: searches; after a match one of the two leaves at once, and both search again."""
 
     def __init__(self, token: str | None) -> None:
-        """Connect; seek nobody yet."""
+        """Connect without searching."""
         super().__init__(token)
         self.own_id = ""
         self.seeking = False
@@ -40,25 +40,25 @@ class Seeker(Guest):
         self.matches = 0
 
     def seek(self) -> None:
-        """Ask for a match."""
+        """Start a search."""
         if self.seeking:
             self.searching = True
             self.send(b'42["user:match"]')
 
     def give_up(self) -> None:
-        """Stop waiting, where nobody came."""
+        """Cancel the search, if there was no match."""
         if self.searching:
             self.searching = False
             self.send(b'42["user:match:cancel"]')
 
     def on_event(self, payload: bytes) -> None:
-        """Act on a match and on the end of a room."""
+        """Handle a match and the end of a room."""
         if payload.startswith(b'42["user:matched"'):
             self.matches += 1
             self.searching = False
             self.in_room = True
             partner = json.loads(payload[2:])[1]["matchedUser"]["id"]
-            if self.own_id < partner:  # so that just one of the two leaves
+            if self.own_id < partner:  # exactly one of the two leaves
                 self.send(b'42["leave-room"]')
         elif payload.startswith((b'42["chat:clear:confirmed"', b'42["chat:cleared"', b'42["room:user_left"')):
             if self.in_room:
@@ -70,7 +70,7 @@ class Seeker(Guest):
 
 @dataclass
 class Crowd:
-    """A server with ``size`` guests there, some of whom will seek."""
+    """A server with ``size`` connected guests, some of whom will search."""
 
     server: Server
     size: int
@@ -80,7 +80,7 @@ class Crowd:
     """Bytes of resident memory for each guest after the first few."""
 
     def check(self) -> None:
-        """Raise if anybody was lost on the way."""
+        """Raise if a guest's connection was lost."""
         check([*self.seekers, *self.idle])
 
     def leave(self) -> None:
@@ -91,7 +91,7 @@ class Crowd:
 
 
 async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
-    """Keep three crowds there at once and take turns, so that noise hits all alike."""
+    """Keep three crowds connected and take turns, so that noise affects all equally."""
     if passerby is None:
         return []
     with contextlib.ExitStack() as running:

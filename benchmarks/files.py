@@ -1,4 +1,4 @@
-"""Files: throughput beside nginx, what uploads do to messages, and that memory comes back."""
+"""Files: throughput compared with nginx, effect of uploads on messages, memory after uploads."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ async def _put_numbered(port: int, round_: int, body: memoryview, number: int) -
 
 
 async def _rate(plan: Plan, transfer: Callable[[int], Awaitable[object]]) -> float:
-    """Return MiB a second of ``plan.transfers`` transfers, a few of them at once."""
+    """Return MiB a second of ``plan.transfers`` transfers, a few of them concurrent."""
     numbers = iter(range(plan.transfers))
 
     async def hand() -> None:
@@ -85,7 +85,7 @@ def _throughput_row(what: str, ours: Sequence[float], theirs: Sequence[float]) -
     )
 
 
-# ── messages beside uploads ───────────────────────────────────────────────────────────────────────
+# ── messages during uploads ───────────────────────────────────────────────────────────────────────
 
 
 async def _beside_talk(plan: Plan, passerby: Start) -> Row:
@@ -98,7 +98,7 @@ async def _beside_talk(plan: Plan, passerby: Start) -> Row:
         beside: list[Latency] = []
         for _ in range(plan.talk_rounds):
             alone += await _slices(plan, talkers)
-            # As long as the slices: ten uploads as fast as loopback goes would be over in a moment.
+            # Uploads last as long as the slices; at full loopback speed ten uploads would end too soon.
             uploads = [
                 asyncio.create_task(
                     put(server.port, path, body, first.headers(), seconds=seconds, phase=number / UPLOADS_BESIDE_TALK)
@@ -127,7 +127,7 @@ async def _slices(plan: Plan, talkers: Sequence[TimedTalker]) -> list[Latency]:
 
 
 def _undisturbed(slices: Sequence[Latency]) -> Latency:
-    """Return the slice that a quarter of them are better than: in the others the machine pauses, whatever we do."""
+    """Return the slice at the first quartile: slower ones contain pauses of the machine itself."""
     return sorted(slices, key=lambda one: one.p99)[len(slices) // 4]
 
 
@@ -137,7 +137,7 @@ def _undisturbed(slices: Sequence[Latency]) -> Latency:
 async def _memory(plan: Plan, passerby: Start) -> Row:
     with passerby() as server:
         body = memoryview(secrets.token_bytes(MIB))
-        await _upload_and_leave(server, body, plan.uploads_a_room)  # what is made once is made now
+        await _upload_and_leave(server, body, plan.uploads_a_room)  # makes the one-time allocations
         before = server.resident_bytes()
         highest = before
         for _ in range(plan.uploads // plan.uploads_a_room):
@@ -163,17 +163,17 @@ async def _upload_and_leave(server: Server, body: memoryview, count: int) -> int
 
 
 class Roommate(Guest):
-    """A guest who knows which room it is in."""
+    """A guest who knows their room."""
 
     room = ""
 
     def on_event(self, payload: bytes) -> None:
-        """Note the room."""
+        """Record the room."""
         if payload.startswith(b'42["user:matched"'):
             self.room = json.loads(payload[2:])[1]["roomId"]
 
     def headers(self) -> dict[str, str]:
-        """What an upload needs."""
+        """Return the headers for an upload."""
         return {"Authorization": f"Bearer {self.token}", "X-File-Name": "bench.bin"}
 
 

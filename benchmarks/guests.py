@@ -1,4 +1,4 @@
-"""Socket.IO clients that do as little as a client can, and how they get in."""
+"""Minimal Socket.IO clients, and functions that let them join."""
 
 import asyncio
 import functools
@@ -14,10 +14,10 @@ from benchmarks.servers import ADDRESS, MeasurementError, Server
 TEXT = WSMsgType.TEXT
 READ_BUFFER_BYTES = 4096
 HANDS = 32
-"""How many guests are on their way in at any time."""
+"""Maximum number of guests that join at the same time."""
 ANSWER_SECONDS = 30.0
 ADDRESSES = 200
-"""Guests come from 127.0.0.2 onwards, since strangers do not share an address."""
+"""Number of client addresses, from 127.0.0.2 on, because rate limits are per address."""
 
 _visits = itertools.count()
 
@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 
 class UnexpectedAnswerError(MeasurementError):
-    """The server refused or broke off what the benchmark needs."""
+    """The server refused or closed something that the benchmark needs."""
 
 
 class Guest(WSListener):
-    """One connection: shakes hands, answers pings, counts what it receives."""
+    """One connection: does the handshake, answers pings, counts received bytes."""
 
     def __init__(self, token: str | None) -> None:
-        """Connect with ``token`` to Passerby, or with none to a bare relay."""
+        """Connect with ``token`` to Passerby, or without one to a bare relay."""
         self.token = token
         loop = asyncio.get_running_loop()
         self.connected: asyncio.Future[bytes] = loop.create_future()
@@ -56,26 +56,26 @@ class Guest(WSListener):
         self.transport.send(TEXT, packet)
 
     def leave(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self.leaving = True
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
 
     def on_event(self, payload: bytes) -> None:
-        """Take an event packet (``42[...``); subclasses look closer."""
+        """Handle an event packet (``42[...``); subclasses override it."""
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Keep the transport."""
         self._transport = transport
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Count the frame as the wire carries it, then act on it."""
+        """Count the frame's size on the wire, then handle it."""
         size = frame.payload_size
         self.bytes_received += size + (2 if size < 126 else 4 if size < 65_536 else 10)
         self.on_packet(transport, frame.get_payload_as_bytes())
 
     def on_packet(self, transport: WSTransport, payload: bytes) -> None:
-        """Take one Engine.IO packet."""
+        """Handle one Engine.IO packet."""
         if payload == b"2":
             transport.send(TEXT, b"3")
         elif payload.startswith(b"0{"):
@@ -91,22 +91,22 @@ class Guest(WSListener):
             self.on_event(payload)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Remember a loss that we did not ask for."""
+        """Record an unexpected disconnect."""
         del transport
         if not self.leaving:
             self.fail("the server closed the connection")
 
     def fail(self, reason: str) -> None:
-        """Note the first thing that went wrong and end every wait on it."""
+        """Record the first failure and end all waits."""
         self.fault = self.fault or reason
         for waiting in (self.connected, self.paired):
             if not waiting.done():
                 waiting.set_exception(UnexpectedAnswerError(reason))
-                waiting.exception()  # read once, so that an unawaited one is not logged
+                waiting.exception()  # retrieved, so that asyncio does not log it
 
 
 def check(guests: Iterable[Guest]) -> None:
-    """Raise UnexpectedAnswerError if any guest was refused, lost or sent an error."""
+    """Raise UnexpectedAnswerError if any guest was refused, disconnected or sent an error."""
     faults = [guest.fault for guest in guests if guest.fault is not None]
     if faults:
         raise UnexpectedAnswerError(f"{len(faults)} guests failed, the first: {faults[0][:300]}")
@@ -122,7 +122,7 @@ async def pass_turn(seconds: float, guests: Iterable[Guest], has_worked: Callabl
 
 
 async def request(server: Server, address: str, method: str, path: str, token: str = "") -> dict[str, Any]:
-    """Make one HTTP request over its own connection; return the answer's ``data``."""
+    """Make one HTTP request over its own connection; return the response's ``data``."""
     body = b"{}" if method == "POST" else b""
     head = [f"{method} {path} HTTP/1.1", f"Host: {ADDRESS}:{server.port}", "Connection: close"]
     if body:
@@ -144,7 +144,7 @@ async def request(server: Server, address: str, method: str, path: str, token: s
 
 
 async def join(server: Server, kind: Callable[[str | None], G]) -> G:
-    """Bring one guest in, by POST and WebSocket, or by WebSocket alone to a relay."""
+    """Let one guest join: POST and WebSocket, or only WebSocket for a relay."""
     address = f"127.0.0.{2 + next(_visits) % ADDRESSES}"
     token: str | None = None
     if server.name == "passerby":
@@ -161,7 +161,7 @@ async def join(server: Server, kind: Callable[[str | None], G]) -> G:
 
 
 async def join_many(server: Server, kind: Callable[[str | None], G], count: int, pace: float | None = None) -> list[G]:
-    """Bring ``count`` guests in: as fast as HANDS at a time let them, or ``pace`` a second."""
+    """Let ``count`` guests join: HANDS at a time as fast as possible, or ``pace`` a second."""
     loop = asyncio.get_running_loop()
     began = loop.time()
 
@@ -174,7 +174,7 @@ async def join_many(server: Server, kind: Callable[[str | None], G], count: int,
 
 
 async def end_sessions(server: Server, guests: Iterable[Guest]) -> None:
-    """Let guests leave for good: their sessions end at once, without a grace window."""
+    """End guests' sessions at once, without a grace period."""
 
     async def depart(guest: Guest) -> None:
         guest.leaving = True
@@ -191,7 +191,7 @@ async def _by_hands(jobs: list[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]
 
     async def hand() -> None:
         for job in queue:
-            results.append(await job())  # noqa: PERF401  (the hands share one list)
+            results.append(await job())  # noqa: PERF401   (all workers share one list)
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -15,27 +15,27 @@ from benchmarks.servers import Server, Start, socketio_relay
 from benchmarks.talk import MESSAGE, Talker, closed_loop, drain, no_garbage_collection, seat
 
 STAMP_DIGITS = 15
-"""Microseconds of the monotonic clock, between two marks in the text."""
+"""Digits of a stamp: microseconds of the monotonic clock, between two marks in the text."""
 MARK = b"@"
 
 
 class TimedTalker(Talker):
-    """Once timed, is told when to speak, and notes how old the messages are that it hears."""
+    """In timed mode, sends when told to, and records the age of received messages."""
 
     def __init__(self, token: str | None) -> None:
-        """Connect; the closed loop comes first, to find the peak."""
+        """Connect; starts with the closed loop, which finds the peak."""
         super().__init__(token)
         self.ages: array[int] | None = None
 
     def say_at(self, due: float) -> None:
-        """Send a message that holds when it was due, in seconds of ``perf_counter``."""
+        """Send a message that contains its due time, in seconds of ``perf_counter``."""
         self.said = number = self.said + 1
         stamp = b"timed by @%015d@ and so on, %%(n)07d" % (due * 1e6)
         packet = self.template.replace(self.content, stamp)
         self.send(packet % {b"n": number})
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Read the stamp of a message; all else is as before."""
+        """Read the stamp of a message; other frames are handled as usual."""
         if self.ages is None:
             super().on_ws_frame(transport, frame)
             return
@@ -51,19 +51,19 @@ class TimedTalker(Talker):
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles, in milliseconds, at a rate in messages a second."""
+    """Percentiles in milliseconds, at a rate in messages a second."""
 
     rate: float
     p50: float
     p99: float
 
     def __str__(self) -> str:
-        """As the table prints it."""
+        """Return the text for the table."""
         return f"{self.p50:.2f} / {self.p99:.2f} ms at {self.rate:,.0f}/s"
 
 
 async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
-    """Find each server's peak, then time messages at half of it."""
+    """Find each server's peak, then measure latency at half of it."""
     with socketio_relay() as server:
         talkers, peak = await _peak(plan, server)
         theirs = await _at_rate(talkers, peak / 2, plan)
@@ -95,7 +95,7 @@ async def _peak(plan: Plan, server: Server) -> tuple[list[TimedTalker], float]:
 
 
 async def _at_rate(talkers: Sequence[TimedTalker], rate: float, plan: Plan) -> Latency:
-    """Return the median, by p99, of a window for each round."""
+    """Run one window per round; return the one with the median p99."""
     windows = [await open_loop(talkers, rate, plan.latency_window) for _ in range(plan.rounds)]
     return sorted(windows, key=lambda window: window.p99)[len(windows) // 2]
 
@@ -103,9 +103,8 @@ async def _at_rate(talkers: Sequence[TimedTalker], rate: float, plan: Plan) -> L
 async def open_loop(talkers: Sequence[TimedTalker], rate: float, window: float) -> Latency:
     """Send ``rate`` messages a second, evenly, whether or not the server keeps up.
 
-    A message's age counts from when it was due, so time lost by waiting for a busy
-    server (or by this loop) is not left out. The loop spins rather than sleeps: timers
-    are a millisecond coarse, and the core is its own.
+    A message's age counts from its due time, so delays by a busy server or by this loop are included. The loop
+    spins instead of sleeping: timers have a resolution of a millisecond, and the core is not shared.
     """
     for talker in talkers:
         talker.ages = array("q")
@@ -114,7 +113,7 @@ async def open_loop(talkers: Sequence[TimedTalker], rate: float, window: float) 
         began = time.perf_counter()
         for number in range(int(rate * window)):
             due = began + number / rate
-            while time.perf_counter() < due:  # noqa: ASYNC110  (see above: it spins)
+            while time.perf_counter() < due:  # noqa: ASYNC110   (see above)
                 await asyncio.sleep(0)
             next(speakers).say_at(due)
         await drain(talkers)

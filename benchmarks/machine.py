@@ -1,4 +1,4 @@
-"""The machine: what it is, and which core does what. Linux only."""
+"""The machine: description, and which core runs what. Linux only."""
 
 import contextlib
 import functools
@@ -12,27 +12,27 @@ from importlib.metadata import version
 from pathlib import Path
 
 FILES_WANTED = 16_384
-"""5,000 crowd + 550 small crowds + 1,000 joiners, with room to spare."""
+"""5,000 + 550 guests of the crowds + 1,000 joining ones, with a reserve."""
 
 
-@functools.cache  # what is allowed changes once the load is pinned
+@functools.cache  # the allowed cores change when the load is pinned
 def cores() -> tuple[int, int]:
-    """Return the core for servers and the core for the load (the same if there is one).
+    """Return the core for servers and the core for the load (the same if there is only one).
 
-    The first core is the load's: the system's own work tends to be done there.
+    The load gets the first core, where the system's own work usually runs.
     """
     allowed = sorted(os.sched_getaffinity(0))
     return allowed[-1], allowed[0]
 
 
 def pin_load() -> None:
-    """Keep this process on the core for the load."""
+    """Pin this process to the load's core."""
     os.sched_setaffinity(0, {cores()[1]})
 
 
 @contextlib.contextmanager
 def all_cores() -> Iterator[None]:
-    """Give what is started meanwhile both cores: browsers, who do not fit on one."""
+    """Let processes that start in this context use both cores: a browser needs more than one."""
     os.sched_setaffinity(0, set(cores()))
     try:
         yield
@@ -41,7 +41,7 @@ def all_cores() -> Iterator[None]:
 
 
 def raise_file_limit() -> None:
-    """Allow as many open sockets as the hard limit lets us have, up to what we need."""
+    """Raise the limit of open sockets to what we need, if the hard limit allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -49,7 +49,7 @@ def raise_file_limit() -> None:
 
 
 def describe() -> str:
-    """Name the machine by its cores and versions, never by its host."""
+    """Describe the machine by cores and versions, without its host name."""
     node = shutil.which("node")
     node_version = "none"
     if node is not None:

@@ -1,4 +1,4 @@
-"""What the statistics cost the wire: bytes received by each guest while all join."""
+"""Cost of the statistics: bytes received by each guest while all join."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ BYTES_BAR = Bar(at_most=50, unit="KB")
 
 
 async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
-    """Let guests in at a steady pace and count what each has received at the end."""
+    """Let guests join at a constant rate; count the bytes that each has received at the end."""
     if passerby is None:
         return []
     with passerby() as server:

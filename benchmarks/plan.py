@@ -1,11 +1,11 @@
-"""How long and how large each measurement is."""
+"""Duration and size of each measurement."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes and durations of one run; times are seconds."""
+    """The sizes and durations of one run; times are in seconds."""
 
     pairs: int = 100
     rounds: int = 3
@@ -14,7 +14,7 @@ class Plan:
     client_ids: bool = True
 
     turns: int = 40
-    """Of relays, for each server: short and many, because a shared machine changes by the second."""
+    """Turns of relays per server: short and many, because a shared machine's speed varies within seconds."""
     turn_warm_up: float = 0.1
     turn: float = 0.3
 
@@ -30,7 +30,7 @@ class Plan:
     rushes: int = 1
     """In so many parts they come, see `crowds`."""
     settle: float = 3.0
-    """Covers one whole round of statistics: 5,500 guests at 2,000 frames a second."""
+    """Longer than one complete broadcast of statistics: 5,500 guests at 2,000 frames a second."""
 
     seekers: int = 50
     match_turns: int = 15
@@ -45,12 +45,12 @@ class Plan:
     file_bytes: int = 10 << 20
     file_rounds: int = 3
     transfers: int = 40
-    """Of each server, each way, each round."""
+    """Per server, direction and round."""
     talk_rounds: int = 5
     talk_slices: int = 16
     talk_slice: float = 0.25
     talk_rate: float = 1000.0
-    """Messages a second beside the uploads: far from the peak, so that only the uploads are in their way."""
+    """Messages a second during uploads: far below the peak, so that only the uploads can slow them down."""
     uploads: int = 1000
     uploads_a_room: int = 25
 

@@ -1,4 +1,4 @@
-"""The table, and the same as JSON."""
+"""Prints the table, and writes the same as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ HEADINGS = ("what", "passerby", "beside it", "result", "bar", "")
 
 @dataclass(frozen=True)
 class Bar:
-    """What a result has to reach."""
+    """The required value of a result: a minimum or a maximum."""
 
     at_least: float | None = None
     at_most: float | None = None
     unit: str = "x"
 
     def holds(self, value: float) -> bool:
-        """Whether ``value`` reaches the bar."""
+        """Return whether ``value`` reaches the bar."""
         if self.at_least is not None:
             return value >= self.at_least
         return self.at_most is None or value <= self.at_most
 
     def __str__(self) -> str:
-        """As the table prints it."""
+        """Return the text for the table."""
         if self.at_least is not None:
             return f">= {self.at_least:g} {self.unit}"
         return f"<= {self.at_most:g} {self.unit}"
@@ -31,22 +31,22 @@ class Bar:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table."""
+    """One row of the table."""
 
     what: str
     passerby: str
     beside: str
     result: float | None = None
-    """In the bar's unit; None for a row that is only printed."""
+    """In the bar's unit; None for a row without result."""
     bar: Bar | None = None
     values: dict[str, float] = field(default_factory=dict)
-    """What stands behind the texts, for JSON."""
+    """The values behind the texts, for JSON."""
     broken: bool = False
-    """The measurement itself failed: counts as a bar missed."""
+    """The measurement itself failed: counts as a missed bar."""
 
     @property
     def passed(self) -> bool | None:
-        """Whether the bar is reached; None if there is none or nothing was measured."""
+        """Whether the bar is reached; None without bar or result."""
         if self.broken:
             return False
         if self.bar is None or self.result is None:
@@ -54,7 +54,7 @@ class Row:
         return self.bar.holds(self.result)
 
     def cells(self) -> tuple[str, ...]:
-        """The texts of the line."""
+        """Return the texts of the row."""
         verdict = {True: "pass", False: "MISSED", None: ""}[self.passed]
         unit = "" if self.bar is None else f" {self.bar.unit}"
         result = "" if self.result is None else f"{self.result:.2f}{unit}"
@@ -63,7 +63,7 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Lay ``rows`` out as a Markdown table that also reads well as it is."""
+    """Format ``rows`` as a Markdown table that is also readable as plain text."""
     lines = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     drawn = [
@@ -74,7 +74,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write_json(path: Path, machine: str, seconds: float, rows: Sequence[Row]) -> None:
-    """Write the rows with all values and verdicts."""
+    """Write the rows with all values and results."""
     document = {
         "machine": machine,
         "seconds": round(seconds, 1),

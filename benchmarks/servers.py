@@ -1,4 +1,4 @@
-"""The servers under test: started on their own core, measured, and ended."""
+"""The servers under test: started on their own core, measured, and stopped."""
 
 import contextlib
 import ctypes
@@ -26,21 +26,21 @@ START_SECONDS = 20.0
 STOP_SECONDS = 3.0
 LIMITS_SCALE = "1000000"
 STORAGE = {name: str(1 << 36) for name in ("FILES_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT")}
-"""Bytes: what is measured is not to end at a quota."""
+"""Bytes, large enough that no measurement reaches a quota."""
 PR_SET_PDEATHSIG = 1
 
 
 class MeasurementError(RuntimeError):
-    """A measurement cannot go on."""
+    """A measurement cannot continue."""
 
 
 class ServerFailedError(MeasurementError):
-    """A server did not start or ended early; carries the end of its log."""
+    """A server did not start or exited early; contains the end of its log."""
 
 
 @dataclass(frozen=True)
 class FrameSizes:
-    """Payload bytes of the three frames that one relayed message becomes."""
+    """Payload bytes of the three frames of one relayed message."""
 
     message: int = 278
     delivered: int = 104
@@ -56,11 +56,11 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def cpu_seconds(self) -> float:
-        """Return CPU seconds used so far, user and system, all threads and children."""
+        """Return CPU seconds used so far: user and system time of all threads and children."""
         return sum(_cpu_clock(pid) for pid in _family(self.process.pid))
 
     def resident_bytes(self) -> int:
-        """Return the resident set, children included."""
+        """Return the resident set size, including children."""
         return sum(_resident(pid) for pid in _family(self.process.pid))
 
 
@@ -89,7 +89,7 @@ def _resident(pid: int) -> int:
 
 
 def passerby(command: str) -> Start:
-    """Return how to start Passerby; ``command`` is its executable and first arguments."""
+    """Return a function that starts Passerby; ``command`` is its executable and first arguments."""
     words = shlex.split(command)
     beside_python = str(Path(sys.executable).parent)
     found = shutil.which(words[0], path=f"{beside_python}{os.pathsep}{os.environ['PATH']}")
@@ -129,7 +129,7 @@ def picows_relay(sizes: FrameSizes) -> contextlib.AbstractContextManager[Server]
 
 @contextlib.contextmanager
 def nginx() -> Iterator[Server]:
-    """Start nginx, which takes and serves files in a folder of its own."""
+    """Start nginx, which stores and serves files in its own temporary directory."""
     path = nginx_peer.find()
     if path is None:
         raise ServerFailedError("nginx is missing: install the package nginx")
@@ -140,7 +140,7 @@ def nginx() -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _run(name: str, port: int, arguments: Sequence[str], settings: Mapping[str, str]) -> Iterator[Server]:
-    # The C library is loaded before the fork: nothing may be imported after it.
+    # Load the C library before the fork: nothing may be imported after it.
     prctl = ctypes.CDLL(None).prctl
     server_core = cores()[0]
 

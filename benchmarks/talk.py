@@ -1,4 +1,4 @@
-"""Pairs of guests that talk: the load that relays and latency are measured with."""
+"""Pairs of guests who exchange messages: the load for relays and latency."""
 
 import asyncio
 import contextlib
@@ -27,19 +27,19 @@ MESSAGE = b'42["chat:message",'
 DELIVERED = b'42["chat:message:delivered",'
 AUTHOR = re.compile(rb"guest (\d{5}) says")
 SAMPLE = 64
-"""One message in this many is compared with what its author sent."""
+"""One of so many messages is compared with what its author sent."""
 DRAIN_SECONDS = 3.0
 
 
 class Talker(Guest):
-    """Sends its next message when its last was acknowledged: a window of one.
+    """Sends its next message when the last one is acknowledged.
 
-    Every message differs, for it holds the author's number and a counter. Messages
-    arrive in order, so the recipient knows what the n-th has to say.
+    Every message differs: it contains the author's number and a counter. Messages arrive in order, so the
+    recipient knows the expected text of the n-th.
     """
 
     def __init__(self, token: str | None) -> None:
-        """Connect; say nothing yet."""
+        """Connect without sending."""
         super().__init__(token)
         self.number = 0
         self.content = self.template = b""
@@ -50,7 +50,7 @@ class Talker(Guest):
         self.last_message = self.last_delivered = self.last_sent = b""
 
     def introduce(self, number: int, *, client_ids: bool) -> None:
-        """Prepare what this guest says, 40 characters each time, from its number."""
+        """Prepare this guest's messages, 40 characters each, from its number."""
         self.number = number
         self.content = b"guest %05d says its %%(n)07d. good thing" % number
         client_id = b',"clientId":"c%(n)d"' if client_ids else b""
@@ -65,7 +65,7 @@ class Talker(Guest):
         transport.send(TEXT, self.template % {b"n": number})
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """The hot path: prefixes are compared, nothing is parsed."""
+        """The hot path: compares prefixes, parses nothing."""
         payload = frame.get_payload_as_bytes()
         if payload.startswith(SENT):
             self.last_sent = payload
@@ -81,7 +81,7 @@ class Talker(Guest):
             self.on_packet(transport, payload)
 
     def compare(self, payload: bytes, number: int) -> None:
-        """Hold the message against what its author must have said as its n-th."""
+        """Compare the message with the author's expected n-th message."""
         self.last_message = payload
         if self.partner_number is None:
             found = AUTHOR.search(payload)
@@ -97,7 +97,7 @@ Speaker = TypeVar("Speaker", bound=Talker)
 
 @dataclass(frozen=True)
 class Load:
-    """What one window of the closed loop came to."""
+    """The result of one window of the closed loop."""
 
     relays: int
     wall_seconds: float
@@ -105,12 +105,12 @@ class Load:
 
     @property
     def relays_per_cpu_second(self) -> float:
-        """Messages that reached their recipient for each second of server CPU."""
+        """Messages received by their recipients per second of server CPU."""
         return self.relays / self.cpu_seconds
 
     @property
     def relays_per_second(self) -> float:
-        """The peak: what server and load together got through."""
+        """Messages a second that server and load reached together."""
         return self.relays / self.wall_seconds
 
     @property
@@ -120,7 +120,7 @@ class Load:
 
 
 async def seat(server: Server, kind: Callable[[str | None], Speaker], pairs: int, *, client_ids: bool) -> list[Speaker]:
-    """Bring ``2 * pairs`` guests in and wait until each has a partner."""
+    """Let ``2 * pairs`` guests join and wait until each has a partner."""
     talkers = await join_many(server, kind, 2 * pairs)
     for number, talker in enumerate(talkers):
         talker.introduce(number, client_ids=client_ids)
@@ -133,7 +133,7 @@ async def seat(server: Server, kind: Callable[[str | None], Speaker], pairs: int
 
 
 async def closed_loop(server: Server, talkers: Sequence[Talker], warm_up: float, window: float) -> Load:
-    """Let everybody talk for ``warm_up`` + ``window`` seconds; count the window."""
+    """Let all guests send for ``warm_up`` + ``window`` seconds; measure the window."""
     for talker in talkers:
         talker.talking = True
         talker.speak(talker.transport)
@@ -155,7 +155,7 @@ async def closed_loop(server: Server, talkers: Sequence[Talker], warm_up: float,
 
 @contextlib.contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Keep this process's collector from pausing the load."""
+    """Disable this process's garbage collector, which would pause the load."""
     gc.collect()
     gc.disable()
     try:
@@ -165,9 +165,9 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 async def drain(talkers: Sequence[Talker]) -> None:
-    """Wait until all that was said has been heard; raise if anything is missing."""
+    """Wait until all sent messages have arrived; raise if one is missing."""
     deadline = time.monotonic() + DRAIN_SECONDS
-    # Polling keeps the hot path free of anything that would wake us.
+    # Polling, so that the hot path need not set an event.
     while _heard(talkers) < _said(talkers) and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     check(talkers)
@@ -176,7 +176,7 @@ async def drain(talkers: Sequence[Talker]) -> None:
 
 
 def frame_sizes(talkers: Sequence[Talker]) -> FrameSizes:
-    """Return the payload sizes that the first guest saw last."""
+    """Return the latest payload sizes received by the first guest."""
     first = talkers[0]
     return FrameSizes(
         message=len(first.last_message),
@@ -194,7 +194,7 @@ def _said(talkers: Sequence[Talker]) -> int:
 
 
 def _check_pairs(talkers: Sequence[Talker]) -> None:
-    """Each guest heard one partner, all of it, and that partner heard the guest."""
+    """Check that each guest received messages of one partner only, and that the partner received theirs."""
     for talker in talkers:
         number = talker.partner_number
         if number is None or not 0 <= number < len(talkers) or talker.compared == 0:

@@ -1,4 +1,4 @@
-"""HTTP transfers that cost the load as little as can be."""
+"""HTTP transfers with minimal cost for the load process."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ STEADY_CHUNK = 64 * 1024
 
 
 class TransferError(MeasurementError):
-    """A transfer was refused, or came back otherwise than it went."""
+    """A transfer was refused, or the content differs."""
 
 
 async def put(
     port: int, path: str, body: memoryview, headers: Mapping[str, str], *, seconds: float = 0, phase: float = 0
 ) -> bytes:
-    """Upload ``body``, spread evenly over ``seconds``; return the answer's body.
+    """Upload ``body``, spread evenly over ``seconds``; return the response's body.
 
-    ``phase`` is how much later it begins, in chunks: several at once are not to march in step.
+    ``phase`` delays the start, in chunks, so that concurrent uploads do not run in step.
     """
     loop = asyncio.get_running_loop()
     chunk = STEADY_CHUNK if seconds else CHUNK

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.support.backends import Backend, Blobs
 
 
-# How long an example takes tells of the machine, not of the code.
+# No deadline: the duration of an example depends on the machine, not on the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
@@ -31,7 +31,7 @@ class StartServer(Protocol):
 
 @pytest.fixture
 async def start_server() -> AsyncIterator[StartServer]:
-    """Return what starts servers, with settings by name; they end with the test."""
+    """Return a function that starts servers with the given settings; they stop at the end of the test."""
     async with AsyncExitStack() as stack:
 
         async def start(**changes: object) -> InsideServer:
@@ -42,13 +42,13 @@ async def start_server() -> AsyncIterator[StartServer]:
 
 @pytest.fixture
 async def server(start_server: StartServer) -> InsideServer:
-    """Run a server with the default settings on a free port of this process; `server.url` is where."""
+    """Run a server with the default settings on a free port, in this process; `server.url` is its address."""
     return await start_server()
 
 
 @pytest.fixture(scope="session")
 def shared_process() -> Iterator[ServerProcess]:
-    """Run one `passerby serve` for all tests that leave nothing behind; its limits are far away."""
+    """Run one `passerby serve` for all tests that leave no state behind; its limits are very high."""
     process = ServerProcess("--limits-scale", "1000", JWT_SECRET=SECRET)
     yield process.wait_until_ready()
     process.stop()
@@ -56,7 +56,7 @@ def shared_process() -> Iterator[ServerProcess]:
 
 @pytest.fixture
 async def shared_server(shared_process: ServerProcess) -> AsyncIterator[RunningServer]:
-    """Use the shared process. Others have been there: its counts and queue are not this test's own."""
+    """Use the shared process. Other tests use it too: its counts and queue may contain their guests."""
     async with http_client(shared_process.url) as http:
         server = RunningServer(shared_process.url, http)
         yield server
@@ -79,7 +79,7 @@ def start_process() -> Iterator[Callable[..., ServerProcess]]:
 
 @pytest.fixture
 def server_process(start_process: Callable[..., ServerProcess]) -> ServerProcess:
-    """Run `passerby serve` with the default settings; `server_process.url` is where."""
+    """Run `passerby serve` with the default settings; `server_process.url` is its address."""
     return start_process().wait_until_ready()
 
 
@@ -94,14 +94,14 @@ def coturn() -> str:
 
 @pytest.fixture
 def turn(coturn: str, tmp_path: Path) -> Iterator[turnserver.TurnServer]:
-    """Run a coturn on 127.0.0.1 that relays to there too, as the tests' peers are nowhere else."""
+    """Run coturn on 127.0.0.1. It may relay to 127.0.0.1, where the tests' peers are."""
     with turnserver.running(coturn, tmp_path, "-n", "--allow-loopback-peers") as server:
         yield server
 
 
 @pytest.fixture(params=sorted(BACKENDS))
 def open_backend(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[Backend]]:
-    """Return what makes a fresh backend, for tests that need more than one."""
+    """Return a function that creates a backend, for tests that need more than one."""
     return BACKENDS[request.param]
 
 
@@ -113,7 +113,7 @@ async def backend(open_backend: Callable[[], AbstractAsyncContextManager[Backend
 
 @pytest.fixture(params=sorted(BLOBS))
 def open_blobs(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[Blobs]]:
-    """Return what makes a fresh store of files, for tests that need more than one."""
+    """Return a function that creates a store of files, for tests that need more than one."""
     return BLOBS[request.param]
 
 

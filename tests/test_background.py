@@ -1,4 +1,4 @@
-"""Supervised work alone: what fails is logged, counted and told, and everything else goes on."""
+"""Background alone: a failure is logged, counted and reported, and other work continues."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def fail() -> None:
 
 
 def others() -> set[asyncio.Task[object]]:
-    """Return all tasks but the test's own."""
+    """Return all tasks except the test's own."""
     return asyncio.all_tasks() - {asyncio.current_task()}
 
 
@@ -46,18 +46,18 @@ def others() -> set[asyncio.Task[object]]:
 
 
 async def test_a_task_that_fails_is_logged_counted_and_told(
-    background: Background, caplog: pytest.LogCaptureFixture
+    background: Background, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[str] = []
 
-    for _ in range(2):
+    for pause in (0, 0.5, 0.5):
+        clock.advance(pause)
         await background.start(NAME, fail(), lambda: told.append("failed"))
 
-    assert background.failures == {NAME: 2}
-    assert told == ["failed", "failed"]
-    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
-        (logging.ERROR, "the work failed")
-    ] * 2
+    assert background.failures == {NAME: 3}
+    assert told == ["failed"] * 3
+    lines = [(record.levelno, record.getMessage(), record.__dict__["failures"]) for record in caplog.records]
+    assert lines == [(logging.ERROR, "the work failed", 1), (logging.ERROR, "the work failed", 3)], "one a second"
     assert "ValueError" in caplog.text
 
 
@@ -150,7 +150,16 @@ async def test_a_step_that_goes_well_ends_the_long_pauses(background: Background
     assert begun == pytest.approx([0, 0.1, 0.3, 0.7, 0.7, 0.8])
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError(), TimeoutError(), AssertionError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("no"),
+        asyncio.CancelledError(),
+        TimeoutError(),
+        AssertionError(),
+        BaseExceptionGroup("several", [asyncio.CancelledError()]),
+    ],
+)
 async def test_no_failure_of_a_step_ends_its_loop(
     background: Background, clock: ManualClock, error: BaseException
 ) -> None:
@@ -193,7 +202,7 @@ async def test_a_cancelled_timer_calls_nobody_and_is_forgotten(background: Backg
     assert background.timers == set()
 
 
-# ── the end ───────────────────────────────────────────────────────────────────────────────────────
+# ── stopping ──────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_stopping_leaves_nothing_running(background: Background, clock: ManualClock) -> None:
@@ -250,7 +259,7 @@ async def test_a_last_step_has_its_time_whatever_it_does(
     assert await background.finish(NAME, work(), 0.05) is is_well  # type: ignore[arg-type]  # coroutines all
 
     assert background.failures == ({} if is_well else {NAME: 1})
-    for task in others():  # the one that refuses, once more
+    for task in others():  # the task that ignores cancellation, again
         task.cancel()
     await turns()
     assert others() == set()
@@ -267,3 +276,18 @@ def test_of_several_attempts_each_is_made(background: Background) -> None:
 
 def boom_with(_argument: int) -> None:
     boom()
+
+
+async def test_a_step_that_answers_its_end_with_another_error_ends_all_the_same(background: Background) -> None:
+    async def step() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError("lost while it was cancelled") from None
+
+    background.repeat(NAME, step)
+    await turns()
+
+    await background.stop(1)
+
+    assert others() == set()

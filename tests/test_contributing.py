@@ -1,4 +1,4 @@
-"""What contributors are told is so: paths, commands, the map of the code, the records of decisions, the hook."""
+"""Checks what CONTRIBUTING.md says: paths, commands, the map of the code, decision records, the hook."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH = re.compile(r"(?<![\w/.<])(?:\.ci|\.github|benchmarks|deploy|docs|requirem
 
 
 def commands(text: str) -> set[str]:
-    """Return the targets of make that `text` names in code."""
+    """Return the make targets that `text` mentions as code."""
     code = re.findall(r"```sh\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
     return {target for part in code for target in re.findall(r"\bmake ([a-z0-9]+)", part)}
 
@@ -26,7 +26,7 @@ def section(title: str) -> str:
 
 
 def mapped(title: str) -> list[str]:
-    """Return what the first column of the map's table names, in one part of the map."""
+    """Return the paths in the first column of one of the map's tables."""
     rows = re.findall(r"^\| (`[^|]+) \|", section(title), re.MULTILINE)
     return [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
 
@@ -42,10 +42,10 @@ def test_the_readme_has_every_command_of_make() -> None:
 
 
 def test_every_path_that_the_guide_names_exists() -> None:
-    # Commands say `src/…` where they have said `cd web` before.
+    # Commands after `cd web` use `src/…` for `web/src/…`.
     text = re.sub(r"(cd web && npx vitest run )(src/)", r"\1web/\2", GUIDE)
     named = {path.rstrip(".") for path in PATH.findall(text)}
-    assert len(named) > 20  # the pattern still finds something
+    assert len(named) > 20  # the pattern still matches
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
 
 
@@ -85,7 +85,7 @@ def test_every_decision_is_in_the_index_in_order_under_its_title() -> None:
 def test_a_record_is_short_and_has_its_three_parts(record: Path) -> None:
     text = record.read_text(encoding="utf-8")
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
-    assert len(text.splitlines()) <= 25  # as the index promises
+    assert len(text.splitlines()) <= 25  # the limit in the index
 
 
 def test_the_hook_is_make_check_and_fetches_nothing() -> None:

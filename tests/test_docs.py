@@ -1,4 +1,4 @@
-"""The documents say what the code does: settings, events, codes, and links that lead somewhere."""
+"""Checks the documents against the code: settings, events, codes, and links."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def prose(document: Path) -> str:
 
 
 def anchors(document: Path) -> set[str]:
-    """Return what a code host makes of the headings."""
+    """Return the anchors that code hosts generate for the headings."""
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
         for heading in HEADING.findall(prose(document))
@@ -82,7 +82,7 @@ def test_protocol_has_every_code_and_no_other() -> None:
 
 
 def closing_rows(section: str) -> list[tuple[str, int, str, bool]]:
-    """Return code, number of the close frame, meaning, and whether to come back, of each row."""
+    """Return code, close code, meaning and whether to reconnect, from each row."""
     rows = re.findall(r"^\| `(\w+)` \| (\d{4}) \| (.+?) \| (yes|no) \|$", section, re.MULTILINE)
     return [(code, int(number), meaning, come_back == "yes") for code, number, meaning, come_back in rows]
 

@@ -1,4 +1,4 @@
-"""Any sequence of what guests and networks do, over all services at once, against clients that keep books."""
+"""Random actions of guests and networks on all services at once, checked by clients that track their expected state."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ RoomKey = tuple[str, int]
 
 
 def room_of(client: Client) -> RoomKey | None:
-    """Return the room a client believes to be in, as it is at this moment."""
+    """Return the room that a client is in, according to its own state."""
     return client.room
 
 
 class Client:
-    """A client that follows the protocol, and notices when the server does not.
+    """A client that follows the protocol and detects when the server does not.
 
-    It reads what the server sent when it gets to it; what it has not read when the connection is lost, it
-    never sees. It drops no duplicates: the server is to send none to a client that resumes with its `seq`.
+    It reads events when told to. Events that it has not read when the connection is lost are lost. It does not filter
+    duplicates: the server must not send any to a client that resumes with its `seq`.
     """
 
     def __init__(self, person: Person) -> None:
@@ -50,19 +50,19 @@ class Client:
         self.room: RoomKey | None = None
         self.seq = 0
         self.knows_its_place = True
-        """False after a reload that forgot the room: then only the order can be checked."""
+        """False after a reload that lost the room state: then only the order can be checked."""
         self.unanswered: dict[str, str] = {}
         self.received: set[str] = set()
-        """Ids of messages that ever came."""
+        """Ids of all messages ever received."""
         self.shown: set[str] = set()
-        """Those that it still knows of: a client that tells no `resume` gets again what it has not confirmed."""
+        """Ids of messages that it still remembers: without `resume`, unconfirmed messages are sent again."""
         self.confirmed = 0
         self.newest_from_partner: Message | None = None
         self.undelivered: dict[str, set[str]] = {}
         self.closed_by_grace: set[str] = set()
         self.told_of_gap = False
         self.lags = False
-        """Whether it reads only when told, and so loses what it has not read; others read at once."""
+        """Whether it reads only when told to, and so can lose events. Other clients read at once."""
 
     @property
     def unread(self) -> int:
@@ -77,7 +77,7 @@ class Client:
         if isinstance(event, ConnectionEstablished):
             key = None if event.room is None else (event.room.room_id, event.room.epoch)
             if key is not None and key != self.room:
-                self._enter(key)  # and without one, how it ended follows
+                self._enter(key)  # without a room, an event about its end follows
         elif isinstance(event, Matched):
             assert self.room is None, "matched while in a room"
             assert event.matched_user.id != self.person.id, "matched with oneself"
@@ -103,8 +103,8 @@ class Client:
         if message.sender_id == self.person.id:
             self.unanswered.pop(str(message.client_id), None)
         else:
-            assert message.id not in self.shown, "a message came twice"
-            assert message.seq > self.confirmed, "a message came again after its confirmation"
+            assert message.id not in self.shown, "a message was received twice"
+            assert message.seq > self.confirmed, "a message was received again after its confirmation"
             self.shown.add(message.id)
             self.received.add(message.id)
             self.newest_from_partner = message
@@ -118,7 +118,7 @@ class Client:
         self.leave()
 
     def _number(self, seq: int) -> None:
-        assert self.room is not None, "a message outside of a room"
+        assert self.room is not None, "received a message without a room"
         if self.knows_its_place:
             assert seq == self.seq + 1, f"message {seq} after {self.seq}"
         else:
@@ -142,7 +142,7 @@ class Client:
 
 
 class HouseMachine(RuleBasedStateMachine):
-    """See the module."""
+    """Random sequences of actions, see the module's docstring."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class HouseMachine(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     def do(self, call: Callable[[], T]) -> T:
-        """Call something that needs a running event loop."""
+        """Call a function that needs a running event loop."""
 
         async def calling() -> T:
             return call()
@@ -169,7 +169,7 @@ class HouseMachine(RuleBasedStateMachine):
         return self.run(calling())
 
     def settle(self) -> None:
-        """Let everything come to rest, and clients read what they got."""
+        """Run the event loop until nothing is left to do; clients read their events."""
         self.run(self.house.settle())
         for client in self.clients:
             if not client.lags:
@@ -179,10 +179,10 @@ class HouseMachine(RuleBasedStateMachine):
         self.settle()
         self.loop.close()
 
-    # ── coming and going ──────────────────────────────────────────────────────────────────────────
+    # ── connecting and disconnecting ──────────────────────────────────────────────────────────────
 
     def pick(self, who: int, *, connected: bool = True) -> Client | None:
-        """Return one of those who are (or are not) connected."""
+        """Return a client that is connected, or one that is not."""
         clients = [client for client in self.clients if client.connected is connected and not client.ended]
         return clients[who % len(clients)] if clients else None
 
@@ -249,7 +249,7 @@ class HouseMachine(RuleBasedStateMachine):
             self.run(self._lose_and_return(client))
             self.settle()
             live = client.person.live
-            assert not searched or live.ticket is not None or live.member is not None, "a search got lost"
+            assert not searched or live.ticket is not None or live.member is not None, "a search is lost"
 
     async def _lose_and_return(self, client: Client) -> None:
         self._disconnect(client)
@@ -349,17 +349,17 @@ class HouseMachine(RuleBasedStateMachine):
     def _send(self, client: Client, client_id: str) -> None:
         member = client.person.live.member
         if member is None:
-            return  # refused, see test_rooms; the client will read why
+            return  # refused, see test_rooms; the client gets an error event
         room = member.room
         if (room.id, room.epoch) != client.room:
             return
         logged = self.accepted.setdefault(client.room, {})
         before = [sent for by, sent in logged.values() if by is client and sent.client_id == client_id]
         if before and before[-1].seq <= room.seq - LOG_MESSAGES:
-            return  # too late to be known again
+            return  # too late: no longer in the log
         sent = client.person.say(client.unanswered[client_id], client_id)
         if before:
-            assert sent == before[-1], "another acknowledgement for the same message"
+            assert sent == before[-1], "a different acknowledgement for the same message"
         else:
             assert sent.seq not in logged
             logged[sent.seq] = (client, sent)
@@ -389,7 +389,7 @@ class HouseMachine(RuleBasedStateMachine):
             client.leave()
             self.settle()
 
-    # ── what must always hold ─────────────────────────────────────────────────────────────────────
+    # ── invariants ────────────────────────────────────────────────────────────────────────────────
 
     def _partner(self, client: Client) -> Client | None:
         live = self.house.guests.live(client.person.session_id)
@@ -413,7 +413,7 @@ class HouseMachine(RuleBasedStateMachine):
             assert member.live is live
             assert member.partner.partner is member
             assert member.partner.live is not live, "in a room with oneself"
-            assert member.partner.live.member is member.partner, "the partner is elsewhere"
+            assert member.partner.live.member is member.partner, "the partner is in another room"
             assert self.house.guests.live(member.partner.live.guest.session_id) is member.partner.live
             assert guest.connected_user == member.partner.live.guest.id
             rooms.setdefault(id(member.room), []).append(guest.id)
@@ -456,20 +456,20 @@ class HouseMachine(RuleBasedStateMachine):
             if not client.connected or client.unread or client.room is None or not client.knows_its_place:
                 continue
             member = client.person.live.member
-            assert member is not None, "the end of the room was not told"
+            assert member is not None, "the client got no event about the end of the room"
             assert (member.room.id, member.room.epoch) == client.room
-            assert client.seq == member.room.seq, "something is missing"
+            assert client.seq == member.room.seq, "messages are missing"
 
     @invariant()
     def nothing_acknowledged_is_silently_lost(self) -> None:
-        """While the room is open it can be replayed or is counted; when grace ends it, it is named."""
+        """Messages of an open room are replayed or in `gap`; at the end of a grace period they are `undelivered`."""
         for client in self.clients:
             live = self.house.guests.live(client.person.session_id)
             if live is None or live.member is None:
                 continue
             room = live.member.room
             logged = self.accepted.get((room.id, room.epoch), {})
-            assert sorted(logged) == list(range(1, room.seq + 1)), "numbers have holes"
+            assert sorted(logged) == list(range(1, room.seq + 1)), "sequence numbers have gaps"
             resumes = client.room == (room.id, room.epoch) and client.knows_its_place
             seen = client.seq if resumes and not client.connected else 0
             replay = self.run(self.house.adapters.log.replay(room.id, room.epoch, seen))
@@ -479,7 +479,7 @@ class HouseMachine(RuleBasedStateMachine):
 
 
 class ClosingMachine(HouseMachine):
-    """The same, and when a grace ends a room, the books of both sides are compared."""
+    """The same; when a grace period ends a room, the states of both sides are compared."""
 
     @rule()
     def somebody_does_not_come_back(self) -> None:

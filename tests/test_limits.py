@@ -142,10 +142,10 @@ def test_the_addresses_remembered_are_bounded_and_the_one_used_longest_ago_goes(
     limit = AddressLimit(Rate(1, 0.001), ManualClock())
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         limit.take(address)
-    assert limit.take("192.0.2.1") > 0.0, "used again, so no longer the oldest"
+    assert limit.take("192.0.2.1") > 0.0, "used again, so not evicted"
 
     limit.take("192.0.2.4")
 
     assert len(limit._buckets) == 3
-    assert limit.take("192.0.2.1") > 0.0, "still remembered"
-    assert limit.take("192.0.2.2") == 0.0, "forgotten, and new again"
+    assert limit.take("192.0.2.1") > 0.0, "still in memory"
+    assert limit.take("192.0.2.2") == 0.0, "evicted, so its bucket is full again"

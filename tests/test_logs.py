@@ -1,4 +1,4 @@
-"""What a busy server has written at the lowest level holds nothing of what its guests said, or who they are."""
+"""The log of a busy server, even at the lowest level, contains no messages and no identities of guests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def captured(style: str) -> Iterator[io.StringIO]:
         logs.configure("debug", style)
     finally:
         sys.stderr = before
-    # This process holds the test's own clients too, and they may say what they like.
+    # The test's clients run in this process too; their logs are not checked.
     for handler in root.handlers:
         handler.addFilter(lambda record: not record.name.startswith(("httpx", "httpcore", "aiohttp", "tests")))
     try:
@@ -51,7 +51,7 @@ def captured(style: str) -> Iterator[io.StringIO]:
 
 
 async def live_a_little(server: RunningServer) -> list[Account]:
-    """Do a bit of everything, well and badly."""
+    """Use every feature, with valid and with invalid input."""
     (anna, one), (berta, other), room = await server.pair()
     await server.http.post("/api/guest/location", json={"location": PLACE}, headers=anna.headers)
     await one.say(SAID, "client-id")
@@ -117,7 +117,7 @@ async def test_a_busy_server_is_discreet_even_when_it_fails(
 
     text = buffer.getvalue()
     assert "out of order" in text, "the failure is in the log"
-    assert "test_logs.py" in text, "with where it happened"
+    assert "test_logs.py" in text, "with its traceback"
     assert_discreet(text, [*accounts, victim])
 
 
@@ -130,7 +130,7 @@ async def test_a_real_process_is_discreet(start_process: Callable[..., ServerPro
             answer = await http.get("/" + SAID * 2000, headers={"X-Forwarded-For": FORWARDED})
             assert answer.is_client_error
         except httpx.TransportError:
-            pass  # cut off, as a head of that size may be
+            pass  # aborted, which is allowed for a head of that size
         await server.close()
     process.terminate()
 

@@ -30,7 +30,7 @@ async def gone(person: Person) -> bool:
     return False
 
 
-# ── coming ────────────────────────────────────────────────────────────────────────────────────────
+# ── connecting ────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_first_event_greets_the_guest(house: House) -> None:
@@ -77,7 +77,7 @@ async def test_an_end_that_went_into_a_dead_connection_is_told_again(house: Hous
     assert (closed.reason, closed.username) == ("user_left", "Berta")
     assert [(one.message_id, one.client_id) for one in closed.undelivered] == [(lost.message_id, "a-1")]
     await anna.connect()
-    assert anna.link.of(RoomClosed) == [], "told once"
+    assert anna.link.of(RoomClosed) == [], "sent only once"
 
 
 async def test_who_searches_again_knows_of_the_end(house: House) -> None:
@@ -122,7 +122,7 @@ async def test_a_replacing_connection_goes_on_in_the_room(house: House) -> None:
         "chat:message",
         "chat:message:delivered",
     ]
-    assert berta.link.names() == ["chat:message:sent"], "the partner does not notice"
+    assert berta.link.names() == ["chat:message:sent"], "the partner gets no event"
 
 
 async def test_an_old_resume_without_a_room_is_answered_with_its_end(house: House) -> None:
@@ -136,7 +136,7 @@ async def test_an_old_resume_without_a_room_is_answered_with_its_end(house: Hous
     assert (closed.reason, closed.undelivered) == ("partner_offline", [])
 
 
-# ── going ─────────────────────────────────────────────────────────────────────────────────────────
+# ── disconnecting ─────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_within_the_grace_the_session_waits(house: House) -> None:
@@ -272,14 +272,14 @@ async def test_a_session_is_refused_even_when_the_store_takes_its_time() -> None
     store.asked.shut()
     ending = asyncio.ensure_future(house.presence.end(anna.live.guest))
     await store.asked.arrival()
-    assert not ending.done(), "ended means refused from then on"
+    assert not ending.done(), "ends only when the token is refused"
     store.asked.open()
     await ending
 
     assert await gone(anna)
 
 
-# ── time passing ──────────────────────────────────────────────────────────────────────────────────
+# ── periodic work ─────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_connected_guests_session_and_token_do_not_end(house: House) -> None:
@@ -370,6 +370,6 @@ async def test_a_store_that_fails_once_does_not_end_the_refreshing() -> None:
         store.failing = False
         before = store.saves
         await house.pass_time(1)
-        assert store.saves == before + 1, "the writer tries again by itself"
+        assert store.saves == before + 1, "the writer retries"
         await house.pass_time(60)
-        assert store.saves == before + 2, "and the next refresh comes"
+        assert store.saves == before + 2, "the next refresh follows"

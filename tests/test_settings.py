@@ -151,7 +151,7 @@ def test_every_setting_is_described_and_tried_here() -> None:
 
 _TURN = {"TURN_URLS": "turn:a.example", "TURN_SECRET": "shared"}
 _NEEDS = {"TURN_URLS": _TURN, "RELAY_ONLY": _TURN}
-"""What else must be set."""
+"""Other settings that each setting requires."""
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -211,7 +211,7 @@ def test_a_token_must_outlive_the_time_of_its_renewal() -> None:
 
 
 def test_renewals_must_be_looked_for_more_often_than_they_are_due() -> None:
-    """Else a connected guest's token ends between two looks, and a connected guest's session must not end."""
+    """Otherwise a connected guest's token could expire between two refreshes, although their session must not end."""
     with pytest.raises(SettingsError, match="REFRESH_INTERVAL"):
         settings.load({"SESSION_TTL": "100", "RENEW_BEFORE": "10", "REFRESH_INTERVAL": "60"})
 
@@ -235,7 +235,7 @@ def test_however_small_the_scale_something_gets_through(scale: str) -> None:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """Return the settings that `passerby serve` would have served with."""
+    """Record the settings that `passerby serve` would use."""
     chosen: list[Settings] = []
 
     async def serve(with_settings: Settings, **_options: object) -> None:

@@ -1,1 +1,1 @@
-"""Programs for those who work on Passerby. None of them is installed with it."""
+"""Development tools of Passerby; not installed with it."""

@@ -1,10 +1,9 @@
-"""`make dev`: the server and Vite together. The server restarts when its code changes, pages update by themselves.
+"""`make dev`: runs the server and Vite. The server restarts when its code changes; pages update automatically.
 
     python -m tools.dev --port 5173
 
-Vite serves the page and passes what is the server's on to it (`web/vite.config.ts` lists the paths). All settings
-of the server come from the environment, except for its address. SIGINT, SIGTERM, SIGHUP or the end of the
-terminal ends both.
+Vite serves the page and forwards the server's paths to it (listed in `web/vite.config.ts`). All settings of the server
+except its address come from the environment. SIGINT, SIGTERM, SIGHUP or the end of the terminal stops both.
 """
 
 from __future__ import annotations
@@ -32,24 +31,24 @@ WEB: Final = ROOT / "web"
 CODE: Final = ROOT / "src" / "passerby"
 
 STOP_TIMEOUT: Final = 8.0
-"""Seconds for a child to end: the server gives its connections 5 (`timeout_graceful_shutdown`)."""
+"""Seconds for a child to end; the server gives its connections 5 (`timeout_graceful_shutdown`)."""
 POLL: Final = 0.05
-"""Seconds between two looks whether a port is open."""
+"""Seconds between two checks whether a port is open."""
 WRONG_SETTING: Final = 2
-"""The exit code of `passerby serve` that no change of the code can mend."""
-ON_THIS_MACHINE: Final = ("127.0.0.1", "0.0.0.0", "localhost", "::", "::1")  # noqa: S104 - to compare with
+"""The exit code of `passerby serve` for invalid settings, which no change of the code can fix."""
+ON_THIS_MACHINE: Final = ("127.0.0.1", "0.0.0.0", "localhost", "::", "::1")  # noqa: S104 - for comparison
 
 
 class Child:
-    """A process with a process group of its own, so that Ctrl-C reaches only us and the end has an order."""
+    """A process with its own process group: Ctrl-C reaches only the parent, which stops its children in order."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        """Use `Child.start`."""
+        """Use `Child.start` instead."""
         self._process = process
 
     @classmethod
     async def start(cls, *command: str, cwd: Path, env: Mapping[str, str]) -> Child:
-        """Start `command`. Its standard input ends when this process does, even when that is killed."""
+        """Start `command`. Its standard input closes when this process ends, even if it is killed."""
         return cls(
             await asyncio.create_subprocess_exec(
                 *command, cwd=cwd, env=env, stdin=asyncio.subprocess.PIPE, process_group=0
@@ -57,11 +56,11 @@ class Child:
         )
 
     async def wait(self) -> int:
-        """Return the exit code, once it has ended."""
+        """Wait until it has ended; return the exit code."""
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End it and all that it has started: with SIGTERM, and after STOP_TIMEOUT with SIGKILL."""
+        """Stop it and its child processes: with SIGTERM, after STOP_TIMEOUT with SIGKILL."""
         self._signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT)
@@ -74,7 +73,7 @@ class Child:
 
 
 class Development:
-    """Both processes, from the first line to the last."""
+    """Runs both processes until they end."""
 
     def __init__(self, host: str, port: int, server_port: int) -> None:
         """Serve the page on `host` and `port`; the server gets `server_port`, or a free one for 0."""
@@ -86,13 +85,13 @@ class Development:
         self._code = 0
 
     async def run(self) -> int:
-        """Run until a signal comes or Vite ends; return the exit code."""
+        """Run until a signal arrives or Vite ends; return the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._end, 0)
         if sys.stdin is not None and sys.stdin.isatty():
             threading.Thread(target=self._watch_terminal, args=(loop,), daemon=True).start()
-        # One secret for all restarts; of the sessions nothing outlives one.
+        # One secret for all restarts, so that tokens stay valid; sessions are lost on restart.
         environment = {"JWT_SECRET": secrets.token_hex(32), **os.environ}
         tasks = [loop.create_task(work) for work in (self._client(environment), self._server(environment))]
         for task in tasks:
@@ -104,10 +103,10 @@ class Development:
         return self._code
 
     def _watch_terminal(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End with the terminal: where make leads the session, SIGHUP goes to make, which waits for us."""
+        """Stop with the terminal: if make leads the session, SIGHUP goes to make, which waits for this process."""
         terminal = select.poll()
-        terminal.register(sys.stdin.fileno(), 0)  # nothing is read: in the background that would stop us
-        with contextlib.suppress(RuntimeError):  # the loop has ended first
+        terminal.register(sys.stdin.fileno(), 0)  # do not read: in the background, reading would stop this process
+        with contextlib.suppress(RuntimeError):  # the loop has already ended
             if any(events & select.POLLHUP for _, events in terminal.poll()):
                 loop.call_soon_threadsafe(self._end, 0)
 
@@ -137,7 +136,7 @@ class Development:
             await vite.stop()
 
     async def _server(self, environment: Mapping[str, str]) -> None:
-        """Run the server, and a new one after every change of its code."""
+        """Run the server; restart it after every change of its code."""
         changes = awatch(CODE, watch_filter=PythonFilter(extra_extensions=(".lua",)))
         while True:
             server = await Child.start(
@@ -151,10 +150,10 @@ class Development:
                 watching.cancel()
                 await server.stop()
             names = sorted({str(Path(path).relative_to(CODE)) for _, path in changed})
-            _say(f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''} changed: the server restarts")  # noqa: PLR2004 - to fit a line
+            _say(f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''} changed: the server restarts")  # noqa: PLR2004 - fits in a line
 
     async def _watch(self, server: Child) -> None:
-        """Say when the server is ready, and when it ends by itself."""
+        """Print when the server is ready, and when it exits by itself."""
         ready = asyncio.ensure_future(self._say_when_ready())
         ready.add_done_callback(self._task_ended)
         try:
@@ -168,7 +167,7 @@ class Development:
 
     async def _say_when_ready(self) -> None:
         for host, port in ((self._host, self._port), ("127.0.0.1", self._server_port)):
-            while not _is_open(host, port):  # noqa: ASYNC110 - only a port tells that another process is ready
+            while not _is_open(host, port):  # noqa: ASYNC110 - the open port is the only sign that the process is ready
                 await asyncio.sleep(POLL)
         if self._was_ready:
             _say("the server is ready again")
@@ -182,7 +181,7 @@ def _url(host: str, port: int) -> str:
 
 
 def _is_open(host: str, port: int) -> bool:
-    """Tell whether somebody listens there; on all addresses of this machine's name where `host` is one of them."""
+    """Return whether a process listens there; if `host` means all addresses, localhost is checked."""
     name = "localhost" if host in ON_THIS_MACHINE else host
     for family, kind, protocol, _, address in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
         with socket.socket(family, kind, protocol) as probe:
@@ -199,7 +198,7 @@ def _free_port() -> int:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads any more
+    with contextlib.suppress(OSError):  # the output is closed
         print(f"make dev: {text}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The server of `make dev` (`python -m tools.dev_server PORT`): `passerby serve`, which ends with its parent."""
+"""The server of `make dev` (`python -m tools.dev_server PORT`): `passerby serve` that ends with its parent."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from passerby import cli
 
 
 def main() -> int:
-    """Serve on the port that is the one argument; return the exit code of `passerby serve`."""
+    """Serve on the port given as argument; return the exit code of `passerby serve`."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # `make dev` prints one URL, and it is not this server's.
+    # `make dev` prints only its own URL.
     logging.getLogger(cli.__name__).addFilter(lambda record: not record.getMessage().startswith("serving on"))
     return cli.main(["serve", "--host", "127.0.0.1", "--port", sys.argv[1]])
 
 
 def _end_with_parent() -> None:
-    """Wait for the end of standard input: the parent holds the other end of it, whatever happens to the parent."""
+    """Wait until standard input closes: the parent holds the other end, so it closes when the parent ends."""
     os.read(sys.stdin.fileno(), 1)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,1 +1,1 @@
-"""The bare relays that Passerby is measured against."""
+"""The programs that Passerby is compared with."""

@@ -1,4 +1,4 @@
-"""nginx, which takes and serves the same bytes: from its distribution's package, where there is none yet."""
+"""nginx, which stores and serves the same files; installed from the distribution's package if missing."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ http {{
 
 
 def find() -> str | None:
-    """Return nginx's path; install the package if that needs no password. None when it cannot be had."""
+    """Return nginx's path; install the package if no password is needed. None if it is not available."""
     for attempt in (None, _install):
         if attempt is not None:
             attempt()
@@ -57,10 +57,10 @@ def _install() -> None:
 
 @contextmanager
 def command(path: str, port: int) -> Iterator[list[str]]:
-    """Yield the command that serves on ``port``, out of a folder that goes with it."""
+    """Yield the command that serves on ``port``, with its own temporary directory."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        folder.chmod(0o755)  # run as root, nginx serves as somebody else
+        folder.chmod(0o755)  # when run as root, nginx's workers use another user
         (folder / "files").mkdir()
         (folder / "files").chmod(0o777)
         configuration = folder / "nginx.conf"

@@ -1,10 +1,9 @@
-"""A raw picows relay: the floor of what a Python WebSocket server costs.
+"""A raw picows relay: the minimum cost of a Python WebSocket server.
 
 ``python -m benchmarks.peers.picows_relay PORT MESSAGE DELIVERED SENT``
 
-Nothing that arrives is parsed once two connections are paired. Each message
-becomes three frames in three writes, padded to the given payload sizes in
-bytes, which the benchmark takes from what Passerby sends.
+Frames of paired connections are not parsed. Each message becomes three frames in three writes, padded to the
+given payload sizes in bytes, which the benchmark measures with Passerby.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ TEXT = WSMsgType.TEXT
 
 @dataclass
 class Shape:
-    """The frames of one relayed message: fixed ones, and the size to pad to."""
+    """The frames of one relayed message: constant frames, and the size of the padded one."""
 
     message_bytes: int
     delivered: bytes
@@ -36,7 +35,7 @@ class Shape:
 
 @dataclass
 class Lobby:
-    """Whoever connected last and has nobody yet."""
+    """The last connection that has no partner yet."""
 
     shape: Shape
     waiting: list["Relay"] = field(default_factory=list)
@@ -57,7 +56,7 @@ class Relay(WSListener):
         transport.send(TEXT, OPEN)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Relay the frame as it is, with a receipt for each side."""
+        """Relay the frame unchanged, with a receipt for each side."""
         payload = frame.get_payload_as_bytes()
         partner = self.partner
         if partner is None:
@@ -69,7 +68,7 @@ class Relay(WSListener):
         transport.send(TEXT, shape.sent)
 
     def _greet(self, transport: WSTransport, payload: bytes) -> None:
-        """Answer the Socket.IO CONNECT, and pair with whoever waits."""
+        """Answer the Socket.IO CONNECT, and pair with the waiting connection."""
         if not payload.startswith(b"40"):
             return
         transport.send(TEXT, b'40{"sid":"relay"}')
@@ -84,12 +83,12 @@ class Relay(WSListener):
 
 
 def pad_event(name: bytes, size: int) -> bytes:
-    """Return an event packet of ``size`` payload bytes called ``name``."""
+    """Return an event packet called ``name`` with ``size`` bytes of payload."""
     return (b'42["%s",{' % name).ljust(size - 2, b" ") + b"}]"
 
 
 async def serve(port: int, shape: Shape) -> None:
-    """Listen on the loopback ``port`` until the process is ended."""
+    """Listen on the loopback ``port`` until the process is terminated."""
     lobby = Lobby(shape)
 
     def accept(_request: WSUpgradeRequest) -> WSListener:
@@ -100,7 +99,7 @@ async def serve(port: int, shape: Shape) -> None:
 
 
 def main() -> None:
-    """Read the command line and serve."""
+    """Parse the command line and serve."""
     port, message, delivered, sent = (int(word) for word in sys.argv[1:5])
     shape = Shape(
         message_bytes=message,

@@ -1,4 +1,4 @@
-"""Whose request it is: the socket's peer, or what trusted proxies say in `X-Forwarded-For`."""
+"""The client's address: the socket's peer, or the address that trusted proxies report in `X-Forwarded-For`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class ClientAddress:
-    """Tells the client's address. Only proxies in `trusted` networks (CIDR) are believed."""
+    """Determines the client's address. `X-Forwarded-For` is used only from proxies in `trusted` networks (CIDR)."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
-        """Raises ValueError when an entry is no network."""
+        """Raises ValueError when an entry is not a network."""
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
 
     def of(self, peer: str, forwarded_for: str) -> str:
-        """Return the client's address: the last hop that no trusted proxy vouches for."""
+        """Return the client's address: the last hop that is not a trusted proxy."""
         address = _parse(peer)
         if address is None:
             return peer
@@ -32,7 +32,7 @@ class ClientAddress:
 
 
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return an address, an IPv4 one also where an IPv6 socket shows it as `::ffff:…`; None when it is none."""
+    """Return the address, or None if `text` is not one. An IPv4-mapped IPv6 address is returned as IPv4."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

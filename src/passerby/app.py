@@ -1,4 +1,4 @@
-"""Starts, serves and stops: the services of `assembly` behind HTTP and Socket.IO, on one port."""
+"""Starts, serves and stops the application: the services of `assembly` behind HTTP and Socket.IO, on one port."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from passerby.settings import Settings
 
 _CLOSE_TIMEOUT: Final = 10.0
-"""Seconds to close all connections: more than a client's time to answer, and its handlers' to end."""
+"""Seconds to close all connections: longer than the closing handshake and the handlers' timeout together."""
 
 
 class Application:
-    """The ASGI application and everything behind it. `start` and `stop` belong to one event loop."""
+    """The ASGI application and all its services. `start` and `stop` must run in the same event loop."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
-        """Build; nothing runs until `start`."""
+        """Create all objects; nothing runs until `start`."""
         clock = clock or SystemClock()
         background = Background(clock)
         self.services = services = Assembly(settings, clock, adapters(settings, clock), background, Publisher())
@@ -78,6 +78,7 @@ class Application:
             addresses=self._rates["events"],
             connects=self._rates["connects"],
         )
+        self._stopped = False
         self.polling = Polling(self.server.engine)
         self.http = http.create(
             Services(
@@ -93,6 +94,7 @@ class Application:
                 self._rates,
                 services.limits,
                 services.check,
+                background,
             ),
             cors_origin=settings.cors_origin,
         )
@@ -112,29 +114,38 @@ class Application:
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
-        """Serve one HTTP request: Socket.IO's path is polling, all others are Litestar's."""
-        if scope["path"].rstrip("/") == "/socket.io":
+        """Serve one HTTP request. `/socket.io/` is long polling; Litestar serves all other paths."""
+        if self._stopped:  # over a connection that was open before
+            await send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
+            await send({"type": "http.response.body", "body": b""})
+        elif scope["path"].rstrip("/") == "/socket.io":
             await self.polling(scope, receive, send)
         else:
             if scope["method"] == "HEAD":
-                scope = {**scope, "method": "GET", "passerby.head": True}  # uvicorn itself leaves the body out
+                scope = {**scope, "method": "GET", "passerby.head": True}  # uvicorn omits the body
             await self.http(scope, receive, send)  # type: ignore[arg-type]  # the same ASGI, differently typed
 
-    # ── life ──────────────────────────────────────────────────────────────────────────────────────
+    # ── start and stop ────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Start what runs in the background, in the running event loop."""
+        """Start the background work, in the running event loop."""
         self.server.start()
         self.services.start()
 
     async def stop(self) -> None:
-        """Close every connection and end what runs in the background; nothing that fails keeps the rest from it."""
+        """Close every connection and stop the background work. A step that fails does not prevent the others.
+
+        A second call has no effect.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
         await self.services.background.finish("closing of connections", self.server.stop(), _CLOSE_TIMEOUT)
         await self.services.stop()
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn, closing Socket.IO connections first: it would wait for long polls to end by themselves."""
+    """uvicorn, but Socket.IO connections are closed first: uvicorn waits until long polls end by themselves."""
 
     def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
@@ -142,15 +153,15 @@ class _Uvicorn(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
-            server.close()  # before clients are told to come back
+            server.close()  # before clients are told to reconnect
         await self._application.stop()
         await super().shutdown(sockets)
-        # Or uvicorn raises the signal once more, and a clean end looks like a crash to whoever started us.
+        # Otherwise uvicorn raises the signal again, and a clean exit looks like a crash to the parent process.
         self._captured_signals.clear()
 
 
 async def serve(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. `ready` is called with the port once it is open."""
+    """Serve until SIGINT or SIGTERM. `ready` is called with the port once the server listens on it."""
     application = Application(settings)
     config = uvicorn.Config(
         application,
@@ -167,13 +178,16 @@ async def serve(settings: Settings, *, ready: Callable[[int], None] | None = Non
     )
     server = _Uvicorn(config, application)
     application.start()
-    # Thousands of idle guests are long-lived objects: do not walk over them for every few new ones.
+    # Idle guests are thousands of long-lived objects: the garbage collector must not scan them for a few new ones.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     serving = asyncio.ensure_future(server.serve())
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event to wait for
-        await asyncio.sleep(0.01)
-    if ready is not None and server.started:
-        ready(server.servers[0].sockets[0].getsockname()[1])
-    await serving
+    try:
+        while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event to wait for
+            await asyncio.sleep(0.01)
+        if ready is not None and server.started:
+            ready(server.servers[0].sockets[0].getsockname()[1])
+        await serving
+    finally:
+        await application.stop()  # also if uvicorn has not called `shutdown`, e.g. because the port is in use

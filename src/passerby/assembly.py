@@ -1,4 +1,4 @@
-"""The one wiring: all services, built from settings, adapters and a clock, for the application and for tests."""
+"""Builds all services from settings, adapters and a clock, for the application and for tests."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 
 
 _STEP_TIMEOUT: Final = 5.0
-"""Seconds for each step of the end: what hangs is left, so that the others have their turn."""
+"""Seconds for each step of `stop`. A step that takes longer is abandoned, so that the next ones run."""
 _CHECK_TIMEOUT: Final = 2.0
-"""Seconds within which an adapter says that it is well."""
+"""Seconds for an adapter's `check`."""
 
 
 class Adapters(Struct, kw_only=True):
-    """What stands behind the ports."""
+    """The implementations of the ports."""
 
     store: SessionStore
     queue: MatchQueue
@@ -60,7 +60,7 @@ class Adapters(Struct, kw_only=True):
     counters: Counters
 
     def all(self) -> dict[str, SessionStore | MatchQueue | RoomLog | BlobStore | Counters]:
-        """Return each by what it keeps."""
+        """Return each adapter by the name of the data it keeps."""
         return {
             "sessions": self.store,
             "searches": self.queue,
@@ -71,7 +71,7 @@ class Adapters(Struct, kw_only=True):
 
 
 def adapters(settings: Settings, clock: Clock) -> Adapters:
-    """Return the adapters that `settings` ask for. Raises SettingsError when one cannot be had."""
+    """Return the adapters selected by `settings`. Raises SettingsError when one cannot be created."""
     return Adapters(
         store=MemorySessionStore(clock),
         queue=MemoryMatchQueue(),
@@ -91,10 +91,11 @@ def _blobs(settings: Settings, clock: Clock) -> BlobStore:
 
 
 def limits(settings: Settings) -> Limits:
-    """Return what clients are told to keep to."""
+    """Return the limits that are sent to clients."""
     return Limits(
         text_length=settings.text_limit,
-        file_size=settings.file_limit,
+        # A file that no account has room for would only be refused later, and with a puzzling reason.
+        file_size=min(settings.file_limit, settings.guest_files_limit, settings.room_files_limit, settings.files_limit),
         room_files_size=settings.room_files_limit,
         guest_files_size=settings.guest_files_limit,
         files_per_message=settings.files_per_message,
@@ -108,7 +109,7 @@ def limits(settings: Settings) -> Limits:
 
 
 class Assembly:
-    """All services. Nothing runs until `start`; `stop` leaves nothing running, and no file of a guest."""
+    """All services. Nothing runs until `start`. After `stop` nothing runs and no guest's file is left."""
 
     def __init__(
         self,
@@ -118,7 +119,7 @@ class Assembly:
         background: Background,
         publish: Callable[[RealtimeStats, list[LiveGuest]], None],
     ) -> None:
-        """`publish` sends one event to many, see Statistics."""
+        """`publish` sends one event to many guests, see Statistics."""
         self.settings = settings
         self.clock = clock
         self.adapters = adapters
@@ -139,7 +140,7 @@ class Assembly:
             clock,
             session_ttl=settings.session_ttl,
             changed=self._changed,
-            is_ended=self.writer.is_removing,
+            is_ended=self.writer.is_ended,
         )
         self.files = Files(
             adapters.blobs,
@@ -185,7 +186,6 @@ class Assembly:
             self.rooms,
             clock,
             background,
-            find=self.guests.online.get,
             changed=self.guests.touch,
         )
         self.stats = Statistics(
@@ -214,13 +214,14 @@ class Assembly:
         )
 
     def _changed(self, live: LiveGuest) -> None:
-        self.writer.save(live.guest)
-        self.stats.changed()
+        """Mark a changed session. Whoever changes one is in the middle of something, so nothing is raised here."""
+        self.background.attempt("marking a changed session", self.writer.save, live.guest)
+        self.background.attempt("marking changed statistics", self.stats.changed)
 
-    # ── life ──────────────────────────────────────────────────────────────────────────────────────
+    # ── start and stop ────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Begin the loops, in the running event loop."""
+        """Start the loops, in the running event loop."""
         self.background.repeat("broadcast of statistics", self.stats.broadcast)
         self.background.repeat("refresh of sessions", self.presence.refresh)
         self.background.repeat("sweep of sessions", self.presence.sweep)
@@ -231,18 +232,19 @@ class Assembly:
         await self.files.sweep()
 
     async def check(self) -> dict[str, bool]:
-        """Return of each adapter, by what it keeps, whether it can serve now."""
+        """Return for each adapter, by the name of its data, whether it can serve now."""
         return {
             name: await self.background.finish(f"check of {name}", adapter.check(), _CHECK_TIMEOUT)
             for name, adapter in self.adapters.all().items()
         }
 
     async def stop(self) -> None:
-        """End everything, step by step, whatever an earlier step has raised; each has its time."""
+        """Stop everything, step by step. Each step has a timeout and runs even when earlier ones have failed."""
         background = self.background
-        self.files.close()
+        background.attempt("forgetting all files", self.files.close)
         await background.stop(_STEP_TIMEOUT)
         await background.finish("last writing of sessions", self.writer.flush(), _STEP_TIMEOUT)
         for name, adapter in self.adapters.all().items():
             if not await background.finish(f"closing of {name}", adapter.close(), _STEP_TIMEOUT):
-                await background.finish(f"closing of {name}", adapter.close(), _STEP_TIMEOUT)  # once more
+                await background.finish(f"closing of {name}", adapter.close(), _STEP_TIMEOUT)  # one retry
+        await background.stop(_STEP_TIMEOUT)  # what the last steps have begun

@@ -1,7 +1,7 @@
-"""Supervised background work: every task that nobody awaits, every loop and every timer of the services.
+"""Supervised background work: every task that no caller awaits, every loop and every timer of the services.
 
-A failure is logged with the name of what failed, counted, and ends nothing but the one attempt. Where a guest waits
-for the work, `failed` tells them; see docs/architecture.md, "When something fails".
+A failure is logged with the name of the work and counted; it affects only that attempt. If a guest waits for the
+work, `failed` informs them; see docs/architecture.md, "When something fails".
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from passerby.clock import sleep
 
@@ -19,41 +19,74 @@ if TYPE_CHECKING:
 
     from passerby.clock import Clock, Timer
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = 0.1
-"""Seconds before a loop whose step has failed goes on; twice as long for each further failure in a row."""
+"""Seconds before a failed loop runs its next step; doubled after each further failure in a row."""
+LOG_INTERVAL: Final = 1.0
+"""Minimum number of seconds between two log records about the same work; all failures are counted."""
 LONGEST_PAUSE: Final = 30.0
-"""Seconds that a loop pauses at most: what has failed for long is tried again twice a minute."""
+"""Maximum pause of a loop in seconds: a loop that keeps failing is retried twice a minute."""
 _CANCELLED: Final = 1.0
-"""Seconds that cancelled work has to end: long enough for a `finally`."""
+"""Seconds that cancelled work has to end: enough for its `finally` blocks."""
+
+
+class StrayCancellationError(Exception):
+    """Something that a task awaited was cancelled, but not the task itself."""
+
+
+async def own(work: Awaitable[T]) -> T:
+    """Await `work`. A cancellation that is not of the running task becomes an error like any other.
+
+    Raises StrayCancellationError, and what `work` raises.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        raise StrayCancellationError from error
+    except BaseExceptionGroup as error:  # one that holds a cancellation is no Exception
+        raise StrayCancellationError from error
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Background:
-    """The tasks, loops and timers of one process. `stop` leaves none of them running."""
+    """The tasks, loops and timers of one process. After `stop` none of them runs."""
 
     def __init__(self, clock: Clock) -> None:
-        """Wait by `clock`."""
+        """Use `clock` for timers and pauses."""
         self.clock = clock
         self._tasks: set[asyncio.Task[bool]] = set()
         self._loops: set[asyncio.Task[None]] = set()
         self.timers: set[_Timer] = set()
-        """Those that are pending."""
+        """The pending timers."""
         self.failures: Counter[str] = Counter()
-        """How often each kind of work has failed, by its name."""
+        """Number of failures by name of the work."""
+        self._logged: dict[str, float] = {}
+        """When each was logged last, in seconds of the monotonic clock."""
 
     # ── failures ──────────────────────────────────────────────────────────────────────────────────
 
     def failed(self, name: str, error: BaseException) -> None:
-        """Log and count a failure of the work called `name`."""
+        """Count a failure of the work called `name`, and log it, at most once a second for each name."""
         self.failures[name] += 1
-        log.error("%s failed", name, exc_info=error, extra={"failures": self.failures[name]})
+        now = self.clock.monotonic()
+        if now - self._logged.get(name, -LOG_INTERVAL) >= LOG_INTERVAL:
+            self._logged[name] = now
+            log.error("%s failed", name, exc_info=error, extra={"failures": self.failures[name]})
 
     def attempt(self, name: str, work: Callable[..., object], *arguments: object) -> bool:
-        """Call `work(*arguments)`, one of several steps that all must be tried; tell whether it went well."""
+        """Call `work(*arguments)`; return whether it succeeded. An exception is logged, so later steps still run."""
         try:
             work(*arguments)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next step is tried
+        except Exception as error:  # noqa: BLE001 - the next step must run after any error
             self.failed(name, error)
             return False
         return True
@@ -63,7 +96,7 @@ class Background:
     def start(
         self, name: str, work: Coroutine[Any, Any, None], failed: Callable[[], object] | None = None
     ) -> asyncio.Task[bool]:
-        """Run `work` in a task. Should it fail, `failed` is called: whoever waits for it must learn of it."""
+        """Run `work` in a task. If it fails, `failed` is called, so that a waiting client can be informed."""
         task = asyncio.get_running_loop().create_task(self._ends_well(name, work, failed), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -71,14 +104,11 @@ class Background:
 
     async def _ends_well(self, name: str, work: Awaitable[None], failed: Callable[[], object] | None = None) -> bool:
         try:
-            await work
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            self.failed(name, error)  # not ours: something that it awaited was cancelled
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told of and ends nothing else
+            await own(work)
+        except Exception as error:
             self.failed(name, error)
+            if _is_cancelled():
+                raise asyncio.CancelledError from error  # the work has answered the cancellation with another error
         else:
             return True
         if failed is not None:
@@ -86,7 +116,7 @@ class Background:
         return False
 
     def repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
-        """Await `step()` again and again until `stop`; a step that fails is followed by a pause, then the next one."""
+        """Await `step()` repeatedly until `stop`. After a failed step there is a pause (exponential back-off)."""
         task = asyncio.get_running_loop().create_task(self._repeat(name, step), name=name)
         self._loops.add(task)
         task.add_done_callback(self._loops.discard)
@@ -101,18 +131,18 @@ class Background:
                 await sleep(self.clock, pause)
 
     def call_later(self, name: str, delay: float, callback: Callable[[], object]) -> Timer:
-        """Call `callback` once, `delay` seconds (≥ 0) from now, unless it is cancelled or `stop` comes first."""
+        """Call `callback` once, `delay` seconds (≥ 0) from now, unless it is cancelled or `stop` is called first."""
         return _Timer(self, name, delay, callback)
 
-    # ── the end ───────────────────────────────────────────────────────────────────────────────────
+    # ── stopping ──────────────────────────────────────────────────────────────────────────────────
 
     async def settle(self) -> None:
-        """Wait until all that was started has ended, and all that it started; loops go on."""
+        """Wait until all started tasks have ended, including tasks that they start. Loops continue."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def stop(self, deadline: float) -> None:
-        """End the loops, give what was started `deadline` seconds (real ones) to end, then cancel it."""
+        """Cancel loops and timers. Started tasks get `deadline` seconds (real time), then they are cancelled."""
         for timer in list(self.timers):
             timer.cancel()
         loops, self._loops = self._loops, set()
@@ -131,7 +161,7 @@ class Background:
             await asyncio.wait(late, timeout=_CANCELLED)
 
     async def finish(self, name: str, work: Coroutine[Any, Any, None], deadline: float) -> bool:
-        """Await a step for `deadline` seconds at most, whatever it raises; tell whether it went well."""
+        """Await `work` for at most `deadline` seconds; return whether it succeeded. Its exceptions are logged."""
         task = asyncio.get_running_loop().create_task(self._ends_well(name, work), name=name)
         done, _ = await asyncio.wait({task}, timeout=deadline)
         if done:

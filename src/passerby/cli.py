@@ -17,7 +17,7 @@ USAGE_ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit code: 2 for a wrong setting, 1 when the port cannot be opened."""
+    """Run a command; return the exit code: 2 for an invalid setting, 1 when the port cannot be opened."""
     parser = argparse.ArgumentParser(prog="passerby", description="Anonymous one-to-one chat with a passer-by")
     parser.add_argument("--version", action="version", version=__version__)
     serve = parser.add_subparsers(dest="command", required=True).add_parser(
@@ -36,13 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
     logs.configure(chosen.log_level, chosen.log_format)
     if chosen.jwt_secret is None:
-        log.warning("JWT_SECRET is not set: one is generated, and tokens end with this process")
+        log.warning("JWT_SECRET is not set: a random one is used, and tokens become invalid on restart")
     if chosen.limits_scale != 1:
         log.warning("LIMITS_SCALE multiplies every rate limit", extra={"factor": chosen.limits_scale})
 
     def ready(port: int) -> None:
-        host = "localhost" if chosen.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else chosen.host  # noqa: S104 - for showing only
-        log.info(f"serving on http://{host}:{port}")  # noqa: G004 - the line that newcomers look for
+        host = "localhost" if chosen.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else chosen.host  # noqa: S104 - only displayed
+        log.info(f"serving on http://{host}:{port}")  # noqa: G004 - the line that new users look for
 
     try:
         with asyncio.Runner(loop_factory=_new_event_loop()) as runner:
@@ -52,15 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
     except KeyboardInterrupt:
         return 0
-    except SystemExit as error:  # uvicorn exits so when it cannot bind, having logged why
+    except SystemExit as error:  # uvicorn logs why it cannot bind, then exits
         return 1 if error.code else 0
     return 0
 
 
 def _new_event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's, or None for Python's own where uvloop does not exist."""
+    """Return uvloop's event loop factory, or None (Python's own event loop) if uvloop is not installed."""
     try:
-        import uvloop  # noqa: PLC0415 - not there on every platform
+        import uvloop  # noqa: PLC0415 - not available on every platform
     except ImportError:
         return None
     return uvloop.new_event_loop

@@ -1,4 +1,4 @@
-"""Time, injected: services ask a `Clock`, so tests can jump instead of sleeping."""
+"""Injected time: services use a `Clock`, so that tests can advance time instead of sleeping."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ class Timer(Protocol):
     """A pending call, as returned by `Clock.call_later`."""
 
     def cancel(self) -> None:
-        """Make sure the call never happens; harmless when it already has."""
+        """Cancel the call; no effect if it has already run."""
 
 
 class Clock(Protocol):
-    """Wall time for what people and tokens see, monotonic time for how long things last."""
+    """Wall time for timestamps and tokens, monotonic time for durations."""
 
     def time(self) -> float:
         """Return seconds since the Unix epoch (float, UTC)."""
 
     def monotonic(self) -> float:
-        """Return seconds on a clock that never goes back."""
+        """Return seconds of a clock that never goes backwards."""
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Call `callback` once, `delay` seconds (≥ 0) from now, in the event loop's thread."""
 
 
 async def sleep(clock: Clock, delay: float) -> None:
-    """Wait `delay` seconds (≥ 0) of `clock`."""
+    """Wait `delay` seconds (≥ 0), measured by `clock`."""
     woken = asyncio.get_running_loop().create_future()
 
     def wake() -> None:
@@ -47,9 +47,9 @@ async def sleep(clock: Clock, delay: float) -> None:
 
 
 class SystemClock:
-    """The machine's clock and the running event loop's timers."""
+    """The system's clock and the running event loop's timers."""
 
-    # The functions themselves: a message asks three times.
+    # No wrapper methods: each message reads the clock three times.
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
 
@@ -59,10 +59,9 @@ class SystemClock:
 
 
 class Timestamps:
-    """ISO 8601 UTC with milliseconds and `Z` (the contract's only time format), cheaply.
+    """Formats ISO 8601 UTC timestamps with milliseconds and `Z`, the contract's only time format.
 
-    The date and time to the second change once a second, so they are formatted once a second; and a busy
-    server asks many times a millisecond.
+    The part up to the seconds is cached: a busy server needs many timestamps a millisecond.
     """
 
     __slots__ = ("_clock", "_from", "_prefix", "_second", "_text", "_until", "milliseconds")
@@ -73,18 +72,18 @@ class Timestamps:
         self._second = -1
         self._prefix = ""
         self.milliseconds = -1
-        """What `at` was last asked for, in whole milliseconds after the Unix epoch."""
+        """The last argument of `at`, in whole milliseconds since the Unix epoch."""
         self._text = ""
         self._from = self._until = 0.0
-        """The seconds that `_text` is for."""
+        """The range of seconds for which `_text` is valid."""
 
     def now(self) -> str:
-        """Return the present moment, e.g. `2023-12-07T10:30:00.000Z`."""
+        """Return the current time, e.g. `2023-12-07T10:30:00.000Z`."""
         seconds = self._clock.time()
         return self._text if self._from <= seconds < self._until else self.at(seconds)
 
     def at(self, seconds: float) -> str:
-        """Return the moment `seconds` after the Unix epoch, cut to milliseconds."""
+        """Return the time `seconds` after the Unix epoch, truncated to milliseconds."""
         milliseconds = int(seconds * 1000)
         if milliseconds == self.milliseconds:
             return self._text

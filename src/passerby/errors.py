@@ -1,4 +1,4 @@
-"""Errors are data: a stable code, an HTTP status, whether a retry can help.
+"""Error classes: each error has a stable code, an HTTP status, and says whether a retry can help.
 
 PasserbyError
 ├── InvalidInputError      400  invalid_payload, text_empty, text_too_long, text_control_characters
@@ -24,9 +24,9 @@ from typing import ClassVar, Final
 
 
 class Code(StrEnum):
-    """Stable, for programs and translations: every error, refusal of a handshake and reason of a closing has one."""
+    """Stable codes for programs and translations: of errors, refused handshakes and closed connections."""
 
-    # What came in.
+    # Invalid input.
     INVALID_PAYLOAD = "invalid_payload"
     TEXT_EMPTY = "text_empty"
     TEXT_TOO_LONG = "text_too_long"
@@ -66,13 +66,13 @@ class Code(StrEnum):
     RATE_LIMITED = "rate_limited"
     INTERNAL = "internal"
     UNAVAILABLE = "unavailable"
-    # HTTP alone.
+    # HTTP only.
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     HTTP_ERROR = "http_error"
-    # Handshakes that the Engine.IO server refuses; see `passerby.socketio.handshake`.
+    # Refused Engine.IO handshakes; see `passerby.socketio.handshake`.
     TRANSPORT_UNKNOWN = "transport_unknown"
     CONNECTION_UNKNOWN = "connection_unknown"
     BAD_METHOD = "bad_method"
@@ -80,7 +80,7 @@ class Code(StrEnum):
     REQUEST_TIMEOUT = "request_timeout"
     ORIGIN_FORBIDDEN = "origin_forbidden"
     PROTOCOL_UNSUPPORTED = "protocol_unsupported"
-    # Closings; see `passerby.realtime.closings`.
+    # Close reasons; see `passerby.realtime.closings`.
     REPLACED = "replaced"
     SESSION_ENDED = "session_ended"
     SERVER_ERROR = "server_error"
@@ -106,13 +106,13 @@ class Code(StrEnum):
 
 
 class PasserbyError(Exception):
-    """Base: `message` is for people, in English; `code` is for programs and never changes."""
+    """Base class. `message` is English text for people; `code` is for programs and never changes."""
 
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
 
     def __init__(self, code: Code, message: str, *, field: str | None = None, retry_after: float | None = None) -> None:
-        """`field` names the offending field; `retry_after` is in seconds."""
+        """`field` names the invalid field; `retry_after` is in seconds."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -121,94 +121,94 @@ class PasserbyError(Exception):
 
 
 class InvalidInputError(PasserbyError):
-    """What came in can never be accepted as it is."""
+    """The input is invalid; the same request will always fail."""
 
     status = 400
 
 
 class UnauthorizedError(PasserbyError):
-    """No token, or one that opens nothing. The messages are the contract's, word for word."""
+    """The token is missing or invalid, or its session does not exist. The messages are part of the contract."""
 
     status = 401
 
 
 class ForbiddenError(PasserbyError):
-    """Somebody else's."""
+    """The resource belongs to another guest or room."""
 
     status = 403
 
 
 class NotFoundError(PasserbyError):
-    """There is no such thing, or no longer."""
+    """The resource does not exist, or no longer exists."""
 
     status = 404
 
 
 class UploadTimeoutError(PasserbyError):
-    """The body took too long to come."""
+    """The request body was not complete in time."""
 
     status = 408
 
 
 class ConflictError(PasserbyError):
-    """Fine in itself, but not in the state the guest is in."""
+    """The request is valid, but not in the guest's current state."""
 
     status = 409
 
 
 class TooLargeError(PasserbyError):
-    """More than the limit that the code names."""
+    """The limit that the code names is exceeded."""
 
     status = 413
 
 
 class UnsupportedTypeError(PasserbyError):
-    """A kind of file that is not accepted here."""
+    """The type of the file is not accepted."""
 
     status = 415
 
 
 class StorageFullError(PasserbyError):
-    """The server holds as many files as it may."""
+    """The server's storage for files is full."""
 
     status = 507
     retryable = True
 
-    def __init__(self, retry_after: float) -> None:
-        """Ask to come back in `retry_after` seconds."""
+    def __init__(self, retry_after: float = 60) -> None:
+        """`retry_after` is in seconds."""
         super().__init__(Code.STORAGE_FULL, "There is no space for files right now", retry_after=retry_after)
 
 
 class InternalError(PasserbyError):
-    """Something failed here: the log says what, to those who run the server."""
+    """An internal failure. The log contains the cause."""
 
     status = 500
     retryable = True
 
     def __init__(self) -> None:
-        """Say nothing of the cause: it may hold what others wrote."""
+        """The message does not contain the cause, which may hold other guests' data."""
         super().__init__(Code.INTERNAL, "Internal server error")
 
 
 class UnavailableError(PasserbyError):
-    """Something behind the server cannot serve now."""
+    """A storage adapter cannot serve now."""
 
     status = 503
     retryable = True
 
     def __init__(self, what: list[str]) -> None:
-        """Name what it keeps."""
+        """`what` lists the data that is unavailable."""
         super().__init__(Code.UNAVAILABLE, f"Not available now: {', '.join(what)}")
 
 
 class RateLimitedError(PasserbyError):
-    """Too much at once."""
+    """The rate limit is exceeded."""
 
     status = 429
     retryable = True
 
     def __init__(self, retry_after: float, what: str = "requests") -> None:
-        """Ask to wait `retry_after` seconds; there was too much of `what`."""
+        """`retry_after` is in seconds; `what` names the limited action."""
         super().__init__(Code.RATE_LIMITED, f"Too many {what}, slow down", retry_after=round(retry_after, 3))
 
 

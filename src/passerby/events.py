@@ -1,7 +1,7 @@
-"""What all events have in common. Each package has its own in `<package>/events.py`.
+"""Base classes of all events. Each package defines its own in `<package>/events.py`.
 
-`realtime.contract` lists them all: the AsyncAPI document and the client's types are made from that list, the gateway
-validates with the same Structs, and `realtime.links` encodes them.
+`realtime.contract` lists them all. The AsyncAPI document and the client's types are generated from that list, the
+gateway validates with the same Structs, and `realtime.links` encodes them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from passerby.errors import Code
 
-Text = Annotated[str, Meta(description="For people, in English; programs read `code`")]
+Text = Annotated[str, Meta(description="English text for people; programs use `code`")]
 
 
 class Event(Struct, rename="camel", kw_only=True, gc=False):
-    """Base of all events: `event` is the Socket.IO event name, the fields are its one argument.
+    """Base of all events. `event` is the Socket.IO event name, the fields are its single argument.
 
-    Nothing in an event can refer back to it, so the garbage collector need not look (`gc=False`).
+    Events never contain reference cycles, so the garbage collector need not track them (`gc=False`).
     """
 
     event: ClassVar[str]
@@ -29,4 +29,4 @@ class ErrorEvent(Event):
 
     message: Text
     code: Code
-    retry_after: Annotated[float, Meta(description="Seconds to wait")] | UnsetType = UNSET
+    retry_after: Annotated[float, Meta(description="Seconds to wait before a retry")] | UnsetType = UNSET

@@ -20,7 +20,7 @@ Spruce Star Stream Swan Tiger Valley Walrus Whale Willow Wolf Wren
 """.split()  # noqa: SIM905 - words, not a list of quoted words
 
 _random = random.SystemRandom()
-# Message ids need to be unique, not secret: a fast generator, seeded by the system.
+# Search ids need to be unique, not secret: a fast generator, seeded by the system.
 _fast_random = random.Random(secrets.randbits(128))  # noqa: S311 - uniqueness only
 
 
@@ -35,19 +35,19 @@ def session_id() -> str:
 
 
 class MessageIds:
-    """Makes `msg_<epoch ms>_<random>` with 48 random bits, drawn many at once."""
+    """Makes ids `msg_<epoch ms>_<random>` with 48 random bits. Random bits are drawn in batches."""
 
     _BATCH = 256
     _LENGTH = 12
 
     def __init__(self) -> None:
-        """Draw at the first message."""
+        """The first batch is drawn at the first message."""
         self._drawn: list[str] = []
         self._milliseconds = 0
         self._prefix = ""
 
     def next(self, milliseconds: int) -> str:
-        """Return a new id of a message at `milliseconds` after the Unix epoch."""
+        """Return a new id for a message at `milliseconds` since the Unix epoch."""
         if not self._drawn:
             drawn = secrets.token_hex(self._BATCH * self._LENGTH // 2)
             self._drawn = [drawn[place : place + self._LENGTH] for place in range(0, len(drawn), self._LENGTH)]
@@ -62,12 +62,12 @@ def room_id(first: str, second: str) -> str:
 
 
 def random_username() -> str:
-    """Return a name in the AdjectiveNounNumber pattern, e.g. `CoolPanda1234`; at most 19 characters."""
+    """Return a random name (AdjectiveNounNumber), e.g. `CoolPanda1234`, at most 19 characters."""
     return f"{_random.choice(_ADJECTIVES)}{_random.choice(_NOUNS)}{_random.randrange(1000, 10000)}"
 
 
 def ticket_id() -> str:
-    """Return an id for one search, unique among all."""
+    """Return a unique id for a search."""
     return f"ticket_{_fast_random.getrandbits(96):024x}"
 
 

@@ -1,7 +1,6 @@
-"""Token buckets: how much of something a guest or an address may do.
+"""Token buckets: rate limits per guest and per address.
 
-The `limits` library has windows but no token bucket, and takes a hundred times longer than a message
-may; these thirty lines are the one place where we do without.
+The `limits` library has no token bucket, only windows, and is a hundred times too slow for every message.
 """
 
 from __future__ import annotations
@@ -16,39 +15,40 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
 
 _ROUNDING: Final = 1e-6
-"""Seconds that floats may be off after a long burst."""
+"""Tolerance in seconds for floating-point errors after a long burst."""
 _MAX_ADDRESSES: Final = 100_000
-"""Addresses remembered per kind; the one used longest ago is forgotten first."""
+"""Maximum number of addresses per limit; the least recently used is evicted first."""
 
 
 class Rate(Struct, frozen=True):
-    """`burst` at once, then `per_second`."""
+    """`burst` tokens at once, refilled at `per_second`."""
 
     burst: Annotated[float, Meta(ge=1)]
     per_second: Annotated[float, Meta(gt=0)]
 
     def scaled(self, factor: float) -> Rate:
-        """Return both numbers times `factor`, but a burst of at least one."""
+        """Return both numbers multiplied by `factor`; the burst is at least 1."""
         return Rate(max(1.0, self.burst * factor), self.per_second * factor)
 
 
 class TokenBucket:
-    """One guest's or address's share of one thing.
+    """A token bucket of one guest or address.
 
-    Kept as one moment, from when on there is a token (GCRA, ITU-T I.371): taking one moves it on by the
-    `interval` of one, and it is never further back than `reserve`, which holds all of a burst but the first.
+    The state is one time, `ready_at`, from which a token is available (GCRA, ITU-T I.371). Each token adds
+    `interval`. `ready_at` is never earlier than `reserve` before now; `reserve` is the time of a burst without its
+    first token.
     """
 
     __slots__ = ("interval", "ready_at", "reserve")
 
     def __init__(self, rate: Rate, now: float) -> None:
-        """Begin full at `now` (monotonic seconds)."""
+        """Start with a full bucket at `now` (monotonic seconds)."""
         self.interval = 1 / rate.per_second
         self.reserve = (rate.burst - 1) * self.interval + _ROUNDING
         self.ready_at = now - self.reserve
 
     def take(self, now: float) -> float:
-        """Take one token: 0.0 when there was one, else the seconds until there is."""
+        """Take one token. Return 0.0, or if there is none, the seconds until the next one."""
         if self.ready_at > now:
             return self.ready_at - now + _ROUNDING
         self.ready_at = max(self.ready_at, now - self.reserve) + self.interval
@@ -56,14 +56,14 @@ class TokenBucket:
 
 
 def take_both(one: TokenBucket, other: TokenBucket, now: float) -> float:
-    """Take a token of each: 0.0 when both had one, else the seconds until they do, and neither has lost one.
+    """Take one token from each bucket. Return 0.0, or if either is empty, the seconds to wait; then nothing is taken.
 
-    `TokenBucket.take` twice, in one call: every event of every guest goes through here.
+    Equivalent to `TokenBucket.take` twice, but one call: every event of every guest comes through here.
     """
     first, second = one.ready_at, other.ready_at
     if first > now or second > now:
         return max(first, second) - now + _ROUNDING
-    # Not max(), which costs a call.
+    # Not max(): a function call is slower.
     earliest = now - one.reserve
     one.ready_at = (first if first > earliest else earliest) + one.interval  # noqa: FURB136
     earliest = now - other.reserve
@@ -72,20 +72,20 @@ def take_both(one: TokenBucket, other: TokenBucket, now: float) -> float:
 
 
 class AddressLimit:
-    """A bucket for each client address; an IPv6 network of 64 bits counts as one, as one customer has it whole."""
+    """One bucket per client address. An IPv6 /64 network counts as one address: one customer usually has all of it."""
 
     def __init__(self, rate: Rate, clock: Clock) -> None:
-        """Allow `rate` to each address."""
+        """Allow `rate` for each address."""
         self._rate = rate
         self._clock = clock
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, address: str) -> float:
-        """Take one token of `address`: 0.0 when there was one, else the seconds until there is."""
+        """Take one token for `address`. Return 0.0, or if there is none, the seconds until the next one."""
         return self.bucket(address).take(self._clock.monotonic())
 
     def bucket(self, address: str) -> TokenBucket:
-        """Return the bucket of `address`, for who takes from it often."""
+        """Return the bucket of `address`, for callers that use it often."""
         key = _network(address)
         bucket = self._buckets.get(key)
         if bucket is not None:

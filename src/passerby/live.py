@@ -1,4 +1,4 @@
-"""What lives in this process: guests and their connections, rooms and their members. Everything acts on these."""
+"""State of this process: guests and their connections, rooms and their members."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ if TYPE_CHECKING:
     from passerby.models import Guest, Message, Ticket
 
 MAX_PENDING: Final = 256
-"""Remembered as not confirmed: more than a guest can write in the grace window, less than hurts."""
+"""Maximum number of unconfirmed messages kept: more than a guest can write in the grace period, still little memory."""
 
 
 class Link(Protocol):
-    """The way to one guest's client. The gateway has one around each socket.
+    """The connection to one guest's client. The gateway wraps each socket in one.
 
-    Nothing here raises: what fails ends this connection, so that its client comes back and resumes.
+    No method raises. A failure closes this connection, so that its client reconnects and resumes.
     """
 
     def send(self, event: Event | Message) -> None:
-        """Send an event, behind all before it; into nothing when the connection is gone."""
+        """Send an event, in order. Ignored when the connection is closed."""
 
     def deliver(self, message: bytes, receipt: Event) -> None:
-        """Send a message, as the JSON that the log has made of it, and its receipt."""
+        """Send a message, as JSON encoded by the log, and its receipt."""
 
     async def drain(self) -> None:
-        """Wait until the client has read most of what was sent, or the connection is gone."""
+        """Wait until the client has read most of what was sent, or the connection is closed."""
 
     def close(self, code: Code) -> None:
-        """End the connection, for the reason of `code` in `realtime.closings`.
+        """Close the connection; `code` is the reason in `realtime.closings`.
 
-        That also says whether the client should come back by itself; one that should not is told why first.
+        The reason also says whether the client should reconnect. A client that should not gets the reason first.
         """
 
 
 class LiveGuest:
-    """A guest who is connected, or was within the grace window: what the process knows beyond the session."""
+    """A guest who is connected or in the grace period: process state that is not part of the session."""
 
     address_bucket: TokenBucket
-    """Set by the gateway for each connection, whose address it is of."""
+    """The bucket of the connection's address. The gateway sets it for each connection."""
 
     __slots__ = (
         "address_bucket",
@@ -59,7 +59,7 @@ class LiveGuest:
     )
 
     def __init__(self, guest: Guest) -> None:
-        """Begin without a connection."""
+        """Start without a connection."""
         self.guest = guest
         self.link: Link | None = None
         self.token_expires = 0.0
@@ -67,20 +67,20 @@ class LiveGuest:
         self.member: Member | None = None
         self.ticket: Ticket | None = None
         self.suspended: Ticket | None = None
-        """The search of a guest who lost the connection, to go on with when they are back."""
+        """The search of a guest whose connection is lost; it continues when they reconnect."""
         self.notice: Event | None = None
-        """How their conversation ended while they were away."""
+        """How the conversation ended while the guest was away."""
         self.buckets: dict[str, TokenBucket] = {}
 
     def membership(self) -> Member:
-        """Return the guest's place in their room. Raises ConflictError (not_in_room)."""
+        """Return the guest's membership of their room. Raises ConflictError (not_in_room)."""
         member = self.member
         if member is None:
             raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
         return member
 
     def send(self, *events: Event | Message) -> None:
-        """Send events to the guest's client, if there is one now."""
+        """Send events to the guest's client, if it is connected."""
         link = self.link
         if link is not None:
             for event in events:
@@ -88,14 +88,14 @@ class LiveGuest:
 
 
 class Room:
-    """Two members. `seq` is the number of the newest message."""
+    """A room with two members. `seq` is the sequence number of the newest message."""
 
     __slots__ = ("epoch", "id", "members", "seq")
 
     members: tuple[Member, Member]
 
     def __init__(self, room_id: str, epoch: int, first: LiveGuest, second: LiveGuest) -> None:
-        """Open for two guests who are in no room."""
+        """Open a room for two guests who are in no room."""
         self.id = room_id
         self.epoch = epoch
         self.seq = 0
@@ -103,31 +103,31 @@ class Room:
         one.partner, other.partner = other, one
         self.members = (one, other)
 
-    # The one way to what a member's client sees, wherever their connection is: nobody sends to a partner past these.
+    # All events for a member go through these methods, wherever the member's connection is.
 
     def tell(self, member: Member, *events: Event) -> None:
-        """Send events to a member, if they are connected."""
+        """Send events to a member, if connected."""
         member.live.send(*events)
 
     def deliver(self, member: Member, message: bytes, receipt: Event) -> None:
-        """Let a member have a message now, or when they have been brought up to date."""
+        """Deliver a message to a member: now, or after the replay that the member still waits for."""
         member.pending.append(message)
         link = member.live.link
         if link is not None and member.attached:
             link.deliver(message, receipt)
 
 
-class RoomObserver:
-    """Is told what happens to rooms. One that fails disturbs neither the room nor other observers."""
+class RoomObserver(Protocol):
+    """Is called when rooms change. A failure affects neither the room nor other observers."""
 
     def room_opened(self, room: Room) -> None:
-        """Two guests have a room, and are about to be told."""
+        """Called when two guests have a room, before their clients are told."""
 
     def member_back(self, member: Member) -> None:
-        """A member is connected again, maybe in place of a connection whose loss nobody had noticed."""
+        """Called when a member has reconnected, also if the loss of the old connection was not detected."""
 
     def room_closed(self, room: Room) -> None:
-        """A room has ended; its members are in none."""
+        """Called when a room has ended; its members are in no room."""
 
 
 class Member:
@@ -138,20 +138,20 @@ class Member:
     partner: Member
 
     def __init__(self, room: Room, live: LiveGuest) -> None:
-        """Begin attached: new messages go to the connection at once."""
+        """Start attached: new messages are sent to the connection at once."""
         self.room = room
         self.live = live
         self.attached = True
         self.away = live.link is None
-        """Without a connection, and the partner has been told so."""
+        """Whether the member is disconnected and the partner has been informed."""
         self.confirmed = 0
-        """The highest seq that this member's client has confirmed: all before it are there too."""
+        """The highest seq that this member's client has confirmed; it confirms all earlier messages too."""
         self.pending: deque[bytes] = deque(maxlen=MAX_PENDING)
-        """Messages to this member as JSON, which the log holds too, or has held; oldest first."""
+        """Unconfirmed messages to this member as JSON, oldest first. Some may already be evicted from the log."""
 
     @property
     def guest(self) -> Guest:
-        """Whose side it is."""
+        """The member's guest."""
         return self.live.guest
 
     @property

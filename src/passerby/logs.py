@@ -1,7 +1,7 @@
-"""Logging through structlog: one line an event, for eyes or for machines.
+"""Logging through structlog: one line per event, as text for people or as JSON.
 
-Nothing here removes secrets from lines: message bodies, tokens, session ids and addresses are never
-passed to a logger in the first place (tests/test_logs.py reads what a busy server has written).
+Nothing here removes secrets from log lines: message bodies, tokens, session ids and addresses are never passed to a
+logger. tests/test_logs.py checks the log of a busy server.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import structlog
 
 
 def configure(level: str, style: str) -> None:
-    """Send all logging, ours and the libraries', to standard error. `style` is `console` or `json`."""
+    """Send all logs, ours and the libraries', to standard error. `style` is `console` or `json`."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -23,7 +23,7 @@ def configure(level: str, style: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        # The default shows the local variables of every frame, and those hold bodies and tokens.
+        # The default formatter prints local variables of every frame; they contain message bodies and tokens.
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
@@ -42,7 +42,7 @@ def configure(level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # uvicorn names the peers of broken requests at INFO and DEBUG.
+    # At INFO and DEBUG uvicorn logs the addresses of clients with broken requests.
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, root.level))
 
 

@@ -1,6 +1,6 @@
-"""The data models of the contract: guests, messages, rooms, statistics.
+"""The data models of the contract: guests, messages, files, rooms, statistics.
 
-Structs are the one source for validation, for the OpenAPI and AsyncAPI documents, and for the web
+The Structs are the only source for validation, for the OpenAPI and AsyncAPI documents, and for the web
 client's TypeScript types. Attribute names are snake_case here and camelCase on the wire.
 """
 
@@ -11,12 +11,12 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 TRAIT_LENGTH: Final = 64
-"""Characters of a location, gender or language, at most."""
+"""Maximum characters of a location, gender or language."""
 _END: Final = r"$(?!\n)"
-"""The end of the text and nothing else: Python's `$` alone would also stand before a last newline."""
+"""The end of the text. Python's `$` alone also matches before a final newline."""
 
 INVISIBLE: Final = r"\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff"
-"""Control and bidi-override characters: what is shown to strangers must look like what it is."""
+"""Control, zero-width and bidi characters: they could disguise text that is shown to strangers."""
 
 Timestamp = Annotated[
     str,
@@ -25,7 +25,7 @@ Timestamp = Annotated[
 GuestId = Annotated[str, Meta(description="Public id of a guest", examples=["guest_k3v9x2m4q8w1z7b5"])]
 SessionId = Annotated[
     str,
-    Meta(description="Secret to its owner: never sent to anybody else, and opens nothing by itself"),
+    Meta(description="Sent only to the session's owner; gives no access without a token"),
 ]
 RoomId = Annotated[str, Meta(description="The two guest ids, sorted, joined by `_`")]
 MessageId = Annotated[str, Meta(description="msg_<epoch ms>_<random>", examples=["msg_1701945000123_4fzyo82mvyr9"])]
@@ -34,7 +34,7 @@ ClientMessageId = Annotated[
     Meta(
         min_length=1,
         max_length=64,
-        description="Chosen by the sender: the same one again is the same message, delivered once",
+        description="Chosen by the sender; a message with the same id is a duplicate and is delivered only once",
     ),
 ]
 Username = Annotated[
@@ -52,7 +52,7 @@ Trait = Annotated[
     Meta(
         max_length=TRAIT_LENGTH,
         pattern=rf"^[^{INVISIBLE}]*{_END}",
-        description="Free text of a guest about themselves, at most 64 characters",
+        description="Free text about the guest, at most 64 characters",
     ),
 ]
 LanguageTag = Annotated[
@@ -67,7 +67,7 @@ LanguageTag = Annotated[
 
 
 class Guest(Struct, rename="camel", kw_only=True):
-    """A guest's session, whole: what the session store keeps. Only its owner ever sees `session_id`."""
+    """A guest's complete session, as kept by the session store. Only the guest receives `session_id`."""
 
     id: GuestId
     session_id: SessionId
@@ -86,7 +86,7 @@ class Guest(Struct, rename="camel", kw_only=True):
 
 
 class Partner(Struct, rename="camel", frozen=True):
-    """What one passer-by learns of the other."""
+    """What a guest learns about the partner."""
 
     id: GuestId
     username: str
@@ -97,12 +97,12 @@ class Partner(Struct, rename="camel", frozen=True):
 
     @classmethod
     def of(cls, guest: Guest) -> Partner:
-        """Return the view of `guest` for the person they talk to."""
+        """Return what the partner of `guest` may see."""
         return cls(guest.id, guest.username, True, guest.location, guest.gender, guest.language)  # noqa: FBT003 - isGuest is always true
 
 
 class OnlineUser(Struct, rename="camel", frozen=True):
-    """The public view of a guest: what anybody may see. Holds no session id."""
+    """The public view of a guest, visible to every guest. Contains no session id."""
 
     id: GuestId
     username: str
@@ -137,9 +137,9 @@ MessageStatus = Literal["sending", "sent", "delivered"]
 class Message(Struct, rename="camel", gc=False):
     """One message of a conversation, as logged and as sent to the partner.
 
-    `seq` numbers the messages of a room from 1 without holes; both members' messages share it.
-    Nothing in it can refer back to it, so the garbage collector need not look (`gc=False`).
-    `client_id` comes back to the sender on resume, so that their client knows its own message again.
+    `seq` numbers the messages of a room from 1 without gaps, for both members together. A replay to the sender
+    contains `client_id`, so that the client recognises its own messages. A message contains no reference cycles, so
+    the garbage collector need not track it (`gc=False`).
     """
 
     event: ClassVar[str] = "chat:message"
@@ -155,49 +155,47 @@ class Message(Struct, rename="camel", gc=False):
 
 
 FileCategory = Literal["image", "video", "audio", "document"]
-FileId = Annotated[str, Meta(description="Unguessable, and worthless without a signed link", examples=["file_Zt3…"])]
+FileId = Annotated[str, Meta(description="Random; gives no access without a signed link", examples=["file_Zt3…"])]
 Link = Annotated[
     str,
-    Meta(
-        description="Path with all that is needed to fetch the bytes; works until the file expires or the room closes"
-    ),
+    Meta(description="Signed path to download the file; valid until the file expires or the room closes"),
 ]
 
 
 class StoredFile(Struct, frozen=True, kw_only=True):
-    """What the server knows of a file: the one truth, whatever its sender says about it."""
+    """The server's metadata of a file. The sender's claims about the file are not used."""
 
     id: FileId
     room_id: RoomId
     epoch: int
     owner: GuestId
     voice: bool
-    """Uploaded as a voice note."""
+    """Whether it was uploaded as a voice note."""
     filename: str
     mime_type: str
     category: FileCategory
     inline: bool
-    """May be shown in a page; everything else is an attachment."""
+    """Whether it may be shown in a page; other files are sent as attachments."""
     size: int
     expires_at: float
-    """Epoch seconds."""
+    """Seconds since the Unix epoch."""
     seconds: float | None = None
-    """How long it plays."""
+    """Duration of audio or video."""
     width: int | None = None
     height: int | None = None
 
 
 class FileInfo(Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):
-    """A file as its two people see it: the upload's answer, and the content of `file` and `voice` messages."""
+    """A file as sent to both members of the room: response of the upload, content of `file` and `voice` messages."""
 
     file_id: FileId
     filename: str
     file_type: FileCategory
-    mime_type: Annotated[str, Meta(description="What the bytes say, not what the sender says")]
-    file_size: Annotated[int, Meta(ge=1, description="Bytes, as stored: pictures lose their metadata")]
+    mime_type: Annotated[str, Meta(description="Detected from the file's bytes, not taken from the sender")]
+    file_size: Annotated[int, Meta(ge=1, description="Bytes, as stored; metadata of pictures is removed")]
     file_url: Link
     temp_url: Link
-    download_url: Annotated[str, Meta(description="As fileUrl, but always as an attachment")]
+    download_url: Annotated[str, Meta(description="Like fileUrl, but always served as an attachment")]
     is_image: bool
     file_type_category: FileCategory
     expires_at: Timestamp
@@ -207,7 +205,7 @@ class FileInfo(Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=
 
 
 class RoomSummary(Struct, rename="camel", frozen=True):
-    """The room a guest is in, told when they connect."""
+    """The guest's room, sent when they connect."""
 
     room_id: RoomId
     epoch: int
@@ -216,33 +214,35 @@ class RoomSummary(Struct, rename="camel", frozen=True):
 
 
 class Limits(Struct, rename="camel", frozen=True, kw_only=True):
-    """What a client has to keep to; all are settings. Told when it connects, and by `GET /api/limits`."""
+    """Limits for clients; all are settings. Sent on connect, and returned by `GET /api/limits`."""
 
-    text_length: Annotated[int, Meta(ge=1, description="Characters of a text message, as a person counts them")]
-    file_size: Annotated[int, Meta(ge=1, description="Bytes of one file")]
-    room_files_size: Annotated[int, Meta(ge=1, description="Bytes of all files of a conversation")]
-    guest_files_size: Annotated[int, Meta(ge=1, description="Bytes of all files of one guest in a conversation")]
-    files_per_message: Annotated[int, Meta(ge=1, description="Files that a client offers to send at once")]
-    file_lifetime: Annotated[float, Meta(gt=0, description="Seconds that a file can be fetched, at most")]
-    voice_duration: Annotated[float, Meta(gt=0, description="Seconds of a voice note")]
-    picture_types: Annotated[list[str], Meta(description="MIME types of the pictures that are taken")]
-    picture_pixels: Annotated[int, Meta(ge=1, description="Width times height of a picture")]
-    ring_timeout: Annotated[float, Meta(gt=0, description="Seconds that a call rings")]
-    grace: Annotated[float, Meta(ge=0, description="Seconds to come back in after a lost connection")]
+    text_length: Annotated[int, Meta(ge=1, description="Maximum characters (grapheme clusters) of a text message")]
+    file_size: Annotated[int, Meta(ge=1, description="Maximum bytes of one file")]
+    room_files_size: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a conversation")]
+    guest_files_size: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of one guest")]
+    files_per_message: Annotated[
+        int, Meta(ge=1, description="Maximum number of files that a client offers to send at once")
+    ]
+    file_lifetime: Annotated[float, Meta(gt=0, description="Maximum seconds that a file can be downloaded")]
+    voice_duration: Annotated[float, Meta(gt=0, description="Maximum seconds of a voice note")]
+    picture_types: Annotated[list[str], Meta(description="MIME types of accepted pictures")]
+    picture_pixels: Annotated[int, Meta(ge=1, description="Maximum pixels of a picture (width times height)")]
+    ring_timeout: Annotated[float, Meta(gt=0, description="Seconds until an unanswered call times out")]
+    grace: Annotated[float, Meta(ge=0, description="Seconds to reconnect after a lost connection")]
 
 
 class Stats(Struct, rename="camel", frozen=True):
-    """The live counts. `connected_users` is pairs: guests in a room ÷ 2."""
+    """The live counts. `connected_users` counts pairs: guests in a room ÷ 2."""
 
-    total_users: Annotated[int, Meta(ge=0, description="Sessions alive, connected or not")]
-    online_users: Annotated[int, Meta(ge=0, description="Guests with a live connection")]
-    active_users: Annotated[int, Meta(ge=0, description="Connected guests, by the nodes' shared counters")]
-    available_users: Annotated[int, Meta(ge=0, description="Online guests who are in no room")]
-    connected_users: Annotated[int, Meta(ge=0, description="Pairs in a room, a member in the grace window included")]
+    total_users: Annotated[int, Meta(ge=0, description="Sessions that have not expired, connected or not")]
+    online_users: Annotated[int, Meta(ge=0, description="Guests with a connection")]
+    active_users: Annotated[int, Meta(ge=0, description="Connected guests, from the counters shared by all nodes")]
+    available_users: Annotated[int, Meta(ge=0, description="Connected guests who are in no room")]
+    connected_users: Annotated[int, Meta(ge=0, description="Pairs in a room, including members in the grace period")]
 
 
 class Ticket(Struct, frozen=True):
-    """One guest's wish to be matched. `entered_at` (epoch seconds) is its place, kept when it comes back."""
+    """A guest's search. `entered_at` (seconds since the Unix epoch) is its position, kept when the search resumes."""
 
     id: str
     guest_id: str

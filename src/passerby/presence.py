@@ -1,4 +1,4 @@
-"""Coming, going, and what hangs on it: the one place that keeps session, search and room in step.
+"""Connects and disconnects guests. Only this module keeps session, search and room consistent.
 
 connected ──connection lost──▶ away (grace) ──back in time──▶ connected
     │                            │
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Periods(Struct, frozen=True):
-    """How long things last, in seconds; see Settings of the same names."""
+    """Durations in seconds; see the settings of the same names."""
 
     grace: float
     renew_before: float
@@ -43,7 +43,7 @@ class Periods(Struct, frozen=True):
 
 
 class Presence:
-    """Who is here. Everything but `end` happens at once, without waiting for any store."""
+    """The connected guests. All methods except `end` act at once, without waiting for a store."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Presence:
         periods: Periods,
         limits: Limits,
     ) -> None:
-        """Tie the services together."""
+        """Connect the services with each other."""
         self._guests = guests
         self._rooms = rooms
         self._matchmaking = matchmaking
@@ -71,15 +71,15 @@ class Presence:
         self._limits = limits
         self._background = background
 
-    # ── coming ────────────────────────────────────────────────────────────────────────────────────
+    # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
     def connect(
         self, guest: Guest, link: Link, socket_id: str, token_expires: float, resume: Resume | None
     ) -> LiveGuest:
-        """A client of `guest` is connected: greet it, replace an older one, go on where it was.
+        """Handle a new connection of `guest`: send the greeting, replace an older connection, resume room and search.
 
-        Should anything fail, the guest is as after a lost connection, and whoever calls this ends the connection: its
-        client comes back and tries again.
+        If anything fails, the guest is treated as disconnected and the exception is raised; the caller closes the
+        connection, so that its client reconnects.
         """
         before = self._guests.live(guest.session_id)
         replaced = before.link if before is not None else None
@@ -114,7 +114,7 @@ class Presence:
     def _go_on(self, live: LiveGuest, link: Link, resume: Resume | None) -> None:
         if live.member is not None:
             self._rooms.back(live)
-            # A member who is not brought up to date gets no messages: then the next connection has to do it.
+            # A member without a replay gets no messages. If the replay fails, the client must reconnect.
             self._background.start(
                 "resumption of a room",
                 self._rooms.resume(live, link, resume),
@@ -127,15 +127,17 @@ class Presence:
         live.notice = None
         self._matchmaking.restore(live)
 
-    # ── going ─────────────────────────────────────────────────────────────────────────────────────
+    # ── disconnecting ─────────────────────────────────────────────────────────────────────────────
 
     def disconnect(self, live: LiveGuest, link: Link) -> None:
-        """The connection is lost: open the grace window. A connection already replaced means nothing."""
+        """The connection is lost: start the grace period. Ignored if the connection was already replaced."""
         if live.link is not link:
             return
         self._guests.detach(live)
-        live.grace = self._background.call_later("end of a grace", self._periods.grace, lambda: self._expire(live))
-        self._background.attempt("telling that a member is away", self._rooms.away, live)
+        live.grace = self._background.call_later(
+            "end of a grace period", self._periods.grace, lambda: self._expire(live)
+        )
+        self._background.attempt("notification of an absence", self._rooms.away, live)
         self._background.attempt("suspending a search", self._matchmaking.suspend, live)
 
     def _expire(self, live: LiveGuest) -> None:
@@ -145,10 +147,15 @@ class Presence:
     def _forget(self, live: LiveGuest) -> None:
         self._guests.forget(live)
         self._writer.remove(live.guest.session_id)
+        self._background.start("removal of a session", self._removed())
+
+    async def _removed(self) -> None:
+        """Notify the statistics after the removal: a broadcast before it would still count the session."""
+        await self._writer.flush()
         self._stats.changed()
 
     async def end(self, guest: Guest) -> None:
-        """End the session by the guest's own wish: room closed, token refused, when this returns."""
+        """End the session at the guest's request. When it returns, the room is closed and the token is refused."""
         live = self._guests.live(guest.session_id)
         if live is None:
             self._writer.remove(guest.session_id)
@@ -164,10 +171,10 @@ class Presence:
         await self._writer.flush()
         self._stats.changed()
 
-    # ── time passing ──────────────────────────────────────────────────────────────────────────────
+    # ── periodic work ─────────────────────────────────────────────────────────────────────────────
 
     async def refresh(self) -> None:
-        """Wait an interval, then keep connected guests' sessions alive, and renew tokens before they end."""
+        """Wait an interval, then keep connected guests' sessions alive and renew tokens that expire soon."""
         await sleep(self._clock, self._periods.refresh_interval)
         for live in list(self._guests.online.values()):
             self._background.attempt("refreshing a session", self._refresh, live)
@@ -180,7 +187,7 @@ class Presence:
             live.send(SessionRenewed(token=token, expires_at=expires_at))
 
     async def sweep(self) -> None:
-        """Wait an interval, then remove what has expired from a store that does not do so by itself."""
+        """Wait an interval, then remove expired sessions from stores that do not expire them themselves."""
         await sleep(self._clock, self._periods.session_sweep)
         removed = await self._store.sweep()
         if removed:
@@ -189,7 +196,7 @@ class Presence:
 
 
 def _too_late(resume: Resume, own_id: str) -> RoomClosed:
-    """What a guest is told whose room has gone while they were, when nobody is left to say how."""
+    """Return the event for a guest who returns after the room has ended and the partner is gone."""
     partner = resume.room_id.removeprefix(f"{own_id}_").removesuffix(f"_{own_id}")
     return RoomClosed(
         user_id=partner,

@@ -1,7 +1,7 @@
-"""The JSON Schema of everything on the wire, made from the events and models.
+"""The JSON Schema of all data on the wire, generated from the events and models.
 
-`python -m passerby.schema` writes the JSON Schema that the web client's types are generated from;
-with `--check` it only says whether that file is current.
+`python -m passerby.schema` writes the JSON Schema from which the web client's types are generated.
+With `--check` it only checks whether that file is current.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ JSON_SCHEMA_PATH = Path(__file__).parents[2] / "web" / "src" / "wire" / "schema.
 
 
 def json_schema() -> dict[str, Any]:
-    """Return one JSON Schema (draft 2020-12) whose `$defs` hold every event, model and HTTP body.
+    """Return one JSON Schema (draft 2020-12) whose `$defs` contain every event, model and HTTP body.
 
-    `ClientToServer` and `ServerToClient` map event names to payloads, in the shape that
-    socket.io-client's typed events are made from.
+    `ClientToServer` and `ServerToClient` map event names to payloads, the shape that socket.io-client's typed
+    events need.
     """
     definitions = components((*INBOUND, *OUTBOUND, Auth, *HTTP_MODELS), "#/$defs/{name}")
     for name, events in (("ClientToServer", INBOUND), ("ServerToClient", OUTBOUND)):
@@ -46,7 +46,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def main() -> int:
-    """Write the JSON Schema, or with `--check` return 1 when the file differs from what would be written."""
+    """Write the JSON Schema. With `--check`, return 1 if the file is not current."""
     parser = argparse.ArgumentParser(prog="python -m passerby.schema", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the file is not current")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Every setting, from a flag (`--grace 30`) or the environment (`GRACE=30`), checked before anything starts."""
+"""All settings, from flags (`--grace 30`) or the environment (`GRACE=30`), validated before anything starts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from passerby.limits import Rate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
-
 
 _STUN: Final = re.compile(r"stuns?:[^\s/?@]+")
 _TURN: Final = re.compile(r"turns?:[^\s/?@]+(\?transport=(udp|tcp))?")
@@ -25,99 +22,107 @@ _ORIGIN: Final = re.compile(r"https?://[^/?#@\s]+/?", re.IGNORECASE)
 
 
 class SettingsError(ValueError):
-    """A setting is wrong; the message is one line that names it."""
+    """A setting is invalid; the message is one line that names it."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The server's settings. Times are seconds, sizes bytes, rates `BURST/PER_SECOND`."""
+    """The server's settings. Times are in seconds, sizes in bytes, rates are `BURST/PER_SECOND`."""
 
-    host: Annotated[str, Meta(description="Address to listen on; `0.0.0.0` for every interface")] = "127.0.0.1"
+    host: Annotated[str, Meta(description="Address to listen on; `0.0.0.0` for all interfaces")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on")] = 3001
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Meta(description="Least important lines that are logged"),
+        Meta(description="Minimum level of logged messages: `debug`, `info`, `warning` or `error`"),
     ] = "info"
-    log_format: Annotated[Literal["console", "json"], Meta(description="For eyes or for machines")] = "console"
+    log_format: Annotated[
+        Literal["console", "json"], Meta(description="Log format: `console` for people, or `json`")
+    ] = "console"
     cors_origin: Annotated[
         tuple[str, ...],
-        Meta(description="Other web origins whose pages may use this server, comma-separated; `*` for all"),
+        Meta(description="Other web origins that may use this server, comma-separated; `*` for all"),
     ] = ()
     trusted_proxies: Annotated[
         tuple[str, ...],
-        Meta(description="Networks (CIDR, comma-separated) whose `X-Forwarded-For` is believed"),
+        Meta(description="Networks (CIDR, comma-separated) of proxies whose `X-Forwarded-For` is trusted"),
     ] = ()
     jwt_secret: Annotated[
         str | None,
-        Meta(description="Signs guests' tokens, 32 characters or more; without it tokens end with the process"),
+        Meta(description="Key that signs tokens, at least 32 characters; if unset, tokens become invalid on restart"),
     ] = None
     jwt_secret_previous: Annotated[
         str | None,
-        Meta(description="An older secret whose tokens are still accepted, for rotation"),
+        Meta(description="Previous secret, for rotation: its tokens are still accepted"),
     ] = None
-    jwt_issuer: Annotated[str, Meta(min_length=1, description="`iss` of the tokens")] = "passerby"
-    jwt_audience: Annotated[str, Meta(min_length=1, description="`aud` of the tokens")] = "passerby-guests"
-    session_ttl: Annotated[
-        float, Meta(gt=0, description="A session, and its token, lives this long without activity")
-    ] = 7200
+    jwt_issuer: Annotated[str, Meta(min_length=1, description="Issuer (`iss`) of the tokens")] = "passerby"
+    jwt_audience: Annotated[str, Meta(min_length=1, description="Audience (`aud`) of the tokens")] = "passerby-guests"
+    session_ttl: Annotated[float, Meta(gt=0, description="Lifetime of an inactive session and of a token")] = 7200
     renew_before: Annotated[
         float,
         Meta(
             gt=0,
-            description="A connected guest gets a fresh token this long before the old one ends",
+            description="Time before a token's expiry when a connected guest gets a new one",
         ),
     ] = 1800
-    grace: Annotated[float, Meta(ge=0, description="A guest who lost the connection has this long to come back")] = 20
-    session_sweep: Annotated[float, Meta(gt=0, description="Expired sessions are removed from memory this often")] = 600
+    grace: Annotated[float, Meta(ge=0, description="Time to reconnect after a lost connection")] = 20
+    session_sweep: Annotated[float, Meta(gt=0, description="Interval for removing expired sessions from memory")] = 600
     refresh_interval: Annotated[
         float,
         Meta(
             gt=0,
-            description="A connected guest's session is written this often when nothing changes",
+            description="Interval for saving a connected guest's session when nothing changes",
         ),
     ] = 60
-    room_log_messages: Annotated[int, Meta(ge=1, description="Messages a room keeps for replay")] = 200
-    room_log_bytes: Annotated[int, Meta(ge=1024, description="Bytes of messages a room keeps for replay")] = 262_144
-    text_limit: Annotated[int, Meta(ge=1, description="Characters of a text message, as a person counts them")] = 1000
-    online_sample: Annotated[int, Meta(ge=0, description="Guests named in the online list")] = 50
-    stats_interval: Annotated[float, Meta(gt=0, description="Between two broadcasts of the statistics")] = 1
-    stats_frames: Annotated[
-        int, Meta(ge=1, description="Statistics frames a second that the process sends at most")
-    ] = 700
-    ping_interval: Annotated[float, Meta(gt=0, description="Between two heartbeats of a connection")] = 25
+    room_log_messages: Annotated[int, Meta(ge=1, description="Messages that a room keeps for replay")] = 200
+    room_log_bytes: Annotated[int, Meta(ge=1024, description="Bytes of messages that a room keeps for replay")] = (
+        262_144
+    )
+    text_limit: Annotated[int, Meta(ge=1, description="Maximum characters (grapheme clusters) of a text message")] = (
+        1000
+    )
+    online_sample: Annotated[int, Meta(ge=0, description="Maximum guests in the online list")] = 50
+    stats_interval: Annotated[
+        float, Meta(gt=0, description="Minimum interval between broadcasts of the statistics")
+    ] = 1
+    stats_frames: Annotated[int, Meta(ge=1, description="Maximum statistics frames a second of the process")] = 700
+    ping_interval: Annotated[float, Meta(gt=0, description="Interval between heartbeats (pings) of a connection")] = 25
     ping_timeout: Annotated[
-        float, Meta(gt=0, description="A heartbeat is answered within this, or the client is gone")
+        float, Meta(gt=0, description="Time for a client to answer a heartbeat before it is disconnected")
     ] = 20
     connect_timeout: Annotated[
-        float, Meta(gt=0, description="A connection authenticates within this, or is closed")
+        float, Meta(gt=0, description="Time for a connection to authenticate before it is closed")
     ] = 10
     max_payload: Annotated[
-        int, Meta(ge=1024, description="Bytes of one WebSocket message or polling request, at most")
+        int, Meta(ge=1024, description="Maximum bytes of one WebSocket message or polling request")
     ] = 131_072
-    outbox_limit: Annotated[int, Meta(ge=4096, description="Bytes that may wait for one client to read them")] = 262_144
+    outbox_limit: Annotated[int, Meta(ge=4096, description="Maximum unread bytes buffered for one client")] = 262_144
     stall_timeout: Annotated[
         float,
-        Meta(gt=0, description="A client that does not read is closed after this at the latest"),
+        Meta(gt=0, description="Time for a client to read buffered data before it is disconnected"),
     ] = 10
-    file_limit: Annotated[int, Meta(ge=1, description="Bytes of one file")] = 10_485_760
-    room_files_limit: Annotated[int, Meta(ge=1, description="Bytes of all files of a room")] = 52_428_800
-    guest_files_limit: Annotated[int, Meta(ge=1, description="Bytes of all files of a guest")] = 41_943_040
-    files_limit: Annotated[int, Meta(ge=1, description="Bytes of all files of the process")] = 536_870_912
-    files_per_message: Annotated[int, Meta(ge=1, description="Files that the web client offers to send at once")] = 20
-    file_ttl: Annotated[float, Meta(gt=0, description="A file lives this long at most; its room may end before")] = 3600
-    file_sweep: Annotated[float, Meta(gt=0, description="Expired files are removed this often")] = 300
-    file_store: Annotated[
-        Literal["memory", "disk"], Meta(description="Where files are kept while their room lives")
-    ] = "memory"
+    file_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of one file")] = 10_485_760
+    room_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a room")] = 52_428_800
+    guest_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a guest")] = 41_943_040
+    files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of the process")] = 536_870_912
+    files_per_message: Annotated[
+        int, Meta(ge=1, description="Maximum files that the web client offers to send at once")
+    ] = 20
+    file_ttl: Annotated[
+        float, Meta(gt=0, description="Maximum lifetime of a file; it is removed earlier if its room ends")
+    ] = 3600
+    file_sweep: Annotated[float, Meta(gt=0, description="Interval for removing expired files")] = 300
+    file_store: Annotated[Literal["memory", "disk"], Meta(description="Where files are stored: `memory` or `disk`")] = (
+        "memory"
+    )
     file_directory: Annotated[
-        str | None, Meta(description="Folder for files on disk; without it the system's for temporary files")
+        str | None, Meta(description="Directory for files on disk; if unset, the system's temporary directory")
     ] = None
-    picture_pixels: Annotated[int, Meta(ge=1, description="Pixels of a picture, width times height")] = 64_000_000
-    voice_limit: Annotated[float, Meta(gt=0, description="Seconds of a voice note")] = 300
-    upload_timeout: Annotated[float, Meta(gt=0, description="A whole upload has this long")] = 600
-    ring_timeout: Annotated[float, Meta(gt=0, description="A call that is not taken within this is over")] = 30
-    call_return: Annotated[
-        float, Meta(gt=0, description="Whose page went during a call has this long to come back to it")
-    ] = 5
+    picture_pixels: Annotated[int, Meta(ge=1, description="Maximum pixels of a picture (width times height)")] = (
+        64_000_000
+    )
+    voice_limit: Annotated[float, Meta(gt=0, description="Maximum seconds of a voice note")] = 300
+    upload_timeout: Annotated[float, Meta(gt=0, description="Maximum duration of an upload")] = 600
+    ring_timeout: Annotated[float, Meta(gt=0, description="Time to answer a call before it ends")] = 30
+    call_return: Annotated[float, Meta(gt=0, description="Time to reconnect to a call after a page reload")] = 5
     stun_urls: Annotated[
         tuple[str, ...], Meta(description="STUN servers for calls, comma-separated, such as `stun:turn.example:3478`")
     ] = ()
@@ -125,39 +130,41 @@ class Settings(Struct, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="TURN servers for calls, comma-separated, such as `turn:turn.example:3478`")
     ] = ()
     turn_secret: Annotated[
-        str | None, Meta(description="Shared with the TURN server (coturn's `static-auth-secret`)")
+        str | None, Meta(description="Secret shared with the TURN server (coturn's `static-auth-secret`)")
     ] = None
-    turn_ttl: Annotated[float, Meta(gt=0, description="TURN credentials last this long")] = 600
+    turn_ttl: Annotated[float, Meta(gt=0, description="Lifetime of TURN credentials")] = 600
     relay_only: Annotated[
-        bool, Meta(description="Calls go through TURN and nothing else, so no guest learns another's address")
+        bool, Meta(description="Calls use only TURN relays, so that guests do not learn each other's address")
     ] = False
     limits_scale: Annotated[float, Meta(gt=0, description="Multiplies every rate below; for load tests")] = 1
     packet_rate: Annotated[
-        float, Meta(gt=0, description="Packets a second of one connection, of any kind, before it is closed")
+        float, Meta(gt=0, description="Maximum packets a second of one connection before it is closed")
     ] = 1000
-    limit_messages: Annotated[Rate, Meta(description="Messages of a guest")] = Rate(30, 5)
-    limit_typing: Annotated[Rate, Meta(description="Typing events of a guest")] = Rate(100, 40)
-    limit_matching: Annotated[Rate, Meta(description="Searches, cancellations and goodbyes of a guest")] = Rate(30, 2)
-    limit_events: Annotated[Rate, Meta(description="All other events of a guest")] = Rate(400, 40)
-    limit_refusals: Annotated[Rate, Meta(description="Refused events of a guest before the connection is closed")] = (
+    limit_messages: Annotated[Rate, Meta(description="Messages per guest")] = Rate(30, 5)
+    limit_typing: Annotated[Rate, Meta(description="Typing events per guest")] = Rate(100, 40)
+    limit_matching: Annotated[Rate, Meta(description="Searches, cancelled searches and left rooms per guest")] = Rate(
+        30, 2
+    )
+    limit_events: Annotated[Rate, Meta(description="All other events per guest")] = Rate(400, 40)
+    limit_refusals: Annotated[Rate, Meta(description="Refused events per guest before the connection is closed")] = (
         Rate(50, 1)
     )
-    limit_uploads: Annotated[Rate, Meta(description="Files of a guest")] = Rate(30, 0.2)
-    limit_connects: Annotated[Rate, Meta(description="Connections of a guest")] = Rate(30, 0.5)
-    limit_address_events: Annotated[Rate, Meta(description="Events of all guests of an address")] = Rate(4000, 400)
-    limit_address_connects: Annotated[Rate, Meta(description="Connections opened from an address")] = Rate(400, 10)
-    limit_address_sessions: Annotated[Rate, Meta(description="Sessions created from an address")] = Rate(100, 1)
-    limit_address_uploads: Annotated[Rate, Meta(description="Files of all guests of an address")] = Rate(300, 5)
-    limit_address_requests: Annotated[Rate, Meta(description="Other HTTP requests of an address")] = Rate(400, 20)
+    limit_uploads: Annotated[Rate, Meta(description="Uploads per guest")] = Rate(30, 0.2)
+    limit_connects: Annotated[Rate, Meta(description="New connections per guest")] = Rate(30, 0.5)
+    limit_address_events: Annotated[Rate, Meta(description="Events of all guests per address")] = Rate(4000, 400)
+    limit_address_connects: Annotated[Rate, Meta(description="New connections per address")] = Rate(400, 10)
+    limit_address_sessions: Annotated[Rate, Meta(description="New sessions per address")] = Rate(100, 1)
+    limit_address_uploads: Annotated[Rate, Meta(description="Uploads of all guests per address")] = Rate(300, 5)
+    limit_address_requests: Annotated[Rate, Meta(description="Other HTTP requests per address")] = Rate(400, 20)
 
     def rate(self, name: str) -> Rate:
-        """Return `limit_<name>`, scaled."""
+        """Return `limit_<name>`, multiplied by `limits_scale`."""
         rate: Rate = getattr(self, f"limit_{name}")
         return rate.scaled(self.limits_scale)
 
 
 class Description(Struct, frozen=True):
-    """A setting as documented: environment variable, default as text, meaning."""
+    """A setting for the documentation: environment variable, default as text, meaning."""
 
     variable: str
     default: str
@@ -185,9 +192,9 @@ def _show(value: object) -> str:
 
 
 def load(environment: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
-    """Return the settings: a flag beats the environment beats the default. An empty variable counts as unset.
+    """Return the settings. Flags take precedence over the environment; empty variables count as unset.
 
-    Raises SettingsError with one line that names the first setting that is wrong.
+    Raises SettingsError with one line that names the first invalid setting.
     """
     hints = get_type_hints(Settings, include_extras=True)
     values = {}
@@ -204,7 +211,7 @@ def load(environment: Mapping[str, str], flags: Mapping[str, str | None] | None 
     return settings
 
 
-def _parse(name: str, text: str, kind: Any) -> Any:  # noqa: ANN401 - a type out of the hints, and a value of it
+def _parse(name: str, text: str, kind: Any) -> Any:  # noqa: ANN401 - a type from the hints, and a value of it
     bare = get_args(kind)[0]
     value: object = text
     if bare is Rate:
@@ -215,6 +222,8 @@ def _parse(name: str, text: str, kind: Any) -> Any:  # noqa: ANN401 - a type out
     try:
         converted = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
+        if get_origin(bare) is Literal:
+            raise SettingsError(f"{name}={text!r}: must be one of {', '.join(get_args(bare))}") from None
         hint = " (want BURST/PER_SECOND, such as 30/5)" if bare is Rate else ""
         raise SettingsError(f"{name}={text!r}: {error}{hint}") from None
     numbers = [converted.burst, converted.per_second] if isinstance(converted, Rate) else [converted]
@@ -224,7 +233,7 @@ def _parse(name: str, text: str, kind: Any) -> Any:  # noqa: ANN401 - a type out
 
 
 def _check(settings: Settings) -> None:
-    """Check what one field's type cannot say."""
+    """Check rules that a field's type cannot express."""
     for name in ("jwt_secret", "jwt_secret_previous"):
         secret = getattr(settings, name)
         if secret is not None and len(secret) < 32:  # noqa: PLR2004 - RFC 7518 §3.2: 256 bits for HS256
@@ -233,10 +242,10 @@ def _check(settings: Settings) -> None:
         try:
             ipaddress.ip_network(network, strict=False)
         except ValueError:
-            raise SettingsError(f"TRUSTED_PROXIES={network!r}: is no network such as 10.0.0.0/8") from None
+            raise SettingsError(f"TRUSTED_PROXIES={network!r}: is not a network such as 10.0.0.0/8") from None
     for origin in settings.cors_origin:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
-            raise SettingsError(f"CORS_ORIGIN={origin!r}: is no origin such as https://chat.example")
+            raise SettingsError(f"CORS_ORIGIN={origin!r}: is not an origin such as https://chat.example")
     if settings.renew_before >= settings.session_ttl:
         raise SettingsError("RENEW_BEFORE: must be shorter than SESSION_TTL")
     if settings.refresh_interval >= settings.renew_before:
@@ -248,8 +257,8 @@ def _check_calls(settings: Settings) -> None:
     for name, pattern in (("stun_urls", _STUN), ("turn_urls", _TURN)):
         for url in getattr(settings, name):
             if not pattern.fullmatch(url):
-                raise SettingsError(f"{name.upper()}={url!r}: is no URL such as {name[:4]}:turn.example:3478")
+                raise SettingsError(f"{name.upper()}={url!r}: is not a URL such as {name[:4]}:turn.example:3478")
     if settings.turn_urls and settings.turn_secret is None:
         raise SettingsError("TURN_URLS: needs TURN_SECRET")
     if settings.relay_only and not settings.turn_urls:
-        raise SettingsError("RELAY_ONLY: needs TURN_URLS, or no call could connect")
+        raise SettingsError("RELAY_ONLY: needs TURN_URLS, otherwise no call could connect")

@@ -1,4 +1,4 @@
-"""What a TURN client asks of a TURN server (RFC 8656), by aioice."""
+"""A TURN client's requests to a TURN server (RFC 8656), with aioice."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def allocation(turn: TurnServer, username: str, password: str) -> AsyncIte
 
 
 async def permission(relay: TurnTransport, peer: str, number: int) -> int | None:
-    """Ask to relay to `peer`; return the error code of a refusal. Nothing is sent to the peer."""
+    """Request relaying to `peer`; return the error code if it is refused. Nothing is sent to the peer."""
     client = relay._TurnTransport__inner_protocol  # type: ignore[attr-defined]  # private to aioice
     try:
         async with asyncio.timeout(PATIENCE):

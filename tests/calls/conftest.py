@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from tests.support.server import RunningServer
 
 HOST = "127.0.0.2"
-"""Where the peers are: no relay is there, so it tells a guest's address from a relay's."""
+"""The peers' address. No relay uses it, so it distinguishes a guest's address from a relay's."""
 
 
 class Introduce(Protocol):
-    """Lets two arrive who get each other as partners."""
+    """Connects two peers who get each other as partners."""
 
     async def __call__(self, server: RunningServer) -> tuple[Peer, Peer]: ...
 
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Peers find each other on this machine alone, also where there is no network."""
+    """Peers connect on this machine only, so that no network is needed."""
     monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: [HOST])
 
 
@@ -48,5 +48,5 @@ async def introduce() -> AsyncIterator[Introduce]:
 
 @pytest.fixture
 async def peers(introduce: Introduce, shared_server: RunningServer) -> tuple[Peer, Peer]:
-    """Return two in a room."""
+    """Return two peers in a room."""
     return await introduce(shared_server)

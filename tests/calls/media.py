@@ -1,4 +1,4 @@
-"""Sound and moving pictures that two in a call send each other, and what counts those that come."""
+"""Test media for calls: sound and moving pictures, and a receiver that counts frames."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.client import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MEDIA_PATIENCE: Final = 4 * PATIENCE
-"""Seconds for frames that must come: two peers encode and decode on one busy core."""
+MEDIA_PATIENCE: Final = 2 * PATIENCE
+"""Timeout in seconds for frames: two peers encode and decode on one busy core."""
 
 WIDTH, HEIGHT = 160, 120
 _RATE = 48_000
@@ -29,7 +29,7 @@ _MIDDLE = 128
 
 
 class Picture(VideoStreamTrack):
-    """Plain, brighter with every frame, then dark again; in a hue (Cb) that tells whose it is."""
+    """A plain picture whose brightness rises with every frame, then falls; its hue (Cb) identifies the sender."""
 
     def __init__(self, hue: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Picture(VideoStreamTrack):
 
 
 class Tone(MediaStreamTrack):
-    """A sine of 440 Hz."""
+    """A sine wave of 440 Hz."""
 
     kind = "audio"
 
@@ -72,20 +72,20 @@ class Tone(MediaStreamTrack):
 
 
 class Screen:
-    """Watches and hears what comes, and counts it."""
+    """Receives media and counts frames."""
 
     def __init__(self) -> None:
         self.video = 0
         self.audio = 0
-        """Frames that are not silent."""
+        """Number of frames that are not silent."""
         self.brightnesses: Counter[int] = Counter()
         self.hue = 0.0
-        """Of the picture that came last."""
+        """Hue of the latest picture."""
         self._news = asyncio.Event()
         self._watching: list[asyncio.Task[None]] = []
 
     def show(self, track: MediaStreamTrack) -> None:
-        """Take a track's frames until it ends."""
+        """Receive a track's frames until it ends."""
         self._watching.append(asyncio.ensure_future(self._watch(track)))
 
     async def _watch(self, track: MediaStreamTrack) -> None:
@@ -103,7 +103,7 @@ class Screen:
             self._news.set()
 
     async def shows(self, *, video: int = 30, audio: int = 10) -> None:
-        """Wait for so many more frames."""
+        """Wait until so many more frames have arrived."""
         video, audio = self.video + video, self.audio + audio
         await self._until(lambda: self.video >= video and self.audio >= audio)
 
@@ -114,7 +114,7 @@ class Screen:
                 await self._news.wait()
 
     async def close(self) -> None:
-        """Stop watching."""
+        """Stop receiving."""
         for task in self._watching:
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)

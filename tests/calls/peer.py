@@ -1,4 +1,4 @@
-"""A guest with clients that we did not write: python-socketio for the signals, aiortc for the media."""
+"""A guest with third-party clients: python-socketio for signalling, aiortc for media."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LAST_CANDIDATE: Final = "a=end-of-candidates"
 
 
 class Peer:
-    """One side of a call. Candidates travel on their own, as from a browser; `hear` returns all other events."""
+    """One side of a call. Candidates are handled separately, as in a browser; `hear` returns all other events."""
 
     def __init__(self, account: Account, url: str, *, hue: int) -> None:
         self.account = account
@@ -34,7 +34,7 @@ class Peer:
         self.connection: RTCPeerConnection
         self.call_id = ""
         self.received: list[tuple[str, Any]] = []
-        """Every event that ever came."""
+        """All events ever received."""
         self.servers: dict[str, Any] = {"iceServers": [], "iceTransportPolicy": "all"}
         self._url = url
         self._socket = socketio.AsyncClient(reconnection=False)
@@ -47,7 +47,7 @@ class Peer:
     # ── signals ───────────────────────────────────────────────────────────────────────────────────
 
     async def arrive(self, **resume: object) -> None:
-        """Connect; after a loss, again."""
+        """Connect, or reconnect after a loss."""
         auth = {"token": self.account.token, **({"resume": resume} if resume else {})}
         await self._socket.connect(self._url, auth=auth, transports=["websocket"])
 
@@ -65,11 +65,11 @@ class Peer:
         await self._socket.emit(event, payload)
 
     async def hear(self, wanted: str) -> Any:  # noqa: ANN401 - any JSON
-        """Return the payload of the next `wanted`; until then there is no error."""
+        """Return the payload of the next `wanted`; fail on an error event before it."""
         return (await self.hear_one_of(wanted))[1]
 
     async def hear_one_of(self, *wanted: str) -> tuple[str, Any]:
-        """Return the next event that is one of `wanted`."""
+        """Return the next event whose name is in `wanted`."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 event, payload = await self._events.get()
@@ -78,23 +78,23 @@ class Peer:
                     return event, payload
 
     def heard(self, prefix: str) -> list[str]:
-        """Return the names of all events that came and begin so, in order."""
+        """Return the names of all received events that start with `prefix`, in order."""
         return [event for event, _ in self.received if event.startswith(prefix)]
 
     async def lose_socket(self) -> None:
-        """Lose the connection to the server, without a word."""
+        """Abort the connection to the server."""
         self._socket.eio.ws._response.connection.transport.abort()
         await self._socket.wait()
 
     # ── the call ──────────────────────────────────────────────────────────────────────────────────
 
     async def ask_for_servers(self, http: httpx.AsyncClient) -> None:
-        """Take the ICE servers and the policy that the server names, from now on."""
+        """Request the ICE servers and the policy from the server, and use them from now on."""
         answer = await http.get("/api/ice-servers", headers=self.account.headers)
         self.servers = answer.raise_for_status().json()["data"]
 
     def connect_anew(self, *, video: bool = True) -> None:
-        """Make a connection with a tone and a picture, and forget the last one."""
+        """Create a new connection with a tone and a picture, replacing the old one."""
         configuration = RTCConfiguration(
             iceServers=[RTCIceServer(**server) for server in self.servers["iceServers"]],
             iceTransportPolicy=RTCIceTransportPolicy(self.servers["iceTransportPolicy"]),
@@ -111,21 +111,21 @@ class Peer:
         self._adding = None
 
     def add_picture(self) -> None:
-        """Send a picture too, from the next negotiation on."""
+        """Also send a picture, from the next negotiation on."""
         self.connection.addTrack(Picture(self.hue))
 
     async def call(self, kind: str = "video", **fields: object) -> None:
-        """Call, and wait until it rings."""
+        """Start a call, and wait until it rings."""
         self.connect_anew(video=kind == "video")
         await self.offer(kind, **fields)
         self.call_id = (await self.hear("webrtc:ringing"))["callId"]
 
     async def negotiate(self) -> None:
-        """Offer anew within the call."""
+        """Send a new offer within the call."""
         await self.offer("video", callId=self.call_id)
 
     async def offer(self, kind: str, **fields: object) -> None:
-        """Send an offer and all candidates, before anything is known of what becomes of it."""
+        """Send an offer and all candidates, before there is any response."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
         description, candidates = self._without_candidates()
         await self.say("webrtc:offer", offer=description, type=kind, **fields)
@@ -134,7 +134,7 @@ class Peer:
     async def take(
         self, offer: dict[str, Any] | None = None, *, anew: bool = True, video: bool = True, **fields: object
     ) -> dict[str, Any]:
-        """Answer `offer`, or the next that comes, by a connection made `anew` or by the one that is there.
+        """Answer `offer`, or the next received one, with a new connection (`anew`) or the existing one.
 
         Return the offer.
         """
@@ -152,14 +152,14 @@ class Peer:
         return offer
 
     async def is_taken(self) -> None:
-        """Wait for the answer, and take it in."""
+        """Wait for the answer and apply it."""
         answer = await self.hear("webrtc:answer")
         assert answer["callId"] == self.call_id
         await self.connection.setRemoteDescription(RTCSessionDescription(**answer["answer"]))
         self._add_candidates()
 
     async def is_connected(self) -> None:
-        """Wait until media may flow, and say so."""
+        """Wait until media can flow, then report it."""
         connected = asyncio.Event()
         connection = self.connection
 
@@ -175,24 +175,24 @@ class Peer:
         await self.say("webrtc:connected", callId=self.call_id)
 
     async def hang_up(self) -> None:
-        """End the call and the connection."""
+        """End the call and close the connection."""
         await self.say("webrtc:call-end", callId=self.call_id)
         await self.connection.close()
 
     def pair(self) -> CandidatePair:
-        """Return the two candidates that media flow between."""
+        """Return the selected pair of candidates."""
         transport = self.connection.getReceivers()[0].transport.transport
         return transport._connection._nominated[1]
 
     def _without_candidates(self) -> tuple[dict[str, str], list[str]]:
-        """Return the local description, and its candidates on their own."""
+        """Return the local description without candidates, and the candidates."""
         description = self.connection.localDescription
         lines = description.sdp.splitlines()
         kept = [line for line in lines if not line.startswith((_CANDIDATE, _LAST_CANDIDATE))]
         candidates = [line.removeprefix("a=") for line in lines if line.startswith(_CANDIDATE)]
         assert candidates
         sdp = "".join(f"{line}\r\n" for line in kept)
-        # aiortc repeats them in every bundled medium.
+        # aiortc repeats the candidates for every bundled medium.
         return {"type": description.type, "sdp": sdp}, list(dict.fromkeys(candidates))
 
     async def _tell(self, candidates: list[str]) -> None:
@@ -220,11 +220,11 @@ class Peer:
             await connection.addIceCandidate(candidate)
 
     def told(self) -> str:
-        """Return all that came of calls, as text."""
+        """Return all received call events as text."""
         return json.dumps([payload for event, payload in self.received if event.startswith("webrtc:")])
 
     async def close(self) -> None:
-        """Leave, whatever state all is in."""
+        """Disconnect, in any state."""
         if self._adding is not None:
             self._adding.cancel()
             await asyncio.gather(self._adding, return_exceptions=True)
@@ -234,7 +234,7 @@ class Peer:
 
 
 async def talk(caller: Peer, callee: Peer, kind: str = "video", **fields: object) -> None:
-    """Call, answer, and wait until both hear and, in a video call, see each other."""
+    """Call, answer, and wait until both receive sound and, in a video call, pictures."""
     await caller.call(kind, **fields)
     await callee.take(video=kind == "video")
     await caller.is_taken()
@@ -243,5 +243,5 @@ async def talk(caller: Peer, callee: Peer, kind: str = "video", **fields: object
 
 
 async def see(*peers: Peer, video: int = 30, audio: int = 10) -> None:
-    """Wait for so many more frames on each side."""
+    """Wait until each side has received so many more frames."""
     await asyncio.gather(*(peer.screen.shows(video=video, audio=audio) for peer in peers))

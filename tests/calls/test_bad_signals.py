@@ -1,4 +1,4 @@
-"""Signals that are wrong: one clear error to who sent them, nothing to the partner, and the call goes on."""
+"""Invalid signals: the sender gets one clear error, the partner gets nothing, and the call continues."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from passerby import app
 from passerby.calls.calls import MAX_CANDIDATES
+from tests.support.conversation import JumpingClock
 
 if TYPE_CHECKING:
     from tests.conftest import StartServer
@@ -34,7 +36,7 @@ SDP_LIMIT = 64 * KIB
 
 
 class Line(NamedTuple):
-    """Two in a room, the caller and the callee of the call that there may be."""
+    """Two clients in a room: the caller and the callee of a call, if there is one."""
 
     caller: Client
     callee: Client
@@ -42,7 +44,7 @@ class Line(NamedTuple):
 
 
 async def line(server: RunningServer, stage: str) -> Line:
-    """Bring two to a stage of a call."""
+    """Bring two clients to a stage of a call."""
     (_, caller), (_, callee), _ = await server.pair()
     return Line(caller, callee, await bring(caller, callee, stage))
 
@@ -62,7 +64,7 @@ async def bring(caller: Client, callee: Client, stage: str) -> str:
 
 
 async def goes_on(talk: Line, stage: str) -> None:
-    """See that the call is as it was, that nobody was told anything, and bring it to its end."""
+    """Check that the call is unchanged and that no client got an event; then finish the call."""
     caller, callee, call_id = talk
     if stage == "no call":
         await bring(caller, callee, "ringing")
@@ -156,7 +158,7 @@ async def test_odd_json_is_malformed_too(shared_server: RunningServer, packet: s
 
 
 class OutOfTurn(NamedTuple):
-    """Who sends what, at which stage of a call, and the code of the refusal."""
+    """A signal at a wrong stage of a call: its sender, and the code of the error."""
 
     stage: str
     who: str
@@ -265,7 +267,9 @@ async def test_an_offer_within_a_call_that_is_over_does_not_ring(shared_server: 
     caller, callee, call_id = await line(shared_server, "talking")
     await caller.emit("webrtc:call-end", {"callId": call_id})
     await callee.next("webrtc:call-end")
-    await callee.emit("webrtc:offer", {**OFFER, "callId": call_id})  # as if crossed with the end
+    await callee.emit("webrtc:offer", {**OFFER, "callId": call_id})  # as if sent at the same time as the end
+    await callee.emit("chat:typing:start")
+    await caller.next("chat:typing:start")  # the first offer has been handled before the next one is sent
 
     await goes_on(Line(caller, callee, ""), "no call")
 
@@ -300,7 +304,7 @@ async def test_of_ten_thousand_candidates_a_callful_passes(start_server: StartSe
                 assert (await talk.caller.next("webrtc:error"))["code"] == "too_many_candidates"
         sent += chunk
 
-    # The call goes on, but for candidates.
+    # The call continues, but accepts no more candidates.
     await talk.callee.emit("webrtc:offer", {**OFFER, "callId": talk.call_id})
     await talk.caller.next("webrtc:offer")
     await talk.caller.emit("webrtc:answer", ANSWER)
@@ -338,23 +342,30 @@ async def test_the_largest_candidates_that_wait_do_not_drown_who_gets_them(
 @pytest.mark.parametrize("who", ["caller", "callee"])
 @pytest.mark.parametrize("stage", ["ringing", "connecting", "talking"])
 async def test_who_does_not_come_back_ends_the_call_with_the_room(
-    start_server: StartServer, stage: str, who: str
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, stage: str, who: str
 ) -> None:
-    server = await start_server(grace=0.3, ring_timeout=0.6)
+    clock = JumpingClock()
+    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    server = await start_server(grace=20.0, ring_timeout=30.0)
     (_, caller), (_, callee), _ = await server.pair()
     await bring(caller, callee, stage)
     gone, left = (caller, callee) if who == "caller" else (callee, caller)
     await gone.cut()
     await left.next("room:partner_away")
+    clock.jump(20)
     await left.next("room:closed")
 
     for event, payload in (("webrtc:ice-candidate", CANDIDATE), ("webrtc:call-end", {})):
         await left.emit(event, payload)
         assert (await left.next("webrtc:error"))["code"] == "not_in_room"
-    # Nothing is left that would ring, or end, in the next room: not even the clock of the call.
+    # No timer of the call may ring or end anything in the next room.
     _, newcomer = await server.visitor()
     await server.match(left, newcomer)
     await bring(left, newcomer, "ringing")
+    clock.jump(29)
+    await left.emit("chat:typing:start")
+    await newcomer.next("chat:typing:start")  # without an earlier event: the call still rings
+    clock.jump(1)
     for client in (left, newcomer):
         await client.next("webrtc:call-timeout")
 

@@ -1,4 +1,4 @@
-"""Whole calls with sound and moving pictures, by clients that we did not write."""
+"""Complete calls with sound and moving pictures, with third-party clients."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from tests.conftest import StartServer
 
 MOVING = 8
-"""Different brightnesses of a picture that moves: it has 20, and a few get lost."""
+"""Minimum number of different brightness values of a moving picture: it has 20, and a few are lost."""
 
 
 def sees(watcher: Peer, other: Peer) -> bool:
-    """Tell whether what came is the other's picture, and moves."""
+    """Return whether the received picture is the other's, and moves."""
     return abs(watcher.screen.hue - other.hue) < 20 and len(watcher.screen.brightnesses) >= MOVING
 
 
@@ -59,7 +59,7 @@ async def test_a_call_is_declined(peers: tuple[Peer, Peer]) -> None:
     rejected = await anna.hear("webrtc:call-reject")
 
     assert (rejected["from"], rejected["callId"]) == (berta.account.id, anna.call_id)
-    assert berta.heard("webrtc:") == ["webrtc:offer"]  # what the caller has told waits for the answer
+    assert berta.heard("webrtc:") == ["webrtc:offer"]  # the caller's candidates wait for the answer
 
 
 async def test_a_call_is_given_up_before_it_is_taken(peers: tuple[Peer, Peer]) -> None:
@@ -91,7 +91,7 @@ async def test_who_call_each_other_at_once_are_in_one_call(peers: tuple[Peer, Pe
     (_, ringing), (_, offer) = sorted(heard, key=lambda event: event[0], reverse=True)
     caller.call_id = ringing["callId"]
 
-    await callee.take(offer)  # by a new connection: aiortc cannot roll its own offer back
+    await callee.take(offer)  # with a new connection: aiortc cannot roll back its own offer
     await caller.is_taken()
     await asyncio.gather(*(peer.is_connected() for peer in peers))
     await see(*peers)
@@ -122,7 +122,7 @@ async def test_a_voice_call_becomes_a_video_call(peers: tuple[Peer, Peer]) -> No
 
 
 async def test_within_a_call_the_way_to_each_other_is_found_anew(peers: tuple[Peer, Peer]) -> None:
-    """What an ICE restart is for. aiortc has none, so new connections with new credentials take the old ones' place."""
+    """As with an ICE restart. aiortc has none, so new connections with new credentials replace the old ones."""
     anna, berta = peers
     await talk(anna, berta)
     before = anna.pair().local_addr, berta.pair().local_addr
@@ -146,7 +146,7 @@ async def test_of_two_who_negotiate_at_once_the_polite_one_stands_back(peers: tu
     await talk(anna, berta, "audio")
     await berta.say("webrtc:offer", offer={"type": "offer", "sdp": "v=0\r\n"}, type="video", callId=berta.call_id)
     anna.add_picture()
-    await anna.hear("webrtc:offer")  # she ignores it, her own counts
+    await anna.hear("webrtc:offer")  # ignored: her own offer takes precedence
     await anna.negotiate()
     await berta.take(anew=False)
     await anna.is_taken()

@@ -1,4 +1,4 @@
-"""deploy/coturn/turnserver.conf: coturn takes it as it is, and relays to the public internet and nowhere else."""
+"""deploy/coturn/turnserver.conf: coturn accepts it unchanged, and relays only to the public internet."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ RANGES = [(name, value) for name, value in SETTINGS if name == "denied-peer-ip"]
 FORBIDDEN = 403
 QUOTA_REACHED = 486
 PUBLIC = "9.9.9.9"
-"""Nothing is sent there: that relaying to it is allowed is all that is asked."""
+"""A public address. Nothing is sent there; the tests only check that relaying to it is allowed."""
 
 
 @pytest.fixture
 def deployed(coturn: str, tmp_path: Path) -> Iterator[turnserver.TurnServer]:
-    """Run coturn with the operators' configuration, but for its port, its realm and its secret."""
+    """Run coturn with the deployment's configuration; only port, realm and secret are changed."""
     with turnserver.running(coturn, tmp_path, "-c", str(CONFIGURATION)) as server:
         yield server
 
@@ -106,7 +106,7 @@ async def _allocate(server: turnserver.TurnServer, times: int) -> None:
 
 
 def is_denied(address: str) -> bool:
-    """Tell what coturn makes of the ranges: `::` means "from anywhere", and each byte is compared on its own."""
+    """Return how coturn interprets the ranges: `::` means "from any address", and each byte is compared separately."""
     peer = ipaddress.ip_address(address).packed
     ranges = [[ipaddress.ip_address(end).packed for end in value.split("-")] for _, value in RANGES]
     assert bytes(16) not in [first for first, _ in ranges]
@@ -146,6 +146,6 @@ def test_what_operators_must_not_miss_is_set() -> None:
     assert {"allow-loopback-peers", "no-auth", "lt-cred-mech", "server-relay", "allowed-peer-ip"} & set(
         settings
     ) == set()
-    assert "static-auth-secret" not in settings  # neither a published secret nor an empty one
+    assert "static-auth-secret" not in settings  # no published and no empty secret
     for quota in ("user-quota", "total-quota", "max-bps", "bps-capacity"):
         assert int(settings[quota]) > 0

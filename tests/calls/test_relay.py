@@ -1,4 +1,4 @@
-"""Calls through a relay, by a real coturn: its credentials, and no guest's own address passing the server."""
+"""Calls through a real coturn: its credentials, and no guest's own address passes the server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNAUTHORIZED = 401
 
 
 def turn_setting(server: TurnServer) -> dict[str, Any]:
-    """Return Passerby's settings, with coturn as its TURN server."""
+    """Return Passerby's settings for coturn as TURN server."""
     return {
         "stun_urls": (server.settings["stun_urls"],),
         "turn_urls": (server.settings["turn_urls"],),
@@ -40,7 +40,7 @@ def turn_setting(server: TurnServer) -> dict[str, Any]:
 
 
 async def credentials(start_server: StartServer, turn: TurnServer) -> dict[str, Any]:
-    """Return the TURN server as GET /api/ice-servers tells it to a guest in a conversation."""
+    """Return the TURN server from GET /api/ice-servers, for a guest in a conversation."""
     server = await start_server(**turn_setting(turn))
     (account, _), _, _ = await server.pair()
     answer = await server.http.get("/api/ice-servers", headers=account.headers)
@@ -58,7 +58,7 @@ async def test_coturn_relays_for_fresh_credentials(start_server: StartServer, tu
 
 
 def expired(given: dict[str, Any]) -> tuple[str, str]:
-    """Make them as the server did, an hour ago."""
+    """Return credentials as the server would have issued them, an hour after their expiry."""
     clock = ManualClock(time.time() - 3600)
     ice = Ice(clock, stun=(), turn=("turn:127.0.0.1",), secret=turnserver.SECRET, ttl=600, relay=False)
     (server,) = msgspec.to_builtins(ice.servers("guest_x"))["iceServers"]
@@ -86,7 +86,7 @@ def empty(given: dict[str, Any]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("made", [expired, prolonged, of_somebody_else, of_another_secret, empty])
-async def test_coturn_does_not_relay_for_others(start_server: StartServer, turn: TurnServer, made: Any) -> None:  # noqa: ANN401 - one of the above
+async def test_coturn_does_not_relay_for_others(start_server: StartServer, turn: TurnServer, made: Any) -> None:  # noqa: ANN401 - one of the functions above
     username, password = made(await credentials(start_server, turn))
     with pytest.raises(stun.TransactionFailed) as caught:
         async with allocation(turn, username, password):
@@ -96,7 +96,7 @@ async def test_coturn_does_not_relay_for_others(start_server: StartServer, turn:
 
 
 def addresses(text: str) -> set[str]:
-    """Return whatever is an address, or a name of one, wherever it stands in JSON."""
+    """Return all addresses and host names in JSON text."""
     found = set()
     for word in re.split(r"[^\w.:-]|\\[rn]", text):
         try:
@@ -108,7 +108,7 @@ def addresses(text: str) -> set[str]:
 
 
 def candidates(peer: Peer) -> list[Candidate]:
-    """Return every candidate that has come, on its own or in a description."""
+    """Return all received candidates, separate or within descriptions."""
     return [Candidate.from_sdp(text) for text in re.findall(r"candidate:([^\"\\]+)", peer.told())]
 
 
@@ -118,11 +118,11 @@ def test_addresses_are_found_wherever_they_stand() -> None:
 
 
 def assert_only_relays(peer: Peer) -> None:
-    """Nothing that `peer` received leads to its partner."""
+    """Check that `peer` received no address of its partner."""
     came = candidates(peer)
     assert came
     assert {(candidate.type, candidate.host) for candidate in came} == {("relay", turnserver.HOST)}
-    assert {(candidate.related_address, candidate.related_port) for candidate in came} == {("0.0.0.0", 0)}  # noqa: S104 - nobody's address
+    assert {(candidate.related_address, candidate.related_port) for candidate in came} == {("0.0.0.0", 0)}  # noqa: S104 - the unspecified address
     assert addresses(peer.told()) <= {turnserver.HOST, "0.0.0.0"}  # noqa: S104 - as above
 
 
@@ -179,7 +179,7 @@ SPELLINGS = [
     "candidate:20 1 udp 1 198.51.100.3 60000 typ relay RADDR 192.168.1.7 RPORT 5",
     "candidate:20  1 udp 1 198.51.100.3 60000 typ relay x-base 192.168.1.7",
 ]
-"""Relayed, and what else they tell is told in other ways than browsers'."""
+"""Relay candidates with other extensions than browsers send."""
 TELLING_LINES = [
     " a=candidate:1 1 udp 1 192.168.1.7 5 typ host",
     "a=x\ra=candidate:1 1 udp 1 192.168.1.7 5 typ host",
@@ -205,7 +205,7 @@ DESCRIPTION = (
 def test_however_an_address_is_spelled_it_does_not_pass(line: str) -> None:
     hidden = relayed_only(f"v=0\r\n{line}\r\na=mid:0\r\na=fingerprint:sha-256 AB:CD:EF:01:02\r\n")
 
-    assert addresses(json.dumps(hidden)) <= {"198.51.100.3", "0.0.0.0"}  # noqa: S104 - nobody's address
+    assert addresses(json.dumps(hidden)) <= {"198.51.100.3", "0.0.0.0"}  # noqa: S104 - the unspecified address
     assert "192.168.1.7" not in hidden
     assert hidden.endswith("a=mid:0\r\na=fingerprint:sha-256 AB:CD:EF:01:02\r\n")
 
@@ -222,7 +222,7 @@ async def test_whatever_guests_send_with_relay_only_no_address_passes(start_serv
         *({"candidate": {"candidate": text, "sdpMid": "0"}} for text in (*CANDIDATES_OF_A_GUEST, RELAYED)),
         {"candidate": None},
     ]
-    for _ in range(2):  # a call, and a negotiation within it
+    for _ in range(2):  # a call, and a renegotiation
         await caller.emit("webrtc:offer", {"offer": {"type": "offer", "sdp": DESCRIPTION}, "type": "audio"})
         await callee.until("webrtc:offer")
         await callee.emit("webrtc:answer", {"answer": {"type": "answer", "sdp": DESCRIPTION}})
@@ -235,7 +235,7 @@ async def test_whatever_guests_send_with_relay_only_no_address_passes(start_serv
 
     for client in (caller, callee):
         came = [payload for event, payload in client.heard if event.startswith("webrtc:")]
-        assert addresses(msgspec.json.encode(came).decode()) == {"198.51.100.3", "0.0.0.0"}  # noqa: S104 - nobody's address
+        assert addresses(msgspec.json.encode(came).decode()) == {"198.51.100.3", "0.0.0.0"}  # noqa: S104 - the unspecified address
         told = [signal["candidate"] and signal["candidate"]["candidate"] for signal in came if "candidate" in signal]
         hidden = RELAYED.replace("raddr 203.0.113.9 rport 50001", "raddr 0.0.0.0 rport 0")
         assert told == [hidden, None] * 2

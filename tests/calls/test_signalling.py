@@ -1,4 +1,4 @@
-"""Calls: one a room, its states, its clock, and what never reaches the other side."""
+"""Calls: one per room, its states, its timeouts, and signals that are not forwarded."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SDP = (
 
 
 class Phone:
-    """One side of a call: what its person sends, and what has come."""
+    """One side of a call: sends signals, records received ones."""
 
     def __init__(self, person: Person) -> None:
         self.person = person
@@ -77,16 +77,16 @@ class Phone:
 
     @property
     def call_id(self) -> str:
-        """The id of the call that it knows of last."""
+        """The id of the latest call that it knows."""
         known = [event.call_id for event in self.person.link.sent if isinstance(event, Ringing | Offer)]
         return known[-1]
 
     def got(self) -> list[str]:
-        """Return the names of the call's events that have come, in order."""
+        """Return the names of received call events, in order."""
         return [event.event for event in self.person.link.sent if event.event.startswith("webrtc:")]
 
     def candidates(self) -> list[str | None]:
-        """Return the candidates that have come, in order."""
+        """Return the received candidates, in order."""
         came = [event.candidate for event in self.person.link.of(Candidate)]
         return [None if candidate is None else candidate.candidate for candidate in came]
 
@@ -152,7 +152,7 @@ async def test_a_ringing_call_ends_as_either_side_says(how: type[Hangup], event:
     callee.hang_up(how)
 
     assert len(caller.person.link.of(event)) == 1
-    caller.offer()  # and another may begin
+    caller.offer()  # a new call may start
     assert callee.got() == ["webrtc:offer", "webrtc:offer"]
 
 
@@ -167,7 +167,7 @@ async def test_nobody_rings_for_ever() -> None:
 
     assert caller.person.link.last(CallTimedOut).from_ == callee.person.id
     assert callee.person.link.last(CallTimedOut).from_ == caller.person.id
-    callee.answer()  # crossed with the end: nobody's mistake, and nobody hears of it
+    callee.answer()  # sent at the same time as the end: ignored without an error
     assert "webrtc:answer" not in caller.got()
 
 
@@ -196,7 +196,7 @@ async def test_signals_of_a_call_that_is_over_go_nowhere() -> None:
     caller, callee = await talking()
     old = caller.call_id
     caller.hang_up()
-    callee.hang_up()  # at the same moment
+    callee.hang_up()  # at the same time
     callee.offer()
     before = callee.got(), caller.got()
 
@@ -235,8 +235,8 @@ async def test_within_a_call_either_side_may_negotiate_anew() -> None:
 
 async def test_of_two_negotiations_at_once_the_polite_sides_stands_back() -> None:
     caller, callee = await talking()
-    callee.offer()  # the polite one's
-    caller.offer()  # not answered: it is the impolite one's that counts
+    callee.offer()  # of the polite side
+    caller.offer()  # the impolite side's offer takes precedence
     assert callee.person.link.of(Offer)[-1].from_ == caller.person.id
 
     with pytest.raises(ConflictError) as caught:
@@ -315,7 +315,7 @@ async def test_with_its_room_a_call_is_over() -> None:
 
     await callee.person.search()
     await caller.person.search()
-    callee.offer()  # in their next room
+    callee.offer()  # in the next room
     assert caller.got()[-1] == "webrtc:offer"
 
 
@@ -346,7 +346,7 @@ async def test_a_member_who_comes_back_learns_that_the_call_is_over() -> None:
 
 
 async def test_for_who_comes_back_it_still_rings() -> None:
-    """The offer had been written to a connection that was dead already, or to a page that was loaded anew."""
+    """The offer was sent to a dead connection, or to a page that was reloaded."""
     house = House()
     caller, callee = await phones(house)
     caller.offer()
@@ -448,7 +448,7 @@ async def test_a_page_that_is_back_in_time_is_waited_for_no_more() -> None:
     await house.pass_time(CALL_RETURN * 2)
 
     assert "webrtc:call-end" not in [*caller.got(), *callee.got()]
-    caller.person.drop()  # by the network, not by its page
+    caller.person.drop()  # a network failure, not a page reload
     await house.pass_time(CALL_RETURN * 2)
     assert "webrtc:call-end" not in callee.got()
 
@@ -512,20 +512,20 @@ def test_a_description_without_addresses_stays_a_description() -> None:
     assert relayed_only(hidden) == hidden
 
 
-# ── a connection that died unnoticed ──────────────────────────────────────────────────────────────
+# ── undetected dead connections ───────────────────────────────────────────────────────────────────
 
 
 async def test_who_replaces_a_dead_connection_is_told_what_it_takes() -> None:
     caller, callee = await phones()
     caller.offer()
-    await callee.person.connect()  # the server has not noticed that the one before is lost
+    await callee.person.connect()  # the server has not detected the loss of the old connection
     assert callee.got() == ["webrtc:offer"]
 
     callee.answer()
     caller.candidate(RELAYED)
     await caller.person.connect()
     assert caller.got() == ["webrtc:answer"]
-    assert "room:partner_back" not in callee.person.link.names(), "nobody was known to be away"
+    assert "room:partner_back" not in callee.person.link.names(), "the partner was not told that they were away"
 
 
 async def test_a_page_that_replaces_itself_is_back() -> None:
@@ -548,13 +548,13 @@ async def test_an_end_that_went_into_a_dead_connection_is_told_again() -> None:
     caller.offer()
     callee.answer()
     await callee.person.connect()
-    assert "webrtc:call-end" not in callee.got(), "that was of the call before"
+    assert "webrtc:call-end" not in callee.got(), "the event of the previous call is sent again"
 
 
 async def test_who_gives_way_hides_all_the_same() -> None:
     caller, callee = await phones()
     caller.offer()
-    callee.offer(relay_only=True)  # both at once, and the other was first
+    callee.offer(relay_only=True)  # both at once; the other side was first
     callee.candidate(HOST)
     callee.candidate(RELAYED)
     callee.answer()

@@ -1,9 +1,9 @@
-"""coturn, the TURN server of Debian and others: found where there is one, fetched where not, and run.
+"""Runs coturn, the TURN server; installs it if it is missing.
 
     python -m tests.calls.turnserver
 
-prints the path of a `turnserver`, fetching it if need be (as root, with apt-get), or ends with one line that
-says what to install.
+prints the path of `turnserver`, after installing it if necessary (as root, with apt-get), or one line that says
+what to install.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +34,14 @@ _BINDING_REQUEST: Final = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + b"passerby's q"
 
 
 class NoTurnServerError(Exception):
-    """No coturn; the message is one line and says what to do."""
+    """coturn is missing; the message is one line that says what to do."""
 
     def __init__(self) -> None:
         super().__init__("no coturn for the tests of calls: install the package `coturn` (apt-get install coturn)")
 
 
 def ensure() -> str:
-    """Return the path of `turnserver`, fetched if need be. Raises NoTurnServerError. Takes minutes at worst."""
+    """Return the path of `turnserver`; install it if necessary, which may take minutes. Raises NoTurnServerError."""
     found = _find()
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         _fetch()
@@ -55,7 +57,7 @@ def _find() -> str | None:
 
 def _fetch() -> None:
     print("turnserver: installing the package coturn", file=sys.stderr, flush=True)
-    # RUNLEVEL=1: the package's own service is not started.
+    # RUNLEVEL=1: do not start the package's own service.
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=60", "-o", "Acquire::http::Timeout=15")
     for command in (("update",), ("install", "--yes", "--no-install-recommends", "coturn")):
@@ -66,12 +68,12 @@ def _fetch() -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=_APT_SECONDS,
-            check=False,  # whether it is there in the end is what counts
+            check=False,  # the caller checks whether it is installed
         )
 
 
 class TurnServer:
-    """A coturn that runs on 127.0.0.1."""
+    """A coturn process on 127.0.0.1."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -80,13 +82,13 @@ class TurnServer:
             "turn_urls": f"turn:{HOST}:{port}?transport=udp",
             "turn_secret": SECRET,
         }
-        """Passerby's, to use it."""
+        """Passerby's settings for using it."""
 
 
 @contextmanager
 def running(program: str, folder: Path, *arguments: str, secret: str | None = SECRET) -> Iterator[TurnServer]:
-    """Run coturn with `arguments`, but on a free port of 127.0.0.1, with the tests' realm and with `secret`."""
-    port = _free_port()
+    """Run coturn with `arguments`, on a free port of 127.0.0.1, with the tests' realm and with `secret`."""
+    port = free_port(HOST)
     log = folder / "turnserver.log"
     command = [
         program,
@@ -113,19 +115,12 @@ def running(program: str, folder: Path, *arguments: str, secret: str | None = SE
         _wait_until_it_answers(process, port, log)
         yield TurnServer(port)
     finally:
-        process.kill()  # asked kindly, it takes seconds
+        process.kill()  # SIGTERM would take seconds
         process.wait(_START_SECONDS)
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind((HOST, 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Ask for our own address until that is answered: coturn has no line that says it is ready."""
+    """Send binding requests until one is answered: coturn logs no line that says it is ready."""
     deadline = time.monotonic() + _START_SECONDS
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.settimeout(_ASK_EVERY)
@@ -144,7 +139,7 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Pat
 
 
 def main() -> int:
-    """Print the path of coturn and return 0, or say what to install: 1."""
+    """Print the path of coturn and return 0, or print what to install and return 1."""
     try:
         print(ensure())
     except NoTurnServerError as error:

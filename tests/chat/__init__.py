@@ -1,1 +1,1 @@
-"""Rooms: messages in order, lost connections, and what is replayed."""
+"""Rooms: messages in order, lost connections, and replay."""

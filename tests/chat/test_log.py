@@ -26,8 +26,8 @@ EPOCH = 1_700_000_000_000
 MAX_MESSAGES = 5
 MAX_BYTES = 8192
 OVERHEAD_AT_MOST = 1024
-"""No adapter may count more than this for a message besides its content."""
-PATIENCE = 5.0
+"""Maximum bytes that an adapter may count for a message in addition to its content."""
+PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def message(
 
 
 async def append(log: RoomLog, own: Message, room: str = ROOM, epoch: int = EPOCH) -> tuple[Message, bool]:
-    """Append, and wait for what is accepted, and whether it is new."""
+    """Append a message; return the accepted message, and whether it is new."""
     answer: asyncio.Future[tuple[Message, bool]] = asyncio.get_running_loop().create_future()
 
     def accepted(logged: Message, encoded: bytes | None, error: Exception | None) -> None:
@@ -302,7 +302,7 @@ async def test_the_log_stays_within_its_bytes(log: RoomLog, text: str) -> None:
 
     kept = len(replay.messages)
     assert kept * size <= MAX_BYTES
-    assert kept >= 1, "what fits is kept"
+    assert kept >= 1, "messages within the limits are kept"
     assert replay.gap == 4 - kept
 
 
@@ -410,7 +410,7 @@ async def test_after_closing_nothing_is_accepted_any_more(log: RoomLog) -> None:
     log.append(ROOM, EPOCH, message("too late"), lambda own, _encoded, _error: accepted.append(own))
     log.open(ROOM, EPOCH + 1)
     log.append(ROOM, EPOCH, message("old epoch"), lambda own, _encoded, _error: accepted.append(own))
-    # Whatever the log still had to do comes before what it is asked now.
+    # Work that the log still has to do comes before the next request.
     await append(log, message("barrier"), epoch=EPOCH + 1)
 
     assert accepted == []
@@ -434,11 +434,11 @@ async def test_an_answer_pending_at_the_close_does_not_come_after_it(log: RoomLo
     assert "after" not in accepted
 
 
-# ── any sequence ──────────────────────────────────────────────────────────────────────────────────
+# ── random sequences ──────────────────────────────────────────────────────────────────────────────
 
 
 class Model:
-    """What a log should hold: everything ever accepted in this epoch."""
+    """The expected state of a log: all messages accepted in this epoch."""
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
@@ -446,11 +446,11 @@ class Model:
         self.kept = 0
 
     def may_keep(self, count: int) -> bool:
-        """Tell whether so many are within the bounds, counting nothing but their text."""
+        """Return whether `count` messages may be within the limits, counting only their text."""
         return count <= MAX_MESSAGES and sum(len(text.encode()) for text in self._newest(count)) <= MAX_BYTES
 
     def must_keep(self, count: int) -> bool:
-        """Tell whether so many are within the bounds, however wastefully an adapter encodes them."""
+        """Return whether `count` messages must be within the limits, with the largest allowed overhead."""
         size = sum(len(json.dumps(text)) + OVERHEAD_AT_MOST for text in self._newest(count))
         return count <= MAX_MESSAGES and size <= MAX_BYTES
 
@@ -459,7 +459,7 @@ class Model:
 
 
 class LogMachine(RuleBasedStateMachine):
-    """Any sequence of commands against lists. Only where exactly bytes run out is left to the adapter."""
+    """Random sequences of commands, compared with lists. The adapter decides the exact size of a message."""
 
     rooms = ("guest_a_guest_b", "guest_a_guest_c")
 
@@ -534,9 +534,9 @@ class LogMachine(RuleBasedStateMachine):
         replay = self.runner.run(self.log.replay(room, model.epoch, 0))
         kept = len(replay.messages)
         assert kept <= model.kept + 1
-        assert model.may_keep(kept), "more than the bounds allow"
+        assert model.may_keep(kept), "kept more than the limits allow"
         if kept < model.kept + 1:
-            assert not model.must_keep(kept + 1), "less than fits"
+            assert not model.must_keep(kept + 1), "kept less than the limits allow"
         model.kept = kept
 
     @rule(room=st.sampled_from(rooms), after=st.integers(0, 30))

@@ -338,11 +338,11 @@ async def test_a_partner_who_was_away_learns_of_the_leaving_on_return(house: Hou
     assert berta.link.of(RoomResumed) == []
     berta.drop()
     await berta.connect()
-    assert berta.link.of(RoomClosed) == [], "told once"
+    assert berta.link.of(RoomClosed) == [], "sent only once"
 
 
 async def test_what_never_reached_the_one_who_left_is_named(house: House) -> None:
-    """Berta wrote while Anna was away; Anna ends her session from elsewhere; Berta was away by then."""
+    """Berta wrote while Anna was away. Anna ends her session over HTTP while Berta is away."""
     anna, berta = await house.pair()
     anna.drop()
     sent = berta.say("are you there?", "b-1")
@@ -356,7 +356,7 @@ async def test_what_never_reached_the_one_who_left_is_named(house: House) -> Non
     assert [(lost.message_id, lost.client_id) for lost in closed.undelivered] == [(sent.message_id, "b-1")]
 
 
-# ── away and back ─────────────────────────────────────────────────────────────────────────────────
+# ── disconnecting and reconnecting ────────────────────────────────────────────────────────────────
 
 
 async def test_the_partner_is_told_at_once_who_is_away_and_for_how_long(house: House) -> None:
@@ -555,7 +555,7 @@ async def test_a_gap_is_counted_from_where_the_client_was() -> None:
     assert berta.link.last(RoomResumed).gap == 2
 
 
-# ── the grace is over ─────────────────────────────────────────────────────────────────────────────
+# ── end of the grace period ───────────────────────────────────────────────────────────────────────
 
 
 async def test_when_the_grace_ends_the_partner_learns_what_never_arrived(house: House) -> None:
@@ -622,12 +622,12 @@ async def test_whoever_returns_too_late_and_finds_nobody_learns_it(house: House)
     await house.settle()
     await anna.connect(resume)
 
-    # The room is gone; what the partner's end was, Anna was told while connected.
+    # The room has ended; Anna got the event about it while connected.
     closed = anna.link.last(RoomClosed)
     assert (closed.reason, closed.user_id, closed.undelivered) == ("partner_offline", berta.id, [])
 
 
-# ── a client that takes its time ──────────────────────────────────────────────────────────────────
+# ── a slow client ─────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_long_replay_waits_for_the_client_to_read(house: House) -> None:
@@ -668,7 +668,7 @@ async def test_a_client_lost_while_it_reads_gets_the_rest_over_its_next_connecti
     assert [message.seq for message in second.of(Message)] == list(range(read + 1, 101))
 
 
-# ── a log that takes its time ─────────────────────────────────────────────────────────────────────
+# ── a slow log ────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_messages_during_a_replay_come_after_it_and_once() -> None:
@@ -793,7 +793,7 @@ async def test_a_gap_that_opens_during_a_replay_is_told_too() -> None:
     told = sum(resumed.gap for resumed in berta.link.of(RoomResumed))
     received = [message.seq for message in berta.link.of(Message)]
     assert received == sorted(set(received))
-    assert len(received) + told == 8, "a message is replayed or counted, never silently missing"
+    assert len(received) + told == 8, "each message is replayed or counted in `gap`"
 
 
 async def test_a_partners_message_between_a_replacing_connection_and_its_replay_comes_once(house: House) -> None:

@@ -132,7 +132,7 @@ def test_whatever_passes_is_bounded_visible_and_encodable(text: str) -> None:
     try:
         cleaned = clean_text(text, 20)
     except InvalidInputError as error:
-        assert error.code in {"text_empty", "text_too_long", "text_control_characters"}  # noqa: PT017 - it may also pass
+        assert error.code in {"text_empty", "text_too_long", "text_control_characters"}  # noqa: PT017 - the text may also be valid
     else:
         assert cleaned.encode()
         assert len(regex.findall(r"\X", cleaned)) <= 20

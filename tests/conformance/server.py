@@ -1,4 +1,4 @@
-"""The server that the public protocol suites expect, built only on `passerby.socketio`.
+"""The server that the public protocol suites expect, built with `passerby.socketio` only.
 
 python -m tests.conformance.server --mode socketio|engineio --port 3000
 """
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def options(path: str) -> Options:
-    """Return the limits that the suites expect."""
+    """Return the options that the suites expect."""
     return Options(path=path, ping_interval=0.3, ping_timeout=0.2, connect_timeout=1, max_payload=1_000_000)
 
 
 class Echo:
-    """Answers every message with itself."""
+    """Echoes every message."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -1,16 +1,16 @@
-"""Engine.IO 4, rule by rule, against a server in this process."""
+"""The rules of Engine.IO 4, against a server in this process."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
-import socket
 import sys
 
 import pytest
 
 from passerby.socketio import Options
+from tests.support.ports import free_port
 from tests.support.sio_client import ClosedError, Line, PollingClient, WebSocketClient, http, opened, request_head
 from tests.support.sio_server import BOUND, PATH, engine_echo, running, until
 
@@ -277,7 +277,7 @@ async def test_the_last_words_of_a_polling_session_wait_for_a_while_only() -> No
     engine, _ = engine_echo(Options(close_timeout=0.05))
     async with running(engine) as server, PollingClient.open(server.port) as client:
         await client.post("4last\x1e1")
-        await until(lambda: not engine._last_words)
+        await until(lambda: not engine._final_payloads)
         assert (await client.get()).status == 400
 
 
@@ -358,7 +358,7 @@ async def test_a_second_websocket_for_a_session_that_began_as_one_is_closed() ->
         assert await first.receive() == "4a"
 
 
-# ── the program that the public suites are run against ────────────────────────────────────────────
+# ── the server program for the public suites ──────────────────────────────────────────────────────
 
 
 async def program_listens(port: int) -> None:
@@ -372,8 +372,7 @@ async def program_listens(port: int) -> None:
 
 @pytest.mark.parametrize(("mode", "path"), [("engineio", "/engine.io/"), ("socketio", "/socket.io/")])
 async def test_the_conformance_server_answers_as_the_public_suites_expect(mode: str, path: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     program = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.conformance.server", "--mode", mode, "--port", str(port)
     )
@@ -389,9 +388,11 @@ async def test_the_conformance_server_answers_as_the_public_suites_expect(mode: 
                 "maxPayload": 1_000_000,
             }
             async with WebSocketClient.open(port, f"{path}?EIO=4&transport=websocket") as client:
-                await client.receive()
                 await client.send("40" if mode == "socketio" else "4a")
-                assert str(await client.receive()).startswith('40{"sid"' if mode == "socketio" else "4a")
+                assert str(await client.receive()).startswith('0{"sid"')
+                while (answer := await client.receive()) == "2":  # skip pings
+                    await client.send("3")
+                assert str(answer).startswith('40{"sid"' if mode == "socketio" else "4a")
     finally:
         program.terminate()
         await program.wait()

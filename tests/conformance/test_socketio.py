@@ -1,4 +1,4 @@
-"""Socket.IO 5, rule by rule, over both transports, against a server in this process."""
+"""The rules of Socket.IO 5, over both transports, against a server in this process."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_a_client_that_left_every_namespace_has_as_long_as_a_new_one(trans
 async def test_a_connect_in_time_stops_the_clock(transport: str) -> None:
     subject = echo(Options(connect_timeout=0.3))
     async with running(subject) as server, connected(server.port, transport) as client:
-        async with opened(server.port, transport) as idle:  # begins later, so when it is closed, so would be `client`
+        async with opened(server.port, transport) as idle:  # opened later, so `client` would be closed before it
             await ended_of(idle)
         await client.receive()
         await client.send('42["message",1]')
@@ -306,7 +306,7 @@ async def test_ten_attachments_are_taken(transport: str) -> None:
         assert [await client.receive() for _ in range(10)] == blobs
 
 
-# ── what closes the connection ────────────────────────────────────────────────────────────────────
+# ── close reasons ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import pytest_asyncio
@@ -11,12 +12,16 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright, 
 from tests.e2e import browser as chromium
 from tests.e2e.cable import Cable, cable
 from tests.e2e.serving import Serving, serving
+from tests.e2e.sightings import NOTE
 from tests.e2e.visitor import Visitor, end_session
 
-WITHIN_MS = 10_000
-"""Whatever a test waits for happens within this."""
+WITHIN_MS = 30_000
+"""Whatever a test waits for happens within this, however busy the machine: it only bounds how long a failure takes."""
 
 WINDOW: ViewportSize = {"width": 800, "height": 600}
+
+_UNTIL_PAUSED = 60.0
+"""Seconds that a clock is put forward to stand still: it goes on until then, and cannot go back."""
 
 # A violated policy is reported as an error in the console only for some directives.
 _REPORT_VIOLATIONS = """
@@ -33,9 +38,13 @@ class Tabs:
         self._browser = browser
         self._free: list[Page] = []
 
-    async def take(self, *, touch: bool) -> Page:
-        """A tab of a browser that nobody else uses; with `touch`, of a phone's, and new."""
-        page = self._free.pop() if self._free and not touch else await self._open(touch=touch)
+    async def take(self, *, touch: bool = False, still: bool = False) -> Page:
+        """A tab of a browser that nobody else uses: a new one for a phone (`touch`) or a clock that stands `still`."""
+        page = self._free.pop() if self._free and not touch and not still else await self._open(touch=touch)
+        if still:
+            now = time.time()
+            await page.clock.install(time=now)
+            await page.clock.pause_at(now + _UNTIL_PAUSED)
         await page.set_viewport_size(WINDOW)
         await page.emulate_media(reduced_motion="reduce", color_scheme="light")
         return page
@@ -44,6 +53,7 @@ class Tabs:
         opened = await self._browser.new_context(locale="en-GB", has_touch=touch, is_mobile=touch)
         opened.set_default_timeout(WITHIN_MS)
         await opened.add_init_script(_REPORT_VIOLATIONS)
+        await opened.add_init_script(NOTE)
         return await opened.new_page()
 
     async def give_back(self, page: Page, *, again: bool) -> None:
@@ -62,7 +72,8 @@ class Street:
         self._tabs = tabs
         self._stack = stack
         self._visitors: list[Visitor] = []
-        self._phones: set[Visitor] = set()
+        self._used_up: set[Visitor] = set()
+        """Whose tabs nobody can use again."""
 
     async def visitor(
         self,
@@ -71,21 +82,27 @@ class Street:
         viewport: ViewportSize | None = None,
         dark: bool = False,
         touch: bool = False,
+        still: bool = False,
         expecting: str = "^$",
+        before: Callable[[Page], Awaitable[None]] | None = None,
     ) -> Visitor:
         """Someone opens the page in a browser of their own, through a cable if one is given.
 
-        The console may say what is `expecting`ed.
+        With `still`, no time passes on the page but what its `page.clock` is told to let pass: what goes away by itself
+        stays, and two presses of a key are one right after the other, however long the test takes. The console may say
+        what is `expecting`ed. `before` is done to the tab before the page is opened.
         """
-        page = await self._tabs.take(touch=touch)
+        page = await self._tabs.take(touch=touch, still=still)
         if viewport is not None:
             await page.set_viewport_size(viewport)
         if dark:
             await page.emulate_media(color_scheme="dark")
         visitor = Visitor(page, (through or self.server).url, [expecting])
         self._visitors.append(visitor)
-        if touch:
-            self._phones.add(visitor)
+        if touch or still:
+            self._used_up.add(visitor)
+        if before is not None:
+            await before(page)
         await page.goto(visitor.url)
         return visitor
 
@@ -126,7 +143,7 @@ class Street:
 
     async def _goodbye(self, visitor: Visitor) -> None:
         await end_session(visitor.page, self.server.url, await visitor.go_for_good(self.server.url))
-        await self._tabs.give_back(visitor.page, again=visitor not in self._phones)
+        await self._tabs.give_back(visitor.page, again=visitor not in self._used_up)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -9,7 +9,7 @@ from playwright.async_api import ViewportSize, expect
 
 from tests.e2e.calling import call, devices, is_active, is_over
 from tests.e2e.conftest import Street
-from tests.e2e.visitor import Visitor
+from tests.e2e.visitor import MOST_OFTEN_MS, Visitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -180,10 +180,12 @@ async def test_the_call_begins_and_its_devices_close_by_keyboard(street: Street)
     async with devices(anna, berta):
         await anna.part("call-audio").click()
         await berta.part("answer-audio").focus()
-        # A key that is held repeats itself: it must not hang up.
+        # A key that is held repeats itself: it must not hang up, before the call is there nor when it is.
+        while await anna.part("call").get_attribute("data-state") != "active":
+            await berta.page.keyboard.down("Enter")
+        await expect(berta.part("call")).to_be_focused()
         for _ in range(20):
             await berta.page.keyboard.down("Enter")
-            await berta.page.wait_for_timeout(30)
         await berta.page.keyboard.up("Enter")
         await is_active(anna, berta)
         await expect(berta.part("call")).to_be_focused()
@@ -234,8 +236,9 @@ async def test_a_screen_reader_is_told_what_happens(street: Street) -> None:
 
 
 async def test_large_text_on_a_phone_is_neither_cut_off_nor_wider_than_the_page(street: Street) -> None:
-    anna = await street.visitor(viewport=PHONE)
-    berta = await street.visitor()
+    # Time stands still: what goes away by itself is there as long as it is looked at.
+    anna = await street.visitor(viewport=PHONE, still=True)
+    berta = await street.visitor(still=True)
     # As the browser's own setting does it: everything is measured in rem.
     await anna.page.add_style_tag(content="html { font-size: 200% !important }")
 
@@ -257,6 +260,7 @@ async def test_large_text_on_a_phone_is_neither_cut_off_nor_wider_than_the_page(
         "Donaudampfschifffahrtsgesellschaftskapitän", "And some more words, to fill a few lines of this page."
     )
     await berta.say("https://example.com/an/address/that/knows/no/end/and/goes/on/and/on")
+    await berta.page.clock.run_for(MOST_OFTEN_MS)
     await berta.composer.press_sequentially("Hm")
     await expect(anna.part("typing")).to_be_visible()
     await nothing_is_cut_off()

@@ -56,6 +56,13 @@ WATCH = """
 """
 HOLDS = "() => [held.tracks.filter((track) => track.readyState === 'live').length, held.urls.size]"
 
+TAP = """
+(button) => {
+  const pointer = { pointerId: 1, isPrimary: true, button: 0, detail: 1, bubbles: true, cancelable: true };
+  for (const type of ['pointerdown', 'pointerup', 'click']) button.dispatchEvent(new PointerEvent(type, pointer));
+}
+"""
+
 TRANSFER = """
 ([name, type, bytes]) => {
   const data = new DataTransfer();
@@ -93,9 +100,15 @@ async def microphone(visitor: Visitor) -> AsyncIterator[None]:
         await visitor.page.context.clear_permissions()
 
 
-async def is_recording(visitor: Visitor, mark: str = "0:01") -> None:
+async def record(visitor: Visitor) -> None:
+    """Tap the button, so quickly that it is never taken for held down."""
+    await visitor.part("record").evaluate(TAP)
+
+
+async def is_recording(visitor: Visitor) -> None:
+    """There is a second of sound, or more."""
     await expect(visitor.part("recorder")).to_have_attribute("data-state", "recording")
-    await expect(visitor.part("recorder-time")).to_have_text(mark)
+    await expect(visitor.part("recorder-time")).to_have_text(re.compile(r"^0:(0[1-9]|[1-5]\d)$"))
 
 
 async def has_sound(player: Locator) -> None:
@@ -129,7 +142,7 @@ async def test_a_picture_a_document_and_a_voice_note_reach_the_other_and_go_with
     await share(anna, PICTURE, PDF)
     await anna.sees_states("delivered", "delivered")
     async with microphone(anna):
-        await anna.part("record").click()
+        await record(anna)
         await is_recording(anna)
         await anna.part("recorder-send").click()
         await anna.sees_states("delivered", "delivered", "delivered")
@@ -221,7 +234,8 @@ async def test_files_are_there_again_after_a_reload(street: Street) -> None:
 
 
 async def test_a_picture_is_looked_at_in_full(street: Street) -> None:
-    anna, berta = await street.pair()
+    # No time passes between two presses of a key: two that count would be a pair.
+    anna, berta = await street.pair(None, await street.visitor(still=True))
     await share(anna, PICTURE)
     thumbnail = berta.page.get_by_role("button", name="Open picture garden.png")
     await thumbnail.focus()
@@ -345,7 +359,7 @@ async def test_a_voice_note_is_recorded_heard_and_sent_by_keyboard_alone(street:
     for _ in range(3):
         await berta.page.keyboard.press("ArrowRight")
     assert await audio.evaluate("audio => audio.currentTime") == pytest.approx(0.3, abs=0.02)
-    await expect(position).to_have_attribute("aria-valuetext", re.compile(r"0:00 of 0:0\d"))
+    await expect(position).to_have_attribute("aria-valuetext", re.compile(r"0:00 of 0:\d\d"))
     for speed in (1.5, 2, 1):
         await berta.part("speed").press("Enter")
         await expect(audio).to_have_js_property("playbackRate", speed)
@@ -385,7 +399,7 @@ async def test_the_end_of_the_conversation_lets_go_of_everything(street: Street,
     async with microphone(anna):
         await anna.page.evaluate(WATCH)
         await choose(anna, PICTURE)
-        await anna.part("record").click()
+        await record(anna)
         await is_recording(anna)
         if at == "preview":
             await anna.part("recorder-stop").click()
@@ -447,7 +461,7 @@ async def test_large_text_on_a_phone_and_contrast(street: Street, dark: bool) ->
         await share(berta, PDF)
         await expect(anna.part("file-card").last).to_be_visible()
         async with microphone(anna):
-            await anna.part("record").click()
+            await record(anna)
             await is_recording(anna)
             await fine()
             await anna.part("recorder-stop").click()
@@ -479,7 +493,7 @@ async def test_targets_are_large_enough_for_a_finger(street: Street) -> None:
     await anna.part("send-attachments").tap()
     await expect(anna.messages).to_have_count(2)
     async with microphone(anna):
-        await anna.part("record").tap()
+        await record(anna)
         await is_recording(anna)
         await large_enough()
         await anna.part("recorder-stop").tap()

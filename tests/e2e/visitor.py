@@ -8,11 +8,21 @@ from collections.abc import Sequence
 
 from playwright.async_api import ConsoleMessage, Error, Locator, Page, expect
 
+from tests.e2e import sightings
+
 # What browsers say by themselves when a connection fails: no program can keep them from it.
 BROKEN_CONNECTION = r"WebSocket connection to .* failed|net::ERR_|Failed to load resource"
 
 # A picture names no icon, so the browser guesses: perhaps only when the tab's next user is there.
 _NO_ICON = r"404 .*/favicon\.ico"
+
+# What the page waits for, where its clock stands still: web/src/chat/typing.ts, double_press.ts.
+MOST_OFTEN_MS = 1000
+"""Typing is not told of sooner after it was told of before."""
+PAUSE_MS = 3000
+"""Whoever presses no key for so long is not typing."""
+TOGETHER_MS = 1500
+"""Two presses of Escape within this mean it."""
 
 _STORAGE_KEY = "passerby.3"
 
@@ -117,6 +127,10 @@ class Visitor:
         await expect(self.part("conversation")).to_be_visible()
         await expect(self.composer).to_be_focused()
 
+    async def saw(self, words: str) -> None:
+        """These words are there, or were for a moment since whatever this visitor `saw` before."""
+        await sightings.saw(self.page, words)
+
     async def sees(self, *texts: str) -> None:
         """These messages, in this order, and no others."""
         await expect(self.messages.locator(".text")).to_have_text(
@@ -133,7 +147,6 @@ class Visitor:
                 JSON.stringify(Array.from(document.querySelectorAll(`[data-testid="${testid}"]`),
                   (element) => element.getAttribute(attribute))) === values""",
             arg=[testid, attribute, json.dumps(list(values), separators=(",", ":"))],
-            timeout=10_000,
         )
 
     async def sees_connection(self, word: str) -> None:

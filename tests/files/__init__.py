@@ -1,1 +1,1 @@
-"""Uploads, space, links, and where the bytes are kept."""
+"""Uploads, quotas, links, and storage."""

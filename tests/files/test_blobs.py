@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.support.backends import Blobs
 
 PIECE = 64 * 1024
-"""The longest piece that is written."""
+"""Maximum size of a written piece."""
 CONTENT = random.Random(7).randbytes(3 * PIECE + 1000)
 LIFETIME = 900.0
 
@@ -76,7 +76,7 @@ async def read(store: BlobStore, file_id: str = "file_one", start: int = 0, stop
     return b"".join([part async for part in store.read(file_id, start, stop)])
 
 
-# ── what goes in comes out ────────────────────────────────────────────────────────────────────────
+# ── writing and reading ───────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_published_file_is_found_with_every_field_and_read_whole(store: BlobStore) -> None:
@@ -151,7 +151,7 @@ def pieces(content: bytes, cuts: Sequence[int]) -> Iterator[bytes]:
         yield content[begin:end]
 
 
-# ── before it is published, and after its end ─────────────────────────────────────────────────────
+# ── before publishing and after removal ───────────────────────────────────────────────────────────
 
 
 async def test_nobody_sees_a_file_before_it_is_published(store: BlobStore) -> None:
@@ -326,7 +326,7 @@ async def test_a_store_can_be_closed_twice(store: BlobStore) -> None:
 
 
 class BlobMachine(RuleBasedStateMachine):
-    """Any sequence of commands against dicts of bytes and deadlines."""
+    """Random sequences of commands, compared with dicts of bytes and deadlines."""
 
     ids = ("file_one", "file_two", "file_three")
 
@@ -407,7 +407,7 @@ def test_any_sequence_of_commands_is_as_the_model_says(
 
 @pytest.fixture
 async def disk(tmp_path: Path) -> AsyncIterator[DiskBlobStore]:
-    """Open the only store in `tmp_path`."""
+    """Open a store in `tmp_path`, the only one there."""
     store = DiskBlobStore(ManualClock(), str(tmp_path))
     yield store
     await store.close()
@@ -495,7 +495,7 @@ def test_a_directory_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
 async def test_a_cancelled_write_leaves_nothing_behind_a_removal(
     disk: DiskBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread cannot be stopped: without care it makes the file anew, behind the back of who gave the upload up."""
+    """A running thread cannot be cancelled: its write may create the file again after the upload was aborted."""
     empty = files_below(tmp_path)
     begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
     append = DiskBlobStore._append
@@ -521,7 +521,7 @@ async def test_a_cancelled_write_leaves_nothing_behind_a_removal(
 
 
 async def give_up(writing: asyncio.Task[None], store: BlobStore) -> None:
-    """Do what an upload does whose client is gone."""
+    """Do what an upload does when its client has disconnected."""
     with pytest.raises(asyncio.CancelledError):
         await writing
     await store.remove("file_one")
@@ -545,7 +545,7 @@ sys.stdin.readline()
 
 @pytest.fixture
 def other_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a process that has written to its own store in `tmp_path`, and waits."""
+    """Run a process that has written to its own store in `tmp_path` and keeps running."""
     with subprocess.Popen(
         [sys.executable, "-c", OTHER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -561,7 +561,7 @@ async def test_what_a_killed_process_left_is_removed_at_the_next_start(
     (left,) = inside(tmp_path)
     other_process.send_signal(signal.SIGKILL)
     other_process.wait()
-    assert b"theirs" in [path.read_bytes() for path in files_below(left)], "nobody tidied up"
+    assert b"theirs" in [path.read_bytes() for path in files_below(left)], "not removed yet"
 
     store = DiskBlobStore(ManualClock(), str(tmp_path))
 
@@ -587,7 +587,7 @@ async def test_what_a_living_process_has_is_left_alone(other_process: subprocess
 
 
 async def test_a_store_is_left_alone_while_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process starts at every step that the first one takes."""
+    """Another process starts after every step of the first one's start."""
     lock, others = fcntl.flock, list[DiskBlobStore]()
 
     def meanwhile(descriptor: int, operation: int) -> None:
@@ -639,7 +639,7 @@ asyncio.run(store.close())
 
 
 def test_a_piece_that_does_not_fit_is_an_error_and_never_half_a_piece(tmp_path: Path) -> None:
-    """A limit on the size of files stands for a disk that is full."""
+    """A limit on file size simulates a full disk."""
     process = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True, timeout=30
     )

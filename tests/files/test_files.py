@@ -1,4 +1,4 @@
-"""Uploads and files over the services alone: time, space, names and memory, without sockets."""
+"""Uploads and files at the level of the services: timing, quotas, names and memory, without sockets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TTL = 3600.0
 
 
 class FileHouse(House):
-    """A house where people bring files. Pass an adapter of files to put it in place of the one in memory."""
+    """A House for file tests. Pass a blob store to use it instead of the one in memory."""
 
     def __init__(self, blobs: BlobStore | None = None, **settings: object) -> None:
         stand_ins = {} if blobs is None else {"blobs": blobs}
@@ -65,7 +65,7 @@ class FileHouse(House):
         return b"".join([part async for part in self.files.read(file, 0, file.size)])
 
     async def forgotten(self) -> None:
-        """Let removals in the background end, and see that nothing is left."""
+        """Wait for background removals, then check that nothing is left."""
         await self.background.settle()
         assert self.files.space.used == 0
         assert isinstance(self.blobs, MemoryBlobStore)
@@ -78,7 +78,7 @@ def house() -> FileHouse:
     return FileHouse()
 
 
-# ── bringing one ──────────────────────────────────────────────────────────────────────────────────
+# ── uploading ─────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_file_is_known_with_all_that_its_bytes_say(house: FileHouse) -> None:
@@ -151,7 +151,7 @@ async def test_space_is_set_aside_for_all_that_is_announced(house: FileHouse) ->
 
     await announced.write(b"x")
     await announced.finish(announced.room.id)
-    assert house.files.space.used == 1 + 10 * MIB, "what was not needed is given back"
+    assert house.files.space.used == 1 + 10 * MIB, "unneeded space is released"
     await unannounced.abort()
     assert house.files.space.used == 1
 
@@ -222,7 +222,7 @@ async def test_without_a_room_nothing_begins(house: FileHouse) -> None:
         assert caught.value.code == "not_in_room"
 
 
-# ── what goes wrong on the way ────────────────────────────────────────────────────────────────────
+# ── failures during an upload ─────────────────────────────────────────────────────────────────────
 
 
 async def test_an_aborted_upload_leaves_nothing_behind(house: FileHouse) -> None:
@@ -277,7 +277,7 @@ async def test_a_room_that_closes_ends_its_uploads(house: FileHouse) -> None:
     await first.write(noise(200_000))
     await second.write(b"x")
     house.rooms.leave(anna.live, "user_left")
-    assert house.files.space.used == 0, "at once"
+    assert house.files.space.used == 0, "released at once"
 
     with pytest.raises(ConflictError) as caught:
         await first.write(b"x")
@@ -291,7 +291,7 @@ async def test_a_room_that_closes_ends_its_uploads(house: FileHouse) -> None:
 
 
 class SlowBlobStore(MemoryBlobStore):
-    """`asked` stands before a file is published."""
+    """Publishing a file waits for the gate `asked`."""
 
     asked: Gate
 
@@ -321,7 +321,7 @@ async def test_a_room_that_closes_while_a_file_is_published_does_not_keep_it() -
     await house.forgotten()
 
 
-# ── until when ────────────────────────────────────────────────────────────────────────────────────
+# ── lifetime ──────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_file_goes_when_its_time_is_over(house: FileHouse) -> None:
@@ -407,7 +407,7 @@ async def test_a_room_is_forgotten_even_if_it_had_no_files(house: FileHouse) -> 
         await house.begin(anna, 1).abort()
         house.rooms.leave(anna.live, "user_left")
 
-    assert house.files._shelves == {}
+    assert house.files._by_room == {}
     assert house.files.space.used == 0
 
 
@@ -443,7 +443,7 @@ async def test_a_signature_is_of_one_file_in_one_room_until_one_time(house: File
 
 
 class Weighed:
-    """What Python has allocated since, at present and at most, if its garbage collector does not come round."""
+    """Current and peak memory allocated by Python since the start, with the garbage collector disabled."""
 
     def __enter__(self) -> Self:
         gc.collect()
@@ -461,7 +461,7 @@ class Weighed:
 
 
 async def bring_in_pieces(house: FileHouse, size: int, total: int) -> StoredFile:
-    """Upload in pieces that are made anew each, as those that a socket brings."""
+    """Upload in newly allocated pieces, as from a socket."""
     anna, _ = await house.pair()
     upload = house.begin(anna, total)
     for _ in range(total // size):

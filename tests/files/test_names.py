@@ -70,7 +70,7 @@ def test_nothing_that_is_left_is_a_file(name: str) -> None:
         "ภาพถ่าย.png",
         "φωτογραφία.txt",
         "🏔️👩‍👩‍👧.png",
-        "می‌خواهم.txt",  # with a joiner that it needs
+        "می‌خواهم.txt",  # contains a required zero-width non-joiner
     ],
 )
 def test_names_in_any_script_are_kept(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a client that we did not write goes through, and what it must see, whichever client it is."""
+"""A scenario that third-party clients must pass, and what they must receive."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def transport_in_the_end(transports: str) -> str:
 
 
 def reason_of_cut_line(transports: str) -> str:
-    """Return why a socket left whose client's line was cut: a poll that breaks off, or a WebSocket."""
+    """Return the expected close reason after the connection was aborted: of an interrupted poll, or of a WebSocket."""
     return "transport_error" if transports == "polling" else "transport_close"
 
 
 _ANSWERED = 0.02
-"""Seconds until the lines are cut: the POST that asked for it is answered by then, or is cut too."""
+"""Seconds until the connections are aborted: the POST that requests it must be answered before."""
 
 
 class Scenario:
-    """The server's side. `left` tells why sockets of `/` left, `transports` what they came by in the end."""
+    """The server's side. `left` contains close reasons of sockets of `/`, `transports` their final transports."""
 
     running: Running
 

@@ -1,4 +1,4 @@
-"""One whole conversation with a picture and a voice note, by clients that we did not write: python-socketio, httpx."""
+"""A complete conversation with a picture and a voice note, with third-party clients: python-socketio, httpx."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Visitor:
-    """Somebody with python-socketio and httpx."""
+    """A guest with python-socketio and httpx."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
@@ -53,7 +53,7 @@ class Visitor:
         return info
 
     async def fetch(self, url: str, **headers: str) -> httpx.Response:
-        """Fetch as a page would: with nothing but the link."""
+        """Download as a page would: with the link only."""
         return await self.http.get(url, headers=headers)
 
 
@@ -90,7 +90,9 @@ async def test_two_talk_in_texts_pictures_and_voice_notes(shared_server: Running
             assert (answer.content, answer.headers["content-type"]) == (picture, "image/png")
             answer = await berta.fetch(shown["content"]["downloadUrl"])
             assert "Blick%20vom%20Sp%C3%A4ti.png" in answer.headers["content-disposition"]
-            answer = await anna.fetch(heard["content"]["fileUrl"], Range="bytes=0-1")  # as players begin
+            answer = await anna.fetch(
+                heard["content"]["fileUrl"], Range="bytes=0-1"
+            )  # the first request of media players
             assert (answer.status_code, answer.headers["content-range"]) == (206, f"bytes 0-1/{len(note)}")
             answer = await anna.fetch(heard["content"]["fileUrl"], Range=f"bytes=2-{len(note) - 1}")
             assert answer.content == note[2:]

@@ -1,4 +1,4 @@
-"""python-socketio's client, written by others and in another style."""
+"""The scenario with python-socketio's client, which is written independently."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def plain(value: object) -> object:
     return value
 
 
-async def refusal(url: str, namespace: str, transports: list[str]) -> Any:  # noqa: ANN401 - what the server says
-    """Connect to a namespace that refuses, and return how."""
+async def refusal(url: str, namespace: str, transports: list[str]) -> Any:  # noqa: ANN401 - the error's payload
+    """Connect to a namespace that refuses; return the error."""
     client = Client(namespace)
     try:
         await client.client.connect(url, namespaces=[namespace], transports=transports, retry=False)

@@ -1,4 +1,4 @@
-"""The client of the web page, socket.io-client on Node.js."""
+"""The scenario with the web client's library, socket.io-client on Node.js."""
 
 from __future__ import annotations
 

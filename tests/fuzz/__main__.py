@@ -2,11 +2,10 @@
 
     python -m tests.fuzz --inputs 1000000 [--seed 7]
 
-Only ProtocolError and InvalidPayloadError may come out of a codec, nothing out of a session, no error may
-be logged, no input may take long, and no more than four times the input (and a constant) may be allocated.
-An input counts as what Python itself allocates to decode its UTF-8 once: its bytes for ASCII, and up to four
-times as much for a moment with one wide character in it. The seed is printed, and with it a run repeats. Exit
-code 1 when something was found.
+A codec may raise only ProtocolError and InvalidPayloadError, a session nothing. No error may be logged, no input may
+take long, and at most four times the input (and a constant) may be allocated. The size of an input is what Python
+allocates to decode its UTF-8 once: its bytes for ASCII, and temporarily up to four times as much with one wide
+character. The seed is printed; the same seed repeats a run. The exit code is 1 if there are findings.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ from tests.support.sio_server import socketio_server
 FACTOR = 4
 CONSTANT = 64 * 1024
 SLOW_SECONDS = 2.0
-"""Of CPU. No input is longer than some 100 KB: what takes this long is not linear."""
+"""CPU seconds. Inputs are at most about 100 KB, so an input that takes this long needs non-linear time."""
 LARGE_EVERY = 1_000
-"""One input in so many is large, and what it allocates is traced, which is slow."""
+"""One of so many inputs is large; only its allocations are traced, because tracing is slow."""
 
 
 class Note(msgspec.Struct):
@@ -81,7 +80,7 @@ def python_objects(data: str) -> None:
 
 
 class Sessions:
-    """A server whose clients send one mutated thing after the other until they are closed."""
+    """A server whose clients send mutated packets until they are closed."""
 
     def __init__(self) -> None:
         self.server = socketio_server(Options(max_payload=1 << 20, packet_rate=1e9))
@@ -123,7 +122,7 @@ class Sessions:
 
 
 class OpenSession:
-    """The session that the next input goes to; a new one when it was closed or is well used."""
+    """The session for the next input; replaced when it is closed or has received many inputs."""
 
     def __init__(self, make: Callable[[], Session]) -> None:
         self._make = make
@@ -186,7 +185,7 @@ class Finding:
 
 
 class Findings:
-    """One finding of each kind, with the shortest input that shows it."""
+    """One finding of each kind, with the shortest input that reproduces it."""
 
     def __init__(self) -> None:
         self.all: dict[tuple[str, str], Finding] = {}
@@ -210,7 +209,7 @@ class Findings:
 
 
 class Run:
-    """Gives inputs to the targets in turn and notes what should not happen."""
+    """Passes inputs to the targets in turn, and records findings."""
 
     def __init__(self, seed: int) -> None:
         self._mutator = Mutator(random.Random(seed))
@@ -219,13 +218,13 @@ class Run:
         self.sessions = Sessions()
         self._of_sessions = session_targets(self.sessions)
         self._traced = {"payload": payload, "packet": packet, "event": event} | self._of_sessions
-        # Python objects cost what they cost: an application that asks for them (`Arguments`) bounds them itself.
+        # The size of Python objects is not limited: an application that asks for them (`Arguments`) must do so itself.
         self._targets = [*self._traced.items(), ("python objects", python_objects)]
         self.findings = Findings()
         self.taken = 0
 
     def input(self, number: int) -> None:
-        """Give input `number`."""
+        """Pass input `number` to a target."""
         name, target = self._targets[number % len(self._targets)]
         if number // len(self._targets) % LARGE_EVERY == 0:
             data = self._mutator.large(name)
@@ -243,9 +242,9 @@ class Run:
             target(data)
             self.taken += 1
         except (ProtocolError, InvalidPayloadError) as error:
-            if name in self._of_sessions and name != "posted":  # whose `receive_payload` tells the POST's answer
+            if name in self._of_sessions and name != "posted":  # its `receive_payload` raises for the POST's response
                 self.findings.add(name, "escaped", f"{error!r} escaped", data)
-        except Exception as error:  # noqa: BLE001 - to find what else there is
+        except Exception as error:  # noqa: BLE001 - any other exception is a finding
             where = traceback.extract_tb(error.__traceback__)[-1]
             self.findings.add(name, f"{type(error)} {where.name}", traceback.format_exc(), data)
         took = time.process_time() - began
@@ -262,7 +261,7 @@ class Run:
 
 
 def _allocated(call: Callable[[], object]) -> int:
-    """Return how many bytes were allocated at once, at most, during `call`."""
+    """Return the peak of bytes allocated during `call`."""
     gc.collect()
     tracemalloc.start()
     call()
@@ -272,7 +271,7 @@ def _allocated(call: Callable[[], object]) -> int:
 
 
 async def run(inputs: int, seed: int) -> int:
-    """Give `inputs` inputs, print what was found, and return the exit code."""
+    """Run `inputs` inputs, print the findings, and return the exit code."""
     started = time.monotonic()
     fuzzing = Run(seed)
     for number in range(inputs):

@@ -1,4 +1,4 @@
-"""Wire data that is nearly right."""
+"""Generates wire data that is almost valid."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ AROUND = (
 
 
 class Mutator:
-    """Makes inputs for each target. `shape` tells how the last large one was made."""
+    """Generates inputs for each target. `shape` describes how the last large one was made."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -152,4 +152,4 @@ class Mutator:
     def _code_point(self) -> int:
         chance = self._chance
         code = chance.choice((chance.randrange(0x80), chance.randrange(0x800), chance.randrange(0x110000)))
-        return code if not 0xD800 <= code < 0xE000 else 0xFFFD  # the transports let valid UTF-8 through only
+        return code if not 0xD800 <= code < 0xE000 else 0xFFFD  # the transports accept only valid UTF-8

@@ -1,1 +1,1 @@
-"""Sessions, tokens, and who is here."""
+"""Sessions, tokens, and connected guests."""

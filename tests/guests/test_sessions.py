@@ -24,7 +24,7 @@ def house() -> House:
 def test_random_names_are_adjective_noun_number_and_within_the_contract() -> None:
     names = {ids.random_username() for _ in range(5000)}
 
-    assert len(names) > 4900, "hardly ever the same twice"
+    assert len(names) > 4900, "names repeat too often"
     for name in names:
         assert PATTERN.fullmatch(name)
         assert msgspec.convert(name, Username) == name
@@ -265,7 +265,7 @@ async def test_the_last_state_is_stored_however_slow_the_store_is() -> None:
 
     assert stored is not None
     assert stored.location == "the last place"
-    assert store.saves - before <= 2, "one write for all that was marked meanwhile"
+    assert store.saves - before <= 2, "one write for all changes in the meantime"
 
 
 async def test_a_removal_is_never_overtaken_by_a_save() -> None:

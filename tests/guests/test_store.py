@@ -179,7 +179,7 @@ async def test_a_sweep_leaves_only_the_living(backend: Backend, store: SessionSt
 
     removed = await store.sweep()
 
-    # A store that removes by itself has nothing to sweep.
+    # A store that removes expired sessions itself has nothing to sweep.
     assert removed in {0, 3}
     assert await store.count() == 2
     assert await store.load("session-long1") == guest("long1")

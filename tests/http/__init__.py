@@ -1,1 +1,1 @@
-"""The routes of a running server, through foreign HTTP clients."""
+"""The routes of a running server, with third-party HTTP clients."""

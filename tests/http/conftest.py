@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, sio_loops.LoopFactory]:
-    """Run on the loop that the product runs on."""
+    """Run on the event loop that the product uses."""
     return sio_loops.PRODUCT

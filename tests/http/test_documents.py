@@ -31,7 +31,7 @@ NEED_A_TOKEN = {
     ("get", "/api/stats/online-users"),
 }
 
-# The contract's table of events, without the calls.
+# The contract's table of events, without calls.
 FROM_CLIENTS = {
     "user:match",
     "user:match:cancel",
@@ -88,7 +88,7 @@ async def asyncapi(shared_server: RunningServer) -> dict[str, Any]:
 
 
 def nodes(value: object) -> Iterator[dict[str, Any]]:
-    """Walk over every object of a document."""
+    """Yield every object of a document."""
     if isinstance(value, dict):
         yield value
         for item in value.values():

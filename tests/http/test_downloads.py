@@ -32,7 +32,7 @@ MIB = 1 << 20
 
 @pytest.fixture(autouse=True)
 def no_errors(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever a client does, it is no error of the server's."""
+    """Fail if the server logs an error: clients must not cause any."""
     yield
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
     if "shared_process" in request.fixturenames:
@@ -53,7 +53,7 @@ def places(info: dict[str, Any]) -> list[str]:
     return [info["fileUrl"], info["downloadUrl"], info["fileUrl"].replace("/temp/", "/info/")]
 
 
-# ── who may ───────────────────────────────────────────────────────────────────────────────────────
+# ── access ────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_link_is_all_that_is_needed(shared_server: RunningServer) -> None:
@@ -160,7 +160,7 @@ async def test_a_link_of_another_server_is_refused(start_server: StartServer) ->
     refused(await there.http.get(info["fileUrl"]), 404, "file_not_found")
 
 
-# ── until when ────────────────────────────────────────────────────────────────────────────────────
+# ── lifetime ──────────────────────────────────────────────────────────────────────────────────────
 
 
 async def leave(two: Two) -> None:
@@ -204,7 +204,7 @@ async def test_files_go_with_their_room(
             refused(await two.http.get(place.partition("?")[0], headers=two.berta.headers), 404, "file_not_found")
     files = server.application.services.files
     await server.application.services.background.settle()
-    assert (files.space.used, files._shelves) == (0, {})
+    assert (files.space.used, files._by_room) == (0, {})
     if isinstance(files._store, MemoryBlobStore):
         assert files._store._pieces == {}
     else:
@@ -253,7 +253,7 @@ async def test_files_stay_while_a_member_is_away(server: InsideServer) -> None:
     assert await two.read(info) == PNG
 
 
-# ── how it is handed out ──────────────────────────────────────────────────────────────────────────
+# ── headers ───────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_headers_of_a_picture(shared_server: RunningServer) -> None:
@@ -344,7 +344,7 @@ async def test_what_a_browser_might_run_is_always_an_attachment(shared_server: R
         if not fetched.headers["content-disposition"].startswith("attachment;"):
             shown.append(name)
             assert b"script" not in fetched.content
-    assert shown in ([], ["a GIF with HTML"]), "which is a GIF of one pixel and nothing behind it"
+    assert shown in ([], ["a GIF with HTML"]), "a GIF of one pixel, without the bytes after its end"
 
 
 @pytest.mark.parametrize(
@@ -542,7 +542,7 @@ async def test_a_file_is_only_fetched(shared_server: RunningServer) -> None:
     assert await two.read(info) == PNG
 
 
-# ── a download under way ──────────────────────────────────────────────────────────────────────────
+# ── running downloads ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("store", ["memory", "disk"])
@@ -559,11 +559,11 @@ async def test_a_download_stops_when_the_room_closes(start_server: StartServer, 
 
     received = await rest(wire)
     await wire.abort()
-    assert received < 10 * MIB, "what the kernel held may come, and then the connection ends: less than was announced"
+    assert received < 10 * MIB, "only what the kernel has buffered may arrive: less than announced"
 
 
 async def rest(wire: Wire) -> int:
-    """Read until the connection ends; return how many bytes came."""
+    """Read until the connection ends; return the number of bytes."""
     received = 0
     with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(PATIENCE):
@@ -586,12 +586,12 @@ async def test_a_download_that_is_not_read_holds_no_file(server: InsideServer) -
     await two.part_ways()
     await server.application.services.background.settle()
 
-    assert len(held(pieces)) <= 2, "one is being sent"
+    assert len(held(pieces)) <= 2, "only the piece being sent"
     await wire.abort()
 
 
 def held(pieces: dict[int, bytes]) -> list[int]:
-    """Return which pieces somebody else refers to; bytes take no weak references."""
+    """Return the pieces that are referenced elsewhere; bytes do not support weak references."""
     return [number for number in pieces if sys.getrefcount(pieces[number]) > 2]
 
 
@@ -629,7 +629,7 @@ async def test_files_on_disk_go_with_a_server_that_stops_and_with_one_that_was_k
         info = await two.upload(PNG)
         assert await two.read(info) == PNG
         (folder,) = entries(tmp_path)
-        assert folder.stat().st_mode & 0o777 == 0o700, "nobody else looks inside"
+        assert folder.stat().st_mode & 0o777 == 0o700, "not readable by other users"
         (file,) = folder.glob("*.bin")
         assert (file.read_bytes(), file.stat().st_mode & 0o777) == (PNG, 0o600)
         await server.close()
@@ -638,9 +638,9 @@ async def test_files_on_disk_go_with_a_server_that_stops_and_with_one_that_was_k
 
     second = start_process(*flags).wait_until_ready()
     (new,) = entries(tmp_path)
-    assert new != folder, "but the next one does"
+    assert new != folder, "the next process removes them"
     third = start_process(*flags).wait_until_ready()
-    assert len(entries(tmp_path)) == 2, "of which there may be more than one at a time"
+    assert len(entries(tmp_path)) == 2, "several processes may run at the same time"
     for running in (second, third):
         assert await asyncio.to_thread(running.terminate) == 0
         assert [record for record in running.records() if record["level"] in ("error", "critical")] == []

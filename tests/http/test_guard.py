@@ -1,4 +1,4 @@
-"""The guard at the door: request heads and bodies that are late, endless or too large."""
+"""Limits of HTTP requests: heads and bodies that are late, endless or too large."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_websocket_outlives_the_time_for_heads_and_bodies() -> None:
         assert await client.receive() == "4a"
 
 
-# ── sizes, on a transport of the test's own, so that it decides what comes in one read ─────────────
+# ── sizes, with a fake transport, so that the test controls each read ─────────────────────────────
 
 
 class FakeTransport(asyncio.Transport):
@@ -113,7 +113,7 @@ class FakeTransport(asyncio.Transport):
 
 
 class Guarded:
-    """A guarded connection, and how many requests it let through."""
+    """A connection with limits; counts the requests that it accepts."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -129,7 +129,7 @@ class Guarded:
         await send({"type": "http.response.body"})
 
     async def feed(self, data: bytes, piece: int) -> None:
-        """Send `data` in reads of `piece` bytes, until it is refused, and let the application work."""
+        """Send `data` in reads of `piece` bytes until it is refused; run the application."""
         for start in range(0, len(data), piece):
             if self.transport.ended:
                 break
@@ -141,7 +141,7 @@ class Guarded:
 
 
 def head_of(size: int, where: str) -> bytes:
-    """Return a request head of `size` bytes, most of them in its target, in one field, or in many."""
+    """Return a request head of `size` bytes, most of them in the target, in one header, or in many."""
     empty = len(request_head("GET", "/?", [HOST]))
     if where == "target":
         return request_head("GET", "/?" + "x" * (size - empty), [HOST])

@@ -8,6 +8,7 @@ import jwt
 import pytest
 
 from passerby.limits import Rate
+from tests.support.client import PATIENCE
 from tests.support.server import SECRET, InsideServer, RunningServer
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def failure(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     return body
 
 
-# ── beginning ─────────────────────────────────────────────────────────────────────────────────────
+# ── creating a session ────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_session_begins_with_what_was_given(shared_server: RunningServer) -> None:
@@ -202,7 +203,7 @@ async def test_a_malformed_body_is_one_clear_refusal(shared_server: RunningServe
     answer = await shared_server.http.post("/api/guest", content=body, headers={"content-type": "application/json"})
 
     failure(answer, 400, "invalid_payload")
-    assert (await shared_server.http.post("/api/guest")).status_code == 201, "the server is well"
+    assert (await shared_server.http.post("/api/guest")).status_code == 201, "the server still works"
 
 
 async def test_a_giant_body_is_refused(shared_server: RunningServer) -> None:
@@ -211,7 +212,7 @@ async def test_a_giant_body_is_refused(shared_server: RunningServer) -> None:
     failure(answer, 413, "too_large")
 
 
-# ── looking ───────────────────────────────────────────────────────────────────────────────────────
+# ── public view ───────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_random_names_are_fresh(shared_server: RunningServer) -> None:
@@ -288,7 +289,7 @@ async def test_looking_at_sessions_is_limited(start_server: StartServer) -> None
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
-# ── changing ──────────────────────────────────────────────────────────────────────────────────────
+# ── changing traits ───────────────────────────────────────────────────────────────────────────────
 
 
 async def test_what_is_given_changes_and_the_rest_stays(shared_server: RunningServer) -> None:
@@ -329,7 +330,7 @@ async def test_a_change_is_seen_by_the_next_partner(server: InsideServer) -> Non
     }
 
 
-# ── ending ────────────────────────────────────────────────────────────────────────────────────────
+# ── ending a session ──────────────────────────────────────────────────────────────────────────────
 
 
 async def test_an_ended_session_is_gone_at_once_and_its_room_with_it(server: InsideServer) -> None:
@@ -339,7 +340,7 @@ async def test_an_ended_session_is_gone_at_once_and_its_room_with_it(server: Ins
     assert answer.status_code == 200
     assert answer.json()["success"] is True
     assert (await one.next("connection:closing"))["code"] == "session_ended"
-    await asyncio.wait_for(one.disconnected.wait(), 5)
+    await asyncio.wait_for(one.disconnected.wait(), PATIENCE)
     left = await other.next("room:user_left")
     assert left["userId"] == anna.id
     assert (await other.next("chat:cleared"))["reason"] == "session_ended"
@@ -350,7 +351,7 @@ async def test_an_ended_session_is_gone_at_once_and_its_room_with_it(server: Ins
     assert (await server.stats(berta))["totalUsers"] == 1
 
 
-# ── who asks ──────────────────────────────────────────────────────────────────────────────────────
+# ── authentication ────────────────────────────────────────────────────────────────────────────────
 
 PROTECTED = [
     ("GET", "/api/guest/me"),
@@ -409,7 +410,7 @@ async def test_who_may_not_is_told_word_for_word(
         assert failure(answer, 401, code)["message"] == message
 
 
-# ── many at once ──────────────────────────────────────────────────────────────────────────────────
+# ── rate limits ───────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_too_many_new_sessions_from_one_address_are_refused(start_server: StartServer) -> None:
@@ -426,7 +427,7 @@ async def test_a_hundred_new_sessions_at_once_are_all_different(shared_server: R
     assert len({account.session_id for account in accounts}) == 100
 
 
-# ── whose address it is ───────────────────────────────────────────────────────────────────────────
+# ── client address ────────────────────────────────────────────────────────────────────────────────
 
 
 async def statuses(server: InsideServer, headers: list[list[tuple[str, str]]]) -> list[int]:
@@ -454,7 +455,7 @@ async def test_behind_a_proxy_every_client_has_a_limit_of_its_own(start_server: 
 
 
 async def test_a_line_of_the_clients_own_before_the_proxys_changes_nothing(start_server: StartServer) -> None:
-    """Some proxies add a second X-Forwarded-For line; all lines are one list (RFC 9110 §5.3)."""
+    """Some proxies add a second X-Forwarded-For line; all lines form one list (RFC 9110 §5.3)."""
     server = await start_server(limit_address_sessions=Rate(1, 0.001), trusted_proxies=("127.0.0.0/8",))
 
     assert await statuses(

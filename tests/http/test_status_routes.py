@@ -113,7 +113,7 @@ async def test_every_answer_guards_the_browser(shared_server: RunningServer) -> 
         assert "server" not in headers
 
 
-# ── other origins ─────────────────────────────────────────────────────────────────────────────────
+# ── CORS ──────────────────────────────────────────────────────────────────────────────────────────
 
 FRIEND = "https://chat.example"
 STRANGER = "https://evil.example"
@@ -134,7 +134,7 @@ async def test_a_listed_origin_is_let_in_and_others_are_not(start_server: StartS
         answer = await server.http.get(path, headers={"Origin": FRIEND})
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == FRIEND
-        assert answer.headers["access-control-allow-credentials"] == "true", "as on the polling path"
+        assert answer.headers["access-control-allow-credentials"] == "true", "the same as for long polling"
         answer = await server.http.get(path, headers={"Origin": STRANGER})
         assert answer.headers.get("access-control-allow-origin") is None
 
@@ -171,7 +171,7 @@ async def test_the_same_origin_needs_no_list(shared_server: RunningServer) -> No
     assert answer.status_code == 200
 
 
-# ── the client's page ─────────────────────────────────────────────────────────────────────────────
+# ── the web client ────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_api_is_never_shadowed_by_the_clients_files(shared_server: RunningServer) -> None:

@@ -51,7 +51,7 @@ MIB = 1 << 20
 
 @pytest.fixture(autouse=True)
 def no_errors(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever a client does, it is no error of the server's."""
+    """Fail if the server logs an error: clients must not cause any."""
     yield
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
     if "shared_process" in request.fixturenames:
@@ -60,7 +60,7 @@ def no_errors(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) 
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Check a refusal's status and envelope, and return it."""
+    """Check an error's status and envelope, and return it."""
     assert answer.status_code == status, answer.text
     body: dict[str, Any] = answer.json()
     assert (body["success"], body["code"]) == (False, code)
@@ -70,26 +70,26 @@ def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 def stored(server: InsideServer) -> dict[str, list[bytes]]:
-    """Return what the server's store holds in memory, half-finished uploads too."""
+    """Return the contents of the store in memory, including unfinished uploads."""
     store = server.application.services.files._store
     assert isinstance(store, MemoryBlobStore)
     return store._pieces
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the server work until `condition` holds."""
+    """Run the event loop until `condition` is true."""
     async with asyncio.timeout(2 * PATIENCE):
-        while not condition():  # noqa: ASYNC110 - what happens inside of the server tells nobody
+        while not condition():  # noqa: ASYNC110 - the server's state has no event to wait for
             await asyncio.sleep(0.005)
 
 
 async def emptied(server: InsideServer) -> None:
-    """Wait until nothing is stored, nothing promised, and nothing remembered."""
+    """Wait until nothing is stored or reserved, and no files are known."""
     await until(lambda: not stored(server) and server.application.services.files.space.used == 0)
-    assert server.application.services.files._store._index._files == {}  # type: ignore[attr-defined]  # of the one in memory
+    assert server.application.services.files._store._index._files == {}  # type: ignore[attr-defined]  # the store in memory
 
 
-# ── what an upload answers ────────────────────────────────────────────────────────────────────────
+# ── responses to uploads ──────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_raw_upload_answers_with_what_the_bytes_say(shared_server: RunningServer) -> None:
@@ -222,7 +222,7 @@ async def test_ids_are_long_random_and_safe_in_a_path(shared_server: RunningServ
     assert len(set(ids)) == 20
     assert all(re.fullmatch(r"file_[A-Za-z0-9_-]{24}", file_id) for file_id in ids), "144 bits"
     for place in range(5, 29):
-        assert len({file_id[place] for file_id in ids}) > 5, "no part of it stands still"
+        assert len({file_id[place] for file_id in ids}) > 5, "no part of it is constant"
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ async def test_a_line_end_within_a_forms_file_name_ends_the_header(shared_server
 
     answer = await two.post(form(part("roomId", two.room_id.encode()), part("file", b"x", "a.png\r\nX: y")))
 
-    refused(answer, 400, "file_missing")  # what is left is no file name, so the part is a mere field
+    refused(answer, 400, "file_missing")  # no file name remains, so the part is a plain field
 
 
 async def test_what_is_dropped_from_a_picture_counts_for_nothing(server: InsideServer) -> None:
@@ -276,11 +276,11 @@ async def test_what_is_dropped_from_a_picture_counts_for_nothing(server: InsideS
     assert server.application.services.files.space.used == len(PNG)
 
 
-# ── what a form may look like ─────────────────────────────────────────────────────────────────────
+# ── accepted forms ────────────────────────────────────────────────────────────────────────────────
 
 
 async def asked(server: InsideServer, two: Two, pieces: list[bytes]) -> tuple[int, Any]:
-    """Hand the application a form in exactly these pieces, as no socket can promise; return status and JSON."""
+    """Pass a form to the application in exactly these chunks (impossible over a socket); return status, JSON."""
     messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
     messages.append({"type": "http.request", "body": b"", "more_body": False})
     sent: list[Any] = []
@@ -328,10 +328,10 @@ async def test_a_form_may_arrive_cut_anywhere(start_server: StartServer) -> None
     assert status == 201, body
     assert await two.read(body["data"]) == content
     status, body = await asked(server, two, [whole.removesuffix(b"\r\n")])
-    assert status == 201, "the last line need not end"
+    assert status == 201, "the final line end is optional"
 
 
-# ── what is refused ───────────────────────────────────────────────────────────────────────────────
+# ── refused uploads ───────────────────────────────────────────────────────────────────────────────
 
 
 def field(name: str, value: bytes | str = b"x") -> bytes:
@@ -458,7 +458,7 @@ async def test_the_limit_holds_for_a_body_without_announced_length(start_server:
         await wire.abort()
         assert answer.status == status, answer.body
         assert word in answer.body
-    assert server.application.services.files.space.used == LIMIT, "what was promised and not needed has been given back"
+    assert server.application.services.files.space.used == LIMIT, "reserved but unneeded space is released"
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "1x", "0x10", "", "9" * 40, "1, 2", "+5"])
@@ -595,7 +595,7 @@ async def test_a_damaged_or_unsafe_picture_is_refused(shared_server: RunningServ
     refused(await two.put(body), 415, "unsupported_type")
 
 
-# ── who may ───────────────────────────────────────────────────────────────────────────────────────
+# ── access ────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_an_upload_needs_a_token(shared_server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -700,7 +700,7 @@ async def test_a_room_that_closes_and_opens_again_during_the_upload_takes_nothin
     await emptied(server)
 
 
-# ── how much ──────────────────────────────────────────────────────────────────────────────────────
+# ── quotas ────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_room_holds_so_much(start_server: StartServer) -> None:
@@ -710,7 +710,7 @@ async def test_a_room_holds_so_much(start_server: StartServer) -> None:
         await two.upload(noise(LIMIT), by=by)
 
     refused(await two.put(b"x", by=two.berta), 413, "room_storage_full")
-    assert (await others.put(b"x")).status_code == 201, "another room has its own"
+    assert (await others.put(b"x")).status_code == 201, "another room has its own quota"
 
 
 async def test_a_guest_brings_so_much(start_server: StartServer) -> None:
@@ -751,7 +751,7 @@ async def test_a_guest_uploads_so_often(start_server: StartServer) -> None:
     body = refused(answer, 429, "rate_limited")
     assert 0 < body["retryAfter"] <= 100
     assert int(answer.headers["retry-after"]) >= body["retryAfter"]
-    assert (await two.put(b"x", by=two.berta)).status_code == 201, "the partner has their own"
+    assert (await two.put(b"x", by=two.berta)).status_code == 201, "the partner has their own quota"
     refused(await two.post(form(FILE, field("roomId", two.room_id))), 429, "rate_limited")
 
 
@@ -780,7 +780,7 @@ async def test_a_refused_upload_costs_no_space(start_server: StartServer) -> Non
     assert (await two.put(noise(LIMIT))).status_code == 201
 
 
-# ── many at once, and those that are given up ─────────────────────────────────────────────────────
+# ── concurrent and aborted uploads ────────────────────────────────────────────────────────────────
 
 
 async def test_of_200_uploads_at_once_those_that_fit_are_stored_whole(start_server: StartServer) -> None:
@@ -808,7 +808,7 @@ async def test_of_200_uploads_at_once_those_that_fit_are_stored_whole(start_serv
     for two in rooms:
         await two.part_ways()
     await emptied(server)
-    assert server.application.services.files._shelves == {}
+    assert server.application.services.files._by_room == {}
 
 
 async def test_uploads_that_are_given_up_leave_nothing_behind(server: InsideServer) -> None:
@@ -818,13 +818,13 @@ async def test_uploads_that_are_given_up_leave_nothing_behind(server: InsideServ
         await wire.send(f"PUT /api/files/{two.room_id} HTTP/1.1", bearer(two), "Content-Length: 1000000")
         await wire.push(noise(500_000))
     await until(lambda: len(stored(server)) == 4)
-    assert server.application.services.files.space.used == 4_000_000, "all that was announced is set aside"
+    assert server.application.services.files.space.used == 4_000_000, "the announced size is reserved"
 
     await asyncio.gather(*(wire.abort() for wire in wires))
 
     await emptied(server)
     assert (
-        server.application.services.files._shelves[next(iter(server.application.services.files._shelves))].files == {}
+        server.application.services.files._by_room[next(iter(server.application.services.files._by_room))].files == {}
     )
 
 
@@ -846,7 +846,7 @@ async def test_an_upload_that_is_given_up_behind_its_last_byte_leaves_nothing_be
         await asyncio.sleep(0.05)
 
     await emptied(server)
-    assert (await two.put(noise(500))).status_code == 201, "and the next one is taken"
+    assert (await two.put(noise(500))).status_code == 201, "the next upload is accepted"
 
 
 async def test_a_server_that_stops_during_an_upload_removes_it(
@@ -904,7 +904,7 @@ async def test_any_name_of_a_file_is_enough(shared_server: RunningServer, name: 
 
 async def test_an_old_client_sends_the_uploads_whole_answer(shared_server: RunningServer) -> None:
     two = await Two.meet(shared_server)
-    info = await two.upload(PNG, "🏠" * 120)  # 12 bytes each, as Python's clients write them
+    info = await two.upload(PNG, "🏠" * 120)  # 12 bytes each, as Python clients escape them
     voice = await two.upload(wav(1), duration="1")
 
     for content, kind in ((info, "file"), (voice, "voice")):
@@ -937,7 +937,7 @@ async def test_nobody_sends_a_file_that_is_not_theirs(shared_server: RunningServ
 
 
 async def heard_nothing(two: Two) -> bool:
-    """Tell whether the partner got no message; they get one now."""
+    """Return whether the partner has got no message; they get one now."""
     await two.one.say("and now", "the end")
     return bool((await two.other.until("chat:message"))["clientId"] == "the end")
 
@@ -1037,7 +1037,7 @@ async def test_what_passes_is_bounded(shared_server: RunningServer) -> None:
     assert (await two.other.until("chat:message"))["content"] == {**info, **fits}
     assert (await two.tell({**info, **large}))["code"] == "invalid_payload"
     assert (await two.tell({**info, **{"x" * number: "" for number in range(90)}}))["code"] == "invalid_payload"
-    assert (await two.tell({**info, "thumbnail": "//" + "x" * 5000}))["status"] == "sent", "what is dropped counts not"
+    assert (await two.tell({**info, "thumbnail": "//" + "x" * 5000}))["status"] == "sent", "dropped fields do not count"
     assert (await two.other.until("chat:message"))["content"] == info
 
 
@@ -1080,7 +1080,7 @@ async def test_files_and_texts_keep_their_order_now_and_on_resume(shared_server:
     wanted = [("text", "before")]
     for number in range(10):
         kind, content = [("file", info), ("text", str(number)), ("voice", voice)][number % 3]
-        wanted.append((kind, content))  # type: ignore[arg-type]  # a file's is a dict
+        wanted.append((kind, content))  # type: ignore[arg-type]  # a file's content is a dict
         await two.one.emit("chat:message", {"type": kind, "content": content, "clientId": f"c{number}"})
     live = [await two.other.until("chat:message") for _ in wanted]
     assert [(message["type"], message["content"]) for message in live] == wanted
@@ -1130,7 +1130,7 @@ async def test_a_message_after_the_room_has_closed_is_refused(shared_server: Run
     await two.one.until("chat:error")
     await two.other.until("chat:cleared")
     await shared_server.match(two.one, two.other)
-    assert (await two.tell(info))["code"] == "file_not_found", "it was of the room before"
+    assert (await two.tell(info))["code"] == "file_not_found", "the file belongs to the previous room"
 
 
 # ── the log ───────────────────────────────────────────────────────────────────────────────────────
@@ -1193,12 +1193,12 @@ async def test_the_bytes_that_wait_for_the_store_are_few(
 
     assert sum(waiting) == len(body)
     assert max(waiting) <= 64 * 1024
-    assert max(sizes) <= 512 * 1024, "what uvicorn reads before it stops the socket"
+    assert max(sizes) <= 512 * 1024, "the maximum that uvicorn reads before it pauses the socket"
     assert await two.read(info) == body
 
 
 def own_memory(process: ServerProcess) -> int:
-    """Return the bytes that a process has allocated. What it maps of files comes and goes as the system likes."""
+    """Return the bytes that a process has allocated; mapped files vary and are not counted."""
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
     return 1024 * int(status.partition("RssAnon:")[2].split()[0])
 
@@ -1211,7 +1211,7 @@ async def test_an_upload_in_flight_to_the_disk_takes_next_to_no_memory_of_a_real
         "disk",
         "--file-directory",
         str(tmp_path),
-        MALLOC_MMAP_THRESHOLD_="16384",  # what is freed goes back to the system, so that the rest is what is held
+        MALLOC_MMAP_THRESHOLD_="16384",  # freed memory returns to the system at once
     ).wait_until_ready()
     flying = 10 * MIB - 100_000
     sizes: list[int] = []
@@ -1233,7 +1233,7 @@ async def test_an_upload_in_flight_to_the_disk_takes_next_to_no_memory_of_a_real
         server = RunningServer(process.url, http)
         rooms = [await Two.meet(server) for _ in range(8)]
         wires = [await begin(rooms[0])]
-        await all_there(1)  # what the first one brings up stays
+        await all_there(1)  # one-time allocations of the first upload stay
         before, sizes = own_memory(process), []
 
         beginning = asyncio.gather(*map(begin, rooms[1:]))

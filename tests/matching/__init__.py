@@ -1,1 +1,1 @@
-"""The queue, and who meets whom."""
+"""The queue, and pairing of guests."""

@@ -39,7 +39,7 @@ def waiting_ticket(person: Person) -> Ticket:
     return ticket
 
 
-# ── searching and meeting ─────────────────────────────────────────────────────────────────────────
+# ── searching and pairing ─────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_first_one_is_told_that_nobody_is_there_yet(house: House) -> None:
@@ -199,7 +199,7 @@ async def test_a_search_can_begin_again_after_a_cancellation(house: House) -> No
     assert partner_of(anna) == berta.id
 
 
-# ── a queue that takes its time ───────────────────────────────────────────────────────────────────
+# ── a slow queue ──────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_search_cancelled_before_the_queue_has_it_leaves_nothing_behind(
@@ -239,7 +239,7 @@ async def test_whoever_cancelled_between_match_and_answer_is_not_matched(
 
     assert partner_of(berta) is None
     assert berta.live.ticket is None
-    assert anna.link.names() in ([], ["user:match:no_users"]), "the other one does not notice"
+    assert anna.link.names() in ([], ["user:match:no_users"]), "the other guest gets no other event"
     assert waiting_ticket(anna).entered_at == entered_at
     third = await slow_house.visitor()
     await third.search()
@@ -308,7 +308,7 @@ async def test_a_seeker_lost_between_match_and_answer_gives_the_other_back_with_
     assert partner_of(anna) is None
     assert waiting_ticket(anna).entered_at == ticket.entered_at
     assert "user:matched" not in anna.link.names()
-    assert "user:match:searching" not in anna.link.names(), "the other one does not notice"
+    assert "user:match:searching" not in anna.link.names(), "the other guest gets no event"
     assert await queue.size() == 1
     third = await slow_house.visitor()
     await third.search()
@@ -384,7 +384,7 @@ async def test_whoever_searches_anew_between_match_and_answer_is_met_once(
     assert (await queue.size(), slow_house.matchmaking.waiting, slow_house.rooms.count) == (0, 0, 1)
 
 
-# ── away and back ─────────────────────────────────────────────────────────────────────────────────
+# ── disconnecting and reconnecting ────────────────────────────────────────────────────────────────
 
 
 async def test_whoever_is_away_is_not_met_and_their_search_goes_on_at_its_place(house: House) -> None:

@@ -150,13 +150,13 @@ async def test_a_cancel_beside_an_enter_has_one_winner(queue: MatchQueue) -> Non
         await queue.enter(waiting)
         cancelled, found = await asyncio.gather(queue.cancel(waiting), queue.enter(ticket(f"e{number}")))
 
-        assert cancelled is (found is None), "either cancelled or matched, never both and never neither"
+        assert cancelled is (found is None), "must be either cancelled or matched, not both, not neither"
         assert await queue.cancel(ticket(f"e{number}")) is cancelled
         assert await queue.size() == 0
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Any sequence of commands against a dict of who waits."""
+    """Random sequences of commands, compared with a dict of waiting guests."""
 
     def __init__(self, open_backend: Callable[[], AbstractAsyncContextManager[Backend]]) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""What bytes are: real files, built here or made by other programs, whole, in pieces, cut short and damaged."""
+"""Media parsers with real files, built here or by other programs: whole, in pieces, truncated and damaged."""

@@ -1,4 +1,4 @@
-"""Building and reading the containers of pictures and sounds, independently of how `passerby.media` reads them."""
+"""Builds and reads containers of pictures and sound, independently of `passerby.media`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SECRET = b"+47.3769+008.5417/ Anna's phone"
-"""What nobody must learn: in every place where a file can say where, when and by whom it was made."""
+"""Private data, put into all metadata fields for place, time and author."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 # ── JPEG ──────────────────────────────────────────────────────────────────────────────────────────
@@ -21,7 +21,7 @@ def segment(marker: int, body: bytes) -> bytes:
 
 
 def segments(jpeg: bytes) -> list[bytes]:
-    """Return SOI, every segment, each SOS with the data of its scan, and EOI."""
+    """Return SOI, all segments, each SOS with its scan data, and EOI."""
     assert jpeg[:2] == b"\xff\xd8"
     found, place = [jpeg[:2]], 2
     while jpeg[place : place + 2] != b"\xff\xd9":
@@ -37,7 +37,7 @@ def segments(jpeg: bytes) -> list[bytes]:
 
 
 def exif(orientation: int | None, order: str = ">", kind: int = 3) -> bytes:
-    """Return Exif as a phone writes it: its model, maybe the orientation, the place, and a second directory."""
+    """Return Exif as a phone writes it: model, optional orientation, location, and a second directory."""
     short, long, text = 3, 4, 2
     count = 2 + (orientation is not None)
     behind = 8 + 2 + 12 * count + 4
@@ -53,7 +53,7 @@ def exif(orientation: int | None, order: str = ">", kind: int = 3) -> bytes:
 
 
 def only_orientation(orientation: int) -> bytes:
-    """Return the whole segment that says how a picture lies, and nothing else."""
+    """Return a segment that contains the orientation only."""
     return bytes.fromhex(
         "ffe1 0022 457869660000 4d4d002a 00000008 0001 0112 0003 00000001" + f"{orientation:04x}" + "0000 00000000"
     )
@@ -67,7 +67,7 @@ def chunk(kind: bytes, body: bytes = b"") -> bytes:
 
 
 def chunks(png: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the chunks of a PNG, which must be sound and end with the file."""
+    """Return the chunks of a PNG. They must be valid, and the last one must end the file."""
     assert png.startswith(PNG_MAGIC)
     found: list[tuple[bytes, bytes]] = []
     place = len(PNG_MAGIC)
@@ -85,13 +85,13 @@ def chunks(png: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def sub_blocks(data: bytes) -> bytes:
-    """Return `data` in blocks of up to 255 bytes."""
+    """Return `data` in sub-blocks of up to 255 bytes."""
     parts = [data[place : place + 255] for place in range(0, len(data), 255)]
     return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
 
 
 def blocks(gif: bytes) -> list[bytes]:
-    """Return the header with its colours, every block, and the trailer, with which the file must end."""
+    """Return the header with its colour table, all blocks, and the trailer, which must end the file."""
 
     def colours(flags: int) -> int:
         return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
@@ -121,7 +121,7 @@ def riff(form: bytes, *parts: bytes) -> bytes:
 
 
 def riff_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the chunks of a RIFF, which must fill the file."""
+    """Return the chunks of a RIFF file, which must fill the file."""
     assert data[:4] == b"RIFF"
     assert int.from_bytes(data[4:8], "little") == len(data) - 8
     found, place = [], 12
@@ -142,7 +142,7 @@ def vp8x(flags: int, width: int, height: int) -> bytes:
 
 
 def box(kind: bytes, *parts: bytes, long: bool = False) -> bytes:
-    """Return a box; a `long` one has its length in 64 bits."""
+    """Return a box; a `long` one has a 64-bit size."""
     body = b"".join(parts)
     if long:
         return struct.pack(">I4sQ", 1, kind, 16 + len(body)) + body
@@ -155,7 +155,7 @@ def mvhd(scale: int, duration: int, version: int = 0) -> bytes:
 
 
 def boxes(mp4: bytes, begin: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int, int]]:
-    """Return kind, start, start of the body and end of every box, and of those in films, tracks and media."""
+    """Yield kind, start, start of the body and end of every box, recursing into movies, tracks and media."""
     end = len(mp4) if end is None else end
     while begin < end:
         length, kind = struct.unpack_from(">I4s", mp4, begin)
@@ -172,7 +172,7 @@ def boxes(mp4: bytes, begin: int = 0, end: int | None = None) -> Iterator[tuple[
 
 
 def with_box(mp4: bytes, path: Iterable[bytes], new: bytes) -> bytes:
-    """Return `mp4` with `new` at the end of the first box of each kind in `path`, one in another."""
+    """Return `mp4` with the box `new` at the end of the box at `path`."""
     wanted = set(path)
     enclosing = [found for found in boxes(mp4) if found[0] in wanted]
     changed = bytearray(mp4)
@@ -185,11 +185,11 @@ def with_box(mp4: bytes, path: Iterable[bytes], new: bytes) -> bytes:
 # ── WebM, Ogg, MP3 ────────────────────────────────────────────────────────────────────────────────
 
 UNKNOWN = -1
-"""A size that is not known yet."""
+"""An unknown size."""
 
 
 def element(identifier: int, *parts: bytes, size: int | None = None) -> bytes:
-    """Return an element of EBML with its size in eight bytes."""
+    """Return an EBML element with its size in eight bytes."""
     body = b"".join(parts)
     size = len(body) if size is None else size
     length = b"\x01" + b"\xff" * 7 if size == UNKNOWN else (1 << 56 | size).to_bytes(8)

@@ -1,4 +1,4 @@
-"""Feeding a parser: whole, in any pieces, damaged."""
+"""Feeds a parser: whole files, arbitrary pieces, damaged files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Fed(NamedTuple):
-    """What came of feeding: `out` by and by, `rest` at the end."""
+    """The output of a parser: `out` during feeding, `rest` at the end."""
 
     out: bytes
     rest: bytes
@@ -40,7 +40,7 @@ def fed(parse: Parse, *pieces: bytes) -> Fed:
 
 
 def outcome(parse: Parse, *pieces: bytes) -> Fed | str:
-    """Feed all pieces; return what came of it, or the code of the refusal. Nothing else may be raised."""
+    """Feed all pieces; return the output, or the code of the error. Other exceptions fail the test."""
     try:
         return fed(parse, *pieces)
     except MediaError as error:
@@ -52,7 +52,7 @@ def one_by_one(data: bytes) -> Iterable[bytes]:
 
 
 def splits(data: bytes) -> st.SearchStrategy[list[bytes]]:
-    """Draw `data` in pieces, empty ones among them."""
+    """Draw splits of `data` into pieces, including empty ones."""
 
     def cut(places: list[int]) -> list[bytes]:
         return [data[begin:end] for begin, end in itertools.pairwise([0, *sorted(places), len(data)])]
@@ -61,7 +61,7 @@ def splits(data: bytes) -> st.SearchStrategy[list[bytes]]:
 
 
 def mutants(data: bytes) -> st.SearchStrategy[bytes]:
-    """Draw `data` damaged: bytes changed, parts lost, repeated or put in, the end cut off or made longer."""
+    """Draw damaged versions of `data`: bytes changed; parts removed, repeated or inserted; truncated or extended."""
     place = st.integers(0, len(data))
     telling = st.sampled_from([b"\0", b"\1", b"\x7f", b"\x80", b"\xff", b"\0" * 8, b"\xff" * 8])
     edit = st.tuples(

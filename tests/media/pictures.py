@@ -1,4 +1,4 @@
-"""Pictures as they come, full of what nobody must learn, and as they should go on."""
+"""Pictures full of private metadata, and their expected versions without it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>' + SECRET + b"</rdf:RDF></
 
 
 class Picture(NamedTuple):
-    """A picture: `laden` with metadata, and what shall be left of it, `clean`."""
+    """A picture: `laden` with metadata, and the expected result `clean`."""
 
     parse: Parse
     laden: bytes
@@ -49,7 +49,7 @@ JFIF = b"JFIF\0\1\2\1\0\x48\0\x48"
 
 
 def laden_jpeg(plain: bytes, orientation: bytes) -> bytes:
-    """Return a JPEG with everything that writers put into one, before it and between its scans."""
+    """Return a JPEG with all kinds of metadata, before the picture and between its scans."""
     start, jfif, *rest = segments(plain)
     assert jfif.startswith(b"\xff\xe0")
     comment = segment(0xFE, SECRET)
@@ -83,7 +83,7 @@ def _jpeg(plain: bytes, orientation: int) -> Picture:
 # ── PNG ───────────────────────────────────────────────────────────────────────────────────────────
 
 ROWS = b"".join(b"\0" + bytes(range(row, row + 17)) for row in range(9))
-"""17 by 9 grey pixels, each row after its filter."""
+"""17 by 9 grey pixels, each row with its filter byte."""
 
 
 def ihdr(width: int, height: int) -> bytes:
@@ -138,7 +138,7 @@ def _png(plain: list[bytes]) -> Picture:
 # ── GIF ───────────────────────────────────────────────────────────────────────────────────────────
 
 XMP_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
-"""The packet in front of it is no sequence of blocks: wherever its bytes lead a reader, this leads to the end."""
+"""Follows an XMP packet, which is not a sequence of sub-blocks. Wherever a reader is, these bytes lead to the end."""
 
 
 def _gif() -> Picture:

@@ -1,4 +1,4 @@
-"""Small files that programs other than ours have made: Pillow the pictures, ffmpeg the sounds. Packed with zlib."""
+"""Small files made by other programs: pictures by Pillow, sound by ffmpeg. Compressed with zlib."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tests.media.feeding import Parse
 
 every_picture = pytest.mark.parametrize("name", sorted(PICTURES))
-"""By name, so that a failure shows one; hypothesis would print the whole picture."""
+"""Parametrized by name: a failure shows the name, hypothesis would print the whole picture."""
 
 # ── every format ──────────────────────────────────────────────────────────────────────────────────
 
@@ -153,7 +153,7 @@ def test_noise_is_refused_or_never_ends(start: bytes, noise: bytes) -> None:
         assert isinstance(result, str) or not result.whole or result.size is not None
 
 
-# ── how large a picture is ────────────────────────────────────────────────────────────────────────
+# ── picture sizes ─────────────────────────────────────────────────────────────────────────────────
 
 
 def sof(width: int, height: int, marker: int = 0xC0) -> bytes:
@@ -350,7 +350,7 @@ def test_what_is_no_segment_is_refused(junk: bytes) -> None:
     assert outcome(jpeg, start + junk + b"".join(others)) == "unsupported_type"
 
 
-# ── PNG, GIF, WebP: read by somebody else ─────────────────────────────────────────────────────────
+# ── PNG, GIF, WebP: read by another decoder ───────────────────────────────────────────────────────
 
 
 def test_the_chunks_of_a_cleaned_png_are_sound_and_hold_its_pixels() -> None:

@@ -1,4 +1,4 @@
-"""What is shown and what is not: ordinary files are, by no chance not; files that run are not, wherever it stands."""
+"""Active content: ordinary files have no false positives; executable content is found at any position."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 HTML = b"<html><script>alert(1)</script>"
 FILES = 2000
-"""Of noise, of each kind: with a pattern of two bytes in 4 KiB, one in sixteen of them would be hidden."""
+"""Number of random files of each type. A pattern of two bytes in 4 KiB would match one in sixteen of them."""
 
 
 def gif(width: int, data: bytes, height: int = 20) -> bytes:
@@ -94,7 +94,7 @@ async def test_what_text_may_not_hold_is_nothing_in_a_picture() -> None:
         assert file.inline
 
 
-# ── what runs ─────────────────────────────────────────────────────────────────────────────────────
+# ── active content ────────────────────────────────────────────────────────────────────────────────
 
 SCRIPTS = {
     "comment": b"GIF89a/*\1\0\0\0\0" + gif(9, b"*/=1;alert(1)//")[13:],
@@ -115,7 +115,7 @@ async def test_a_gif_that_is_a_script_is_not_shown(name: str) -> None:
 
     try:
         file, _ = await uploaded(head)
-    except Exception as error:  # noqa: BLE001 - any refusal will do
+    except Exception as error:  # noqa: BLE001 - any refusal is accepted
         assert getattr(error, "code", None) == "picture_too_large"  # noqa: PT017
     else:
         assert (file.inline, file.mime_type) == (False, ATTACHMENT)
@@ -190,7 +190,7 @@ def test_many_brackets_are_no_markup() -> None:
     assert not any(Search().finds(noise) for noise in (b"<" * 65_536, b"<scrip " * 9000, b"<?" * 30_000))
 
 
-# ── what tracks tell ──────────────────────────────────────────────────────────────────────────────
+# ── tracks ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def webm(*entries: bytes) -> bytes:

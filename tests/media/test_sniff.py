@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from passerby.errors import UnsupportedTypeError
 from passerby.files.blobs_memory import MemoryBlobStore
-from passerby.files.space import Quotas, Shelf, Space
+from passerby.files.space import Quotas, RoomFiles, Space
 from passerby.files.upload import Upload
 from passerby.live import LiveGuest, Room
 from passerby.media.sniff import ATTACHMENT, HEAD, is_active, kind_of
@@ -33,7 +33,7 @@ def ftyp(brand: bytes, *compatible: bytes) -> bytes:
     return box(b"ftyp", brand, bytes(4), *compatible)
 
 
-# Name: first bytes, what the sender says, then what it is: MIME type, category, whether it may be shown.
+# Name: first bytes, claimed type; then the expected MIME type, category, and whether it may be displayed.
 KINDS: dict[str, tuple[bytes, str, str, str, bool]] = {
     "jpeg": (b"\xff\xd8\xff\xe0", "", "image/jpeg", "image", True),
     "png": (PNG_MAGIC, "", "image/png", "image", True),
@@ -213,7 +213,7 @@ def test_pictures_that_cannot_be_cleaned_are_refused(name: str, claimed: str) ->
     assert refusal.value.code == "unsupported_type"
 
 
-# ── what is stored: kinds and activity together ───────────────────────────────────────────────────
+# ── uploads: types and active content ─────────────────────────────────────────────────────────────
 
 
 QUOTAS = Quotas(file=1 << 20, room=1 << 20, guest=1 << 20, process=1 << 20, pixels=MAX_PIXELS, seconds=60)
@@ -225,14 +225,14 @@ def person(guest_id: str) -> LiveGuest:
 
 
 async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tuple[StoredFile, bytes]:
-    """Upload pieces; return what is known of the file, and what is stored."""
+    """Upload pieces; return the file's metadata and the stored bytes."""
     clock = ManualClock()
     store = MemoryBlobStore(clock)
-    shelf = Shelf(Room("guest_a_guest_b", 1, person("guest_a"), person("guest_b")))
+    room_files = RoomFiles(Room("guest_a_guest_b", 1, person("guest_a"), person("guest_b")))
     upload = Upload(
         store,
-        shelf,
-        Space(QUOTAS).reserve(shelf, "guest_a", 1 << 20),
+        room_files,
+        Space(QUOTAS).reserve(room_files, "guest_a", 1 << 20),
         clock,
         owner="guest_a",
         quotas=QUOTAS,
@@ -244,7 +244,7 @@ async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tup
     )
     for piece in pieces:
         await upload.write(piece)
-    file = await upload.finish(shelf.room.id)
+    file = await upload.finish(room_files.room.id)
     return file, b"".join([part async for part in store.read(file.id, 0, 1 << 20)])
 
 

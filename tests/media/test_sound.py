@@ -48,7 +48,7 @@ META = box(b"meta", bytes(4), box(b"hdlr", bytes(24)), box(b"ilst", SECRET))
 
 
 def told(mp4: bytes) -> bytes:
-    """Put metadata into a film, its track and its file."""
+    """Put metadata into the movie, the track and the file."""
     mp4 = with_box(mp4, [b"moov", b"trak", b"mdia"], box(b"udta", PLACE, long=True))
     mp4 = with_box(mp4, [b"moov", b"trak"], META)
     mp4 = with_box(mp4, [b"moov"], box(b"udta", PLACE, META))
@@ -59,7 +59,7 @@ class Sound(NamedTuple):
     parse: Parse
     content: bytes
     seconds: float | None
-    """The truth, by ffprobe or as built."""
+    """The correct duration, by ffprobe or by construction."""
 
 
 SOUNDS = {
@@ -86,7 +86,7 @@ every_sound = pytest.mark.parametrize("name", sorted(SOUNDS))
 
 
 def blanked(mp4: bytes) -> bytes:
-    """Return `mp4` with every box of metadata, as another reader finds them, as free space of zeros."""
+    """Return `mp4` with every metadata box, as found by an independent reader, replaced by free space of zeros."""
     blank = bytearray(mp4)
     for kind, start, body, stop in boxes(mp4):
         if kind in {b"udta", b"meta", b"uuid"}:
@@ -143,7 +143,7 @@ def test_cut_short_anywhere_it_passes_as_far_as_it_goes(name: str) -> None:
     for place in [*range(min(len(own.content), 1500)), *range(1500, len(own.content), 97)]:
         result = fed(own.parse, own.content[:place])
         assert result.everything == whole.everything[: len(result.out)] + own.content[len(result.out) : place]
-        assert len(result.rest) < 300, "at most a header that is not complete"
+        assert len(result.rest) < 300, "at most an incomplete header"
         assert SECRET[:5] not in result.everything
         assert result.seconds is None or math.isfinite(result.seconds)
         assert not result.whole
@@ -186,7 +186,7 @@ def test_place_and_owner_are_blanked_where_they_are(name: str) -> None:
     assert content.count(SECRET) == 6
     assert SECRET not in out
     assert not {kind for kind, *_ in boxes(out)} & {b"udta", b"meta", b"uuid"}
-    assert [place for _, *place in boxes(out)] == [place for _, *place in boxes(content)], "nothing moves"
+    assert [place for _, *place in boxes(out)] == [place for _, *place in boxes(content)], "all offsets are unchanged"
 
 
 def test_the_order_of_film_and_data_is_as_it_was() -> None:
@@ -239,7 +239,7 @@ TRACK = 7
 
 
 def fragment(*runs: bytes, default: int | None = None, offsets: int = 0) -> bytes:
-    """Return a fragment of a recording; `offsets` are flags of what else stands in front of its default."""
+    """Return a fragment of a recording; `offsets` are flags of fields before its default duration."""
     flags = offsets | (8 if default is not None else 0)
     before = bytes(8 * (offsets & 1) + 2 * (offsets & 2))
     own = b"" if default is None else default.to_bytes(4)
@@ -248,7 +248,7 @@ def fragment(*runs: bytes, default: int | None = None, offsets: int = 0) -> byte
 
 
 def run(count: int, *durations: int, flags: int = 0) -> bytes:
-    """Return a fragment's table: durations of its samples, with zeros for the rest of `flags`."""
+    """Return a fragment's table: durations of its samples, with zeros for the other fields in `flags`."""
     flags |= 0x100 if durations else 0
     before = bytes(4 * (flags & 1) + (flags & 4))
     more = bytes(4 * ((flags & 0xE00).bit_count()))
@@ -256,7 +256,7 @@ def run(count: int, *durations: int, flags: int = 0) -> bytes:
 
 
 def recorded(*fragments: bytes, default: int = 0, version: int = 0) -> bytes:
-    """Return a recording of a track with 500 ticks a second, in a film with 1,000."""
+    """Return a recording of one track with 500 ticks a second; the movie has 1,000."""
     head = box(b"tkhd", bytes([version, 0, 0, 0]), bytes(16 if version else 8), TRACK.to_bytes(4), bytes(64))
     media = box(b"mdia", mvhd(500, 0, version).replace(b"mvhd", b"mdhd"), box(b"hdlr", bytes(8), b"soun", bytes(13)))
     trex = box(b"trex", struct.pack(">IIIIII", 0, TRACK, 1, default, 0, 0))

@@ -34,7 +34,7 @@ def test_each_step_does_what_it_says() -> None:
 
     assert result.out == EXPECTED
     assert result.whole
-    assert result.rest == b"", "what is behind the end is dropped"
+    assert result.rest == b"", "bytes after the end are dropped"
 
 
 @given(pieces=splits(CONTENT))

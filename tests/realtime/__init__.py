@@ -1,1 +1,1 @@
-"""The contract on the wire, through a real server."""
+"""The wire contract, with a real server."""

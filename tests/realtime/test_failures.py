@@ -1,19 +1,23 @@
-"""A real server whose parts fail once: an error that this guest sees, or a closed connection that resumes."""
+"""A real server with parts that fail once: the guest gets an error, or the connection closes and resumes."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from passerby.chat.events import TypingStarted
+from passerby.socketio.session import Session
 from passerby.socketio.websocket import WebSocket
-from tests.support.client import RefusedError
+from tests.support.client import PATIENCE, RefusedError
 from tests.support.conversation import PNG, Two
 from tests.support.failing import BrokenError, Failing
 from tests.support.fakes import Gate
 from tests.support.folders import entries
+from tests.support.sio_server import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +119,7 @@ async def test_a_write_that_fails_once_ends_that_connection_and_mutes_no_other(
         flush(websocket)
 
     monkeypatch.setattr(WebSocket, "flush", fail)
-    # All in one turn of the loop: the broken one stands before the others.
+    # All in one event loop iteration; the broken one comes first.
     for live in server.lives():
         live.link.send(TypingStarted(user_id="guest_x", username="X"))  # type: ignore[union-attr]  # all are connected
 
@@ -176,7 +180,99 @@ async def test_a_store_that_cannot_be_read_is_no_reason_to_forget_a_token(server
     await server.connect(account)
 
 
-# ── HTTP and the end ──────────────────────────────────────────────────────────────────────────────
+async def test_a_packet_that_fails_over_polling_ends_the_session_that_brought_it(
+    server: InsideServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = "/socket.io/?EIO=4&transport=polling"
+    sid = json.loads((await server.http.get(query)).text[1:])["sid"]
+
+    def fail(*_: object) -> None:
+        raise BrokenError
+
+    monkeypatch.setattr("passerby.socketio.client.Client.on_text", fail)
+    answer = await server.http.post(f"{query}&sid={sid}", content='40{"token":"x"}')
+
+    assert answer.status_code == 500
+    assert sid not in server.application.server.engine.sessions
+    answer = await server.http.get(f"{query}&sid={sid}")
+    assert (answer.status_code, answer.json()["reason"]) == (400, "connection_unknown")
+
+
+POLLING = "/socket.io/?EIO=4&transport=polling"
+
+
+async def test_a_session_that_upgrades_during_a_replay_gets_all_of_it(start_server: StartServer) -> None:
+    server = await start_server(stats_interval=3600, limits_scale=1000)
+    (anna, one), (_, other), room = await server.pair()
+    await one.cut()
+    await other.until("room:partner_away")
+    for number in range(60):
+        await other.say(f"text {number}")
+    http = server.http
+    sid = json.loads((await http.get(POLLING)).text[1:])["sid"]
+    auth = {"token": anna.token, "resume": {**room, "seq": 0}}
+    await http.post(f"{POLLING}&sid={sid}", content=f"40{json.dumps(auth)}")
+    got = (await http.get(f"{POLLING}&sid={sid}")).text.split("\x1e")
+
+    url = f"{server.url.replace('http', 'ws', 1)}/socket.io/?EIO=4&transport=websocket&sid={sid}"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as websocket:
+        await websocket.send_str("2probe")
+        assert await websocket.receive_str() == "3probe"
+        await websocket.send_str("5")
+        async with asyncio.timeout(PATIENCE):
+            while sum(packet.startswith('42["chat:message",') for packet in got) < 60:
+                got.append(await websocket.receive_str())
+            await other.say("new")
+            while '"new"' not in got[-1]:
+                got.append(await websocket.receive_str())
+
+
+async def test_a_connection_that_closes_while_it_is_accepted_leaves_nobody(start_server: StartServer) -> None:
+    server = await start_server(grace=0.1)
+    limit = server.application.server.engine.options.outbox_limit
+    account = await server.newcomer()
+    sid = json.loads((await server.http.get(POLLING)).text[1:])["sid"]
+    refusal = len('44/,{"message":"Invalid namespace"}')
+    for size in (100_000, 100_000, limit - 200_000 - 300):  # answers that nobody polls: the greeting is too much
+        await server.http.post(f"{POLLING}&sid={sid}", content=f"40/{'x' * (size - refusal)},")
+    await server.http.post(f"{POLLING}&sid={sid}", content=f"40{json.dumps({'token': account.token})}")
+
+    assert sid not in server.application.server.engine.sessions
+    await until(lambda: not server.lives())
+    assert server.recount()["onlineUsers"] == 0
+
+
+@pytest.mark.parametrize(
+    ("port", "method", "event", "payload"),
+    [
+        ("queue", "enter", "user:match", None),
+        ("counters", "total", "get:stats", None),
+        ("blobs", "find", "chat:message", {"type": "file", "content": {"fileId": "x"}}),
+    ],
+)
+async def test_a_cancellation_within_a_port_does_not_mute_the_socket(
+    start_server: StartServer, port: str, method: str, event: str, payload: dict[str, Any] | None
+) -> None:
+    server = await start_server(stats_interval=3600)
+    if event == "chat:message":
+        (_, one), _, _ = await server.pair()
+    else:
+        _, one = await server.visitor()
+    adapter = getattr(server.application.services.adapters, port)
+    original = getattr(adapter, method)
+
+    async def cancelled(*_: object) -> None:
+        setattr(adapter, method, original)
+        raise asyncio.CancelledError
+
+    setattr(adapter, method, cancelled)
+    await one.emit(event, payload)
+    await one.emit("get:stats")
+
+    await one.until("realtime:stats")
+
+
+# ── HTTP and stopping ─────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_server_says_what_cannot_serve(server: InsideServer) -> None:
@@ -220,3 +316,35 @@ async def test_a_server_that_stops_leaves_no_task_and_no_file(
     assert services.background._tasks == set()
     assert services.background.timers == set()
     assert entries(tmp_path) == []
+
+
+async def test_a_server_that_has_stopped_begins_nothing_over_old_connections(server: InsideServer) -> None:
+    assert (await server.http.get("/health")).status_code == 200
+
+    await server.application.stop()
+
+    for answer in (await server.http.post("/api/guest", json={}), await server.http.get(POLLING)):
+        assert answer.status_code == 503
+    assert server.application.services.background.timers == set()
+
+
+async def test_one_session_that_cannot_be_closed_keeps_no_other_open(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await start_server(stats_interval=3600)
+    (anna, one), (_, other), _ = await server.pair()
+    link = next(live.link for live in server.lives() if live.guest.id == anna.id)
+    victim = link.socket._client.session  # type: ignore[union-attr]  # a SocketLink
+    close = Session.close
+
+    def fail(session: Session, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as the original
+        if session is victim:
+            raise BrokenError
+        close(session, *arguments, **named)
+
+    monkeypatch.setattr(Session, "close", fail)
+    await server.application.stop()
+
+    for client in (one, other):
+        await client.gone()
+    assert server.application.server.engine.sessions == {}

@@ -7,7 +7,7 @@ import pytest
 from tests.support import sio_loops
 
 _ON_EVERY_LOOP = ("test_websocket", "test_backpressure")
-"""How a loop hands over a connection and tells of full buffers differs: these must hold on each."""
+"""Tests that must pass on every loop: loops differ in how they pass on connections and report full buffers."""
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, sio_loops.LoopFactory]:

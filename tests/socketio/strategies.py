@@ -1,4 +1,4 @@
-"""What may travel in packets, for hypothesis."""
+"""Values for packets, for hypothesis."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 properties = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""How long to search: `python -m tests.fuzz` searches longer. A busy machine is no failure."""
+"""Number of examples; `python -m tests.fuzz` runs many more. No deadline, because machines may be busy."""
 
 MAX_ACK_ID = 10**15 - 1
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-"""Any Unicode text without lone surrogates, U+001E included."""
+"""Any Unicode text without lone surrogates, including U+001E."""
 
 scalars = (
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | text
@@ -19,7 +19,7 @@ scalars = (
 
 
 def json_values(leaves: st.SearchStrategy[object] = scalars) -> st.SearchStrategy[object]:
-    """Values of any shape; no dict looks like a placeholder."""
+    """JSON values of any shape, without dicts that look like placeholders."""
     keys = text.filter(lambda key: key != "_placeholder")
     return st.recursive(
         leaves,

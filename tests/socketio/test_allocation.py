@@ -1,4 +1,4 @@
-"""What a client sends costs at most four times its size, however it is shaped, before the application sees it."""
+"""A client's input allocates at most four times its size before the application gets it, whatever its shape."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def filled(unit: str, head: str = "", tail: str = "") -> str:
 
 
 def peak_of(function: Callable[[str], object], data: str) -> int:
-    """Return the most bytes that were allocated at once while `function` took `data`."""
+    """Return the peak of bytes allocated while `function` processed `data`."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -39,7 +39,7 @@ def peak_of(function: Callable[[str], object], data: str) -> int:
 
 
 def read_payload(body: str) -> None:
-    """Take a payload packet by packet, as a session does."""
+    """Process a payload packet by packet, as a session does."""
     for _packet in decode_payload(body):
         pass
 

@@ -1,4 +1,4 @@
-"""Clients that do not read: each is closed with a reason, in bounded memory, and nobody else notices."""
+"""Clients that do not read: each is closed with a reason, memory is bounded, and other clients are not affected."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.support.sio_client import (
 from tests.support.sio_server import BOUND, Running, echo, running, until
 
 SMALL = 4_096
-"""Receive buffer of a client that does not read: what is sent soon stays with the server."""
+"""Receive buffer of a client that does not read: small, so that data soon accumulates in the server."""
 CHUNK = "x" * 32_768
 ENOUGH = 300
-"""Chunks that no kernel's buffers hold."""
+"""Number of chunks that exceeds the kernel's buffers."""
 
 
 class Stage:
-    """A server, a reader, and why sockets left."""
+    """A server, a reading client, and the close reasons of sockets."""
 
     def __init__(self, options: Options) -> None:
         self.subject: Server = echo(options)
@@ -35,7 +35,7 @@ class Stage:
 
     @contextlib.asynccontextmanager
     async def deaf_websocket(self, server: Running) -> AsyncIterator[tuple[WebSocketClient, Socket]]:
-        """Connect a client that reads nothing from now on."""
+        """Connect a client that does not read."""
         async with WebSocketClient.open(server.port, receive_buffer=SMALL) as client:
             await client.receive()
             await client.send("40")
@@ -46,7 +46,7 @@ class Stage:
 
 
 async def chats_on(client: WebSocketClient | PollingClient) -> None:
-    """Show that the server serves `client`."""
+    """Check that the server still serves `client`."""
     await client.send('42["message","on"]')
     while await client.receive() != '42["message-back","on"]':
         pass
@@ -68,13 +68,13 @@ async def test_an_outbox_that_overflows_closes_its_websocket_and_nobody_else_s()
             most = max(most, unsent(server))
         assert stage.reasons.get_nowait() == "outbox_overflow"
         assert most <= 256 * 1024 + 2 * len(CHUNK)
-        end = await client.closed()  # it reads at last, and learns why
+        end = await client.closed()  # it reads now, and gets the reason
         assert (end.code, end.reason) == (1013, "outbox_overflow")
         await chats_on(other)
 
 
 def unsent(server: Running) -> int:
-    """Return the largest number of bytes that wait for one client to read."""
+    """Return the largest number of bytes buffered for one client."""
     websockets = [session._websocket for session in server.engine.sessions.values()]
     return max((websocket._wire.get_write_buffer_size() for websocket in websockets if websocket), default=0)
 

@@ -1,4 +1,4 @@
-"""WebSocket frames as the server makes them, read back by another implementation."""
+"""WebSocket frames encoded by the server, decoded by another implementation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EDGES = (0, 1, 125, 126, 127, 1023, 1024, 65_535, 65_536, 1_000_000)
 
 
 def parsed(data: bytes) -> tuple[Frame, bytes]:
-    """Return the first frame and what stands behind it."""
+    """Return the first frame and the remaining bytes."""
     stream = StreamReader()
     stream.feed_data(data)
     parsing = Frame.parse(stream.read_exact, mask=False)

@@ -1,4 +1,4 @@
-"""Which web pages may talk to the server: over WebSocket, by polling, and by preflight."""
+"""Allowed web origins: over WebSocket, polling, and preflight requests."""
 
 from __future__ import annotations
 

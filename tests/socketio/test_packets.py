@@ -1,4 +1,4 @@
-"""The Socket.IO codec: every example of the grammar, round trips, and what a client may not send."""
+"""The Socket.IO codec: all examples of the grammar, round trips, and packets that clients must not send."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_any_packet_of_the_grammar_is_understood(
 
 
 def received(sent: list[bytes]) -> tuple[Packet, list[bytes]]:
-    """Return what a peer that reads by the grammar makes of a packet and its attachments."""
+    """Return a packet and its attachments as decoded by a peer that follows the grammar."""
     text, *attachments = sent
     assert all(isinstance(attachment, Binary) for attachment in attachments)
     assert text[:1] == b"4"

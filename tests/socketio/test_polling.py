@@ -1,4 +1,4 @@
-"""Long polling over HTTP: sizes, slowness, encodings."""
+"""Long polling over HTTP: sizes, slow clients, encodings."""
 
 from __future__ import annotations
 

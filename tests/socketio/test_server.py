@@ -1,4 +1,4 @@
-"""Namespaces, handlers, middlewares and the ends of connections, over both transports."""
+"""Namespaces, handlers, middlewares and close reasons, over both transports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Note(msgspec.Struct):
 
 
 def noting(options: Options | None = None) -> tuple[Server, list[tuple[str, object]]]:
-    """Return a server that echoes, and the list of what else its namespace / was told."""
+    """Return a server that echoes, and a list of the other calls that its namespace / gets."""
     subject = echo(options)
     told: list[tuple[str, object]] = []
     namespace = subject.namespace()
@@ -220,7 +220,7 @@ async def test_async_handlers_of_one_socket_do_not_overtake_each_other(transport
 
 
 async def answers_of_another_socket(other: WebSocketClient | PollingClient) -> None:
-    """Show that nobody else waits."""
+    """Check that another socket's events are handled meanwhile."""
     await answers_still(other)
 
 
@@ -448,7 +448,7 @@ async def test_a_refused_client_has_as_long_as_a_new_one(transport: str) -> None
         assert not server.engine.sessions
 
 
-# ── who and how ───────────────────────────────────────────────────────────────────────────────────
+# ── address, query, transport ─────────────────────────────────────────────────────────────────────
 
 
 @both
@@ -472,7 +472,7 @@ async def test_a_socket_knows_its_handshake(transport: str) -> None:
             assert seen == [(transport, "f r", "a")]
 
 
-# ── the end of the server ─────────────────────────────────────────────────────────────────────────
+# ── stopping the server ───────────────────────────────────────────────────────────────────────────
 
 
 async def test_stopping_closes_every_client_and_waits_for_handlers() -> None:

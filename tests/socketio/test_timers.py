@@ -1,4 +1,4 @@
-"""DelayQueue, on a scheduler whose time only the test moves."""
+"""DelayQueue, with a scheduler whose time the test controls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FakeTimer:
 
 
 class FakeScheduler:
-    """Event-loop time that stands still until `advance`. `lateness` is how late it fires."""
+    """Event-loop time that stands still until `advance`. `lateness` is the delay of its timers."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -54,7 +54,7 @@ class FakeScheduler:
         self.now = end
 
     def oversleep(self, seconds: float) -> None:
-        """Let time pass first and fire what is due only then, as a busy loop does."""
+        """Advance the time without firing, then fire what is due, as a busy loop does."""
         self.now += seconds
         self.advance(0)
 
@@ -224,7 +224,7 @@ def test_a_callback_that_fails_costs_no_other_item_its_call() -> None:
     recorder.then = fail
     for item in "abc":
         recorder.queue.add(item)
-    with pytest.raises(LookupError):  # which the event loop reports
+    with pytest.raises(LookupError):  # the event loop logs it
         recorder.scheduler.advance(10)
     recorder.scheduler.advance(100)
     assert [item for _, item in recorder.calls] == ["a", "b", "c"]
@@ -250,7 +250,7 @@ def test_without_delay_items_are_called_on_the_next_turn() -> None:
 
 
 class DelayQueueMachine(RuleBasedStateMachine):
-    """Compares the queue with a dictionary of due times that is searched through."""
+    """Compares the queue with a dict of due times."""
 
     DELAY = 8.0
 

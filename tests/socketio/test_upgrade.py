@@ -1,4 +1,4 @@
-"""From polling to WebSocket without losing, doubling or reordering anything."""
+"""Upgrades from polling to WebSocket do not lose, duplicate or reorder messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def emit(subject: Server, *numbers: int) -> None:
 
 
 def numbers_in(packets: list[str | bytes]) -> list[int]:
-    """Return the numbers of complete events, each attachment right behind its packet."""
+    """Return the numbers of complete events; each attachment must directly follow its packet."""
     numbers = []
     for position, packet in enumerate(packets):
         if isinstance(packet, str) and packet.startswith(('42["n",', '451-["n",')):

@@ -1,4 +1,4 @@
-"""The WebSocket transport, frame by frame (RFC 6455), and what it relies on in uvicorn and picows."""
+"""The WebSocket transport, frame by frame (RFC 6455), and the internals of uvicorn and picows that it relies on."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CONVERSATION: list[str | bytes] = [
     "6",
     '42["message","last"]',
 ]
-"""One packet of each kind that a client may send, with short, middling and long frames."""
+"""One packet of each type that a client may send, in short, medium and long frames."""
 
 ANSWERS: list[str | bytes] = [
     '40{"sid":…}',
@@ -205,7 +205,7 @@ async def test_a_handshake_for_a_target_that_is_no_url_is_answered_and_not_an_er
         assert 400 <= (await read_answer(line.reader)).status < 500
 
 
-# ── what is no WebSocket any more ─────────────────────────────────────────────────────────────────
+# ── protocol violations ───────────────────────────────────────────────────────────────────────────
 
 TOO_BIG = 1_001
 BROKEN = [
@@ -352,7 +352,7 @@ async def test_a_ping_is_answered_by_a_pong_with_the_same_payload() -> None:
 
 
 async def test_a_message_in_tiny_fragments_costs_no_more_than_its_length() -> None:
-    engine, _ = engine_echo(Options(packet_rate=1e9))  # not what is tried here
+    engine, _ = engine_echo(Options(packet_rate=1e9))  # never reached
 
     async def cost(fragments: int) -> float:
         wire = frame(TEXT, "4", fin=False) + frame(CONTINUATION, "x", fin=False) * fragments + frame(CONTINUATION)
@@ -366,11 +366,11 @@ async def test_a_message_in_tiny_fragments_costs_no_more_than_its_length() -> No
     async with running(engine) as server:
         await cost(100)
         once = min([await cost(4_000) for _ in range(3)])
-        four_times = await cost(16_000)
-    assert four_times < 9 * once  # 4 when a fragment costs the same wherever it stands, 16 when it costs all before it
+        four_times = min([await cost(16_000) for _ in range(3)])
+    assert four_times < 9 * once  # 4 if the cost is linear, 16 if it is quadratic
 
 
-# ── the end ───────────────────────────────────────────────────────────────────────────────────────
+# ── closing ───────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x03\xe8", b"\x03\xe9bye", b"\x0f\xa0private", b"\x0b\xb8"])
@@ -417,17 +417,17 @@ async def test_nothing_is_taken_from_a_client_that_has_been_closed() -> None:
         assert ends.qsize() == 1
 
 
-# ── what we rely on ───────────────────────────────────────────────────────────────────────────────
+# ── internals of uvicorn and picows ───────────────────────────────────────────────────────────────
 
 
 def test_the_pinned_versions_are_the_ones_tried() -> None:
-    # Raise them here together with pyproject.toml, when everything else in this file passes.
+    # Change these together with pyproject.toml, after all other tests in this file pass.
     assert version("uvicorn") == "0.54.0"
     assert version("picows") == "2.3.1"
 
 
 class FakeTransport(asyncio.Transport):
-    """Notes what is asked of it."""
+    """Records the calls."""
 
     def __init__(self, calls: list[tuple[str, object]]) -> None:
         super().__init__({"peername": ("192.0.2.1", 1234), "sockname": ("192.0.2.2", 80)})
@@ -505,7 +505,7 @@ class Listener(picows.WSListener):
 
 @pytest.mark.parametrize(
     ("connection", "status"),
-    # The day it takes the second, `_picows_head` may go.
+    # When picows accepts the second, `_picows_head` can be removed.
     [("Upgrade", b"101"), ("keep-alive, Upgrade", b"400")],
 )
 async def test_picows_takes_a_head_and_frames_through_its_buffer(connection: str, status: bytes) -> None:
@@ -516,7 +516,7 @@ async def test_picows_takes_a_head_and_frames_through_its_buffer(connection: str
         return made[-1]
 
     class HandedOver(asyncio.Protocol):
-        """Does what uvicorn does when a request asks for an upgrade."""
+        """Does what uvicorn does for an upgrade request."""
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             protocol = WSProtocol(

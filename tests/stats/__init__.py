@@ -1,1 +1,1 @@
-"""Counts and their broadcasts."""
+"""Counts and their broadcast."""

@@ -24,7 +24,7 @@ def times(house: House, person: Person) -> list[float]:
 
 
 async def recount(house: House) -> Stats:
-    """Assert that the counts are what one finds by looking at everybody; return them."""
+    """Check the counts against a count of all guests and rooms; return them."""
     stats = await house.stats.stats()
     lives = house.lives()
     online = [live for live in lives if live.link is not None]
@@ -66,7 +66,7 @@ async def test_the_counts_of_everyday_life(house: House) -> None:
 
 
 async def test_active_users_are_the_connected_and_the_schema_says_so(house: House) -> None:
-    """The `active_user_count` of the data model: up with every connection, down with its end."""
+    """The `active_user_count` of the data model: increases with every connection, decreases when it ends."""
     await house.newcomer()
     await house.pair()
     await house.visitor()
@@ -75,7 +75,7 @@ async def test_active_users_are_the_connected_and_the_schema_says_so(house: Hous
     schema = msgspec.json.schema(Stats)["$defs"]["Stats"]["properties"]["activeUsers"]
 
     assert (await house.stats.stats()).active_users == 4
-    assert "search or talk" not in schema["description"], "that would be another number"
+    assert "search or talk" not in schema["description"], "that would be a different count"
 
 
 async def test_those_who_came_last_are_shown_and_no_more_than_the_sample() -> None:
@@ -191,7 +191,9 @@ async def test_a_large_house_is_told_in_slices_within_the_frames_of_a_second() -
         await house.pass_time(20)
         assert len(house.published) > 1
         first = house.published[0][1]
-        assert all(event is first for _, event, _ in house.published), "one event, to be encoded once"
+        assert all(event is first for _, event, _ in house.published), (
+            "the same event object, so that it is encoded once"
+        )
         heard = Counter(live.guest.id for _, _, audience in house.published for live in audience)
         assert heard == {person.id: 1 for person in people}
 
@@ -214,6 +216,21 @@ async def test_the_expired_grace_is_told_exactly(house: House) -> None:
         last = berta.link.last(RealtimeStats)
         assert last.stats == await recount(house)
         assert (last.stats.total_users, last.stats.online_users, last.stats.connected_users) == (1, 1, 0)
+
+
+async def test_an_end_in_the_moment_in_which_statistics_are_due_is_told_too(house: House) -> None:
+    async with house.repeating(house.stats.broadcast):
+        anna, berta = await house.visitor(), await house.visitor()
+        await house.pass_time(3)
+        anna.drop()
+        await house.pass_time(GRACE - 1.2)
+        carla = await house.visitor()  # so the next statistics are due a second later, 0.2 s before Anna's expiry
+        await house.pass_time(0.5)
+        house.clock.advance(1)  # as in a busy process, both are due in one event loop iteration
+        await house.pass_time(3)
+
+        assert berta.link.last(RealtimeStats).stats == await recount(house)
+        assert carla.link.last(RealtimeStats).stats.total_users == 2
 
 
 async def test_the_end_of_a_session_is_told_exactly(house: House) -> None:

@@ -1,1 +1,1 @@
-"""What tests share: a clock, fakes of what the services talk to, clients and servers."""
+"""Shared by tests: a clock, fakes of adapters and links, clients and servers."""

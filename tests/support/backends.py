@@ -1,4 +1,4 @@
-"""The adapters that the contract suites run over. A new one is one more entry in `BACKENDS`, or in `BLOBS`."""
+"""The adapters that the contract suites test. To test a new adapter, add it to `BACKENDS` or `BLOBS`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """One set of adapters, empty at first."""
+    """One set of adapters, initially empty."""
 
     def session_store(self) -> SessionStore: ...
 
@@ -37,7 +37,7 @@ class Backend(Protocol):
     def counters(self) -> Counters: ...
 
     async def pass_time(self, seconds: float) -> None:
-        """Make the adapters believe that `seconds` have passed."""
+        """Advance the adapters' time by `seconds`."""
 
 
 class MemoryBackend:
@@ -69,14 +69,14 @@ BACKENDS: dict[str, Callable[[], AbstractAsyncContextManager[Backend]]] = {"memo
 
 
 class Blobs:
-    """A store of files, empty at first, and its clock."""
+    """A store of files, initially empty, and its clock."""
 
     def __init__(self, store: BlobStore, clock: ManualClock) -> None:
         self.store = store
         self._clock = clock
 
     def pass_time(self, seconds: float) -> None:
-        """Make the store believe that `seconds` have passed."""
+        """Advance the store's time by `seconds`."""
         self._clock.advance(seconds)
 
 

@@ -1,4 +1,4 @@
-"""A Socket.IO client of the bare wire: aiohttp's WebSocket, packets by hand, every event kept in order."""
+"""A minimal Socket.IO client: aiohttp's WebSocket, hand-written packets, all events recorded in order."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import aiohttp
 if TYPE_CHECKING:
     from types import TracebackType
 
-PATIENCE = 5.0
-"""Seconds for anything that must come. Two busy cores need more than it looks."""
+PATIENCE = 30.0
+"""Timeout in seconds for anything that must happen. It only limits the duration of a failure."""
 
 STATISTICS = "realtime:stats"
 
@@ -28,7 +28,7 @@ class RefusedError(Exception):
 
 
 class Client:
-    """One connection. `next` is strict about order, `until` skips what comes before."""
+    """One connection. `next` is strict about the order, `until` skips other events."""
 
     def __init__(self, session: aiohttp.ClientSession, websocket: aiohttp.ClientWebSocketResponse) -> None:
         self._session = session
@@ -40,12 +40,12 @@ class Client:
         self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.ensure_future(self._read())
         self.heard: list[tuple[str, Any]] = []
-        """Everything that ever came, statistics too."""
+        """All events ever received, including statistics."""
         self.answers: dict[int, list[Any]] = {}
-        """What acknowledgements brought, by their number."""
+        """Arguments of received acks, by ack id."""
         self.ended = asyncio.Event()
         self.disconnected = asyncio.Event()
-        """The server's DISCONNECT packet has come."""
+        """Set when the server's DISCONNECT packet has arrived."""
 
     @classmethod
     async def open(cls, url: str, query: str = "", headers: dict[str, str] | None = None) -> Client:
@@ -137,7 +137,7 @@ class Client:
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────
 
     async def next(self, name: str) -> Any:  # noqa: ANN401 - any JSON
-        """Return the next event's payload: it must be `name`. Statistics come when they like and are skipped."""
+        """Return the next event's payload; the event must be `name`. Statistics are skipped."""
         skip = {STATISTICS} - {name}
         while True:
             event, payload = await self._pop()
@@ -176,14 +176,14 @@ class Client:
             await self.ended.wait()
 
     async def cut(self) -> None:
-        """Cut the line without a word, as a lost network does."""
+        """Abort the TCP connection, as a network failure would."""
         connection = self._websocket._response.connection
         if connection is not None and connection.transport is not None:
             connection.transport.abort()
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection and forget it."""
+        """Close the connection."""
         await self._websocket.close()
         await self._session.close()
         self._reader.cancel()

@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it."""
+"""A clock that stands still until a test advances it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 START = 1_700_000_000.0
-"""Epoch seconds at which every ManualClock begins: 2023-11-14T22:13:20Z."""
+"""Start time of every ManualClock, in seconds since the Unix epoch: 2023-11-14T22:13:20Z."""
 
 _TURNS = 25
-"""Turns of the event loop that everything woken by a timer gets; a chain of awaits needs a handful."""
+"""Event loop iterations for code woken by a timer; a chain of awaits needs a few."""
 
 
 class ManualTimer:
-    """A call that waits in a ManualClock."""
+    """A pending call of a ManualClock."""
 
     def __init__(self, callback: Callable[[], object]) -> None:
         self.callback = callback
@@ -28,7 +28,7 @@ class ManualTimer:
 
 
 class ManualClock:
-    """See `passerby.clock.Clock`. Wall and monotonic time move together, only through `advance`."""
+    """See `passerby.clock.Clock`. Wall time and monotonic time advance together, only by `advance`."""
 
     def __init__(self, start: float = START) -> None:
         self._start = start
@@ -43,7 +43,7 @@ class ManualClock:
         return self._now
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> ManualTimer:
-        assert delay >= 0, "a clock never calls into the past"
+        assert delay >= 0, "a delay must not be negative"
         timer = ManualTimer(callback)
         self._count += 1
         heapq.heappush(self._timers, (self._now + delay, self._count, timer))
@@ -56,7 +56,7 @@ class ManualClock:
         return self._timers[0][0] if self._timers else None
 
     def advance(self, seconds: float) -> None:
-        """Move on, firing what falls due in order, each timer at its own time."""
+        """Advance the time; fire due timers in order, each at its own time."""
         end = self._now + seconds
         while (due := self.next_due()) is not None and due <= end:
             _, _, timer = heapq.heappop(self._timers)
@@ -66,7 +66,7 @@ class ManualClock:
         self._now = end
 
     async def run(self, seconds: float) -> None:
-        """Move on like `advance`, but let the event loop do what each timer sets going before the next one."""
+        """Like `advance`, but run the event loop after each timer, before the next one fires."""
         end = self._now + seconds
         await turns()
         while (due := self.next_due()) is not None and due <= end:
@@ -77,6 +77,6 @@ class ManualClock:
 
 
 async def turns(count: int = _TURNS) -> None:
-    """Let everything that is ready to run do so."""
+    """Run everything that is ready in the event loop."""
     for _ in range(count):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Two in a room with files: what they upload, over httpx and over bare sockets, and small files of every kind."""
+"""Two guests in a room with files: uploads over httpx and over raw sockets, and small files of every type."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 import zlib
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -13,7 +14,7 @@ from passerby.clock import SystemClock
 from tests.support.client import PATIENCE, Client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import httpx
 
@@ -38,20 +39,20 @@ TEXT = "Häuser, дома, 家\n".encode()
 
 
 def wav(seconds: float) -> bytes:
-    """Return a WAV that plays so long: 1,000 bytes a second."""
+    """Return a WAV of this duration: 1,000 bytes a second."""
     size = int(seconds * 1000)
     head = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 1000, 1000, 1, 8) + b"data" + struct.pack("<I", size)
     return b"RIFF" + struct.pack("<I", len(head) + size) + head + b"\x80" * size
 
 
 def noise(size: int, seed: int = 1) -> bytes:
-    """Return bytes that are no known kind of file, different for each `seed`."""
+    """Return bytes of no known file type, different for each `seed`."""
     line = bytes((0, 255, 254)) + f"{seed:13}".encode()
     return (line * (size // len(line) + 1))[:size]
 
 
 def part(name: str, value: bytes, filename: str | None = None, content_type: str | None = None) -> bytes:
-    """Return a part of a form, with the boundary before it."""
+    """Return a part of a form, preceded by the boundary."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"'
     if filename is not None:
         head += f'; filename="{filename}"'
@@ -61,7 +62,7 @@ def part(name: str, value: bytes, filename: str | None = None, content_type: str
 
 
 def form(*parts: bytes) -> bytes:
-    """Return a whole form."""
+    """Return a complete form."""
     return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
 
 
@@ -69,16 +70,36 @@ FORM_TYPE = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 class JumpingClock(SystemClock):
-    """The machine's clock, which a test may move on. Timers that run do not notice."""
+    """The system's clock, which a test can move: with `ahead`, which no timer notices, or with `jump`."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
         self.time = lambda: SystemClock.time() + self.ahead
         self.monotonic = lambda: SystemClock.monotonic() + self.ahead
+        self._timers: list[tuple[float, asyncio.TimerHandle, Callable[[], object]]] = []
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        handle = asyncio.get_running_loop().call_later(delay, callback)
+        self._timers.append((self.monotonic() + delay, handle, callback))
+        return handle
+
+    def jump(self, seconds: float) -> None:
+        """Advance the time, and run the timers that are then due, in order."""
+        before = asyncio.get_running_loop().time()
+        self.ahead += seconds
+        timers, self._timers = sorted(self._timers, key=itemgetter(0)), []
+        for due, handle, callback in timers:
+            if handle.cancelled() or handle.when() <= before:
+                continue
+            if due > self.monotonic():
+                self._timers.append((due, handle, callback))
+            else:
+                handle.cancel()
+                callback()
 
 
 class Two:
-    """Anna and Berta in a room. Whatever is uploaded is Anna's, unless `by` somebody else."""
+    """Anna and Berta in a room. Uploads are Anna's unless `by` names another guest."""
 
     def __init__(
         self, server: RunningServer, anna: tuple[Account, Client], berta: tuple[Account, Client], room: dict[str, Any]
@@ -92,7 +113,7 @@ class Two:
 
     @classmethod
     async def meet(cls, server: RunningServer) -> Two:
-        """Let two newcomers meet."""
+        """Create two guests and match them."""
         return cls(server, *await server.pair())
 
     async def put(
@@ -119,7 +140,7 @@ class Two:
         )
 
     async def upload(self, body: bytes, name: str = "a.bin", **options: Any) -> dict[str, Any]:  # noqa: ANN401 - as `put`
-        """Upload a raw body that is accepted; return what is answered."""
+        """Upload a raw body that must be accepted; return the response's data."""
         answer = await self.put(body, name, **options)
         assert answer.status_code == 201, answer.text
         info: dict[str, Any] = answer.json()["data"]
@@ -134,13 +155,13 @@ class Two:
         )
 
     async def read(self, info: dict[str, Any]) -> bytes:
-        """Fetch a file by its link."""
+        """Download a file by its link."""
         answer = await self.http.get(info["fileUrl"])
         assert answer.status_code == 200, answer.text
         return answer.content
 
     async def tell(self, content: object, *, kind: str = "file", client_id: str | None = None) -> Any:  # noqa: ANN401 - any JSON
-        """Let Anna send a message about a file; return the acknowledgement."""
+        """Send a message about a file as Anna; return the acknowledgement."""
         message = {"type": kind, "content": content}
         return await self.one.ask("chat:message", message if client_id is None else {**message, "clientId": client_id})
 
@@ -151,7 +172,7 @@ class Two:
 
 
 class Answer:
-    """An HTTP answer off a bare socket."""
+    """An HTTP response read from a raw socket."""
 
     def __init__(self, head: bytes, body: bytes) -> None:
         first, *lines = head.decode("latin-1").split("\r\n")
@@ -160,7 +181,7 @@ class Answer:
         self.body = body
 
     def all(self, name: str) -> list[str]:
-        """Return all headers of a name."""
+        """Return all headers with this name."""
         return [value for header, value in self.headers if header == name]
 
     def json(self) -> Any:  # noqa: ANN401 - any JSON
@@ -168,7 +189,7 @@ class Answer:
 
 
 class Wire:
-    """A bare TCP connection to the server."""
+    """A raw TCP connection to the server."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -176,12 +197,12 @@ class Wire:
 
     @classmethod
     async def open(cls, server: RunningServer, limit: int = 1 << 16) -> Wire:
-        """Connect; keep `limit` bytes that are not asked for."""
+        """Connect; buffer at most `limit` received bytes."""
         address = urlsplit(server.url)
         return cls(*await asyncio.open_connection(address.hostname, address.port, limit=limit))
 
     async def send(self, *lines: str, body: bytes = b"") -> None:
-        """Send a request line with headers, and the beginning of a body."""
+        """Send a request line with headers, and the start of a body."""
         await self.push("\r\n".join((*lines, "Host: passerby", "", "")).encode("latin-1") + body)
 
     async def push(self, data: bytes) -> None:
@@ -190,7 +211,7 @@ class Wire:
         await self.writer.drain()
 
     async def trickle(self, pieces: Iterable[bytes]) -> Answer:
-        """Send pieces until the server answers; return that."""
+        """Send pieces until the server responds; return the response."""
         answer = asyncio.ensure_future(self.answer())
         try:
             for piece in pieces:
@@ -200,11 +221,11 @@ class Wire:
                 await self.writer.drain()
                 await asyncio.wait((answer,), timeout=0.001)
         except ConnectionError:
-            pass  # the answer has come before the end of what we said
+            pass  # the response arrived before all pieces were sent
         return await answer
 
     async def answer(self) -> Answer:
-        """Read an answer that has a length, or ends with the connection."""
+        """Read a response that has a length or ends with the connection."""
         async with asyncio.timeout(2 * PATIENCE):
             head = await self.reader.readuntil(b"\r\n\r\n")
             answer = Answer(head.removesuffix(b"\r\n\r\n"), b"")
@@ -213,6 +234,6 @@ class Wire:
         return answer
 
     async def abort(self) -> None:
-        """Cut the connection."""
+        """Abort the connection."""
         self.writer.transport.abort()
         await asyncio.gather(self.writer.wait_closed(), return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What `make dev` runs, as a process of its own on a free port."""
+"""`make dev` as a process, on a free port."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 
 class Development:
-    """`python -m tools.dev` in a session of its own, as in a terminal; `lines` is what all of it has said."""
+    """`python -m tools.dev` in its own session, as in a terminal; `lines` contains its output."""
 
     def __init__(self, *arguments: str, terminal: int = subprocess.DEVNULL, **environment: str) -> None:
-        """Start it; `terminal` is the file descriptor of one for its standard input."""
+        """Start it; `terminal` is the file descriptor of a terminal for standard input."""
         clean = {name: text for name, text in os.environ.items() if name not in settings_names()}
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
@@ -59,7 +59,7 @@ class Development:
 
         with self._news:
             self._news.wait_for(lambda: seen() >= count or not self._reader.is_alive(), START_PATIENCE)
-            assert seen() >= count, f"{pattern!r} was not said: {self.lines}"
+            assert seen() >= count, f"{pattern!r} was not printed: {self.lines}"
 
     def wait_until_ready(self) -> Development:
         """Wait for the line with the URL."""
@@ -67,17 +67,17 @@ class Development:
         return self
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the process alone."""
+        """Send a signal to this process only."""
         self._process.send_signal(number)
 
     def wait(self) -> int:
-        """Return the exit code, once it and all that it has started have ended: each holds the output open."""
+        """Wait until it and all its child processes have ended (each holds the output open); return the exit code."""
         self._reader.join(START_PATIENCE)
-        assert not self._reader.is_alive(), f"something goes on: {self.lines}"
+        assert not self._reader.is_alive(), f"a process is still running: {self.lines}"
         return self._process.wait(PATIENCE)
 
     def stop(self) -> None:
-        """End it, whatever state it is in: what it has started ends when it has gone."""
+        """Kill it in any state. Its child processes then end by themselves."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -88,7 +88,7 @@ class Development:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody uses."""
+    """Return a free port of 127.0.0.1."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port

@@ -7,11 +7,11 @@ from typing import Any
 
 
 class BrokenError(Exception):
-    """What a part raises that a test has broken: nothing in the server knows it."""
+    """The exception of a broken part; the server does not know its type."""
 
 
 class Failing:
-    """Stands in for a method of `owner`: the next `times` calls raise. `calls` counts all."""
+    """Replaces a method of `owner`: the next `times` calls raise. `calls` counts all calls."""
 
     def __init__(self, owner: Any, name: str, times: int = 1) -> None:  # noqa: ANN401 - any object with methods
         self.left = times

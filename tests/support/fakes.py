@@ -1,4 +1,4 @@
-"""Adapters that take their time: they work like those in memory, but suspend until a test lets them go on."""
+"""Slow adapters: they work like those in memory, but wait at gates that the test opens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """Where callers wait while it is shut."""
+    """A gate: callers wait while it is closed."""
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
@@ -42,13 +42,13 @@ class Gate:
             self.waiting -= 1
 
     async def arrival(self, count: int = 1) -> None:
-        """Wait until `count` callers stand before the gate."""
-        async with asyncio.timeout(5), self._arrived:
+        """Wait until `count` callers wait at the gate."""
+        async with asyncio.timeout(30), self._arrived:
             await self._arrived.wait_for(lambda: self.waiting >= count)
 
 
 class SlowMatchQueue(MemoryMatchQueue):
-    """`asked` stands before the queue does anything, `told` between what it did and the answer."""
+    """The gate `asked` is before each operation, `told` between the operation and its return."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class SlowMatchQueue(MemoryMatchQueue):
 
 
 class SlowRoomLog(MemoryRoomLog):
-    """`told` stands between what a replay read and its answer."""
+    """The gate `told` is between reading a replay and returning it."""
 
     def __init__(self, max_messages: int = 200, max_bytes: int = 262_144) -> None:
         super().__init__(max_messages, max_bytes)
@@ -82,7 +82,7 @@ class SlowRoomLog(MemoryRoomLog):
 
 
 class SlowSessionStore(MemorySessionStore):
-    """`asked` stands before a save or removal is done; `failing` makes both fail."""
+    """The gate `asked` is before each save and removal; `failing` makes both fail."""
 
     failing = False
     saves = 0

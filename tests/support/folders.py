@@ -1,4 +1,4 @@
-"""What lies in a folder. Not async, so that tests of the event loop may ask."""
+"""Lists directories. Not async, so that tests of the event loop may use it."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ if TYPE_CHECKING:
 
 
 def entries(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return what is in a folder."""
+    """Return the entries of a directory."""
     return list(folder.glob(pattern))

@@ -1,4 +1,4 @@
-"""All services together, as `passerby.assembly` puts them, but without sockets: people come through recording links."""
+"""All services, built by `passerby.assembly`, but without sockets: clients are recording links."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALL_RETURN = 5.0
 
 
 class House(Assembly):
-    """The services on one ManualClock. Pass an adapter by its name to put it in place of the one in memory."""
+    """All services with one ManualClock. Pass an adapter by name to use it instead of the one in memory."""
 
     clock: ManualClock
 
@@ -56,12 +56,12 @@ class House(Assembly):
             live.send(event)
 
     def lives(self) -> list[LiveGuest]:
-        """Return all who are connected, or away within the grace."""
+        """Return all guests who are connected or in the grace period."""
         return list(self.guests._by_session.values())
 
     @asynccontextmanager
     async def repeating(self, step: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-        """Run one loop of the background meanwhile."""
+        """Run one background loop during the context."""
         self.background.repeat("a loop under test", step)
         try:
             await turns()
@@ -70,8 +70,8 @@ class House(Assembly):
             await self.background.stop(1)
 
     async def settle(self) -> None:
-        """Let everything that was begun come to rest."""
-        async with asyncio.timeout(10):
+        """Wait until all started work is done."""
+        async with asyncio.timeout(30):
             for _ in range(2):
                 await self.background.settle()
                 await self.writer.flush()
@@ -82,18 +82,18 @@ class House(Assembly):
         await self.settle()
 
     async def newcomer(self, name: str | None = None) -> Person:
-        """Begin a session, not connected yet."""
+        """Create a session without a connection."""
         guest, token = await self.guests.create(name, None, None, None)
         return Person(self, guest, token)
 
     async def visitor(self, name: str | None = None) -> Person:
-        """Begin a session and connect."""
+        """Create a session and connect."""
         person = await self.newcomer(name)
         await person.connect()
         return person
 
     async def pair(self, first: str = "Anna", second: str = "Berta") -> tuple[Person, Person]:
-        """Return two who are connected and in one room, with what led there cleared from their links."""
+        """Return two connected guests in one room; events up to here are removed from their links."""
         one, other = await self.visitor(first), await self.visitor(second)
         await one.search()
         await other.search()
@@ -123,13 +123,13 @@ class Person:
         return live
 
     async def connect(self, resume: Resume | None = None) -> RecordingLink:
-        """Connect, and let what follows happen."""
+        """Connect, and wait for the resulting work."""
         await self.arrive(resume)
         await self.house.settle()
         return self.link
 
     async def arrive(self, resume: Resume | None = None) -> RecordingLink:
-        """Connect, with everything that this sets going still to happen."""
+        """Connect without waiting for the resulting work."""
         guest, expires = await self.house.guests.authenticate(self.token)
         self._connections += 1
         self.link = RecordingLink()
@@ -142,7 +142,7 @@ class Person:
         self.house.presence.disconnect(self.live, self.link)
 
     async def leave_for_good(self) -> None:
-        """Lose the connection, and stay away until the grace is over."""
+        """Lose the connection and stay away until the grace period is over."""
         self.drop()
         await self.house.pass_time(GRACE)
 
@@ -162,7 +162,7 @@ class Person:
         return answers[0]
 
     def resume_from(self, seq: int) -> Resume:
-        """Return what a client sends that has everything up to `seq` of the present room."""
+        """Return the `resume` of a client that has everything up to `seq` of the current room."""
         member = self.live.member
         assert member is not None
         return Resume(room_id=member.room.id, epoch=member.room.epoch, seq=seq)

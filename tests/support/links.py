@@ -1,4 +1,4 @@
-"""A link that records what a guest's client would get."""
+"""A link that records what a guest's client would receive."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ E = TypeVar("E", bound="Event | Message")
 
 
 class RecordingLink:
-    """See `passerby.live.Link`. What is sent after the connection is gone vanishes, as it does for a socket."""
+    """See `passerby.live.Link`. Events sent after closing are dropped, as by a socket."""
 
     def __init__(self) -> None:
         self.sent: list[Event | Message] = []
         self.closed: str | None = None
         self.lost = False
         self.read = Gate()
-        """Shut it, and the client reads no more."""
+        """While this gate is closed, the client does not read."""
 
     def send(self, event: Event | Message) -> None:
         if self.closed is None and not self.lost:
@@ -53,7 +53,7 @@ class RecordingLink:
         return self.of(kind)[-1]
 
     def names(self) -> list[str]:
-        """Return the names of all events but the statistics, in order."""
+        """Return the names of all events except statistics, in order."""
         return [event.event for event in self.sent if not isinstance(event, RealtimeStats)]
 
     def texts(self) -> list[object]:

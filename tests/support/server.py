@@ -1,4 +1,4 @@
-"""Running servers: in this process, to look inside, or `passerby serve` in one of its own."""
+"""Running servers: in this process, for access to their state, or as a `passerby serve` process."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 SECRET = "a secret of the tests, long enough for HS256"
 START_PATIENCE = 30.0
-"""Seconds for a process to import everything on a busy machine."""
+"""Timeout in seconds for a process to import everything on a busy machine."""
 
 
 class Account:
-    """A guest session, as its owner knows it."""
+    """A guest session, as known to its owner."""
 
     def __init__(self, token: str, user: dict[str, Any]) -> None:
         self.token = token
@@ -44,7 +44,7 @@ class Account:
 
 
 class RunningServer:
-    """A server at `url`, and what tests do with it over and over."""
+    """A server at `url`, with common test operations."""
 
     def __init__(self, url: str, http: httpx.AsyncClient) -> None:
         self.url = url
@@ -52,14 +52,14 @@ class RunningServer:
         self._clients: list[Client] = []
 
     async def newcomer(self, **body: object) -> Account:
-        """Begin a session."""
+        """Create a session."""
         answer = await self.http.post("/api/guest", json=body)
         assert answer.status_code == 201, answer.text
         data = answer.json()["data"]
         return Account(data["token"], data["user"])
 
     async def connect(self, account: Account, resume: dict[str, object] | None = None) -> Client:
-        """Connect a session; the greeting is still to be read."""
+        """Connect a session; the greeting is not read yet."""
         auth: dict[str, object] = {"token": account.token}
         if resume is not None:
             auth["resume"] = resume
@@ -68,14 +68,14 @@ class RunningServer:
         return client
 
     async def visitor(self, **body: object) -> tuple[Account, Client]:
-        """Begin a session, connect, and read the greeting."""
+        """Create a session, connect, and read the greeting."""
         account = await self.newcomer(**body)
         client = await self.connect(account)
         await client.next("connection:established")
         return account, client
 
     async def match(self, first: Client, second: Client) -> dict[str, Any]:
-        """Let two meet, and read all there is to it; return what the first is told."""
+        """Match two clients and read the resulting events; return the first client's `user:matched`."""
         await first.emit("user:match")
         await first.next("user:match:searching")
         await first.next("user:match:no_users")
@@ -89,7 +89,7 @@ class RunningServer:
         return matched
 
     async def pair(self) -> tuple[tuple[Account, Client], tuple[Account, Client], dict[str, Any]]:
-        """Return two in a room, and the room's id and epoch as the first was told them."""
+        """Return two clients in a room, and the first one's `user:matched` with room id and epoch."""
         one, other = await self.visitor(username="Anna"), await self.visitor(username="Berta")
         matched = await self.match(one[1], other[1])
         return one, other, {"roomId": matched["roomId"], "epoch": matched["epoch"]}
@@ -114,11 +114,11 @@ class InsideServer(RunningServer):
         self.application = application
 
     def lives(self) -> list[LiveGuest]:
-        """Return all who are connected, or away within the grace."""
+        """Return all guests who are connected or in the grace period."""
         return list(self.application.services.guests._by_session.values())
 
     def recount(self) -> dict[str, int]:
-        """Count by looking at everybody, for comparison with what the server keeps counting."""
+        """Count all guests and rooms, for comparison with the server's counters."""
         lives = self.lives()
         online = [live for live in lives if live.link is not None]
         return {
@@ -129,7 +129,7 @@ class InsideServer(RunningServer):
 
 
 def http_client(url: str) -> httpx.AsyncClient:
-    """Return a client of the server at `url`. Its TLS context stays empty: certificates take long to load."""
+    """Return a client of the server at `url`. Its TLS context is empty: loading certificates is slow."""
     return httpx.AsyncClient(
         base_url=url, timeout=PATIENCE, trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     )
@@ -137,7 +137,7 @@ def http_client(url: str) -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def inside(**changes: object) -> AsyncIterator[InsideServer]:
-    """Run a server here, on a free port, with settings changed from their defaults."""
+    """Run a server in this process, on a free port, with the given settings."""
     settings = Settings(**{"port": 0, "jwt_secret": SECRET, **changes})  # type: ignore[arg-type]  # by name
     made: list[tuple[uvicorn.Server, app.Application]] = []
 
@@ -147,10 +147,10 @@ async def inside(**changes: object) -> AsyncIterator[InsideServer]:
             made.append((self, application))
 
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    # `serve` tunes the collector for a process of its own.
+    # `serve` tunes the garbage collector of its own process.
     with mock.patch.object(app, "_Uvicorn", Noted), mock.patch.object(app, "gc"):
         serving = asyncio.ensure_future(app.serve(settings, ready=port.set_result))
-        serving.add_done_callback(lambda _: port.cancel())  # if it does not start, nobody waits
+        serving.add_done_callback(lambda _: port.cancel())  # if it does not start, stop waiting
         await asyncio.wait_for(port, START_PATIENCE)
     uvicorn_server, application = made[0]
     url = f"http://127.0.0.1:{port.result()}"
@@ -166,7 +166,7 @@ async def inside(**changes: object) -> AsyncIterator[InsideServer]:
 
 
 class ServerProcess:
-    """`passerby serve` on a free port; `url` is where it is once `wait_until_ready` has returned."""
+    """`passerby serve` on a free port; `url` is known once `wait_until_ready` has returned."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         clean = {name: text for name, text in os.environ.items() if name.isupper() and name not in settings_names()}
@@ -195,7 +195,7 @@ class ServerProcess:
             self._news.notify_all()
 
     def wait_until_ready(self) -> ServerProcess:
-        """Wait for the line that tells where it serves."""
+        """Wait for the log line with the URL."""
         with self._news:
             self._news.wait_for(self._ready, START_PATIENCE)
         assert self.url, f"the server did not start: {self.lines}"
@@ -210,7 +210,7 @@ class ServerProcess:
         return not self._reader.is_alive() or self._process.poll() is not None
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the log as it is now."""
+        """Return the log records so far."""
         return [json.loads(line) for line in self.lines]
 
     def terminate(self) -> int:
@@ -230,12 +230,12 @@ class ServerProcess:
         return code
 
     def stop(self) -> None:
-        """End it, whatever state it is in."""
+        """Kill it in any state."""
         if self._process.poll() is None:
             self._process.kill()
         self.wait()
 
 
 def settings_names() -> set[str]:
-    """Return the environment variables that are settings, which a test does not want of whoever runs it."""
+    """Return the environment variables of all settings; tests must not inherit them."""
     return {name.upper() for name in Settings.__struct_fields__}

@@ -1,6 +1,6 @@
-"""Clients that show every byte: raw HTTP, raw WebSocket frames, and the two transports behind one face.
+"""Low-level clients: raw HTTP, raw WebSocket frames, and both transports behind one interface.
 
-Nothing here knows the server's code. Everything that waits gives up after BOUND seconds.
+They do not use the server's code. Every wait has a timeout of BOUND seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 
 class ClosedError(Exception):
-    """The server has closed: with a close frame (`code`), or without one (None)."""
+    """The server has closed the connection: with a close frame (`code`), or without one (None)."""
 
     def __init__(self, code: int | None, reason: str = "") -> None:
         super().__init__(f"{code} {reason}")
@@ -45,7 +45,7 @@ class Answer:
         return self.body.decode()
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - whatever the server answers
+    def json(self) -> Any:  # noqa: ANN401 - any JSON
         return json.loads(self.body)
 
 
@@ -55,7 +55,7 @@ def request_head(method: str, target: str, headers: Headers = ()) -> bytes:
 
 
 async def read_answer(reader: asyncio.StreamReader) -> Answer:
-    """Read one HTTP answer. Raises ClosedError when the server cuts the line instead."""
+    """Read one HTTP response. Raises ClosedError when the server closes the connection instead."""
     async with asyncio.timeout(BOUND):
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -68,7 +68,7 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
 
 
 async def http(port: int, method: str, target: str, body: bytes = b"", headers: Headers = ()) -> Answer:
-    """Make one request on a connection of its own."""
+    """Make one request on its own connection."""
     fields = [("Host", f"127.0.0.1:{port}"), ("Connection", "close"), *headers]
     if method == "POST":
         fields.append(("Content-Length", str(len(body))))
@@ -87,7 +87,7 @@ class Line:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, port: int, *, receive_buffer: int | None = None) -> AsyncIterator[Self]:
-        """Connect. A small `receive_buffer` makes a client that does not read felt soon."""
+        """Connect. With a small `receive_buffer`, the server soon notices a client that does not read."""
         wire = socket.socket()
         wire.setblocking(False)
         if receive_buffer is not None:
@@ -118,7 +118,7 @@ class Line:
         self._writer.write_eof()
 
     async def read_all(self) -> bytes:
-        """Read until the server ends the connection, however it does that."""
+        """Read until the server closes or aborts the connection."""
         received = bytearray()
         async with asyncio.timeout(BOUND):
             with contextlib.suppress(ConnectionError):
@@ -136,7 +136,7 @@ def frame(opcode: int, payload: bytes | str = b"", *, fin: bool = True, rsv: int
     return frame_head(opcode, len(data), fin=fin, rsv=rsv, masked=masked) + (mask(data) if masked else data)
 
 
-_KEY = b"\x37\xfa\x21\x3d"  # RFC 6455's own example
+_KEY = b"\x37\xfa\x21\x3d"  # the example of RFC 6455
 
 
 def frame_head(opcode: int, size: int, *, fin: bool = True, rsv: int = 0, masked: bool = True) -> bytes:
@@ -177,7 +177,7 @@ def upgrade_head(port: int, target: str, headers: Headers = ()) -> bytes:
 
 
 class WebSocketClient:
-    """A WebSocket whose frames the test makes and sees. Its messages are `str` or `bytes`."""
+    """A WebSocket whose frames the test creates and inspects. Messages are `str` or `bytes`."""
 
     def __init__(self, line: Line) -> None:
         self.line = line
@@ -192,7 +192,7 @@ class WebSocketClient:
         headers: Headers = (),
         receive_buffer: int | None = None,
     ) -> AsyncIterator[Self]:
-        """Shake hands. Raises ClosedError with the HTTP status when refused."""
+        """Do the handshake. Raises ClosedError with the HTTP status when refused."""
         async with Line.open(port, receive_buffer=receive_buffer) as line:
             line.write(upgrade_head(port, target, headers))
             answer = await read_answer(line.reader)
@@ -222,7 +222,7 @@ class WebSocketClient:
                 payload = await reader.readexactly(size)
             except (asyncio.IncompleteReadError, ConnectionError):
                 raise ClosedError(None) from None
-        assert not first & 0x70, "no extension was agreed on"
+        assert not first & 0x70, "no extension was negotiated"
         return Frame(first & 0x0F, payload, bool(first & 0x80))
 
     async def receive(self) -> str | bytes:
@@ -238,7 +238,7 @@ class WebSocketClient:
                 raise ClosedError(code, got.payload[2:].decode())
 
     async def closed(self) -> ClosedError:
-        """Read on to the end, and return how it came."""
+        """Read until the end; return how the connection was closed."""
         async with asyncio.timeout(BOUND):
             while True:
                 try:
@@ -252,7 +252,7 @@ class WebSocketClient:
 
 @dataclass
 class PollingClient:
-    """A long-polling session, polled only when the test wants to receive."""
+    """A long-polling session that polls only when the test wants to receive."""
 
     port: int
     sid: str = ""
@@ -262,7 +262,7 @@ class PollingClient:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, port: int, query: str = "", *, headers: Headers = ()) -> AsyncIterator[Self]:
-        """Open a session; its open packet is the first to be received."""
+        """Open a session; the first received packet is its open packet."""
         client = cls(port, headers=list(headers))
         opened = await client.get(query)
         client.sid = json.loads(opened.text.split("\x1e")[0][1:])["sid"]
@@ -281,14 +281,14 @@ class PollingClient:
         return await http(self.port, "POST", self.target, data, self.headers)
 
     async def send(self, *messages: str | bytes) -> None:
-        """Post packets; one that the server refuses shows in what comes next."""
+        """Post packets. If the server refuses one, the next response shows it."""
         body = "\x1e".join(
             message if isinstance(message, str) else "b" + base64.b64encode(message).decode() for message in messages
         )
         await self.post(body)
 
     async def receive(self) -> str | bytes:
-        """Return the next packet. Raises ClosedError when the session is gone."""
+        """Return the next packet. Raises ClosedError when the session has ended."""
         while not self._received:
             answer = await self.get()
             if answer.status != 200:
@@ -300,7 +300,7 @@ class PollingClient:
         return packet
 
     async def closed(self) -> ClosedError:
-        """Receive on to the end, and return how it came."""
+        """Receive until the end; return how the session was closed."""
         async with asyncio.timeout(BOUND):
             while True:
                 try:
@@ -310,20 +310,20 @@ class PollingClient:
 
 
 def payload_packets(body: str) -> list[str | bytes]:
-    """Split the body of a poll's answer."""
+    """Split the body of a poll response."""
     return [
         base64.b64decode(packet[1:], validate=True) if packet[:1] == "b" else packet for packet in body.split("\x1e")
     ]
 
 
-# ── either ────────────────────────────────────────────────────────────────────────────────────────
+# ── both transports ───────────────────────────────────────────────────────────────────────────────
 
 Client = WebSocketClient | PollingClient
 
 
 @contextlib.asynccontextmanager
 async def opened(port: int, transport: str) -> AsyncIterator[Client]:
-    """Open an Engine.IO session over `transport`, its open packet received."""
+    """Open an Engine.IO session over `transport`, with its open packet received."""
     opening: contextlib.AbstractAsyncContextManager[Client] = (
         WebSocketClient.open(port) if transport == "websocket" else PollingClient.open(port)
     )
@@ -336,7 +336,7 @@ async def opened(port: int, transport: str) -> AsyncIterator[Client]:
 
 @contextlib.asynccontextmanager
 async def connected(port: int, transport: str = "websocket", namespace: str = "/") -> AsyncIterator[Client]:
-    """Open a session and CONNECT to `namespace`, its answer received."""
+    """Open a session and CONNECT to `namespace`, with the response received."""
     async with opened(port, transport) as client:
         prefix = "" if namespace == "/" else namespace + ","
         await client.send("40" + prefix)

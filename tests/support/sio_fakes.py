@@ -1,4 +1,4 @@
-"""A WebSocket without a wire."""
+"""A WebSocket without a network connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from passerby.socketio.frames import CloseCode
 
 
 class FakeWebSocket:
-    """Stands in for `passerby.socketio.websocket.WebSocket`: counts what is written, remembers how it was closed."""
+    """A fake `passerby.socketio.websocket.WebSocket`: counts written bytes, records how it was closed."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []

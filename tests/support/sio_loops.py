@@ -1,4 +1,4 @@
-"""The event loops that tests of transports run on."""
+"""The event loops that transport tests run on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 try:
     import uvloop
-except ImportError:  # there is none for Windows
+except ImportError:  # not available on Windows
     PRODUCT: Mapping[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
 else:
     PRODUCT = {"uvloop": uvloop.new_event_loop}

@@ -1,4 +1,4 @@
-"""A Socket.IO or Engine.IO server on a free port, inside the event loop of the test."""
+"""A Socket.IO or Engine.IO server on a free port, in the test's event loop."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from passerby.socketio.closing import Closing
 
 PATH = "/socket.io/"
-BOUND = 5.0
-"""Seconds within which anything that a test waits for must happen, on a busy machine too."""
+BOUND = 30.0
+"""Timeout in seconds for anything that a test waits for. It only limits the duration of a failure."""
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let the server work until `condition()` holds; for what it does without telling anybody."""
+    """Run the event loop until `condition()` is true, for state changes without an event."""
     async with asyncio.timeout(BOUND):
-        while not condition():  # noqa: ASYNC110 - nothing in the server's state is an event
+        while not condition():  # noqa: ASYNC110 - the server's state has no event to wait for
             await asyncio.sleep(0.001)
 
 
 class _Errors(logging.Handler):
-    """Keeps what is logged as an error: whatever a client does, it must cause none."""
+    """Records logged errors: clients must not cause any."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -49,7 +49,7 @@ class _Errors(logging.Handler):
 
 @dataclass
 class Running:
-    """A server that runs. `errors` is what it logged; a test that expects some takes them out."""
+    """A running server. `errors` contains its logged errors; a test that expects some removes them."""
 
     port: int
     engine: Engine
@@ -61,13 +61,13 @@ class Running:
         return taken
 
 
-def socketio_server(options: Options | None = None, **rules: Any) -> Server:  # noqa: ANN401 - as Server takes them
+def socketio_server(options: Options | None = None, **rules: Any) -> Server:  # noqa: ANN401 - arguments of Server
     """Return a Socket.IO server without handlers."""
     return Server(options or Options(), spawn=Background(SystemClock()).start, **rules)
 
 
 def web_server(engine: Engine) -> uvicorn.Server:
-    """Return the uvicorn that serves `engine` as the product does."""
+    """Return a uvicorn server for `engine`, configured as in the product."""
     config = uvicorn.Config(
         Polling(engine),
         host="127.0.0.1",
@@ -82,7 +82,7 @@ def web_server(engine: Engine) -> uvicorn.Server:
 
 @contextlib.asynccontextmanager
 async def running(subject: Server | Engine) -> AsyncIterator[Running]:
-    """Serve `subject`; afterwards stop it, and fail if it logged an error that no test took."""
+    """Serve `subject`, then stop it; fail if it has logged an error that the test did not remove."""
     errors = _Errors()
     logging.getLogger().addHandler(errors)
     subject.start()
@@ -102,7 +102,7 @@ async def running(subject: Server | Engine) -> AsyncIterator[Running]:
 
 
 async def _stop(subject: Server | Engine, web: uvicorn.Server) -> None:
-    # As uvicorn does it, without its pauses and without asking the clients.
+    # What uvicorn does, without its pauses and without waiting for clients.
     for server in web.servers:
         server.close()
     if isinstance(subject, Server):
@@ -121,7 +121,7 @@ async def _stop(subject: Server | Engine, web: uvicorn.Server) -> None:
 
 
 class EngineEcho:
-    """Answers every Engine.IO message with itself, and remembers why the session ended."""
+    """Echoes every Engine.IO message, and records why the session ended."""
 
     def __init__(self, session: Session, ends: asyncio.Queue[str]) -> None:
         self._session = session
@@ -138,7 +138,7 @@ class EngineEcho:
 
 
 def engine_echo(options: Options, origins: Origins | None = None) -> tuple[Engine, asyncio.Queue[str]]:
-    """Return an engine that echoes, and the queue of the reasons why its sessions end."""
+    """Return an engine that echoes, and the queue of close reasons of its sessions."""
     ends: asyncio.Queue[str] = asyncio.Queue()
 
     def accept(session: Session) -> Receiver:
@@ -148,7 +148,7 @@ def engine_echo(options: Options, origins: Origins | None = None) -> tuple[Engin
 
 
 def echo(options: Options | None = None, namespaces: tuple[str, ...] = ("/", "/custom")) -> Server:
-    """Return a server that emits `auth`, answers `message` by `message-back`, acknowledges `message-with-ack`."""
+    """Return a server that emits `auth`, answers `message` with `message-back`, and acknowledges `message-with-ack`."""
     server = socketio_server(options)
 
     def connected(socket: Socket) -> None:

@@ -1,1 +1,1 @@
-"""A whole running server, through foreign Socket.IO clients."""
+"""A complete running server, with third-party Socket.IO clients."""

@@ -1,4 +1,4 @@
-"""What no client should send. Each gets one clear error, costs nothing that was accepted, and closes nothing."""
+"""Invalid input: each gets one clear error, loses nothing that was accepted, and closes no connection."""
 
 from __future__ import annotations
 

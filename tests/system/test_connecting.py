@@ -131,7 +131,7 @@ async def test_after_a_refusal_a_better_token_may_follow(shared_server: RunningS
 
 
 async def test_a_token_of_the_secret_before_is_still_accepted(start_server: StartServer) -> None:
-    from tests.support import server as support  # noqa: PLC0415 - SECRET was signed with before
+    from tests.support import server as support  # noqa: PLC0415 - the SECRET that signed the tokens
 
     server = await start_server(jwt_secret="the new secret, long enough for HS256 as well", jwt_secret_previous=SECRET)
     account = await server.newcomer()

@@ -1,4 +1,4 @@
-"""The contract's table of events, line by line, on a running server."""
+"""The contract's table of events, row by row, on a running server."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import socketio  # type: ignore[import-untyped]  # has no types
+
+from passerby import app
+from tests.support.client import PATIENCE
+from tests.support.conversation import JumpingClock
 
 if TYPE_CHECKING:
     from tests.conftest import StartServer
@@ -40,6 +44,16 @@ async def test_the_greeting(shared_server: RunningServer) -> None:
     }
 
 
+async def test_the_size_of_a_file_is_told_as_it_holds(start_server: StartServer) -> None:
+    for changes, size in (
+        ({"file_limit": 20 << 20}, 20 << 20),
+        ({"file_limit": 60 << 20}, 40 << 20),
+        ({"file_limit": 60 << 20, "guest_files_limit": 50 << 20, "room_files_limit": 45 << 20}, 45 << 20),
+    ):
+        server = await start_server(**changes)
+        assert (await server.http.get("/api/limits")).json()["data"]["fileSize"] == size
+
+
 async def test_everybody_is_told_the_counts_when_somebody_comes(server: InsideServer) -> None:
     anna, one = await server.visitor()
     berta, other = await server.visitor()
@@ -66,11 +80,11 @@ async def test_everybody_is_told_the_counts_when_somebody_comes(server: InsideSe
 
 
 async def test_the_counts_can_be_asked_for(start_server: StartServer) -> None:
-    server = await start_server(stats_interval=1000.0)  # so that no broadcast comes in between
+    server = await start_server(stats_interval=1000.0)  # prevents broadcasts during the test
     _, client = await server.visitor()
     await client.emit("get:stats")
     stats = await client.next("realtime:stats")
-    while stats["stats"]["onlineUsers"] < 1:  # the last broadcast, from before anybody was here
+    while stats["stats"]["onlineUsers"] < 1:  # skip the broadcast from before the first guest
         stats = await client.next("realtime:stats")
 
     assert set(stats["stats"]) == {"totalUsers", "onlineUsers", "activeUsers", "availableUsers", "connectedUsers"}
@@ -269,13 +283,18 @@ async def test_an_explicit_gap(start_server: StartServer) -> None:
     assert [(await back.next("chat:message"))["content"] for _ in range(3)] == ["6", "7", "8"]
 
 
-async def test_when_the_grace_ends_the_room_closes_with_what_never_arrived(start_server: StartServer) -> None:
-    server = await start_server(grace=0.3)
+async def test_when_the_grace_ends_the_room_closes_with_what_never_arrived(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = JumpingClock()
+    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    server = await start_server(grace=20.0)
     (anna, one), (_, other), room = await server.pair()
     await one.cut()
     await other.until("room:partner_away")
     lost = await other.say("anybody?", "c-9")
 
+    clock.jump(20)
     closed = await other.until("room:closed")
 
     assert set(closed) == {"userId", "username", "message", "reason", "undelivered"}
@@ -287,8 +306,7 @@ async def test_when_the_grace_ends_the_room_closes_with_what_never_arrived(start
     assert answer.json()["message"] == "Guest session not found or expired"
 
 
-async def test_whoever_returns_and_finds_nobody_is_told(start_server: StartServer) -> None:
-    server = await start_server(grace=1.0)
+async def test_whoever_returns_and_finds_nobody_is_told(server: InsideServer) -> None:
     (anna, one), (berta, other), room = await server.pair()
     await one.cut()
     await other.until("room:partner_away")
@@ -312,10 +330,10 @@ async def test_a_second_socket_replaces_the_first_which_is_told_why(shared_serve
     closing = await first.next("connection:closing")
     assert closing["code"] == "replaced"
     assert closing["message"]
-    await asyncio.wait_for(first.disconnected.wait(), 5)
+    await asyncio.wait_for(first.disconnected.wait(), PATIENCE)
     await second.next("connection:established")
     await second.next("room:resumed")
-    with contextlib.suppress(ConnectionError):  # it may be closed altogether by now
+    with contextlib.suppress(ConnectionError):  # it may already be closed
         await first.send('42["chat:message",{"type":"text","content":"from the old one"}]')
     await second.say("from the new one")
     assert (await other.next("chat:message"))["content"] == "from the new one"
@@ -337,11 +355,11 @@ async def test_a_connected_guest_gets_a_fresh_token_in_time(start_server: StartS
     assert again["token"] != renewed["token"]
 
 
-# ── clients that we did not write ─────────────────────────────────────────────────────────────────
+# ── third-party clients ───────────────────────────────────────────────────────────────────────────
 
 
 class Foreign:
-    """python-socketio's client, with the events it gets."""
+    """python-socketio's client, with its received events."""
 
     def __init__(self) -> None:
         self.client = socketio.AsyncClient(reconnection=False)
@@ -352,7 +370,7 @@ class Foreign:
         await self._events.put((event, arguments[0] if arguments else None))
 
     async def until(self, name: str) -> Any:  # noqa: ANN401 - any JSON
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 event, payload = await self._events.get()
                 if event == name:
@@ -373,7 +391,7 @@ async def test_two_foreign_clients_talk(shared_server: RunningServer, transports
         await one.until("user:matched")
         await other.until("user:matched")
 
-        answer = await one.client.call("chat:message", {"type": "text", "content": "grüezi 👋"}, timeout=5)
+        answer = await one.client.call("chat:message", {"type": "text", "content": "grüezi 👋"}, timeout=PATIENCE)
         message = await other.until("chat:message")
 
         assert message["content"] == "grüezi 👋"

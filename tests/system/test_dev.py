@@ -1,4 +1,4 @@
-"""What `make dev` runs: the server and Vite as one, with reload."""
+"""`make dev`: the server and Vite together, with reload."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOURCE = ROOT / "src" / "passerby" / "ids.py"
 
 @pytest.fixture
 def start_development() -> Iterator[Start]:
-    """Return what starts `make dev`'s processes; they end with the test."""
+    """Return a function that starts `make dev`'s processes; they end with the test."""
     started: list[Development] = []
 
     def start(*arguments: str, terminal: int = subprocess.DEVNULL, **environment: str) -> Development:
@@ -40,11 +40,11 @@ def start_development() -> Iterator[Start]:
 async def test_it_serves_the_page_from_its_source_and_passes_on_what_is_the_servers(start_development: Start) -> None:
     development = await asyncio.to_thread(start_development().wait_until_ready)
 
-    assert sum("http://" in line for line in development.lines) == 1, "one URL is to be opened"
+    assert sum("http://" in line for line in development.lines) == 1, "exactly one URL is printed"
     async with http_client(development.url) as http:
         page = await http.get("/")
         assert "/src/main.ts" in page.text
-        assert "/@vite/client" in page.text, "it updates by itself"
+        assert "/@vite/client" in page.text, "the page updates automatically"
         assert (await http.get("/health")).json()["success"] is True
         assert (await http.get("/schema/asyncapi.json")).json()["asyncapi"] == "3.0.0"
         assert (await http.get("/api/guest/username")).status_code == 200

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from passerby import app
 from passerby.limits import Rate
+from tests.support.conversation import JumpingClock
 
 if TYPE_CHECKING:
     from tests.conftest import StartServer
 
 HARDLY = 0.01
-"""Refills a second: nothing comes back within a test."""
+"""Refill rate a second: no tokens return during a test."""
 
 
 async def test_too_many_messages_are_refused_with_the_time_to_wait(start_server: StartServer) -> None:
@@ -32,15 +33,19 @@ async def test_too_many_messages_are_refused_with_the_time_to_wait(start_server:
     assert one.is_open
 
 
-async def test_whoever_waits_as_told_is_let_through(start_server: StartServer) -> None:
-    server = await start_server(limit_messages=Rate(1, 5))
+async def test_whoever_waits_as_told_is_let_through(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = JumpingClock()
+    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    server = await start_server(limit_messages=Rate(1, HARDLY))
     (_, one), (_, other), _ = await server.pair()
     await one.say("1")
     error = await one.say("2")
     assert error["code"] == "rate_limited"
-    assert error["retryAfter"] <= 0.2
+    assert 1 < error["retryAfter"] <= 1 / HARDLY
 
-    await asyncio.sleep(error["retryAfter"])  # as a client does that was told to
+    clock.ahead += error["retryAfter"] - 1
+    assert (await one.say("2"))["code"] == "rate_limited"
+    clock.ahead += 1
 
     assert "seq" in await one.say("again")
     assert [(await other.until("chat:message"))["content"] for _ in range(2)] == ["1", "again"]

@@ -1,4 +1,4 @@
-"""`passerby serve`, as a process of its own."""
+"""`passerby serve` as a process."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from tests.support.server import RunningServer, http_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.support.server import ServerProcess
 
     Start = Callable[..., ServerProcess]
 
 SECRET = "the secret of this process, long enough"
-SOON = 8.0
-"""Seconds in which a server with clients must have ended; the polls of the clients would last 25."""
+SOON = 20.0
+"""Maximum seconds for a server with clients to stop; the clients' polls would last 25."""
 
 
 @pytest.mark.parametrize(
@@ -40,13 +41,22 @@ def test_a_bad_setting_is_one_line_and_exit_code_2(
     assert process.lines[0].startswith(f"passerby: {name}")
 
 
-def test_a_port_that_is_taken_is_said_and_exit_code_1(start_process: Start) -> None:
+def test_a_setting_with_fixed_values_names_them(start_process: Start) -> None:
+    process = start_process("--file-store", "s3")
+
+    assert process.wait() == 2
+    assert process.lines == ["passerby: --file-store='s3': must be one of memory, disk"]
+
+
+def test_a_port_that_is_taken_is_said_and_exit_code_1(start_process: Start, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        process = start_process("--port", str(taken.getsockname()[1]))
+        port = str(taken.getsockname()[1])
+        process = start_process("--port", port, "--file-store", "disk", "--file-directory", str(tmp_path))
 
         assert process.wait() == 1
         assert any("address already in use" in line for line in process.lines)
         assert not any("Traceback" in line for line in process.lines)
+    assert list(tmp_path.iterdir()) == [], "what was made before is removed"
 
 
 def test_without_a_secret_one_is_made_and_the_log_says_so(start_process: Start) -> None:
@@ -91,15 +101,15 @@ async def test_it_ends_cleanly_and_soon_with_clients_connected(start_process: St
         opened = await http.get("/socket.io/?EIO=4&transport=polling")
         sid = opened.text.split('"sid":"')[1].split('"')[0]
         polling = asyncio.ensure_future(http.get(f"/socket.io/?EIO=4&transport=polling&sid={sid}"))
-        await asyncio.sleep(0)  # it takes the connection that is open
-        # An answered request on a connection of its own: the poll before it has arrived.
+        await asyncio.sleep(0)  # lets it use the open connection
+        # When this request, on another connection, is answered, the poll before it has arrived.
         await http.post(f"/socket.io/?EIO=4&transport=polling&sid={sid}", content="40{}")
         begun = time.monotonic()
         code = await asyncio.to_thread(getattr(process, end))
         took = time.monotonic() - begun
 
         await other.gone()
-        assert other.close_code == 1012, "service restart: come back"
+        assert other.close_code == 1012, "service restart: clients should reconnect"
         answer = await polling
         assert answer.status_code == 200
         await server.close()

@@ -1,6 +1,6 @@
-// A bare relay on Socket.IO: guests are paired in the order in which they
-// connect, and each `chat:message` becomes the three events of the contract.
-// No validation, no log, no limits: the least that a Socket.IO server can do.
+// A bare relay on Socket.IO: guests are paired in order of connection, and
+// each `chat:message` becomes the three events of the contract.
+// No validation, no log, no limits: the minimum work of a Socket.IO server.
 //
 //   node relay.js PORT
 import { createServer } from "node:http";

@@ -1,1 +1,1 @@
-"""Calls of a room: signalling, states, and the servers that a connection needs."""
+"""Calls in a room: signalling, states, and ICE servers."""

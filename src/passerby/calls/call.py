@@ -1,4 +1,4 @@
-"""One call: its states, what may follow what, and its two sides."""
+"""One call: its states, allowed transitions, and its two sides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """Where a call stands. A call that is over is none."""
+    """State of a call."""
 
     RINGING = "ringing"
     CONNECTING = "connecting"
@@ -30,7 +30,7 @@ class State(Enum):
 
 
 class Act(Enum):
-    """What can happen to a call."""
+    """Actions that change a call's state."""
 
     ANSWER = "answer"
     NEGOTIATE = "negotiate"
@@ -56,39 +56,39 @@ NEXT: Final = {
     (State.ACTIVE, Act.REJECT): State.OVER,
     (State.ACTIVE, Act.END): State.OVER,
 }
-"""What follows; what is not here does not happen."""
+"""State transitions; all others are refused."""
 
 
 class Side(Struct, eq=False):
-    """One of the two in a call."""
+    """One of the two members in a call."""
 
     member: Member
     polite: bool
-    """Gives way when both negotiate at once: the one who was called."""
+    """Whether this side gives way when both negotiate at once; true for the callee."""
     relay_only: bool = False
     offering: bool = False
-    """Has an offer out that is not answered."""
+    """Whether its last offer is unanswered."""
     needed: list[Signal] = field(default_factory=list)
-    """What it has sent that the other needs to connect: its description and candidates, until media flows."""
+    """Signals sent by this side that the other needs to connect (description, candidates), until media flows."""
     leaving: Timer | None = None
-    """Runs while its page is gone; the call waits so long for it."""
+    """Runs while its page is reloading; the call ends when it fires."""
 
     def withdraw(self, *kinds: type[Signal]) -> None:
-        """Forget what is not needed any more."""
+        """Remove signals that are no longer needed."""
         self.needed = [signal for signal in self.needed if not isinstance(signal, kinds)]
 
     def stay(self) -> None:
-        """The page is back, or it does not matter any more."""
+        """Cancel the timer `leaving`."""
         if self.leaving is not None:
             self.leaving.cancel()
             self.leaving = None
 
 
 class Call:
-    """One call of a room (the seed's WebRTCSession). `started` is when it was taken, in epoch seconds."""
+    """One call of a room. `started` is when it was answered, in seconds since the Unix epoch."""
 
     def __init__(self, kind: CallType, caller: Member, rings_until: float) -> None:
-        """Ring, until a time of the monotonic clock."""
+        """Ring until `rings_until` (monotonic seconds)."""
         self.id = f"call_{secrets.token_hex(10)}"
         self.kind = kind
         self.state = State.RINGING
@@ -100,5 +100,5 @@ class Call:
         self.timer: Timer | None = None
 
     def sides(self, member: Member) -> tuple[Side, Side]:
-        """Return a member's own side and the other one."""
+        """Return the member's own side and the other side."""
         return (self.caller, self.callee) if member is self.caller.member else (self.callee, self.caller)

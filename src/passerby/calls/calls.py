@@ -1,11 +1,11 @@
-"""Calls: one a room, signalled through here, talked past here.
+"""Calls: at most one per room. Signalling passes through the server, media does not.
 
-The server keeps the state, its clock and the order; what the two send each other it checks but does not
-understand. A signal that belongs to no call, or to one that is over, reaches nobody.
+The server keeps the state, the timeouts and the order. It validates signals but does not interpret them. Late signals
+of an ended call are ignored.
 
-A caller may send candidates before the callee has taken the call: they wait for the answer, in order. A member
-who is away, or was for a moment, is told on return all that the call needs of the other side to connect; what was
-sent to them just before may have been lost with their connection.
+A caller may send candidates before the call is answered: they wait for the answer, in order. A member who reconnects
+gets all signals that the other side needs to connect again, because signals sent just before may have been lost with
+the old connection.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from passerby.calls.events import (
 )
 from passerby.calls.sdp import relayed, relayed_only
 from passerby.errors import Code, ConflictError, InvalidInputError
-from passerby.live import RoomObserver
 
 if TYPE_CHECKING:
     from passerby.background import Background
@@ -48,20 +47,20 @@ if TYPE_CHECKING:
     from passerby.live import LiveGuest, Member, Room
 
 MAX_CANDIDATES: Final = 200
-"""Of one call, from both sides; after a new offer (an ICE restart) the count begins anew."""
+"""Candidates of one call, from both sides; a new offer (an ICE restart) resets the count."""
 _MAX_MISSED: Final = 16
-"""Ends of calls that wait for a member."""
+"""Maximum number of ended calls kept for a member who is away."""
 
 
-class Calls(RoomObserver):
+class Calls:
     """The calls of the process, by room."""
 
     def __init__(
         self, clock: Clock, background: Background, *, ring: float, come_back: float, relay_only: bool
     ) -> None:
-        """A call rings for `ring` seconds, and waits `come_back` seconds for whose page went.
+        """A call rings for `ring` seconds, and waits `come_back` seconds for a page that is reloading.
 
-        With `relay_only` no guest's own address passes, whatever guests choose.
+        With `relay_only`, guests' own addresses are removed from all signals, whatever the guests choose.
         """
         self._clock = clock
         self._background = background
@@ -70,19 +69,18 @@ class Calls(RoomObserver):
         self._relay_only = relay_only
         self._calls: dict[Room, Call] = {}
         self._had_calls: set[Room] = set()
-        """Rooms that had a call: late signals of it are nobody's mistake."""
+        """Rooms that had a call: late signals are ignored there instead of refused."""
         self._missed: dict[Member, deque[Signal]] = {}
-        """How calls ended while a member was away."""
+        """Events about calls that ended while a member was away."""
         self._told: dict[Member, Signal] = {}
-        """How the last call ended for a member who seemed to be here: the connection may have been dead."""
+        """The event about the last ended call, for members who seemed connected, but may have lost the connection."""
 
     # ── signals ───────────────────────────────────────────────────────────────────────────────────
 
     def offer(self, guest: LiveGuest, payload: SendOffer) -> None:
-        """Begin a call, or negotiate anew within one.
+        """Start a call, or renegotiate within one.
 
-        Both calling at once is one call, that of who was first. Raises ConflictError (not_in_room, call_active,
-        no_call).
+        If both members call at once, the first offer counts. Raises ConflictError (not_in_room, call_active, no_call).
         """
         member = guest.membership()
         if payload.offer.type != "offer":
@@ -90,11 +88,11 @@ class Calls(RoomObserver):
         call = self._calls.get(member.room)
         if call is not None and payload.call_id in (None, call.id):
             own, _ = call.sides(member)
-            own.relay_only = own.relay_only or payload.relay_only  # also when the offer itself comes too late
+            own.relay_only = own.relay_only or payload.relay_only  # also when the offer itself is too late
         if call is None and payload.call_id is None:
             self._begin(member, payload)
         elif call is None:
-            self._current(guest, payload.call_id)  # negotiating within a call that is over, or never was
+            self._current(guest, payload.call_id)  # renegotiation of a call that has ended or never existed
         elif payload.call_id is not None and payload.call_id != call.id:
             raise ConflictError(Code.CALL_ACTIVE, "There is a call already")
         elif call.state is not State.RINGING:
@@ -110,7 +108,7 @@ class Calls(RoomObserver):
         call.caller.offering = True
         call.caller.relay_only = payload.relay_only
         call.timer = self._background.call_later(
-            "end of the ringing", self._ring, lambda: self._end_for_both(call, Act.TIME_OUT, CallTimedOut)
+            "ring timeout", self._ring, lambda: self._end_for_both(call, Act.TIME_OUT, CallTimedOut)
         )
         member.room.tell(member, self._ringing(call))
         self._pass_on(call.caller, call.callee, self._offer_of(call, call.caller, payload))
@@ -118,16 +116,16 @@ class Calls(RoomObserver):
     def _negotiate(self, call: Call, member: Member, payload: SendOffer) -> None:
         own, other = call.sides(member)
         if other.offering and own.polite:
-            return  # both at once: the polite side stands back, and answers the other's
+            return  # both at once: the polite side drops its offer and answers the other's
         self._step(call, Act.NEGOTIATE)
         own.offering, other.offering = True, False
-        call.candidates = 0  # those before lead nowhere any more
+        call.candidates = 0  # earlier candidates are obsolete
         own.withdraw(Offer, Answer)
-        other.withdraw(Offer)  # it is not what will be answered
+        other.withdraw(Offer)  # it will not be answered
         self._pass_on(own, other, self._offer_of(call, own, payload))
 
     def answer(self, guest: LiveGuest, payload: SendAnswer) -> None:
-        """Take a call, or answer a new negotiation. Raises ConflictError (not_in_room, no_call, no_offer)."""
+        """Answer a call or a renegotiation. Raises ConflictError (not_in_room, no_call, no_offer)."""
         if payload.answer.type != "answer":
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected an answer", field="answer")
         call, own, other = self._current(guest, payload.call_id)
@@ -150,7 +148,7 @@ class Calls(RoomObserver):
             self._tell(own, *other.needed)  # the caller's candidates
 
     def candidate(self, guest: LiveGuest, payload: SendCandidate) -> None:
-        """Pass a candidate on. Raises ConflictError (not_in_room, no_call, too_many_candidates)."""
+        """Forward a candidate. Raises ConflictError (not_in_room, no_call, too_many_candidates)."""
         call, own, other = self._current(guest, payload.call_id)
         if call is None:
             return
@@ -170,7 +168,7 @@ class Calls(RoomObserver):
             self._pass_on(own, other, signal)
 
     def connected(self, guest: LiveGuest, payload: ReportConnected) -> None:
-        """Sound or pictures flow. Raises ConflictError (not_in_room, no_call)."""
+        """Media flows. Raises ConflictError (not_in_room, no_call)."""
         call, own, other = self._current(guest, payload.call_id)
         if call is not None:
             self._step(call, Act.CONNECTED)
@@ -178,7 +176,7 @@ class Calls(RoomObserver):
                 side.withdraw(Answer, Candidate)
 
     def leaving(self, guest: LiveGuest, payload: ReportLeaving) -> None:
-        """Wait for a page to come back, but not as long as for a lost connection.
+        """Start the timeout for a page reload; it is shorter than the grace period of a lost connection.
 
         Raises ConflictError (not_in_room, no_call).
         """
@@ -186,7 +184,7 @@ class Calls(RoomObserver):
         if call is not None:
             own.stay()
             own.leaving = self._background.call_later(
-                "end of a call whose page has gone",
+                "end of a call whose page did not return",
                 self._come_back,
                 lambda: self._end_for_both(call, Act.END, CallEnded),
             )
@@ -204,10 +202,13 @@ class Calls(RoomObserver):
         sender = own.member.guest
         self._tell_end(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
 
-    # ── the room ──────────────────────────────────────────────────────────────────────────────────
+    # ── room events ───────────────────────────────────────────────────────────────────────────────
+
+    def room_opened(self, room: Room) -> None:
+        """See RoomObserver. A new room has no call."""
 
     def member_back(self, member: Member) -> None:
-        """See RoomObserver: tell what they have missed, or may have."""
+        """See RoomObserver. Sends the events that the member has or may have missed."""
         room = member.room
         missed, told = self._missed.pop(member, ()), self._told.pop(member, None)
         room.tell(member, *missed)
@@ -226,7 +227,7 @@ class Calls(RoomObserver):
             room.tell(member, *(signal for signal in other.needed if isinstance(signal, Offer)))
 
     def room_closed(self, room: Room) -> None:
-        """See RoomObserver: with the room its call is over."""
+        """See RoomObserver. Ends the room's call."""
         call = self._calls.get(room)
         if call is not None:
             self._end(call, Act.END)
@@ -235,10 +236,10 @@ class Calls(RoomObserver):
             self._missed.pop(member, None)
             self._told.pop(member, None)
 
-    # ── the state ─────────────────────────────────────────────────────────────────────────────────
+    # ── state ─────────────────────────────────────────────────────────────────────────────────────
 
     def _current(self, guest: LiveGuest, call_id: str | None) -> tuple[Call | None, Side, Side]:
-        """Return the call that a signal belongs to and its sides; no call for a late signal of one that is over."""
+        """Return the signal's call and its sides. The call is None for a late signal of an ended call."""
         member = guest.membership()
         call = self._calls.get(member.room)
         if call is None or (call_id is not None and call_id != call.id):
@@ -297,7 +298,7 @@ class Calls(RoomObserver):
 
     @classmethod
     def _pass_on(cls, own: Side, other: Side, signal: Signal) -> None:
-        """Send a signal to the other side, now if they are here, and when they are back."""
+        """Send a signal to the other side; keep it for a replay when they reconnect."""
         own.needed.append(signal)
         cls._tell(other, signal)
 

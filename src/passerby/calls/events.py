@@ -1,4 +1,4 @@
-"""The events of calls, in and out: the same names both ways, as WebRTC's own terms have them."""
+"""The events of calls, in both directions. Names follow WebRTC; both directions use the same event names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from passerby.events import ErrorEvent, Event
 from passerby.models import GuestId
 
 CallType = Literal["audio", "video"]
-CallId = Annotated[str, Meta(max_length=64, description="One call; signals that name another one go nowhere")]
+CallId = Annotated[str, Meta(max_length=64, description="Id of the call; signals of another call are ignored")]
 RelayOnly = Annotated[
-    bool, Meta(description="This guest's choice: nothing but relayed candidates of theirs passes, from now on")
+    bool, Meta(description="The guest's choice: from now on, only relay candidates of this guest are forwarded")
 ]
 
 
@@ -36,7 +36,7 @@ class IceCandidate(Struct, rename="camel", frozen=True):
 
 
 class SendOffer(Event):
-    """Call the partner; or within a call, negotiate anew (more media, an ICE restart)."""
+    """Call the partner; within a call: renegotiate (more media, an ICE restart)."""
 
     event: ClassVar[str] = "webrtc:offer"
     offer: SessionDescription
@@ -46,7 +46,7 @@ class SendOffer(Event):
 
 
 class SendAnswer(Event):
-    """Take the call; or answer a new negotiation."""
+    """Answer the call or a renegotiation."""
 
     event: ClassVar[str] = "webrtc:answer"
     answer: SessionDescription
@@ -55,7 +55,7 @@ class SendAnswer(Event):
 
 
 class SendCandidate(Event):
-    """A way to reach this guest; null when there are no more."""
+    """An ICE candidate of this guest; null when there are no more."""
 
     event: ClassVar[str] = "webrtc:ice-candidate"
     candidate: IceCandidate | None
@@ -63,7 +63,7 @@ class SendCandidate(Event):
 
 
 class Hangup(Event):
-    """Base of what ends a call."""
+    """Base of events that end a call."""
 
     call_id: CallId | None = None
 
@@ -75,26 +75,26 @@ class EndCall(Hangup):
 
 
 class RejectCall(Hangup):
-    """Do not take the call."""
+    """Reject the call."""
 
     event: ClassVar[str] = "webrtc:call-reject"
 
 
 class GiveUpCall(Hangup):
-    """Nobody took the call in time, says the client; the server has a clock of its own."""
+    """The call was not answered in time, according to the client; the server has its own timeout."""
 
     event: ClassVar[str] = "webrtc:call-timeout"
 
 
 class ReportConnected(Event):
-    """Sound or pictures flow: the call is active."""
+    """Media flows: the call is active."""
 
     event: ClassVar[str] = "webrtc:connected"
     call_id: CallId
 
 
 class ReportLeaving(Event):
-    """The page goes: closed, or about to be loaded again. Unless the guest is back soon, the call is over."""
+    """The page is being closed or reloaded. The call ends unless the guest returns soon."""
 
     event: ClassVar[str] = "webrtc:leaving"
     call_id: CallId
@@ -104,71 +104,75 @@ class ReportLeaving(Event):
 
 
 class Signal(Event):
-    """Base of what comes from the other side of a call."""
+    """Base of events from the other side of a call."""
 
     from_: GuestId = field(name="from")
     call_id: CallId
 
 
 class NamedSignal(Signal):
-    """Base of what also tells the other side's name."""
+    """Base of signals that include the other side's name."""
 
     from_username: str
 
 
 class Ringing(Event):
-    """To the caller: the call has begun, and this is its id."""
+    """To the caller: the call has started; contains its id."""
 
     event: ClassVar[str] = "webrtc:ringing"
     call_id: CallId
     type: CallType
-    timeout: Annotated[float, Meta(description="Seconds until the server gives up")]
-    polite: Annotated[bool, Meta(description="Which side gives way when both negotiate at once (perfect negotiation)")]
+    timeout: Annotated[float, Meta(description="Seconds until the call times out")]
+    polite: Annotated[
+        bool, Meta(description="Whether this side gives way when both negotiate at once (perfect negotiation)")
+    ]
 
 
 class Offer(NamedSignal):
-    """The partner calls, or negotiates anew within the call."""
+    """The partner calls, or renegotiates the call."""
 
     event: ClassVar[str] = "webrtc:offer"
     offer: SessionDescription
     type: CallType
-    polite: Annotated[bool, Meta(description="Which side gives way when both negotiate at once (perfect negotiation)")]
+    polite: Annotated[
+        bool, Meta(description="Whether this side gives way when both negotiate at once (perfect negotiation)")
+    ]
 
 
 class Answer(NamedSignal):
-    """The partner takes the call, or answers a new negotiation."""
+    """The partner answers the call or a renegotiation."""
 
     event: ClassVar[str] = "webrtc:answer"
     answer: SessionDescription
 
 
 class Candidate(Signal):
-    """A way to reach the partner; null when there are no more."""
+    """An ICE candidate of the partner; null when there are no more."""
 
     event: ClassVar[str] = "webrtc:ice-candidate"
     candidate: IceCandidate | None
 
 
 class CallEnded(NamedSignal):
-    """The call is over."""
+    """The call has ended."""
 
     event: ClassVar[str] = "webrtc:call-end"
 
 
 class CallRejected(NamedSignal):
-    """The partner does not take the call."""
+    """The partner rejects the call."""
 
     event: ClassVar[str] = "webrtc:call-reject"
 
 
 class CallTimedOut(NamedSignal):
-    """The call was not taken in time; both sides are told."""
+    """The call was not answered in time; sent to both sides."""
 
     event: ClassVar[str] = "webrtc:call-timeout"
 
 
 class CallError(ErrorEvent):
-    """A signal was refused; it has not reached the partner."""
+    """A signal was refused and not forwarded to the partner."""
 
     event: ClassVar[str] = "webrtc:error"
 

@@ -1,7 +1,7 @@
-"""ICE servers for a guest: STUN as it is configured, TURN with credentials that last minutes.
+"""ICE servers for a guest: STUN as configured, TURN with short-lived credentials.
 
-The credentials follow the TURN REST convention (draft-uberti-behave-turn-rest), which coturn checks with
-`use-auth-secret`: the user name is when they end and for whom they are, the password its HMAC.
+The credentials follow the TURN REST convention (draft-uberti-behave-turn-rest), which coturn implements as
+`use-auth-secret`: the username contains expiry and guest id, the password is its HMAC.
 """
 
 from __future__ import annotations
@@ -25,22 +25,25 @@ class IceServer(Struct, rename="camel", frozen=True, omit_defaults=True):
 
 
 class IceServers(Struct, rename="camel", frozen=True):
-    """What a client makes its RTCPeerConnection with."""
+    """Configuration for a client's RTCPeerConnection."""
 
     ice_servers: list[IceServer]
     ice_transport_policy: Annotated[
-        Literal["all", "relay"], Meta(description="relay: the operator wants no guest's address to be told")
+        Literal["all", "relay"],
+        Meta(description="relay: the operator requires TURN relays, so that no guest learns another's address"),
     ]
-    ttl: Annotated[float, Meta(description="Seconds that the credentials last; ask again before a later call")]
+    ttl: Annotated[
+        float, Meta(description="Seconds until the credentials expire; request new ones before a later call")
+    ]
 
 
 class Ice:
-    """Makes them. `ttl` is in seconds."""
+    """Creates ICE server lists. `ttl` is in seconds."""
 
     def __init__(
         self, clock: Clock, *, stun: tuple[str, ...], turn: tuple[str, ...], secret: str | None, ttl: float, relay: bool
     ) -> None:
-        """Without `turn` and `secret` there is no TURN."""
+        """TURN is used only if `turn` and `secret` are set."""
         self._clock = clock
         self._stun = stun
         self._turn = turn
@@ -49,7 +52,7 @@ class Ice:
         self._relay = relay
 
     def servers(self, guest_id: str) -> IceServers:
-        """Return the servers for a guest, with fresh credentials."""
+        """Return the servers for a guest, with new credentials."""
         servers = [IceServer(urls=list(self._stun))] if self._stun else []
         if self._turn and self._secret is not None:
             username = f"{int(self._clock.time() + self._ttl)}:{guest_id}"

@@ -1,6 +1,6 @@
-"""Addresses in session descriptions and candidates (RFC 8839), for guests who must not be found.
+"""Removes addresses from session descriptions and candidates (RFC 8839), for guests who hide their address.
 
-Nothing passes because it was not recognised: lines and candidates are taken apart and put together anew.
+Only recognised lines and candidates pass: they are parsed and rebuilt.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ _END_OF_LINE: Final = re.compile(r"\r\n|\r|\n")
 _ADDRESS: Final = re.compile(r"\d+(?:\.\d+){3}|[0-9a-f]*:[0-9a-f:]*:[0-9a-f.]*|\S+\.local", re.IGNORECASE)
 _BETWEEN: Final = re.compile(r"[\s/=;,\[\]]+")
 _KEPT: Final = frozenset({"generation", "ufrag", "network-id", "network-cost", "tcptype"})
-"""Extensions of a candidate that tell of no address."""
+"""Candidate extensions that contain no address."""
 _NOBODY: Final = "IN IP4 0.0.0.0"
 
 
 def relayed(candidate: str) -> str | None:
-    """Return a candidate that leads to a relay, without the address that the relay was asked from; None for others.
+    """Return a relay candidate without the related address (raddr); None for candidates of other types.
 
-    The empty one, the last, leads nowhere and stays.
+    The empty candidate (end of candidates) is returned unchanged.
     """
     if not candidate:
         return candidate
@@ -41,7 +41,7 @@ def relayed(candidate: str) -> str | None:
 
 
 def relayed_only(sdp: str) -> str:
-    """Return a session description that tells no address but relays'."""
+    """Return a session description that contains no addresses except relays'."""
     kept = (_without_address(line) for line in _END_OF_LINE.split(sdp))
     return "".join(f"{line}\r\n" for line in kept if line is not None)
 
@@ -64,7 +64,7 @@ def _without_address(line: str) -> str | None:
         case "a", "rtcp":
             kept = f"a=rtcp:{content.partition(' ')[0]} {_NOBODY}"
         case "a", "fingerprint":
-            pass  # its colons are no address's
+            pass  # its colons do not belong to an address
         case _ if any(map(_ADDRESS.fullmatch, _BETWEEN.split(value))):
             kept = None
     return kept

@@ -1,1 +1,1 @@
-"""Conversations: rooms of two, their messages in order, and what was missed."""
+"""Conversations: rooms of two guests, their messages in order, and replay of missed messages."""

@@ -1,4 +1,4 @@
-"""What follows when the log has taken a message: the partner gets it, its author a receipt.
+"""Delivers a message after the log has accepted it: to the partner, with a receipt to its author.
 
 `RoomLog.append` calls `done` for each message; this is the hot path.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Pending(Struct, rename="camel", frozen=True):
-    """Of a message on its way, written or waiting to be, not yet confirmed: what is needed once it is."""
+    """The fields of an unconfirmed message that are needed when it is confirmed."""
 
     id: str
     seq: int
@@ -37,7 +37,7 @@ read_pending = msgspec.json.Decoder(Pending).decode
 def done(
     author: Member, answer: Answer | None, message: Message, encoded: bytes | None, error: Exception | None = None
 ) -> None:
-    """Deliver a message of `author`'s and tell them, and `answer`, what has become of it; see `chat.log.Done`."""
+    """Deliver a message of `author` and send the result to them and to `answer`; see `chat.log.Done`."""
     if error is not None:
         refused = InternalError()
         told: MessageSent | ChatError = ChatError(

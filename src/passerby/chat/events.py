@@ -1,4 +1,4 @@
-"""The events of a conversation, in and out."""
+"""The events of a conversation, in both directions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from passerby.models import (
 
 
 class Resume(Struct, rename="camel", frozen=True):
-    """`auth.resume`: the last thing the client saw of a room, so that only what is missing is replayed."""
+    """`auth.resume`: the client's position in a room, so that only missing messages are replayed."""
 
     room_id: Annotated[str, Meta(max_length=128)]
     epoch: Annotated[int, Meta(ge=0)]
@@ -40,16 +40,17 @@ class SendMessage(Event):
     content: Annotated[
         str | dict[str, Raw],
         Meta(
-            description="text: 1-1000 characters as a person counts them, not blank; newline and tab are allowed. "
-            "file, voice: what the upload has answered, or of it at least `fileId`; fields that the server does not "
-            "know pass to the partner, up to 2 KiB"
+            description="text: 1 to `limits.textLength` characters (grapheme clusters), not blank; "
+            "newline and tab are allowed. "
+            "file, voice: the response of the upload, or at least its `fileId`; unknown fields are passed to the "
+            "partner, up to 2 KiB"
         ),
     ]
     client_id: ClientMessageId | None = None
 
 
 class ConfirmDelivery(Event):
-    """The recipient's client has the message (and every one before it). Forwarded to its author."""
+    """The recipient's client has received the message (and every one before it). Forwarded to its author."""
 
     event: ClassVar[str] = "chat:message:delivered"
     message_id: Annotated[str, Meta(max_length=64)]
@@ -74,26 +75,26 @@ class ChatClear(Event):
 
 
 class LeaveRoom(Event):
-    """End the conversation: another name for chat:clear."""
+    """End the conversation: alias of chat:clear."""
 
     event: ClassVar[str] = "leave-room"
 
 
 class CloseRoom(Event):
-    """End the conversation: another name for chat:clear."""
+    """End the conversation: alias of chat:clear."""
 
     event: ClassVar[str] = "close-room"
 
 
 class ChatError(ErrorEvent):
-    """A chat event was refused. `client_id` names the message, when it had one."""
+    """A chat event was refused. `client_id` is the message's, if it had one."""
 
     event: ClassVar[str] = "chat:error"
     client_id: str | UnsetType = UNSET
 
 
 class Matched(Event):
-    """Both sides get this with the other's view: the conversation is open."""
+    """The conversation is open. Both members get this, with the public view of the partner."""
 
     event: ClassVar[str] = "user:matched"
     matched_user: Partner
@@ -102,14 +103,14 @@ class Matched(Event):
 
 
 class MemberEvent(Event):
-    """Base of what is told about one member of the room."""
+    """Base of events about one member of the room."""
 
     user_id: GuestId
     username: str
 
 
 class UserJoined(MemberEvent):
-    """One of the two is in the room; both get one for each."""
+    """A member has joined the room; both members get one event for each member."""
 
     event: ClassVar[str] = "room:user_joined"
     message: Text
@@ -123,25 +124,25 @@ class UserLeft(MemberEvent):
 
 
 class ChatCleared(MemberEvent):
-    """The conversation is gone, with everything in it."""
+    """The conversation has ended, and everything in it is deleted."""
 
     event: ClassVar[str] = "chat:cleared"
     reason: Literal["user_left", "session_ended"]
 
 
 class ChatClearConfirmed(Event):
-    """The guest's own wish to leave is done; also when there was nothing to leave."""
+    """Confirms that the guest has left; also sent when they were in no room."""
 
     event: ClassVar[str] = "chat:clear:confirmed"
     message: Text
 
 
 class PartnerAway(MemberEvent):
-    """The partner lost the connection; messages wait for them for `grace` seconds."""
+    """The partner lost the connection. Messages are kept for them for `grace` seconds."""
 
     event: ClassVar[str] = "room:partner_away"
     message: Text
-    grace: Annotated[float, Meta(description="Seconds left for the partner to come back")]
+    grace: Annotated[float, Meta(description="Seconds left for the partner to reconnect")]
 
 
 class PartnerBack(MemberEvent):
@@ -152,27 +153,27 @@ class PartnerBack(MemberEvent):
 
 
 class RoomResumed(Event):
-    """Follows connection:established for a guest who came back; the missing chat:messages follow in order."""
+    """Sent after connection:established to a guest who returned; the missing chat:messages follow in order."""
 
     event: ClassVar[str] = "room:resumed"
     room_id: RoomId
     epoch: int
-    seq: Annotated[int, Meta(description="Highest seq of the room now")]
+    seq: Annotated[int, Meta(description="Current highest seq of the room")]
     partner: Partner
     partner_away: bool
     delivered: Annotated[int, Meta(description="Highest seq that the partner's client has confirmed; 0 for none")]
-    gap: Annotated[int, Meta(ge=0, description="Messages missing that the log no longer holds")]
+    gap: Annotated[int, Meta(ge=0, description="Missing messages that are no longer in the log")]
 
 
 class Undelivered(Struct, rename="camel", frozen=True):
-    """One of the recipient's own messages that never reached the partner."""
+    """One of the recipient's own messages that did not reach the partner."""
 
     message_id: MessageId
     client_id: ClientMessageId | UnsetType = UNSET
 
 
 class RoomClosed(MemberEvent):
-    """The conversation ended without a farewell."""
+    """The conversation ended while the guest or the partner was disconnected."""
 
     event: ClassVar[str] = "room:closed"
     message: Text
@@ -181,7 +182,7 @@ class RoomClosed(MemberEvent):
 
 
 class MessageSent(Event, kw_only=False):
-    """Accepted and logged."""
+    """The message is accepted and logged."""
 
     event: ClassVar[str] = "chat:message:sent"
     message_id: MessageId
@@ -192,7 +193,7 @@ class MessageSent(Event, kw_only=False):
 
 
 class MessageDelivered(Event, kw_only=False):
-    """To the recipient: follows the message. To the author: the recipient's client has it (and all before it)."""
+    """To the recipient: follows the message. To the author: the recipient has received it (and all before it)."""
 
     event: ClassVar[str] = "chat:message:delivered"
     message_id: MessageId

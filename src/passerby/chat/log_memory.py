@@ -1,4 +1,4 @@
-"""The rooms' logs in this process's memory."""
+"""Room logs in this process's memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Log:
-    """One room's: messages as JSON, oldest first, and by key where the sender has given an id."""
+    """One room's log: messages as JSON, oldest first; those with a client id also by key."""
 
     __slots__ = ("by_key", "entries", "epoch", "seq", "size")
 
@@ -29,7 +29,7 @@ class _Log:
         self.by_key: dict[str, bytes] = {}
 
     def trim(self, max_messages: int, max_bytes: int) -> None:
-        """Forget the oldest messages beyond either bound."""
+        """Evict the oldest messages beyond either limit."""
         entries = self.entries
         while len(entries) > max_messages or self.size > max_bytes:
             encoded, key = entries.popleft()
@@ -39,10 +39,10 @@ class _Log:
 
 
 class MemoryRoomLog:
-    """The logs of this process's rooms, as JSON: what comes out is a copy, and a full log takes little memory."""
+    """Logs of this process's rooms, stored as JSON: replay returns copies, and a full log takes little memory."""
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
-        """Keep at most so many messages, and bytes of them, a room."""
+        """Keep at most `max_messages` and `max_bytes` of them per room."""
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._logs: dict[str, _Log] = {}

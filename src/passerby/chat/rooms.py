@@ -1,8 +1,7 @@
-"""Rooms: two guests, their messages in order, and what happens when one is away.
+"""Rooms: two guests, their messages in order, and replay after a lost connection.
 
-A room lives in the process that holds its members. Its log numbers and keeps the messages. A member who
-comes back is first brought up to date (`resume`), and only then gets new messages at once, so that order
-never depends on luck.
+A room exists in the process of its members. Its log numbers and keeps the messages. A member who reconnects first
+gets the missed messages (`resume`), and only then new messages directly, so messages always arrive in order.
 """
 
 from __future__ import annotations
@@ -45,13 +44,16 @@ if TYPE_CHECKING:
     from passerby.models import MessageType
 
 _REPLAY_CHUNK: Final = 16
-"""Messages replayed before the client must have read most of them: a slow line is no reason to be cut off."""
+"""Messages per replay chunk. The next one waits until most are read, so a slow client does not overflow its outbox."""
+
+_RETRY_PAUSE: Final = 1.0
+"""Seconds after a failure of the log until a retry."""
 
 Departure = Literal["user_left", "session_ended"]
 
 
 class Rooms:
-    """All rooms of the process. `changed` is called for a guest whose session a room has changed."""
+    """All rooms of the process. `changed` is called when a room has changed a guest's session."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class Rooms:
         observers: Sequence[RoomObserver],
         changed: Callable[[LiveGuest], None],
     ) -> None:
-        """`grace` is in seconds; `observers` are told in their order."""
+        """`grace` is in seconds; `observers` are called in order."""
         self._log = log
         self._clock = clock
         self._background = background
@@ -75,25 +77,25 @@ class Rooms:
         self._last_epoch = 0
         self._open: dict[str, Room] = {}
         self.online_members = 0
-        """Members with a connection, of all rooms."""
+        """Number of connected members, of all rooms."""
 
     @property
     def count(self) -> int:
-        """Rooms that are open."""
+        """Number of open rooms."""
         return len(self._open)
 
     def find(self, room_id: str) -> Room | None:
-        """Return the room that is open under an id."""
+        """Return the open room with this id."""
         return self._open.get(room_id)
 
     # ── the conversation ──────────────────────────────────────────────────────────────────────────
 
     def open(self, first: LiveGuest, second: LiveGuest) -> Room:
-        """Put two guests who are in no room into one, and tell both.
+        """Open a room for two guests who are in no room, and inform both.
 
-        What it raises comes from the log: then there is no room.
+        Raises what the log raises; then no room is open.
         """
-        # Milliseconds, so that the epoch of a room of the same two after a restart is greater too.
+        # Milliseconds, so that a later room of the same guests has a greater epoch, also after a restart.
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
         room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
         self._log.open(room.id, room.epoch)
@@ -122,9 +124,9 @@ class Rooms:
         client_id: str | None,
         answer: Answer | None,
     ) -> None:
-        """Log a message of checked content, deliver it, and tell the sender, and `answer`, what became of it.
+        """Log and deliver a message with validated content; send the result to the sender and to `answer`.
 
-        Raises ConflictError (not_in_room) and what the log raises; then nothing has happened.
+        Raises ConflictError (not_in_room) and what the log raises; then nothing is sent.
         """
         member = sender.membership()
         timestamp = self._timestamps.now()
@@ -144,10 +146,10 @@ class Rooms:
         self._log.append(room.id, room.epoch, message, partial(done, member, answer))
 
     def confirm(self, recipient: LiveGuest, message_id: str) -> None:
-        """The recipient's client has a message and all before it: tell the author, once.
+        """The recipient's client has received a message and all before it: inform the author, once.
 
-        A message that is not of this room, or confirmed already, is ignored, and so is one of a room that has just
-        ended. Raises ConflictError (not_in_room).
+        Ignored if the message is of another room or already confirmed, or if the room has just ended.
+        Raises ConflictError (not_in_room).
         """
         if recipient.notice is not None:
             return
@@ -166,7 +168,7 @@ class Rooms:
             room.tell(author, MessageDelivered(oldest.id, timestamp))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
-        """Tell the partner, unless they have just gone. Raises ConflictError (not_in_room)."""
+        """Forward to the partner; ignored if they have just left. Raises ConflictError (not_in_room)."""
         if guest.notice is not None:
             return
         member = guest.membership()
@@ -176,7 +178,7 @@ class Rooms:
     # ── away and back ─────────────────────────────────────────────────────────────────────────────
 
     def away(self, guest: LiveGuest) -> None:
-        """A guest lost the connection: the partner is told, messages wait."""
+        """A guest lost the connection: inform the partner; messages wait."""
         member = guest.member
         if member is None:
             return
@@ -197,12 +199,12 @@ class Rooms:
         )
 
     def hold(self, guest: LiveGuest) -> None:
-        """Let messages to a guest wait for `resume`: they are about to change connections."""
+        """Hold messages to a guest until `resume`, because their connection is about to be replaced."""
         if guest.member is not None:
             guest.member.attached = False
 
     def back(self, guest: LiveGuest) -> None:
-        """A guest is connected again: if they were known to be away, the partner is told."""
+        """A guest has reconnected: inform the partner, if they know that the guest was away."""
         member = guest.member
         if member is None:
             return
@@ -213,10 +215,10 @@ class Rooms:
             back = PartnerBack(user_id=guest.guest.id, username=name, message=f"{name} is back")
             member.room.tell(member.partner, back)
         for observer in self._observers:
-            self._background.attempt("observer of a member who is back", observer.member_back, member)
+            self._background.attempt("observer of a returned member", observer.member_back, member)
 
     def summary(self, guest: LiveGuest) -> RoomSummary | None:
-        """Return the room a guest is in."""
+        """Return the guest's room."""
         member = guest.member
         if member is None:
             return None
@@ -224,11 +226,11 @@ class Rooms:
         return RoomSummary(room.id, room.epoch, room.seq, Partner.of(member.partner.guest))
 
     async def resume(self, guest: LiveGuest, link: Link, resume: Resume | None) -> None:
-        """Bring a member up to date over their new `link`: room:resumed, then the missing messages in order.
+        """Send room:resumed and the missed messages over the member's new `link`, in order.
 
-        With `resume` of this room that is all after its `seq`, of both sides; of another room, all there
-        is. Without, as from old clients, it is what the partner wrote and the guest has not confirmed. Raises what
-        the log does; then the member waits for another `resume`.
+        If `resume` names this room: all messages after its `seq`, of both members. If it names another room: all
+        messages in the log. Without `resume` (old clients): the partner's messages that the guest has not confirmed.
+        Raises what the log raises; then the member needs another `resume`.
         """
         member = guest.member
         if member is None:
@@ -238,15 +240,15 @@ class Rooms:
             after = member.confirmed
         elif (resume.room_id, resume.epoch) == (room.id, room.epoch):
             after = resume.seq
-            self._confirm_through(member, after)  # the confirmations may have been lost with the connection
+            self._confirm_through(member, after)  # confirmations may be lost with the connection
         else:
             after = 0
         announced = False
         while True:
             replay = await self._log.replay(room.id, room.epoch, after, _REPLAY_CHUNK)
             if guest.member is not member or guest.link is not link:
-                return  # gone meanwhile, or replaced by a connection that resumes for itself
-            if replay.gap or not announced:  # a gap may also open while a long replay is being read
+                return  # disconnected, or replaced by a connection that resumes itself
+            if replay.gap or not announced:  # messages may also be evicted during a long replay
                 announced = True
                 link.send(self._resumed(member, replay.gap))
             for message in replay.messages:
@@ -271,13 +273,13 @@ class Rooms:
             gap=gap,
         )
 
-    # ── the end ───────────────────────────────────────────────────────────────────────────────────
+    # ── ending ────────────────────────────────────────────────────────────────────────────────────
 
     def leave(self, guest: LiveGuest, reason: Departure) -> bool:
-        """End a guest's room by their own wish; False when they are in none.
+        """End the room at the guest's request; return False if they are in none.
 
-        A partner who is away learns it on return, as room:closed; and so does one who only seems to be here, as
-        the connection is dead and nobody has noticed yet.
+        A partner who is away gets room:closed when they return; so does a partner whose connection is dead but not yet
+        detected as dead.
         """
         member = guest.member
         if member is None:
@@ -294,7 +296,7 @@ class Rooms:
         return True
 
     def expire(self, guest: LiveGuest) -> None:
-        """End the room of a guest who did not come back in time; the partner learns what never arrived."""
+        """End the room of a guest who did not return in time; inform the partner which messages did not arrive."""
         member = guest.member
         if member is None:
             return
@@ -310,7 +312,7 @@ class Rooms:
         reason: Departure | Literal["user_disconnected", "partner_offline"],
         message: str,
     ) -> RoomClosed:
-        """Return what `member` is told of the end: their partner is gone, and these never reached them."""
+        """Return the event that informs `member`: the partner is gone, and these messages did not reach the partner."""
         gone = member.partner
         guest = gone.guest
         return RoomClosed(
@@ -321,6 +323,12 @@ class Rooms:
             undelivered=[Undelivered(message.id, message.client_id) for message in map(read_pending, gone.pending)],
         )
 
+    def _forget_log(self, room: Room) -> None:
+        """Delete a room's log; retry after a failure, because nothing of a conversation may remain."""
+        name = "forgetting a room's log"
+        if not self._background.attempt(name, self._log.forget, room.id, room.epoch):
+            self._background.call_later(name, _RETRY_PAUSE, lambda: self._forget_log(room))
+
     def _close(self, room: Room) -> None:
         del self._open[room.id]
         for member in room.members:
@@ -328,7 +336,7 @@ class Rooms:
             live.member = None
             self.online_members -= not member.away
             live.guest.in_chat, live.guest.connected_user = False, None
-            self._background.attempt("marking a changed session", self._changed, live)
-        self._background.attempt("forgetting a room's log", self._log.forget, room.id, room.epoch)
+            self._changed(live)
+        self._forget_log(room)
         for observer in self._observers:
             self._background.attempt("observer of a closed room", observer.room_closed, room)

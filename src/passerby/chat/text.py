@@ -1,4 +1,4 @@
-"""What counts as a text message: bounded as a person counts, visible, free of control characters."""
+"""Validates text messages: bounded in grapheme clusters, visible, without control characters."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import regex
 from passerby.errors import Code, InvalidInputError
 
 _GRAPHEME: Final = regex.compile(r"\X")
-# C0 and C1 controls but newline and tab, and the code points that JSON may name but Unicode text may not hold.
+# C0 and C1 controls except newline and tab, and surrogates, which JSON can escape but Unicode text must not contain.
 _FORBIDDEN: Final = regex.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-# Something a person can see: not white space, not a format character, not one that is drawn as nothing.
+# A visible character: not white space, not a format character, not default-ignorable.
 _VISIBLE: Final = regex.compile(r"[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]")
 _CODE_POINTS_PER_CHARACTER: Final = 16
-"""The longest emoji of families and flags have a dozen; more is an attack on the recipient's screen."""
+"""The longest emoji (families, flags) have about a dozen; more would only flood the recipient's screen."""
 
 
 def clean_text(text: str, limit: int) -> str:
-    """Return `text` as it will be sent, with CRLF as newline.
+    """Return `text` with CRLF replaced by newline.
 
-    `limit` is in characters as a person counts them (extended grapheme clusters, UAX #29).
+    `limit` is in characters as users perceive them (extended grapheme clusters, UAX #29).
     Raises InvalidInputError: text_empty, text_too_long, text_control_characters.
     """
     if "\r" in text:
@@ -37,7 +37,7 @@ def clean_text(text: str, limit: int) -> str:
 
 
 def _check_length(text: str, limit: int) -> None:
-    # A character has at least one code point, so only texts of more code points than `limit` get here.
+    # A character has at least one code point, so only texts with more code points than `limit` are checked here.
     too_many = len(text) > limit * _CODE_POINTS_PER_CHARACTER
     if too_many or sum(1 for _ in _GRAPHEME.finditer(text)) > limit:
         raise InvalidInputError(Code.TEXT_TOO_LONG, f"A message has at most {limit} characters", field="content")

@@ -1,1 +1,1 @@
-"""Files and voice notes of a room: uploads, space, links, and where the bytes are kept."""
+"""Files and voice notes of a room: uploads, quotas, links, and storage."""

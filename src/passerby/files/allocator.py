@@ -1,4 +1,4 @@
-"""Freed memory, given back to the system: glibc keeps it for itself when something small lies behind it."""
+"""Returns freed memory to the system. glibc itself keeps it when a small live block follows it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 
 
 def give_back() -> None:
-    """Return all free pages to the system, in a few milliseconds; nothing happens where there is no glibc."""
+    """Return all free pages to the system; takes a few milliseconds. No effect without glibc."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,4 +1,4 @@
-"""The port to where the bytes of files are kept."""
+"""The port to the storage of file contents."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ if TYPE_CHECKING:
 
 
 class BlobStore(Protocol):
-    """The bytes of temporary files, each with what is known about it and an expiry.
+    """The contents of temporary files, each with its metadata and an expiry.
 
-    A file is written in pieces that nobody sees, then published whole, or removed.
+    A file is written in invisible pieces, then either published as a whole or removed.
     """
 
     async def write(self, file_id: str, piece: bytes) -> None:
-        """Append `piece` (1 byte to 64 KiB) to a file that is not published yet; the first one begins it.
+        """Append `piece` (1 byte to 64 KiB) to an unpublished file; the first piece creates it.
 
-        Raises OSError when there is no space for it.
+        Raises OSError when there is no space.
         """
 
     async def publish(self, file: StoredFile, lifetime: float) -> None:
-        """Let `file` be found, with all pieces written under its id, for `lifetime` seconds (> 0) from now."""
+        """Make `file` visible, with all pieces written under its id, for `lifetime` seconds (> 0) from now."""
 
     async def find(self, file_id: str) -> StoredFile | None:
         """Return a published file that has not expired, or None."""
 
     def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Return bytes `start` up to `stop` of a published file in pieces; they end early if it goes or expires."""
+        """Yield bytes `start` to `stop` (exclusive) of a published file; end early if it is removed or expires."""
 
     async def remove(self, file_id: str) -> None:
-        """Forget a file, published or not; nothing happens when there is none."""
+        """Remove a file, published or not; no effect when it does not exist."""
 
     async def sweep(self) -> int:
-        """Remove what has expired, where the store does not do so by itself; return how many."""
+        """Remove expired files, if the store does not do so itself; return their number."""
 
     async def check(self) -> None:
         """Raise OSError when files cannot be written now."""
 
     async def close(self) -> None:
-        """Remove everything: nothing outlives the process. Raises OSError when something stays."""
+        """Remove all files: none outlives the process. Raises OSError when a file remains."""

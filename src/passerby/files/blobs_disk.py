@@ -1,4 +1,4 @@
-"""Files in this process's memory, and on its disk: two BlobStores for one node."""
+"""Files on the disk of one node."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class DiskBlobStore:
-    """Files in a private folder of this process, which the next one removes should this one be killed."""
+    """Files in a private directory of this process. If the process is killed, the next one removes the directory."""
 
     _PREFIX: Final = "passerby-files-"
 
     def __init__(self, clock: Clock, directory: str | None) -> None:
-        """Make the folder in `directory`, by default the system's for temporary files. Raises OSError."""
+        """Create the directory in `directory`, by default the system's temporary directory. Raises OSError."""
         parent = Path(directory) if directory is not None else Path(tempfile.gettempdir())
         parent.mkdir(parents=True, exist_ok=True)
         self._remove_orphans(parent)
@@ -34,9 +34,9 @@ class DiskBlobStore:
         self._folder = Path(tempfile.mkdtemp(prefix=self._PREFIX, dir=parent))
         unlocked = self._folder / "unlocked"
         lock = os.open(unlocked, os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)  # as long as we live
+        fcntl.flock(lock, fcntl.LOCK_EX)  # held until the process ends
         self._lock: int | None = lock
-        unlocked.rename(self._folder / "lock")  # held before others look for it, or they think us dead
+        unlocked.rename(self._folder / "lock")  # renamed after locking, so no other process finds it unlocked
 
     async def write(self, file_id: str, piece: bytes) -> None:
         """See BlobStore."""
@@ -44,7 +44,7 @@ class DiskBlobStore:
         try:
             await asyncio.shield(writing)
         finally:
-            await asyncio.wait([writing])  # a cancelled thread goes on: whoever removes the file comes after it
+            await asyncio.wait([writing])  # a cancelled thread continues; a removal must come after it
 
     async def publish(self, file: StoredFile, lifetime: float) -> None:
         """See BlobStore."""
@@ -95,7 +95,7 @@ class DiskBlobStore:
         self._unlink(path)
 
     def _remove_folder(self) -> None:
-        """Remove all files, whichever of them cannot be removed at the first try. Raises OSError when one stays."""
+        """Remove all files, with a second attempt for those that fail. Raises OSError when one remains."""
         shutil.rmtree(self._folder, ignore_errors=True)
         if self._folder.exists():
             shutil.rmtree(self._folder)
@@ -106,7 +106,7 @@ class DiskBlobStore:
     @staticmethod
     def _append(path: str, piece: bytes) -> None:
         descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "ab") as file:  # buffered, so that a full disk is an error and never half a piece
+        with os.fdopen(descriptor, "ab") as file:  # buffered: a full disk raises an error instead of a short write
             file.write(piece)
 
     @staticmethod
@@ -124,16 +124,16 @@ class DiskBlobStore:
             os.unlink(path)
 
     def _remove_orphans(self, parent: Path) -> None:
-        """Remove the folders of processes that are gone: nobody holds their lock any more."""
+        """Remove the directories of processes that have ended: their locks are free."""
         for folder in parent.glob(f"{self._PREFIX}*"):
             try:
                 descriptor = os.open(folder / "lock", os.O_RDWR)
             except OSError:
-                continue  # not ours, or just being made or removed
+                continue  # not such a directory, or being created or removed
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
             except BlockingIOError:
-                pass  # alive
+                pass  # the process is running
             finally:
                 os.close(descriptor)

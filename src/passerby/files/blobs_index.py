@@ -1,4 +1,4 @@
-"""Which files are published, until when: the part that the stores of one process share."""
+"""Index of published files and their expiry, shared by the stores of one process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 PIECE: Final = 64 * 1024
-"""Bytes read at a time."""
+"""Bytes per read."""
 
 
 class Index:
-    """What is published, until when."""
+    """Published files and their expiry."""
 
     def __init__(self, clock: Clock) -> None:
-        """Expire by `clock`."""
+        """Use `clock` for expiry."""
         self._clock = clock
         self._files: dict[str, tuple[StoredFile, float]] = {}
 
@@ -31,14 +31,14 @@ class Index:
         return entry[0] if entry is not None and entry[1] > self._clock.monotonic() else None
 
     def remove(self, file_id: str) -> None:
-        """Forget a file; nothing happens when there is none."""
+        """Remove a file; no effect when it does not exist."""
         self._files.pop(file_id, None)
 
     def clear(self) -> None:
-        """Forget all files."""
+        """Remove all files."""
         self._files.clear()
 
     def expired(self) -> list[str]:
-        """Return the ids of the files that have expired."""
+        """Return the ids of expired files."""
         now = self._clock.monotonic()
         return [file_id for file_id, (_, until) in self._files.items() if until <= now]

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 _GIVE_BACK_AFTER: Final = 32 << 20
-"""Bytes removed until freed memory is given back, while there are other files; a MiB when there are none."""
+"""Removed bytes after which freed memory is returned to the system; 1 MiB if no other files exist."""
 
 
 class MemoryBlobStore:
-    """Files as the pieces they came in: no file is ever one block of memory."""
+    """Files as lists of received pieces, so that no file needs one large block of memory."""
 
     def __init__(self, clock: Clock) -> None:
-        """Expire by `clock`."""
+        """Use `clock` for expiry."""
         self._index = Index(clock)
         self._pieces: dict[str, list[bytes]] = {}
         self._removed = 0
-        """Bytes removed and not yet given back."""
+        """Bytes removed, but not yet returned to the system."""
 
     async def write(self, file_id: str, piece: bytes) -> None:
         """See BlobStore."""

@@ -1,4 +1,4 @@
-"""What a message about a file may carry besides what the server knows of the file."""
+"""Validates the client's extra fields in the content of a message about a file."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 _EXTRAS_LIMIT: Final = 2048
-"""Bytes of JSON that a message about a file may carry besides what the server knows."""
+"""Maximum bytes of JSON of the extra fields."""
 _EXTRAS_DEPTH: Final = 16
-"""Lists and objects within each other: far below what any JSON reader on the way can take."""
+"""Maximum nesting depth of lists and objects: far below the limit of any JSON parser."""
 _ADDRESS: Final = re.compile(r"[/\\][\t\n\r]*[/\\]|(?:https?|wss?|ftp|javascript):", re.IGNORECASE)
-"""What browsers read as an address (URL Standard §4.4): it could make the other side's client fetch what a
-stranger has put there."""
+"""What browsers parse as a URL (URL Standard §4.4). It could make the partner's client request an address that the
+sender controls."""
 _KNOWN: Final = frozenset(FileInfo.__struct_encode_fields__)
 
 
 def named_file(written: Mapping[str, msgspec.Raw]) -> str:
-    """Return which file a client means: by its id, or as old clients may, by its URL."""
+    """Return the id of the file that a client names: by id, or by URL as old clients may."""
     for name in ("fileId", "fileUrl", "tempUrl", "downloadUrl"):
         try:
             value = msgspec.json.decode(written.get(name, b"null"), type=str)
@@ -39,7 +39,7 @@ def named_file(written: Mapping[str, msgspec.Raw]) -> str:
 
 
 def extras_of(written: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
-    """Return the fields that the server does not know and that hold no address. Raises InvalidInputError."""
+    """Return the fields that the server does not know, except those with a URL. Raises InvalidInputError."""
     extras: dict[str, Any] = {}
     size = 0
     for name, raw in written.items():
@@ -61,7 +61,7 @@ def extras_of(written: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
 
 
 def _holds_address(value: object, depth: int = 0) -> bool:
-    """Tell whether a string within `value` is an address. Raises InvalidInputError."""
+    """Return whether a string within `value` contains a URL. Raises InvalidInputError."""
     if isinstance(value, str):
         return _ADDRESS.search(value) is not None
     if isinstance(value, list | dict):

@@ -1,4 +1,4 @@
-"""Files and voice notes: who may bring one, who may fetch it, and that it goes with its room."""
+"""Files and voice notes: who may upload and download them, and their removal with their room."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from passerby.background import own
 from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
 from passerby.files.content import extras_of, named_file
-from passerby.files.space import Shelf, Space
+from passerby.files.space import RoomFiles, Space
 from passerby.files.upload import Upload, not_your_room
 from passerby.limits import Rate, TokenBucket
-from passerby.live import RoomObserver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from passerby.files.blobs import BlobStore
     from passerby.files.links import Links
     from passerby.files.space import Quotas
-    from passerby.live import LiveGuest, Room
+    from passerby.live import LiveGuest, Member, Room
     from passerby.models import FileInfo, StoredFile
 
 _PIECE: Final = 64 * 1024
-"""Bytes read from the store at a time: while a client does not read, nothing else of a file is held for it."""
+"""Bytes per read from the store. While a client does not read, no more than this is held in memory for it."""
 
 
-class Files(RoomObserver):
-    """All files of the process. What a room's members have brought is gone when `room_closed` returns."""
+class Files:
+    """All files of the process. When `room_closed` returns, no file of the room is served any more."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Files(RoomObserver):
         ttl: float,
         rate: Rate,
     ) -> None:
-        """`ttl` is in seconds, `rate` is each guest's."""
+        """`ttl` is in seconds; `rate` applies per guest."""
         self._store = store
         self._links = links
         self._clock = clock
@@ -51,12 +51,12 @@ class Files(RoomObserver):
         self._ttl = ttl
         self._rate = rate
         self.space = Space(quotas)
-        self._shelves: dict[str, Shelf] = {}
-        """Of the open rooms, by their ids."""
+        self._by_room: dict[str, RoomFiles] = {}
+        """Files of the open rooms, by room id."""
         self._unremoved: set[str] = set()
-        """Files that are over, but still in the store: it failed to remove them, and is asked again."""
+        """Files whose removal from the store has failed; it is retried."""
 
-    # ── bringing one ──────────────────────────────────────────────────────────────────────────────
+    # ── uploading ─────────────────────────────────────────────────────────────────────────────────
 
     def begin(
         self,
@@ -68,16 +68,16 @@ class Files(RoomObserver):
         voice: bool,
         room_id: str | None = None,
     ) -> Upload:
-        """Begin an upload into the guest's room; `size` is what is announced, or None, and so is `room_id`.
+        """Start an upload to the guest's room. `size` and `room_id` are the announced ones, or None.
 
-        Space is set aside for all of it now, so that of many uploads at once those that begin also end.
+        Space is reserved for the whole file now, so that concurrent uploads do not fail halfway.
         Raises ConflictError (not_in_room), ForbiddenError (not_your_room), RateLimitedError,
         InvalidInputError (file_empty), TooLargeError, StorageFullError.
         """
-        shelf = self._shelves.get(guest.member.room.id) if guest is not None and guest.member is not None else None
-        if guest is None or shelf is None:
+        room_files = self._by_room.get(guest.member.room.id) if guest is not None and guest.member is not None else None
+        if guest is None or room_files is None:
             raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
-        if room_id not in (None, shelf.room.id):
+        if room_id not in (None, room_files.room.id):
             raise not_your_room()
         quotas = self.space.quotas
         if size == 0:
@@ -92,8 +92,8 @@ class Files(RoomObserver):
         owner = guest.guest.id
         return Upload(
             self._store,
-            shelf,
-            self.space.reserve(shelf, owner, quotas.file if size is None else size),
+            room_files,
+            self.space.reserve(room_files, owner, quotas.file if size is None else size),
             self._clock,
             owner=owner,
             quotas=quotas,
@@ -104,17 +104,17 @@ class Files(RoomObserver):
             voice=voice,
         )
 
-    # ── fetching one ──────────────────────────────────────────────────────────────────────────────
+    # ── downloading ───────────────────────────────────────────────────────────────────────────────
 
     async def signed(self, file_id: str, expires: str | None, signature: str | None) -> StoredFile:
-        """Return the file that a link is for. Raises NotFoundError, ForbiddenError (link_invalid)."""
+        """Return the file of a link. Raises NotFoundError, ForbiddenError (link_invalid)."""
         file = await self._find(file_id)
         if not self._links.opens(file, expires, signature):
             raise ForbiddenError(Code.LINK_INVALID, "This link does not open the file")
         return file
 
     async def of_member(self, file_id: str, guest: LiveGuest | None) -> StoredFile:
-        """Return a file of the room that a guest is in. Raises NotFoundError, for all others too."""
+        """Return a file of the guest's room. Raises NotFoundError, also for files of other rooms."""
         file = await self._find(file_id)
         room = guest.member.room if guest is not None and guest.member is not None else None
         if room is None or (room.id, room.epoch) != (file.room_id, file.epoch):
@@ -123,21 +123,23 @@ class Files(RoomObserver):
 
     async def _find(self, file_id: str) -> StoredFile:
         file = await self._store.find(file_id)
-        if file is None or self._shelf_of(file) is None:
+        if file is None or self._room_files_of(file) is None:
             raise _not_found()
         return file
 
-    def _shelf_of(self, file: StoredFile) -> Shelf | None:
-        """Return where a file stands, None when it is not served (any more)."""
-        shelf = self._shelves.get(file.room_id)
-        is_served = shelf is not None and shelf.room.epoch == file.epoch and file.expires_at > self._clock.time()
-        return shelf if is_served else None
+    def _room_files_of(self, file: StoredFile) -> RoomFiles | None:
+        """Return the room's files that `file` belongs to; None when it is not served (any more)."""
+        room_files = self._by_room.get(file.room_id)
+        is_served = (
+            room_files is not None and room_files.room.epoch == file.epoch and file.expires_at > self._clock.time()
+        )
+        return room_files if is_served else None
 
     async def read(self, file: StoredFile, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Return bytes `start` up to `stop`; they end early when the room closes or the file expires."""
-        while start < stop and self._shelf_of(file) is not None:
+        """Yield bytes `start` to `stop` (exclusive); end early when the room closes or the file expires."""
+        while start < stop and self._room_files_of(file) is not None:
             parts = [part async for part in self._store.read(file.id, start, min(start + _PIECE, stop))]
-            if not parts or self._shelf_of(file) is None:
+            if not parts or self._room_files_of(file) is None:
                 return
             for part in parts:
                 start += len(part)
@@ -145,9 +147,9 @@ class Files(RoomObserver):
 
     @contextlib.contextmanager
     def serving(self, file: StoredFile, cut: Callable[[], None]) -> Iterator[None]:
-        """Call `cut` should the room close meanwhile: who reads slowly, or not at all, is not to keep anything."""
-        shelf = self._shelf_of(file)
-        downloads = shelf.downloads if shelf is not None else set()
+        """Call `cut` if the room closes during the download, so that slow clients do not keep the file available."""
+        room_files = self._room_files_of(file)
+        downloads = room_files.downloads if room_files is not None else set()
         downloads.add(cut)
         try:
             yield
@@ -155,7 +157,7 @@ class Files(RoomObserver):
             downloads.discard(cut)
 
     def info(self, file: StoredFile) -> FileInfo:
-        """Return what the two of a room are told of a file, with signed links."""
+        """Return the file's information for the room's members, with signed links."""
         return self._links.info(file)
 
     # ── messages ──────────────────────────────────────────────────────────────────────────────────
@@ -163,9 +165,9 @@ class Files(RoomObserver):
     async def content(
         self, sender: LiveGuest, written: str | Mapping[str, msgspec.Raw], *, voice: bool
     ) -> dict[str, Any]:
-        """Return the content of a message about a file that its sender has uploaded to their room.
+        """Return the content of a message about a file that the sender has uploaded to their room.
 
-        It is what the server knows; of what the client wrote, fields that the server does not know pass.
+        It consists of the server's metadata and the client's unknown fields.
         Raises InvalidInputError (invalid_payload), NotFoundError (file_not_found).
         """
         if isinstance(written, str):
@@ -176,53 +178,57 @@ class Files(RoomObserver):
         known: dict[str, Any] = msgspec.to_builtins(self.info(file))
         return extras_of(written) | known
 
-    # ── the end ───────────────────────────────────────────────────────────────────────────────────
+    # ── removal ───────────────────────────────────────────────────────────────────────────────────
 
     def room_opened(self, room: Room) -> None:
-        """See RoomObserver: from now on its members may bring files."""
-        self._shelves[room.id] = Shelf(room)
+        """See RoomObserver. From now on members may upload files."""
+        self._by_room[room.id] = RoomFiles(room)
+
+    def member_back(self, member: Member) -> None:
+        """See RoomObserver. Files need no replay."""
 
     def room_closed(self, room: Room) -> None:
-        """See RoomObserver: forget the room's files. From now on none of them is served."""
-        shelf = self._shelves.get(room.id)
-        if shelf is None or shelf.room is not room:
+        """See RoomObserver. Removes the room's files; from now on none of them is served."""
+        room_files = self._by_room.get(room.id)
+        if room_files is None or room_files.room is not room:
             return
-        del self._shelves[room.id]
-        self.space.close(shelf)
-        for cut in list(shelf.downloads):
-            self._background.attempt("cutting a download", cut)
-        if shelf.files:
-            self._unremoved.update(shelf.files)
-            self._background.start("removal of a room's files", self._remove(list(shelf.files)))
+        del self._by_room[room.id]
+        self.space.close(room_files)
+        for cut in list(room_files.downloads):
+            self._background.attempt("abort of a download", cut)
+        if room_files.files:
+            self._unremoved.update(room_files.files)
+            self._background.start("removal of a room's files", self._remove(list(room_files.files)))
 
     async def _discard(self, file_id: str) -> None:
         self._unremoved.add(file_id)
         await self._remove([file_id])
 
     async def _remove(self, file_ids: list[str]) -> None:
-        """Remove each of the files, whatever becomes of the others."""
+        """Remove all the files; a failure does not affect the others."""
         for file_id in file_ids:
             try:
-                await self._store.remove(file_id)
-            except Exception as error:  # noqa: BLE001 - the others must go, and this one is tried again
+                await own(self._store.remove(file_id))
+            except Exception as error:  # noqa: BLE001 - the others must be removed, and this one is retried
                 self._background.failed("removal of a file", error)
             else:
                 self._unremoved.discard(file_id)
 
     async def sweep(self) -> None:
-        """Remove what has expired, and what could not be removed before."""
+        """Remove expired files, and retry failed removals."""
         now = self._clock.time()
-        for shelf in self._shelves.values():
-            for file in [file for file in shelf.files.values() if file.expires_at <= now]:
-                del shelf.files[file.id]
-                self.space.give_back(shelf, file.owner, file.size)
+        for room_files in self._by_room.values():
+            for file in [file for file in room_files.files.values() if file.expires_at <= now]:
+                del room_files.files[file.id]
+                self._unremoved.add(file.id)
+                self.space.give_back(room_files, file.owner, file.size)
         await self._remove(list(self._unremoved))
         await self._store.sweep()
 
     def close(self) -> None:
-        """Forget all rooms' files: none is served any more. The store's own `close` removes what is left of them."""
-        for shelf in list(self._shelves.values()):
-            self.room_closed(shelf.room)
+        """Remove all rooms' files. None is served any more; the store's own `close` deletes the contents."""
+        for room_files in list(self._by_room.values()):
+            self.room_closed(room_files.room)
 
 
 def _not_found() -> NotFoundError:

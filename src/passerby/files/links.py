@@ -1,6 +1,6 @@
-"""Links to files: whoever has one may fetch the file, as long as its room is open and it has not expired.
+"""Signed links to files. A link gives access to the file while its room is open and it has not expired.
 
-A link is signed (HMAC-SHA-256, cut to 192 bits) over room, epoch, file and expiry.
+The signature (HMAC-SHA-256, truncated to 192 bits) covers room, epoch, file and expiry.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATH: Final = "/api/temp-files"
 
 
 class Links:
-    """Signs and checks links."""
+    """Signs and verifies links."""
 
     def __init__(self, key: bytes, clock: Clock) -> None:
         """Sign with `key`."""
@@ -30,11 +30,11 @@ class Links:
         self._timestamps = Timestamps(clock)
 
     def opens(self, file: StoredFile, expires: str | None, signature: str | None) -> bool:
-        """Tell whether what stands in a link is of this file."""
+        """Return whether `signature` is valid for this file and `expires`."""
         return bool(expires and signature and hmac.compare_digest(signature.encode(), self._sign(file, expires)))
 
     def info(self, file: StoredFile) -> FileInfo:
-        """Return what the two of a room are told of a file, with signed links."""
+        """Return the file's information for the room's members, with signed links."""
         expires = str(int(file.expires_at))
         query = f"{file.id}?expires={expires}&signature={self._sign(file, expires).decode()}"
         return FileInfo(

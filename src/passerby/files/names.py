@@ -1,25 +1,22 @@
-"""Names of files, safe to show and to save under."""
+"""Cleans file names so that they are safe to display and to save."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from passerby.models import INVISIBLE
-
-if TYPE_CHECKING:
-    pass
 
 _NAME_LENGTH: Final = 120
 _UNSEEN: Final = re.compile(f"[{INVISIBLE}\\ud800-\\udfff]")
 _UNSAFE: Final = re.compile(r'[<>:"|?*]')
 _EDGES: Final = "." + "".join(filter(str.isspace, map(chr, range(0x3001))))
-"""Dots and all of Unicode's spaces."""
+"""Dots and all Unicode spaces."""
 
 
 def clean_name(name: str) -> str:
-    """Return a file's name without folders, control and direction characters, and no longer than a line."""
+    """Return the name without directories, control and bidi characters, at most 120 characters long."""
     name = unicodedata.normalize("NFC", _UNSEEN.sub("", name.replace("\\", "/").rpartition("/")[2]))
     name = _UNSAFE.sub("_", name).strip(_EDGES)
     stem, dot, extension = name.rpartition(".")

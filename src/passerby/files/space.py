@@ -1,4 +1,4 @@
-"""Space for files: how many bytes a guest, a room and the process may take, and who has set aside how many."""
+"""Quotas: how many bytes of files a guest, a room and the process may use, and reservations for uploads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Quotas(Struct, frozen=True, kw_only=True):
-    """Bytes, pixels and seconds; see Settings of the same names."""
+    """Limits in bytes, pixels and seconds; see the settings of the same names."""
 
     file: int
     room: int
@@ -26,80 +26,80 @@ class Quotas(Struct, frozen=True, kw_only=True):
     seconds: float
 
     def too_large(self) -> TooLargeError:
-        """Return the refusal of a file beyond the limit."""
+        """Return the error for a file above the size limit."""
         return TooLargeError(Code.FILE_TOO_LARGE, f"A file has at most {self.file:,} bytes", field="file")
 
 
-class Shelf:
-    """The files of one room, and the bytes that they and its uploads take, by guest."""
+class RoomFiles:
+    """The files of one room, and the bytes used by them and by uploads, per guest."""
 
     __slots__ = ("downloads", "files", "is_open", "room", "used")
 
     def __init__(self, room: Room) -> None:
-        """Begin empty."""
+        """Start without files."""
         self.room = room
         self.is_open = True
-        """False once the room has closed: nothing is served from here, and nothing comes here any more."""
+        """False when the room has closed: no downloads and no uploads any more."""
         self.files: dict[str, StoredFile] = {}
         self.used: dict[str, int] = {}
         self.downloads: set[Callable[[], None]] = set()
-        """What cuts each that is under way."""
+        """Callbacks that abort the running downloads."""
 
 
 class Reservation:
-    """Bytes set aside on a shelf for one file. Whoever has one must `keep` what is stored, or `release` it."""
+    """Bytes reserved in a room for one upload. Its owner must call `keep` or `release`."""
 
-    __slots__ = ("_owner", "_shelf", "_space", "size")
+    __slots__ = ("_owner", "_room_files", "_space", "size")
 
-    def __init__(self, space: Space, shelf: Shelf, owner: str, size: int) -> None:
-        """Hold `size` bytes that `Space.reserve` has set aside."""
+    def __init__(self, space: Space, room_files: RoomFiles, owner: str, size: int) -> None:
+        """Hold `size` bytes reserved by `Space.reserve`."""
         self._space = space
-        self._shelf = shelf
+        self._room_files = room_files
         self._owner = owner
         self.size = size
 
     def keep(self, size: int) -> None:
-        """Keep `size` bytes for a file that is stored now, give back the others."""
-        self._space.give_back(self._shelf, self._owner, self.size - size)
+        """Keep `size` bytes for the stored file; release the rest."""
+        self._space.give_back(self._room_files, self._owner, self.size - size)
         self.size = size
 
     def release(self) -> None:
-        """Give all of it back; nothing happens the second time."""
+        """Release all bytes; a second call has no effect."""
         self.keep(0)
 
 
 class Space:
-    """The bytes that files and uploads take, or have been promised."""
+    """Counts the bytes used by files and reserved by uploads."""
 
     def __init__(self, quotas: Quotas) -> None:
-        """Begin empty."""
+        """Start with no bytes used."""
         self.quotas = quotas
         self.used = 0
 
-    def reserve(self, shelf: Shelf, owner: str, size: int) -> Reservation:
-        """Set aside `size` bytes for one of `owner`'s files.
+    def reserve(self, room_files: RoomFiles, owner: str, size: int) -> Reservation:
+        """Reserve `size` bytes for one of `owner`'s files.
 
         Raises StorageFullError, TooLargeError (room_storage_full, guest_storage_full).
         """
         quotas = self.quotas
         if self.used + size > quotas.process:
-            raise StorageFullError(60)
-        if sum(shelf.used.values()) + size > quotas.room:
+            raise StorageFullError
+        if sum(room_files.used.values()) + size > quotas.room:
             raise TooLargeError(Code.ROOM_STORAGE_FULL, "This conversation holds as many files as it may")
-        if shelf.used.get(owner, 0) + size > quotas.guest:
+        if room_files.used.get(owner, 0) + size > quotas.guest:
             raise TooLargeError(Code.GUEST_STORAGE_FULL, "You have sent as much as you may in one conversation")
         self.used += size
-        shelf.used[owner] = shelf.used.get(owner, 0) + size
-        return Reservation(self, shelf, owner, size)
+        room_files.used[owner] = room_files.used.get(owner, 0) + size
+        return Reservation(self, room_files, owner, size)
 
-    def give_back(self, shelf: Shelf, owner: str, size: int) -> None:
-        """Give back `size` bytes; those of a closed room have been given back already."""
-        if shelf.is_open:
+    def give_back(self, room_files: RoomFiles, owner: str, size: int) -> None:
+        """Release `size` bytes; ignored for a closed room, whose bytes are already released."""
+        if room_files.is_open:
             self.used -= size
-            shelf.used[owner] -= size
+            room_files.used[owner] -= size
 
-    def close(self, shelf: Shelf) -> None:
-        """Give back all that a shelf holds, for good."""
-        if shelf.is_open:
-            shelf.is_open = False
-            self.used -= sum(shelf.used.values())
+    def close(self, room_files: RoomFiles) -> None:
+        """Release all bytes of a room, permanently."""
+        if room_files.is_open:
+            room_files.is_open = False
+            self.used -= sum(room_files.used.values())

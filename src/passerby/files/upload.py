@@ -1,4 +1,4 @@
-"""One upload: bytes in, checked and cleaned on their way into the store, in constant memory."""
+"""One upload: bytes are checked and cleaned while they are written to the store, in constant memory."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
     from passerby.clock import Clock
     from passerby.files.blobs import BlobStore
-    from passerby.files.space import Quotas, Reservation, Shelf
+    from passerby.files.space import Quotas, Reservation, RoomFiles
 
 _PIECE: Final = 16 * 1024
-"""Bytes written to the store at a time, at least, so that a body in tiny chunks costs no more than one in large."""
+"""Minimum bytes per write to the store, so that a body in tiny chunks costs no more than one in large chunks."""
 _LARGE_PIECE: Final = 64 * 1024
-"""Bytes written to the store at a time, at most."""
+"""Maximum bytes per write to the store."""
 _TOLERANCE: Final = 1.0
-"""Seconds that a measured voice note may be longer than the limit: recorders stop between two packets."""
+"""Seconds that a measured voice note may exceed the limit: recorders stop only between two packets."""
 
 
 class Upload:
-    """A file on its way into a room. Whoever begins one must `finish` or `abort` it."""
+    """An upload to a room. Its creator must call `finish` or `abort`."""
 
     def __init__(
         self,
         store: BlobStore,
-        shelf: Shelf,
+        room_files: RoomFiles,
         reservation: Reservation,
         clock: Clock,
         *,
@@ -54,15 +54,15 @@ class Upload:
         claimed: str,
         voice: bool,
     ) -> None:
-        """`reservation` is for all of its bytes; `ttl` is how long the file lives, in seconds.
+        """`reservation` covers the whole file; `ttl` is the file's lifetime in seconds.
 
-        `discard` removes what is stored of it, and does not give up.
+        `discard` removes stored bytes, and retries after failures.
         """
         self.id = f"file_{secrets.token_urlsafe(18)}"
-        self.room = shelf.room
+        self.room = room_files.room
         self.owner = owner
         self._store = store
-        self._shelf = shelf
+        self._room_files = room_files
         self._reservation = reservation
         self._clock = clock
         self._quotas = quotas
@@ -82,11 +82,11 @@ class Upload:
         self._seconds: float | None = None
 
     async def write(self, data: bytes) -> None:
-        """Take the next bytes.
+        """Process the next bytes.
 
         Raises TooLargeError, UnsupportedTypeError, ConflictError (room_closed).
         """
-        if not self._shelf.is_open:
+        if not self._room_files.is_open:
             raise room_closed()
         self._received += len(data)
         if self._received > self._reservation.size:
@@ -99,10 +99,11 @@ class Upload:
         await self._pass_on(self._parsed(data))
 
     async def finish(self, room_id: str, seconds: float | None = None) -> StoredFile:
-        """All bytes are there: publish the file in the room that it was meant for.
+        """Publish the complete file in its room.
 
-        `seconds` is how long a voice note plays, by its sender; the media's own word counts, where it has one.
-        Raises what `write` does, ForbiddenError (not_your_room), InvalidInputError (file_empty, duration_invalid).
+        `seconds` is the duration of a voice note claimed by the sender; a duration measured in the file takes
+        precedence. Raises what `write` raises, ForbiddenError (not_your_room), InvalidInputError (file_empty,
+        duration_invalid).
         """
         if room_id != self.room.id:
             raise not_your_room()
@@ -122,15 +123,15 @@ class Upload:
             self._seconds = _rounded(self._stream.seconds)
         file = self.described(self._clock.time() + self._ttl)
         await self._store.publish(file, self._ttl)
-        if not self._shelf.is_open:
+        if not self._room_files.is_open:
             raise room_closed()
-        self._shelf.files[file.id] = file
+        self._room_files.files[file.id] = file
         self._reservation.keep(self._stored)
         self._let_go()
         return file
 
     async def abort(self) -> None:
-        """Leave nothing behind."""
+        """Remove what is already stored."""
         self._reservation.release()
         self._let_go()
         await self._discard(self.id)
@@ -140,7 +141,7 @@ class Upload:
         self._piece.clear()
 
     def described(self, expires_at: float) -> StoredFile:
-        """Return what is known of the file."""
+        """Return the file's metadata."""
         width, height = self._stream.size or (None, None)
         inline = self._kind.inline and not self._active
         return StoredFile(
@@ -163,7 +164,7 @@ class Upload:
     def _recognise(self) -> bytes:
         head, self._head = bytes(self._head or b""), None
         try:
-            claimed = "audio/" if self.voice else self._claimed  # only the tracks can tell that it is none
+            claimed = "audio/" if self.voice else self._claimed  # only the tracks can show that it is not audio
             self._kind = kind_of(head[:HEAD], claimed, max_pixels=self._quotas.pixels)
         except MediaError as error:
             raise _refusal(error) from error
@@ -183,7 +184,7 @@ class Upload:
             raise _refusal(error) from error
 
     def _look_at(self, piece: bytes) -> None:
-        """Look for what a browser might run in what is stored: metadata that is dropped may say what it likes."""
+        """Search the stored bytes for content that a browser might execute. Dropped metadata is not searched."""
         if self._kind.inline and not self._active:
             self._active = (not self._stored and is_polyglot(piece[:HEAD])) or self._search.finds(piece)
 
@@ -199,7 +200,7 @@ class Upload:
             try:
                 await self._store.write(self.id, piece)
             except OSError as error:
-                raise StorageFullError(60) from error
+                raise StorageFullError from error
         self._piece += waiting
 
     def _duration(self, claimed: float | None) -> float:
@@ -212,7 +213,7 @@ class Upload:
 
 
 def _rounded(seconds: float) -> float:
-    return max(round(seconds, 3), 0.001)  # nothing plays for no time at all
+    return max(round(seconds, 3), 0.001)  # a duration is never zero
 
 
 def _refusal(error: MediaError) -> PasserbyError:
@@ -221,10 +222,10 @@ def _refusal(error: MediaError) -> PasserbyError:
 
 
 def not_your_room() -> ForbiddenError:
-    """Return the refusal of an upload into another conversation."""
+    """Return the error for an upload to another conversation."""
     return ForbiddenError(Code.NOT_YOUR_ROOM, "That is not your conversation")
 
 
 def room_closed() -> ConflictError:
-    """Return the refusal of an upload whose conversation has ended."""
+    """Return the error for an upload whose conversation has ended."""
     return ConflictError(Code.ROOM_CLOSED, "The conversation is over")

@@ -1,1 +1,1 @@
-"""Guests: their sessions, their tokens, and who is here."""
+"""Guests: sessions, tokens, and connected guests."""

@@ -31,7 +31,7 @@ class ConnectionEstablished(Event):
 
 
 class ConnectionClosing(Event):
-    """Why the server is about to close this connection for good; the client should not come back by itself."""
+    """Sent before the server closes this connection; contains the reason. The client should not reconnect."""
 
     event: ClassVar[str] = "connection:closing"
     code: Code
@@ -39,7 +39,7 @@ class ConnectionClosing(Event):
 
 
 class SessionRenewed(Event):
-    """A fresh token, half an hour before the old one ends."""
+    """A new token, sent some time before the old one expires (RENEW_BEFORE, by default half an hour)."""
 
     event: ClassVar[str] = "session:renewed"
     token: str

@@ -1,4 +1,4 @@
-"""Guests: their sessions, tokens and names, and who is here right now."""
+"""Guests: sessions, tokens, names, and connected guests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Guests:
-    """Sessions in the store, live guests in memory. A live guest's own copy is the one that counts."""
+    """Sessions in the store, live guests in memory. For a live guest the copy in memory is authoritative."""
 
     def __init__(
         self,
@@ -32,9 +32,9 @@ class Guests:
         changed: Callable[[LiveGuest], None],
         is_ended: Callable[[str], bool],
     ) -> None:
-        """Tell `changed` of each change of a live guest's session: it is to be saved and counted.
+        """`changed` is called at each change of a live guest's session, to save and count it.
 
-        `is_ended` tells of a session id whether it is over, whatever the store still has.
+        `is_ended` returns whether the session with an id has ended, even if the store still has it.
         """
         self._store = store
         self._tokens = tokens
@@ -45,14 +45,14 @@ class Guests:
         self.timestamps = Timestamps(clock)
         self._by_session: dict[str, LiveGuest] = {}
         self.online: dict[str, LiveGuest] = {}
-        """The connected guests by id, in the order in which they came."""
+        """The connected guests by id, in order of connection."""
 
     # ── sessions ──────────────────────────────────────────────────────────────────────────────────
 
     async def create(
         self, username: str | None, location: str | None, gender: str | None, language: str | None
     ) -> tuple[Guest, str]:
-        """Begin a session of `session_ttl` seconds; return it and its token."""
+        """Create a session that lasts `session_ttl` seconds; return it and its token."""
         now = self.timestamps.now()
         guest = Guest(
             id=ids.guest_id(),
@@ -69,7 +69,7 @@ class Guests:
         return guest, token
 
     async def authenticate(self, token: str) -> tuple[Guest, float]:
-        """Return whose token it is and when it ends (epoch seconds). Raises UnauthorizedError."""
+        """Return the token's guest and its expiry (seconds since the Unix epoch). Raises UnauthorizedError."""
         session_id, expires = self._tokens.verify(token)
         guest = await self._find(session_id)
         if guest is None:
@@ -84,9 +84,9 @@ class Guests:
         return guest
 
     async def update(self, guest: Guest, **traits: str | None) -> Guest:
-        """Change location, gender or language, count it as activity, and return the session as it is now.
+        """Change location, gender or language; counts as activity. Return the updated session.
 
-        Raises UnauthorizedError when the session has ended meanwhile.
+        Raises UnauthorizedError when the session has ended in the meantime.
         """
         current = await self._find(guest.session_id)
         if current is None:
@@ -99,10 +99,13 @@ class Guests:
         else:
             current.last_seen = self.timestamps.now()
             await self._store.save(current, self._ttl)
+            if self._is_ended(guest.session_id):  # it ended while the store was writing
+                await self._store.remove(guest.session_id)
+                raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return current
 
     def renew(self, live: LiveGuest) -> tuple[str, str]:
-        """Return a fresh token and its end as a timestamp."""
+        """Return a new token and its expiry as a timestamp."""
         token, live.token_expires = self._tokens.issue(live.guest.session_id)
         return token, self.timestamps.at(live.token_expires)
 
@@ -116,11 +119,11 @@ class Guests:
     # ── presence ──────────────────────────────────────────────────────────────────────────────────
 
     def live(self, session_id: str) -> LiveGuest | None:
-        """Return the live guest of a session: connected, or in the grace window."""
+        """Return the live guest of a session: connected, or in the grace period."""
         return self._by_session.get(session_id)
 
     def attach(self, guest: Guest, link: Link, socket_id: str) -> LiveGuest:
-        """The guest's client is connected through `link`."""
+        """The guest's client has connected through `link`."""
         live = self._by_session.get(guest.session_id)
         if live is None:
             live = self._by_session[guest.session_id] = LiveGuest(guest)
@@ -135,23 +138,23 @@ class Guests:
         return live
 
     def detach(self, live: LiveGuest) -> None:
-        """The guest's client is gone."""
+        """The guest's client has disconnected."""
         live.link = None
         live.guest.is_online, live.guest.socket_id = False, None
         self.online.pop(live.guest.id, None)
         self.touch(live)
 
     def touch(self, live: LiveGuest) -> None:
-        """Something about the guest changed, now."""
+        """The guest's session has changed now."""
         live.guest.last_seen = self.timestamps.now()
         self._changed(live)
 
     def seen(self, live: LiveGuest) -> None:
-        """The guest is here, as before."""
+        """The guest is active; nothing else has changed."""
         live.guest.last_seen = self.timestamps.now()
 
     def forget(self, live: LiveGuest) -> None:
-        """The guest is no longer live; the session's removal from the store is the caller's."""
+        """Remove a live guest. The caller removes the session from the store."""
         self._by_session.pop(live.guest.session_id, None)
         self.online.pop(live.guest.id, None)
         if live.grace is not None:

@@ -1,4 +1,4 @@
-"""The port to where sessions are kept."""
+"""The port to the session store."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ class SessionStore(Protocol):
     """Guests' sessions by session id, each with an expiry."""
 
     async def save(self, guest: Guest, lifetime: float) -> None:
-        """Store `guest`, in place of what was there, for `lifetime` seconds (> 0) from now; atomic."""
+        """Store `guest` for `lifetime` seconds (> 0) from now, replacing an earlier version; atomic."""
 
     async def load(self, session_id: str) -> Guest | None:
-        """Return the session, or None when there is none or it has expired."""
+        """Return the session, or None when it does not exist or has expired."""
 
     async def remove(self, session_id: str) -> None:
-        """Remove the session; nothing happens when there is none."""
+        """Remove the session; no effect when it does not exist."""
 
     async def count(self) -> int:
-        """Return how many sessions are stored. One expired but not yet swept may still count."""
+        """Return the number of stored sessions. Sessions that are expired but not yet swept may be included."""
 
     async def sweep(self) -> int:
-        """Remove what has expired, where the store does not do so by itself; return how many."""
+        """Remove expired sessions, if the store does not do so itself; return their number."""
 
     async def check(self) -> None:
         """Raise OSError when the port cannot serve now."""
 
     async def close(self) -> None:
-        """Let go of what the port holds; nothing is asked of it any more."""
+        """Release all resources; the port is not used afterwards."""

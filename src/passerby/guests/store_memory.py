@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class MemorySessionStore:
-    """Sessions as encoded JSON, so that what comes out is a copy, as from any store."""
+    """Sessions as encoded JSON, so that `load` returns a copy, as any other store would."""
 
     def __init__(self, clock: Clock) -> None:
-        """Expire by `clock`."""
+        """Use `clock` for expiry."""
         self._clock = clock
         self._sessions: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._encoder = msgspec.json.Encoder()
@@ -44,7 +44,7 @@ class MemorySessionStore:
 
     async def count(self) -> int:
         """See SessionStore."""
-        # Those saved longest ago stand first, and mostly are the first to expire.
+        # Sessions saved earliest come first, and usually expire first.
         now = self._clock.monotonic()
         while self._sessions and next(iter(self._sessions.values()))[0] <= now:
             self._sessions.popitem(last=False)

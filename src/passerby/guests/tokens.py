@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _ALGORITHM: Final = "HS256"
 _MAX_LENGTH: Final = 2048
-"""Ours have some 300 characters; there is no reason to parse a long one."""
+"""Our tokens have about 300 characters; longer input is not parsed."""
 
 
 class Tokens:
-    """Makes and checks tokens. `secret` signs; `previous` is still accepted, so that secrets can be rotated."""
+    """Issues and verifies tokens. `secret` signs; `previous` is still accepted, so that secrets can be rotated."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Tokens:
         audience: str,
         lifetime: float,
     ) -> None:
-        """Without `secret` one is generated: then tokens end with the process. `lifetime` is in seconds."""
+        """Without `secret` a random one is used, so tokens become invalid on restart. `lifetime` is in seconds."""
         self._clock = clock
         self._secret = secret or secrets.token_urlsafe(48)
         self._accepted = (self._secret, previous) if previous else (self._secret,)
@@ -41,11 +41,11 @@ class Tokens:
         self._lifetime = lifetime
 
     def derive(self, purpose: str) -> bytes:
-        """Return a key for something else that is to be signed, as secret as the tokens' own."""
+        """Return a key for another purpose, derived from the tokens' secret."""
         return hmac.digest(self._secret.encode(), purpose.encode(), "sha256")
 
     def issue(self, session_id: str) -> tuple[str, float]:
-        """Return a token for a session, and when it ends (epoch seconds)."""
+        """Return a token for a session, and its expiry (seconds since the Unix epoch)."""
         now = self._clock.time()
         expires = now + self._lifetime
         claims = {
@@ -58,7 +58,7 @@ class Tokens:
         return jwt.encode(claims, self._secret, algorithm=_ALGORITHM), float(int(expires))
 
     def verify(self, token: str) -> tuple[str, float]:
-        """Return the session id and the end (epoch seconds) of a token.
+        """Return the session id and the expiry (seconds since the Unix epoch) of a token.
 
         Raises UnauthorizedError: token_required, token_expired, token_invalid.
         """
@@ -82,7 +82,7 @@ class Tokens:
                         algorithms=[_ALGORITHM],
                         issuer=self._issuer,
                         audience=self._audience,
-                        # Times are checked against the injected clock, by `verify`.
+                        # `verify` checks times with the injected clock.
                         options={
                             "require": ["iss", "aud", "exp", "iat"],
                             "verify_exp": False,

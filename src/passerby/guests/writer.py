@@ -1,7 +1,7 @@
-"""Writes live guests' sessions to the store, behind the events that change them.
+"""Writes live guests' sessions to the store, asynchronously.
 
-An event handler only marks a guest; one task writes what is marked, each guest once however often it
-was marked meanwhile. So no handler waits for the store, and a session's last state always gets there.
+An event handler only marks a guest. One task writes all marked guests, each once even if it was marked several
+times. So no handler waits for the store, and the last state of a session is always written.
 """
 
 from __future__ import annotations
@@ -11,76 +11,109 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from passerby.background import own
+
 if TYPE_CHECKING:
     from passerby.background import Background
     from passerby.clock import Timer
     from passerby.guests.store import SessionStore
     from passerby.models import Guest
 
+_TIMEOUT: Final = 5.0
+"""Maximum number of seconds (real time) for writing one session, so that one that hangs does not block the others."""
+_MAX_FAILURES: Final = 3
+"""Failures in one pass after which the rest waits for the retry."""
+_LATE: Final = 60.0
+"""Seconds after which no answer of the store is in flight any more."""
 _PAUSE: Final = 1.0
-"""Seconds from a failure of the store to the next attempt, should nothing be marked before."""
+"""Seconds until a retry after a failure of the store, unless a guest is marked earlier."""
 
 
 class SessionWriter:
-    """The one task that writes. Order for one session is kept: a removal is never overtaken by a save."""
+    """The single writing task. Writes of one session stay in order: a save never follows a removal."""
 
     def __init__(self, store: SessionStore, background: Background, session_ttl: float) -> None:
-        """Nothing is written until something is marked."""
+        """Nothing is written until a guest is marked."""
         self._store = store
         self._background = background
         self._ttl = session_ttl
         self._marked: dict[str, Guest | None] = {}
         self._removing: set[str] = set()
+        self._ended: dict[str, float] = {}
+        """When each session was removed: an answer of the store from before may still be in flight."""
         self._task: asyncio.Task[bool] | None = None
         self._again: Timer | None = None
 
-    def is_removing(self, session_id: str) -> bool:
-        """Tell whether a session is over, though the store may still have it."""
-        return session_id in self._removing
+    def is_ended(self, session_id: str) -> bool:
+        """Return whether a session has ended, even if the store still has it, or has just answered with it."""
+        return session_id in self._removing or session_id in self._ended
 
     def save(self, guest: Guest) -> None:
-        """Mark `guest` to be saved as it will be when its turn comes; nothing once it is marked to be removed."""
+        """Mark `guest` to be saved with its state at the time of writing; ignored if it is marked for removal."""
         session_id = guest.session_id
         if session_id in self._removing:
             return
         self._marked[session_id] = guest
-        if self._task is None or self._again is not None:  # else there is nothing to begin: this is called often
+        if self._task is None and self._again is None:  # `_begin` looks too, but this is called often
             self._begin()
 
     def remove(self, session_id: str) -> None:
-        """Mark the session to be removed."""
+        """Mark the session for removal."""
         self._removing.add(session_id)
         self._marked[session_id] = None
-        self._begin()
+        if self._again is None:  # else the store has just failed, and a retry is due
+            self._begin()
 
     async def flush(self) -> None:
-        """Wait until all that is marked is written, or the store has failed to."""
+        """Try at once to write all marked sessions; return when they are written, or the store has failed."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         self._begin()
         while self._task is not None:
             await asyncio.wait([self._task])
 
     def _begin(self) -> None:
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
+        self._again = None
         if self._task is None and self._marked:
             self._task = self._background.start("writing of sessions", self._write(), self._try_again)
 
     def _try_again(self) -> None:
-        self._again = self._background.call_later("writing of sessions", _PAUSE, self._begin)
+        if self._again is None:
+            self._again = self._background.call_later("writing of sessions", _PAUSE, self._begin)
 
     async def _write(self) -> None:
+        """Write what is marked, the oldest first. A session that cannot be written waits, the others do not."""
+        failed: dict[str, Guest | None] = {}
         try:
             while self._marked:
-                session_id, guest = self._marked.popitem()
+                session_id = next(iter(self._marked))
+                guest = self._marked.pop(session_id)
+                failed[session_id] = guest
                 try:
-                    if guest is None:
-                        await self._store.remove(session_id)
-                        self._removing.discard(session_id)
-                    else:
-                        await self._store.save(msgspec.structs.replace(guest), self._ttl)
-                except BaseException:
-                    self._marked.setdefault(session_id, guest)
-                    raise
+                    async with asyncio.timeout(_TIMEOUT):
+                        await own(self._write_one(session_id, guest))
+                except Exception:
+                    if len(failed) >= _MAX_FAILURES:
+                        raise  # it is the store, not one session
+                else:
+                    del failed[session_id]
+            if failed:
+                raise OSError(f"{len(failed)} sessions could not be written")
         finally:
             self._task = None
+            self._marked = {**failed, **self._marked}  # a newer mark wins
+
+    async def _write_one(self, session_id: str, guest: Guest | None) -> None:
+        if guest is not None:
+            await self._store.save(msgspec.structs.replace(guest), self._ttl)
+            return
+        await self._store.remove(session_id)
+        self._forget_ended()
+        self._ended[session_id] = self._background.clock.monotonic()
+        self._removing.discard(session_id)
+
+    def _forget_ended(self) -> None:
+        too_old = self._background.clock.monotonic() - _LATE
+        while self._ended and next(iter(self._ended.values())) < too_old:
+            del self._ended[next(iter(self._ended))]

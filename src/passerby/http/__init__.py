@@ -1,1 +1,1 @@
-"""HTTP: thin Litestar routes that parse, call a service and render."""
+"""HTTP: thin Litestar routes that parse a request, call a service and encode the response."""

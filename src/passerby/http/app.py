@@ -1,8 +1,8 @@
-"""The Litestar application: routes, errors as the contract's envelope, limits, headers, the web client."""
+"""The Litestar application: routes, error responses, rate limits, headers, the web client."""
 
 from __future__ import annotations
 
-import logging
+import errno
 import math
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,7 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -29,13 +29,11 @@ from passerby.http.models import Failure, FieldError
 from passerby.http.services import Services
 from passerby.http.status import StatusController
 
-log = logging.getLogger(__name__)
-
 STATIC: Final = Path(__file__).parents[1] / "static"
 _LIMITED: Final = {"requests": "requests", "sessions": "sessions", "uploads": "files"}
-"""What an address has too much of, by the limit's name."""
+"""Text of the rate-limit error, by the limit's name."""
 MAX_JSON_BODY: Final = 64 * 1024
-"""Bytes of a request body: a guest's traits have a few hundred."""
+"""Maximum bytes of a request body; a guest's traits need a few hundred."""
 
 _SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -68,7 +66,7 @@ def _cors(origins: list[str]) -> CORSConfig | None:
 
 
 def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
-    """Return the ASGI application for everything but Socket.IO."""
+    """Return the ASGI application for all paths except Socket.IO's."""
 
     async def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         limit = handler.opt.get("limit", "requests")
@@ -76,6 +74,13 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             wait = services.rates[limit].take(client_address(services, connection))
             if wait:
                 raise RateLimitedError(wait, f"{_LIMITED[limit]} from your address")
+
+    def failed(_request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
+        services.background.failed("request", error)
+        internal = InternalError()
+        return Response(
+            Failure(success=False, message=internal.message, code=internal.code), status_code=internal.status
+        )
 
     routes: list[Any] = [GuestController, FileController, TemporaryFileController, CallController, StatusController]
     if STATIC.is_dir():
@@ -86,7 +91,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
                 html_mode=True,
                 opt={"limit": None},
                 name="client",
-                exception_handlers={ValueError: _no_such_file, OSError: _no_such_file},
+                exception_handlers={ValueError: _no_such_file, InternalServerException: _unreadable_file},
             )
         )
     return Litestar(
@@ -97,14 +102,14 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             "file": Provide(allowed),
         },
         guards=[limited],
-        cors_config=_cors([origin.rstrip("/").lower() for origin in cors_origin]),  # as browsers send them
+        cors_config=_cors([origin.rstrip("/").lower() for origin in cors_origin]),  # the form that browsers send
         exception_handlers={
             PasserbyError: _refused,
             ValidationException: _invalid,
             HTTPException: _http_error,
             RecursionError: _malformed,
             UnicodeDecodeError: _malformed,
-            Exception: _failed,
+            Exception: failed,
         },
         before_send=[_add_headers],
         request_max_body_size=MAX_JSON_BODY,
@@ -123,7 +128,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
 
 
 def client_address(services: Services, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return whose request it is, as far as the trusted proxies tell."""
+    """Return the address of the client that sent the request, as reported by trusted proxies."""
     peer = connection.client.host if connection.client else ""
     return services.address.of(peer, ", ".join(connection.headers.getall("x-forwarded-for", [])))
 
@@ -147,7 +152,7 @@ def _refused(_request: Request[Any, Any, Any], error: PasserbyError) -> Response
 
 
 def _malformed(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
-    """Answer for a body that is nested too deeply, or no UTF-8, which the framework lets through as an error."""
+    """Answer a body that is nested too deeply or not UTF-8; the framework raises these errors unhandled."""
     return Response(Failure(success=False, message="Malformed body", code=Code.INVALID_PAYLOAD), status_code=400)
 
 
@@ -171,8 +176,16 @@ def _invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Re
     )
 
 
+def _unreadable_file(request: Request[Any, Any, Any], error: InternalServerException) -> Response[Failure]:
+    """Answer a path that the file system refuses: a name or path that is too long is a file that does not exist."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR):
+        return _no_such_file(request, error)
+    return _http_error(request, error)
+
+
 def _no_such_file(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
-    """Answer for a path that no file can have, such as one with a NUL."""
+    """Answer a path that no file can have, such as one with a NUL."""
     return Response(Failure(success=False, message="Not Found", code=Code.NOT_FOUND), status_code=404)
 
 
@@ -188,9 +201,3 @@ _CODES: Final = {
 def _http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Failure]:
     code = _CODES.get(error.status_code, Code.HTTP_ERROR)
     return Response(Failure(success=False, message=error.detail, code=code), status_code=error.status_code)
-
-
-def _failed(_request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
-    log.error("request failed", exc_info=error)
-    internal = InternalError()
-    return Response(Failure(success=False, message=internal.message, code=internal.code), status_code=internal.status)

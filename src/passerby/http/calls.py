@@ -1,4 +1,4 @@
-"""`/api/ice-servers`: how two guests may find each other for a call."""
+"""`/api/ice-servers`: ICE servers for calls."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from passerby.models import Guest
 
 
 class CallController(Controller):
-    """What a call needs besides the events."""
+    """The HTTP part of calls."""
 
     path = "/api/ice-servers"
     tags = ("calls",)
 
     @get(
-        summary="ICE servers, TURN with short-lived credentials",
+        summary="Get ICE servers, including TURN with short-lived credentials",
         security=[{"token": []}],
         responses=refusals(UnauthorizedError, ConflictError),
     )

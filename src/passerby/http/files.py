@@ -1,4 +1,4 @@
-"""`/api/files` and `/api/temp-files`: bytes in, in a stream, and out again to the two who may have them."""
+"""`/api/files` and `/api/temp-files`: streamed uploads, and downloads for the members of the room."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from passerby.http.upload_docs import FormUpload, RawUpload, VoiceUpload
 from passerby.models import FileInfo, Guest, StoredFile
 
 _OVERHEAD: Final = 64 * 1024
-"""Bytes of a multipart body besides the file."""
+"""Maximum bytes of a multipart body besides the file."""
 _FIELD_LIMIT: Final = 256
-"""Bytes of a field that is not the file."""
+"""Maximum bytes of a form field that is not the file."""
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 _PART_HEADER: Final = 16 * 1024
 _UPLOAD_REFUSALS: Final = refusals(
@@ -54,17 +54,17 @@ _UPLOAD_REFUSALS: Final = refusals(
 _FETCH_REFUSALS: Final = (InvalidInputError, UnauthorizedError, ForbiddenError, NotFoundError)
 _BYTES: Final = refusals(
     *_FETCH_REFUSALS,
-    others=[(206, "The Range asked for"), (304, "As in If-None-Match"), (416, "The Range is behind the end")],
+    others=[(206, "The requested range"), (304, "Not modified (If-None-Match)"), (416, "The range is not satisfiable")],
 )
 
 
 class FileController(Controller):
-    """Bring a file into the room that one is in."""
+    """Upload a file to the guest's room."""
 
     path = "/api/files"
     tags = ("files",)
-    opt = {"limit": "uploads"}  # noqa: RUF012 - the framework's
-    request_max_body_size = None  # ours is told before the body, and counts only the file
+    opt = {"limit": "uploads"}  # noqa: RUF012 - required by the framework
+    request_max_body_size = None  # checked in the handlers: they count only the file's bytes
 
     @put(
         "/{room_id:str}",
@@ -81,9 +81,9 @@ class FileController(Controller):
         guest: NamedDependency[Guest],
         room_id: FromPath[str],
     ) -> Success[FileInfo]:
-        """Take the body as the file, `X-File-Name` (percent-encoded) and `Content-Type` as what it is.
+        """Upload the body as a file. `X-File-Name` (percent-encoded) is its name, `Content-Type` its claimed type.
 
-        With `X-Duration` (seconds) it is a voice note.
+        With `X-Duration` (seconds) the file is a voice note.
         """
         duration = request.headers.get("x-duration")
         upload = services.files.begin(
@@ -111,7 +111,7 @@ class FileController(Controller):
     async def upload(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], guest: NamedDependency[Guest]
     ) -> Success[FileInfo]:
-        """Take `file` and `roomId` as multipart/form-data."""
+        """Upload `file` to the room `roomId`, as multipart/form-data."""
         return await self._form(request, services, guest, voice=False)
 
     @post(
@@ -124,7 +124,7 @@ class FileController(Controller):
     async def voice(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], guest: NamedDependency[Guest]
     ) -> Success[FileInfo]:
-        """Take `file`, `roomId` and `duration` (seconds) as multipart/form-data."""
+        """Upload `file` with its `duration` (seconds) to the room `roomId`, as multipart/form-data."""
         return await self._form(request, services, guest, voice=True)
 
     @staticmethod
@@ -139,7 +139,7 @@ class FileController(Controller):
 
 
 class _Form:
-    """A multipart body, parsed as it comes: the file goes into an upload, the fields are kept."""
+    """A multipart body, parsed as a stream: the file is written to an upload, the other fields are kept."""
 
     def __init__(self, request: Request[Any, Any, Any], services: Services, guest: Guest, *, voice: bool) -> None:
         kind, options = parse_options_header(request.headers.get("content-type", ""))
@@ -164,7 +164,7 @@ class _Form:
 
     @contextlib.asynccontextmanager
     async def receiving(self) -> AsyncIterator[Upload]:
-        """Read the body; yield the upload, which is aborted when it does not end well."""
+        """Read the body; yield the upload, which is aborted on failure."""
         async with _receiving(self._services, self):
             try:
                 await self._read()
@@ -175,7 +175,7 @@ class _Form:
             yield self._upload
 
     async def abort(self) -> None:
-        """Leave nothing behind."""
+        """Remove what is already stored."""
         if self._upload is not None:
             await self._upload.abort()
 
@@ -202,7 +202,7 @@ class _Form:
         self._parser.close()
 
     async def _body(self) -> AsyncIterator[bytes]:
-        """Return the body, but for its last line end: coming by itself, the parser takes it for more of a form."""
+        """Yield the body without its final line end, which the parser rejects when it arrives in a separate chunk."""
         held = b""
         async for received in self._stream:
             chunk = held + received
@@ -226,7 +226,7 @@ class _Form:
 
 @contextlib.asynccontextmanager
 async def _receiving(services: Services, upload: Upload | _Form) -> AsyncIterator[None]:
-    """Bound the time of an upload, and leave nothing of it behind if it does not end well."""
+    """Limit the duration of an upload; abort it on failure."""
     try:
         async with asyncio.timeout(services.upload_timeout):
             yield
@@ -239,10 +239,10 @@ async def _receiving(services: Services, upload: Upload | _Form) -> AsyncIterato
 
 
 async def _check_connected(request: Request[Any, Any, Any]) -> None:
-    """Refuse to keep what nobody would learn of: the client may have given up behind the last byte."""
-    receiving = asyncio.ensure_future(request.receive())  # ends only when the connection does
+    """Raise if the client has disconnected after the last byte: it would never learn that the file is stored."""
+    receiving = asyncio.ensure_future(request.receive())  # ends only when the connection is closed
     try:
-        for _ in range(5):  # the task begins, the socket is read and closed, the protocol is told, and the task
+        for _ in range(5):  # enough iterations for a closed socket to be detected and reported to the task
             await asyncio.sleep(0)
         if receiving.done() and receiving.result()["type"] == "http.disconnect":
             raise _malformed("The client has gone")
@@ -252,7 +252,7 @@ async def _check_connected(request: Request[Any, Any, Any]) -> None:
 
 def _announced(request: Request[Any, Any, Any]) -> int | None:
     length = request.headers.get("content-length")
-    return int(length) if length is not None else None  # the protocol has checked that it is a number
+    return int(length) if length is not None else None  # the HTTP parser has checked that it is a number
 
 
 def _seconds(text: str | None) -> float | None:
@@ -266,7 +266,7 @@ def _malformed(message: str) -> InvalidInputError:
     return InvalidInputError(Code.UPLOAD_MALFORMED, message)
 
 
-# ── out ───────────────────────────────────────────────────────────────────────────────────────────
+# ── downloads ─────────────────────────────────────────────────────────────────────────────────────
 
 
 async def allowed(
@@ -276,7 +276,7 @@ async def allowed(
     expires: FromQuery[str | None] = None,
     signature: FromQuery[str | None] = None,
 ) -> StoredFile:
-    """Provide the file of the path to who has its link, or is in its room. Raises NotFoundError, ForbiddenError."""
+    """Provide the file to a client with its link or in its room. Raises NotFoundError, ForbiddenError."""
     if signature is None and "authorization" in request.headers:
         guest = await authenticated(request, services)
         return await services.files.of_member(file_id, services.guests.live(guest.session_id))
@@ -284,28 +284,28 @@ async def allowed(
 
 
 class TemporaryFileController(Controller):
-    """Fetch a file, as long as its room lives."""
+    """Download a file while its room is open."""
 
     path = "/api/temp-files"
     tags = ("files",)
 
-    @get("/temp/{file_id:str}", summary="The bytes, to be shown where that is safe", responses=_BYTES)
+    @get("/temp/{file_id:str}", summary="Get a file, inline if its type is safe", responses=_BYTES)
     async def temp(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], file: NamedDependency[StoredFile]
     ) -> Stream:
-        """Return the bytes, or the Range asked for."""
+        """Return the bytes, or the requested range. Types that are not safe to display are sent as attachment."""
         return _answer(request, services, file, inline=file.inline)
 
-    @get("/download/{file_id:str}", summary="The bytes, as an attachment", responses=_BYTES)
+    @get("/download/{file_id:str}", summary="Get a file as an attachment", responses=_BYTES)
     async def download(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], file: NamedDependency[StoredFile]
     ) -> Stream:
-        """Return the bytes, or the Range asked for, to be saved."""
+        """Return the bytes, or the requested range, as an attachment."""
         return _answer(request, services, file, inline=False)
 
-    @get("/info/{file_id:str}", summary="What is known of a file", responses=refusals(*_FETCH_REFUSALS))
+    @get("/info/{file_id:str}", summary="Get a file's metadata", responses=refusals(*_FETCH_REFUSALS))
     async def info(self, services: NamedDependency[Services], file: NamedDependency[StoredFile]) -> Success[FileInfo]:
-        """Return what the upload has answered."""
+        """Return the same data as the response of the upload."""
         return Success(success=True, data=services.files.info(file))
 
 
@@ -317,7 +317,7 @@ def _answer(request: Request[Any, Any, Any], services: Services, file: StoredFil
         "cache-control": "private, no-store",
         "content-disposition": _disposition(file.filename, inline=inline),
         "content-security-policy": "sandbox; default-src 'none'",
-        "cross-origin-resource-policy": "cross-origin",  # the link is the key, whichever page holds it
+        "cross-origin-resource-policy": "cross-origin",  # the signed link grants access, from any page
     }
     known = request.headers.get("if-none-match", "")
     if tag in known or known.strip() == "*":
@@ -332,11 +332,13 @@ def _answer(request: Request[Any, Any, Any], services: Services, file: StoredFil
         headers["content-range"] = f"bytes {start}-{stop - 1}/{file.size}"
     headers["content-length"] = str(stop - start)
     body = _nothing() if request.scope.get("passerby.head") else _sent(request, services, file, start, stop)
-    return Stream(body, status_code=status, headers=headers, media_type=file.mime_type)  # text gets its charset there
+    return Stream(
+        body, status_code=status, headers=headers, media_type=file.mime_type
+    )  # Stream adds the charset for text
 
 
 def _range(asked: str, size: int) -> tuple[int, int, int]:
-    """Return status, start and stop for a Range header (RFC 9110 §14): several ranges, or nonsense, is all of it."""
+    """Return status, start and stop for a Range header (RFC 9110 §14); the whole file for several or invalid ranges."""
     match = _RANGE.fullmatch(asked.strip())
     if match is None or not (match[1] or match[2]):
         return 200, 0, size
@@ -350,7 +352,7 @@ def _range(asked: str, size: int) -> tuple[int, int, int]:
 
 
 def _disposition(name: str, *, inline: bool) -> str:
-    """Return Content-Disposition (RFC 6266) with a name in any script."""
+    """Return Content-Disposition (RFC 6266) for a name in any script."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     return f"{'inline' if inline else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
@@ -358,15 +360,18 @@ def _disposition(name: str, *, inline: bool) -> str:
 async def _sent(
     request: Request[Any, Any, Any], services: Services, file: StoredFile, start: int, stop: int
 ) -> AsyncIterator[bytes]:
-    """Return the bytes; should they end early, as the room has closed, cut the connection: the file is not whole."""
+    """Return the bytes. If they end early because the room has closed, abort the connection: the file is incomplete."""
     cut: Callable[[], None] = request.scope["passerby.cut"]  # type: ignore[typeddict-item]  # see GuardedHttpProtocol
     with services.files.serving(file, cut):
-        async for part in services.files.read(file, start, stop):
-            start += len(part)
-            yield part
+        try:
+            async for part in services.files.read(file, start, stop):
+                start += len(part)
+                yield part
+        except Exception as error:  # noqa: BLE001 - the status has been sent: only a cut tells the client
+            services.background.failed("download", error)
     if start < stop:
         cut()
-        await asyncio.Event().wait()  # until the framework learns that the client is gone, and cancels this
+        await asyncio.Event().wait()  # until the framework detects the disconnect and cancels this
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP/1.1 protocol with a guard at the door: a request head has a deadline and a size, a body a pace.
+"""uvicorn's HTTP/1.1 protocol with limits: timeout and size of request heads, timeout between parts of a body.
 
-It reads a little at a time. What asyncio and uvloop read at once (256 KB) and uvicorn collects before it stops
-(64 KiB more) would be held for each body whose application waits.
+Reads are small. asyncio and uvloop read up to 256 KB at once, and uvicorn buffers up to 64 KiB more before it stops
+reading; all of that would be held for each body that waits for its application.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_TIMEOUT: Final = 10.0
-"""Seconds for a whole request head, from the connection or from the first byte after the request before."""
+"""Seconds for a complete request head, from the connection or from the first byte after the previous request."""
 HEAD_LIMIT: Final = 32 * 1024
-"""Bytes of a request head: far above browsers' with a token and cookies, far below what hurts."""
+"""Maximum bytes of a request head: much more than browsers send, even with a token and cookies."""
 BODY_TIMEOUT: Final = 10.0
-"""Seconds within which some more of a request's body has to come."""
+"""Maximum seconds between two parts of a request body."""
 READ_SIZE: Final = 32 * 1024
-"""Bytes read at once. While some of a body wait for the application, no more are read."""
+"""Maximum bytes per read. Reading pauses while a part of a body waits for the application."""
 
 
 def http_factory() -> type[asyncio.Protocol]:
-    """Return what makes the protocol of a connection, for `uvicorn.Config(http=…)` of one server."""
+    """Return a protocol factory for `uvicorn.Config(http=…)` of one server."""
     buffer = memoryview(bytearray(READ_SIZE))
 
-    def make(*arguments: Any, **named: Any) -> asyncio.BaseProtocol:  # noqa: ANN401 - uvicorn's own
+    def make(*arguments: Any, **named: Any) -> asyncio.BaseProtocol:  # noqa: ANN401 - uvicorn's arguments
         return _Reads(GuardedHttpProtocol(*arguments, **named), buffer)
 
     return make  # type: ignore[return-value]  # uvicorn only calls it
 
 
 class _Reads(asyncio.BufferedProtocol):
-    """Reads for a protocol, into a buffer that all connections of a loop share: what is read is taken at once."""
+    """Reads into a buffer shared by all connections of an event loop, and passes a copy to the protocol at once."""
 
     def __init__(self, protocol: GuardedHttpProtocol, buffer: memoryview) -> None:
         self._protocol = protocol
@@ -61,14 +61,14 @@ class _Reads(asyncio.BufferedProtocol):
 
 
 class GuardedHttpProtocol(HttpToolsProtocol):
-    """Cuts a connection whose request head is late or too large, or whose body stops; uvicorn waits for ever."""
+    """Aborts connections with a late or too large request head, or a stalled body; uvicorn has no such limits."""
 
     _timer: asyncio.TimerHandle | None = None
     _in_head = False
     _fed = 0
-    """Bytes since the head began, as they came: what a header without end would make the parser keep."""
+    """Bytes received since the head began; also counts an unfinished header, which the parser buffers."""
     _parsed = 0
-    """Bytes of the head's parts that are complete."""
+    """Bytes of the parsed parts of the head."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """See `asyncio.BaseProtocol`."""
@@ -82,7 +82,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
-        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever uvicorn says
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, unlike uvicorn's annotation
         if self._timer is None and (cycle is None or cycle.response_complete):
             self._expect_head()
         was_in_head = self._in_head
@@ -95,19 +95,19 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._expect_body()
 
     def on_message_begin(self) -> None:
-        """A head begins. The application can cut the connection: ASGI has no way to say that an answer breaks off."""
+        """A head begins. Applications get a way to abort the connection; ASGI has none for incomplete responses."""
         self._in_head = True
         self._fed = self._parsed = 0
         super().on_message_begin()
         self.scope["passerby.cut"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the request target."""
+        """Count a part of the request target."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Count a header."""
         self._count(len(name) + len(value))
         super().on_header(name, value)
 
@@ -117,24 +117,24 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             raise ValueError("request head too large")  # uvicorn answers 400 and closes
 
     def on_headers_complete(self) -> None:
-        """The head is there in time."""
+        """The head is complete; wait for the body."""
         self._in_head = False
         self._expect_body()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Pause reading until the application asks for more of the body."""
         super().on_body(body)
         if self.cycle.body and not self.cycle.response_complete:
-            self.flow.pause_reading()  # until the application asks for more
+            self.flow.pause_reading()  # resumed when the application asks for more
 
     def on_message_complete(self) -> None:
-        """The body is there too."""
+        """The body is complete; stop the timeout."""
         self._expect_nothing()
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over; from now on the WebSocket's own limits hold."""
+        """Stop the timeout; the WebSocket transport has its own limits."""
         self._expect_nothing()
         super().handle_websocket_upgrade()
 
@@ -155,6 +155,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def _cut(self) -> None:
         self._timer = None
         if self.flow.read_paused:
-            self._expect_body()  # it is the application that does not read
+            self._expect_body()  # the application does not read; the client is not at fault
         else:
             self.transport.abort()

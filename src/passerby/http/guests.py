@@ -28,7 +28,7 @@ from passerby.models import TRAIT_LENGTH, Guest, OnlineUser
 
 
 async def authenticated(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Guest:
-    """Provide the guest whose bearer token came with the request. Raises UnauthorizedError."""
+    """Provide the guest whose bearer token the request contains. Raises UnauthorizedError."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise UnauthorizedError(Code.TOKEN_REQUIRED, TOKEN_REQUIRED)
@@ -37,16 +37,16 @@ async def authenticated(request: Request[Any, Any, Any], services: NamedDependen
 
 
 class GuestController(Controller):
-    """Begin, look at, change and end a session."""
+    """Create, read, change and end sessions."""
 
     path = "/api/guest"
     tags = ("guests",)
 
-    @post(opt={"limit": "sessions"}, summary="Begin a session", responses=refusals(InvalidInputError, TooLargeError))
+    @post(opt={"limit": "sessions"}, summary="Create a session", responses=refusals(InvalidInputError, TooLargeError))
     async def create(
         self, services: NamedDependency[Services], data: RequestBody[NewGuest | None] = None
     ) -> Success[GuestCreated]:
-        """Return a token and the guest it is for; a name is made up when none is given."""
+        """Return a token and its guest. If no username is given, a random one is used."""
         wish = data or NewGuest()
         guest, token = await services.guests.create(
             wish.username, _one_string(wish.location), wish.gender, wish.language
@@ -58,23 +58,23 @@ class GuestController(Controller):
             data=GuestCreated(token, _own_view(guest)),
         )
 
-    @get("/username", summary="A fresh random name", responses=refusals())
+    @get("/username", summary="Get a random username", responses=refusals())
     async def username(self) -> Success[UsernameData]:
-        """Return a name in the AdjectiveNounNumber pattern."""
+        """Return a username in the AdjectiveNounNumber pattern."""
         return Success(success=True, data=UsernameData(ids.random_username()))
 
-    @get("/me", summary="The guest who asks", security=[{"token": []}], responses=refusals(UnauthorizedError))
+    @get("/me", summary="Get the authenticated guest", security=[{"token": []}], responses=refusals(UnauthorizedError))
     async def me(self, guest: NamedDependency[Guest]) -> Success[GuestData]:
-        """Return the session that the token opens."""
+        """Return the session of the token."""
         return Success(success=True, data=GuestData(_own_view(guest)))
 
     @get(
         "/{session_id:str}",
-        summary="A session's public view",
+        summary="Get a session's public view",
         responses=refusals(InvalidInputError, NotFoundError),
     )
     async def public(self, services: NamedDependency[Services], session_id: FromPath[str]) -> Success[PublicGuestData]:
-        """Return what anybody may see of a session; 404 when it is gone."""
+        """Return the public view of a session; 404 if it has expired or ended."""
         guest = await services.guests.public(session_id)
         return Success(success=True, data=PublicGuestData(OnlineUser.of(guest)))
 
@@ -91,7 +91,7 @@ class GuestController(Controller):
         guest: NamedDependency[Guest],
         data: RequestBody[TraitsUpdate],
     ) -> Success[GuestData]:
-        """Change what is given; null empties a field."""
+        """Change the given fields; null clears a field."""
         traits: dict[str, str | None] = {}
         if data.location is not UNSET:
             traits["location"] = _one_string(data.location)
@@ -110,7 +110,7 @@ class GuestController(Controller):
         responses=refusals(UnauthorizedError),
     )
     async def end(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[None]:
-        """Close the room, forget everything, refuse the token from now on."""
+        """Close the room, delete the session's data, and revoke the token."""
         await services.presence.end(guest)
         return Success(success=True, message="Session ended", data=None)
 

@@ -1,4 +1,4 @@
-"""Bodies of the HTTP contract. Answers are an envelope: `success`, maybe `message`, and `data`."""
+"""Bodies of the HTTP contract. Responses have an envelope: `success`, an optional `message`, and `data`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 
 class LegacyLocation(Struct, rename="camel", frozen=True):
-    """How old clients send a location; stored as one string, `city, country`."""
+    """The location format of old clients; stored as one string, `city, country`."""
 
     country: Trait | None = None
     city: Trait | None = None
 
 
 class NewGuest(Struct, rename="camel", frozen=True):
-    """Body of POST /api/guest; everything is optional."""
+    """Body of POST /api/guest; all fields are optional."""
 
     username: Username | None = None
     location: Trait | LegacyLocation | None = None
@@ -41,7 +41,7 @@ class NewGuest(Struct, rename="camel", frozen=True):
 
 
 class TraitsUpdate(Struct, rename="camel", frozen=True):
-    """Body of POST /api/guest/location: a field left out stays, null empties it."""
+    """Body of POST /api/guest/location: omitted fields are unchanged, null clears a field."""
 
     location: Trait | LegacyLocation | UnsetType | None = UNSET
     gender: Trait | UnsetType | None = UNSET
@@ -49,7 +49,7 @@ class TraitsUpdate(Struct, rename="camel", frozen=True):
 
 
 class GuestUser(Struct, rename="camel", frozen=True):
-    """A guest as told to themselves."""
+    """The guest's own view of the session."""
 
     id: GuestId
     username: str
@@ -61,14 +61,14 @@ class GuestUser(Struct, rename="camel", frozen=True):
 
 
 class GuestCreated(Struct, rename="camel", frozen=True):
-    """A new session and the token that opens it."""
+    """A new session and its token."""
 
     token: str
     user: GuestUser
 
 
 class GuestData(Struct, rename="camel", frozen=True):
-    """The guest who asks."""
+    """The authenticated guest."""
 
     user: GuestUser
 
@@ -80,13 +80,13 @@ class PublicGuestData(Struct, rename="camel", frozen=True):
 
 
 class UsernameData(Struct, rename="camel", frozen=True):
-    """A fresh random name, in the AdjectiveNounNumber pattern."""
+    """A random username, in the AdjectiveNounNumber pattern."""
 
     username: str
 
 
 class StatsData(Struct, rename="camel", frozen=True):
-    """The live counts and a bounded sample of who is online."""
+    """The live counts and a bounded sample of online guests."""
 
     stats: Stats
     online_users: list[OnlineUser]
@@ -94,7 +94,7 @@ class StatsData(Struct, rename="camel", frozen=True):
 
 
 class OnlineUsersData(Struct, rename="camel", frozen=True):
-    """A bounded sample of who is online; `count` is of all of them."""
+    """A bounded sample of online guests; `count` is the number of all online guests."""
 
     online_users: list[OnlineUser]
     count: int
@@ -121,13 +121,13 @@ class Health(Struct, rename="camel", frozen=True):
 
 
 class Readiness(Struct, rename="camel", frozen=True):
-    """Everything behind the server can serve now."""
+    """All storage adapters can serve."""
 
     status: Literal["ready"]
 
 
 class Success(Struct, Generic[T], rename="camel", frozen=True, omit_defaults=True, kw_only=True):
-    """The envelope of every answer that is not an error."""
+    """The envelope of successful responses."""
 
     success: bool
     data: T
@@ -135,14 +135,14 @@ class Success(Struct, Generic[T], rename="camel", frozen=True, omit_defaults=Tru
 
 
 class FieldError(Struct, rename="camel", frozen=True):
-    """What is wrong with one field of the body."""
+    """An invalid field of the body."""
 
     field: str
     message: str
 
 
 class Failure(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):
-    """The envelope of every error."""
+    """The envelope of error responses."""
 
     success: bool
     message: str

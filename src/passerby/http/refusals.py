@@ -1,4 +1,4 @@
-"""How refusals stand in the OpenAPI document: one envelope, whatever the status."""
+"""Documents error responses in OpenAPI: the same envelope for every status."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def refusals(
     *errors: type[PasserbyError], limited: bool = True, others: Sequence[tuple[int, str]] = ()
 ) -> dict[int, ResponseSpec]:
-    """Return the answers of a route besides the good one: for each of `errors`, and for the rate limit if there is one.
+    """Return the error responses of a route: those of `errors`, and of the rate limit if `limited`.
 
-    `others` are pairs of a status and what it means, for answers without a body.
+    `others` are pairs of status and description, for responses without a body.
     """
     refused = {
         error.status: ResponseSpec(

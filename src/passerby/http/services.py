@@ -1,4 +1,4 @@
-"""What the routes call."""
+"""The services that the routes use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from passerby.addresses import ClientAddress
+from passerby.background import Background
 from passerby.calls.ice import Ice
 from passerby.files.files import Files
 from passerby.guests.sessions import Guests
@@ -18,12 +19,12 @@ from passerby.stats.statistics import Statistics
 
 
 class Services(NamedTuple):
-    """The application, as far as HTTP needs it."""
+    """The parts of the application that HTTP needs."""
 
     guests: Guests
     files: Files
     upload_timeout: float
-    """Seconds for a whole upload."""
+    """Maximum duration of an upload in seconds."""
     ice: Ice
     presence: Presence
     matchmaking: Matchmaking
@@ -31,8 +32,9 @@ class Services(NamedTuple):
     server: Server
     address: ClientAddress
     rates: Mapping[str, AddressLimit]
-    """Per address, by the name in a route's `limit`."""
+    """Rate limits per address, by the name in a route's `limit`."""
     limits: Limits
-    """What clients are told to keep to."""
+    """Limits that are sent to clients."""
     check: Callable[[], Awaitable[dict[str, bool]]]
-    """Asks all adapters whether they can serve now."""
+    """Checks whether each adapter can serve now."""
+    background: Background

@@ -21,41 +21,41 @@ _ASYNCAPI = asyncapi()
 
 
 class StatusController(Controller):
-    """What is going on."""
+    """Statistics, limits and health."""
 
     tags = ("status",)
 
-    @get("/api/stats", summary="The live counts", security=[{"token": []}], responses=refusals(UnauthorizedError))
+    @get("/api/stats", summary="Get the live counts", security=[{"token": []}], responses=refusals(UnauthorizedError))
     async def stats(
         self,
         services: NamedDependency[Services],
-        guest: NamedDependency[Guest],  # noqa: ARG002 - who asks must be somebody
+        guest: NamedDependency[Guest],  # noqa: ARG002 - requires authentication
     ) -> Success[StatsData]:
-        """Return the counts and a bounded sample of who is online."""
+        """Return the counts and a bounded sample of online guests."""
         now = await services.stats.snapshot()
         return Success(success=True, data=StatsData(now.stats, now.online_users, now.timestamp))
 
     @get(
         "/api/stats/online-users",
-        summary="Who is online",
+        summary="Get the online guests",
         security=[{"token": []}],
         responses=refusals(UnauthorizedError),
     )
     async def online_users(
         self,
         services: NamedDependency[Services],
-        guest: NamedDependency[Guest],  # noqa: ARG002 - who asks must be somebody
+        guest: NamedDependency[Guest],  # noqa: ARG002 - requires authentication
     ) -> Success[OnlineUsersData]:
-        """Return a bounded sample of who is online, and how many there are."""
+        """Return a bounded sample of online guests, and the number of all online guests."""
         now = await services.stats.snapshot()
         return Success(
             success=True,
             data=OnlineUsersData(now.online_users, now.stats.online_users, now.timestamp),
         )
 
-    @get("/api/socket/stats", summary="Counts of this process's connections", responses=refusals())
+    @get("/api/socket/stats", summary="Get the counts of this process's connections", responses=refusals())
     async def sockets(self, services: NamedDependency[Services]) -> Success[SocketStats]:
-        """Return how many connections there are, and of which kind."""
+        """Return the number of connections by transport, and of guests, rooms and searches."""
         connections = services.server.engine.sessions.values()
         websocket = sum(session.transport == "websocket" for session in connections)
         tally = services.stats.tally()
@@ -71,20 +71,20 @@ class StatusController(Controller):
             ),
         )
 
-    @get("/api/limits", summary="What a client has to keep to", responses=refusals())
+    @get("/api/limits", summary="Get the limits for clients", responses=refusals())
     async def limits(self, services: NamedDependency[Services]) -> Success[Limits]:
-        """Return the limits that `connection:established` tells too."""
+        """Return the limits; `connection:established` contains them too."""
         return Success(success=True, data=services.limits)
 
     @get("/health", summary="Liveness", opt={"limit": None})
     async def health(self) -> Success[Health]:
-        """Answer while the process is well; `uptime` is in seconds."""
+        """Answer 200 while the process runs; `uptime` is in seconds."""
         uptime = round(time.monotonic() - _STARTED, 3)
         return Success(success=True, data=Health(status="ok", version=__version__, uptime=uptime))
 
     @get("/health/ready", summary="Readiness", opt={"limit": None}, responses=refusals(UnavailableError, limited=False))
     async def ready(self, services: NamedDependency[Services]) -> Success[Readiness]:
-        """Answer 200 while everything behind the server can serve; 503 names what cannot."""
+        """Answer 200 while all storage adapters can serve; 503 names those that cannot."""
         failing = [name for name, is_well in (await services.check()).items() if not is_well]
         if failing:
             raise UnavailableError(failing)

@@ -1,4 +1,4 @@
-"""How uploads stand in the OpenAPI document: their bodies are streamed, so no type of a parameter tells of them."""
+"""Documents upload bodies in OpenAPI: they are streamed, so no handler parameter describes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from litestar.openapi.spec import (
 
 _STRING = Schema(type=OpenAPIType.STRING)
 _BINARY = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
-_SECONDS = Schema(type=OpenAPIType.NUMBER, description="Seconds that the voice note lasts")
+_SECONDS = Schema(type=OpenAPIType.NUMBER, description="Duration of the voice note in seconds")
 
 
 @dataclass
@@ -24,12 +24,14 @@ class RawUpload(Operation):
     """The body is the file."""
 
     def __post_init__(self) -> None:
-        """Add the body, and the headers that describe it."""
+        """Add the body and the headers that describe it."""
         self.request_body = RequestBody(content={"*/*": OpenAPIMediaType(schema=_BINARY)}, required=True)
         self.parameters = [
             *(self.parameters or []),
             Parameter(name="X-File-Name", param_in="header", schema=_STRING, description="Percent-encoded UTF-8"),
-            Parameter(name="X-Duration", param_in="header", schema=_SECONDS, description="Makes it a voice note"),
+            Parameter(
+                name="X-Duration", param_in="header", schema=_SECONDS, description="Marks the file as a voice note"
+            ),
         ]
 
 

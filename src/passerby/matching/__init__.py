@@ -1,1 +1,1 @@
-"""Matching: who searches, and who meets whom."""
+"""Matching: searches, and pairing of guests."""

@@ -1,4 +1,4 @@
-"""The events of a search, in and out."""
+"""The events of a search, in both directions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from passerby.events import ErrorEvent, Event, Text
 
 
 class MatchRequest(Event):
-    """Look for a passer-by. Answered by user:match:searching and, sooner or later, user:matched."""
+    """Search for a partner. Answered by user:match:searching, and by user:matched when a partner is found."""
 
     event: ClassVar[str] = "user:match"
 
 
 class MatchCancel(Event):
-    """Stop looking. Answered by user:match:cancelled or user:match:cancel:error."""
+    """Stop searching. Answered by user:match:cancelled or user:match:cancel:error."""
 
     event: ClassVar[str] = "user:match:cancel"
 
@@ -32,14 +32,14 @@ class MatchCancelError(ErrorEvent):
 
 
 class MatchSearching(Event):
-    """The guest waits for a match."""
+    """The search has started."""
 
     event: ClassVar[str] = "user:match:searching"
     message: Text
 
 
 class MatchNoUsers(Event):
-    """Nobody else is waiting yet; the search goes on."""
+    """No other guest is waiting yet; the search continues."""
 
     event: ClassVar[str] = "user:match:no_users"
     message: Text

@@ -1,14 +1,15 @@
-"""Matchmaking: who searches, and how two who do meet.
+"""Matchmaking: searches of guests, and pairing.
 
-The queue pairs atomically. What it returns is checked once more against who is here: whoever turns out
-to be gone is dropped, and the other one's ticket goes back with its place, unnoticed.
+The queue pairs atomically. Its result is then checked against the connected guests. If one of the two is gone, the
+other's ticket returns to the queue at its old position, without notice to the guest.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from passerby import ids
+from passerby.background import own
 from passerby.errors import Code, ConflictError, InternalError
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
 from passerby.models import Ticket
@@ -18,17 +19,19 @@ if TYPE_CHECKING:
 
     from passerby.background import Background
     from passerby.chat.rooms import Rooms
-    from passerby.clock import Clock
+    from passerby.clock import Clock, Timer
     from passerby.live import LiveGuest
     from passerby.matching.queue import MatchQueue
 
+_RECOVERY_PAUSE: Final = 1.0
+"""Seconds after a failure of the queue until all searching guests enter again."""
 _SEARCHING = MatchSearching(message="Looking for someone to talk to")
 _NOBODY = MatchNoUsers(message="Nobody else is waiting right now; the search goes on")
 _CANCELLED = MatchCancelled(message="The search has ended")
 
 
 class Matchmaking:
-    """Searches of live guests. `find` tells the connected guest of an id, `changed` is called for a changed one."""
+    """Searches of live guests. `changed` is called when a guest's search has started or ended."""
 
     def __init__(
         self,
@@ -37,36 +40,41 @@ class Matchmaking:
         clock: Clock,
         background: Background,
         *,
-        find: Callable[[str], LiveGuest | None],
         changed: Callable[[LiveGuest], None],
     ) -> None:
-        """Search in `queue`, meet in `rooms`."""
+        """Search in `queue`, open rooms in `rooms`."""
         self._queue = queue
         self._rooms = rooms
         self._clock = clock
         self._background = background
-        self._find = find
         self._changed = changed
-        self.waiting = 0
-        """Live guests who search."""
+        self._seekers: dict[str, LiveGuest] = {}
+        """The guests who hold a ticket, by id."""
+        self._recovery: Timer | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of searching guests."""
+        return len(self._seekers)
 
     async def search(self, guest: LiveGuest) -> None:
-        """Begin to search; a guest who does so already is told so again, and keeps the place.
+        """Start a search. A guest who is already searching is informed again and keeps their position.
 
         Raises ConflictError (already_in_room).
         """
         if guest.link is None:
-            return  # gone while the request waited its turn
+            return  # disconnected while the request was waiting
         if guest.member is not None:
             raise ConflictError(Code.ALREADY_IN_ROOM, "You are in a conversation; leave it to find someone new")
-        guest.notice = None  # they know that the room before is over
+        guest.notice = None  # the client knows that the previous room has ended
         if guest.ticket is not None:
             guest.send(_SEARCHING)
             return
         ticket = Ticket(ids.ticket_id(), guest.guest.id, self._clock.time())
         self._set(guest, ticket)
         guest.send(_SEARCHING)
-        await self._enter(guest, ticket)
+        if not await self._enter(guest, ticket) and self._holds(guest, ticket):
+            self._give_up(guest)
 
     async def cancel(self, guest: LiveGuest) -> None:
         """Stop searching. Raises ConflictError (not_searching)."""
@@ -78,7 +86,7 @@ class Matchmaking:
         await self._withdraw(ticket)
 
     def suspend(self, guest: LiveGuest) -> None:
-        """The guest lost the connection: nobody is to meet them, but their place is kept."""
+        """The guest lost the connection: stop matching them, but keep their position."""
         ticket = guest.ticket
         if ticket is not None:
             guest.suspended = ticket
@@ -86,82 +94,108 @@ class Matchmaking:
             self._background.start("withdrawal of a ticket", self._withdraw(ticket))
 
     def restore(self, guest: LiveGuest) -> None:
-        """The guest is back: a suspended search goes on, at the place of the old one."""
+        """The guest has reconnected: continue a suspended search at its old position."""
         suspended, guest.suspended = guest.suspended, None
         if guest.ticket is not None:
-            guest.send(_SEARCHING)  # the connection was replaced before its loss was noticed
+            guest.send(_SEARCHING)  # the connection was replaced before its loss was detected
         if suspended is None or guest.ticket is not None or guest.member is not None:
             return
-        # A new id, so that a withdrawal of the old ticket still on its way cannot hit this one.
+        # A new id, so that a pending withdrawal of the old ticket does not remove this one.
         ticket = Ticket(ids.ticket_id(), suspended.guest_id, suspended.entered_at)
         self._set(guest, ticket)
         guest.send(_SEARCHING)
-        self._background.start("return to a search", self._enter(guest, ticket))
+        self._background.start("return to a search", self._return(guest, ticket))
 
-    async def _enter(self, guest: LiveGuest, ticket: Ticket) -> None:
-        """Enter until there is a partner who is really there, or nobody; then also for whoever was taken in vain."""
+    async def _return(self, guest: LiveGuest, ticket: Ticket) -> None:
+        await self._enter(guest, ticket)
+
+    async def _enter(self, guest: LiveGuest, ticket: Ticket) -> bool:
+        """Enter until a connected partner is found or the queue is empty; also for a guest paired in vain.
+
+        Return False when the queue has failed. It may then contain the ticket or not, and another guest's ticket may be
+        lost. Therefore all searching guests enter again, a little later.
+        """
         seeker = guest
         while True:
             try:
-                found = await self._queue.enter(ticket)
-            except Exception as error:  # noqa: BLE001 - whatever it is, nobody must wait for what cannot come
+                found = await own(self._queue.enter(ticket))
+            except Exception as error:  # noqa: BLE001 - after any error the search must end, not wait forever
                 self._background.failed("entering the queue", error)
-                if guest.ticket == ticket:
-                    self._give_up(guest)
-                await self._withdraw(ticket)  # the queue may have taken it all the same
-                return
-            here = guest.ticket == ticket
+                self._recover()
+                return False
+            here = self._holds(guest, ticket)
             if found is None:
                 if here and guest is seeker:
                     guest.send(_NOBODY)
                 elif not here:
                     await self._withdraw(ticket)
-                return
+                return True
             partner = self._searching(found)
             if here and partner is not None:
                 self._meet(guest, partner)
-                return
+                return True
             if not here:
                 if partner is None:
-                    return
-                # Taken by somebody who is gone: back they go, at their place.
+                    return True
+                # Paired with a guest who is gone: enter again at the old position.
                 guest, ticket = partner, found
 
+    def _recover(self) -> None:
+        """After a failure of the queue: let all searching guests enter again, a little later."""
+        if self._recovery is None:
+            self._recovery = self._background.call_later("recovery of the queue", _RECOVERY_PAUSE, self._begin_again)
+
+    def _begin_again(self) -> None:
+        self._recovery = None
+        self._background.start("recovery of the queue", self._enter_again())
+
+    async def _enter_again(self) -> None:
+        for guest in list(self._seekers.values()):
+            if guest.ticket is not None and not await self._enter(guest, guest.ticket):
+                return  # it schedules the next attempt
+
     def _meet(self, guest: LiveGuest, partner: LiveGuest) -> None:
-        """Put two whose tickets the queue has given out into a room."""
+        """Open a room for two guests whose tickets the queue has paired."""
         self._set(guest, None)
         self._set(partner, None)
         try:
             self._rooms.open(guest, partner)
-        except Exception as error:  # noqa: BLE001 - whatever it is, both searches are over and both must know
+        except Exception as error:  # noqa: BLE001 - after any error both searches end and both are informed
             self._background.failed("opening of a room", error)
             self._give_up(guest)
             self._give_up(partner)
 
     def _give_up(self, guest: LiveGuest) -> None:
-        """The search cannot go on: the guest learns of it, and may begin another."""
+        """End a search that failed; inform the guest, who may start another."""
         if guest.ticket is not None:
             self._set(guest, None)
         error = InternalError()
         guest.send(MatchError(message=error.message, code=error.code))
 
     async def _withdraw(self, ticket: Ticket) -> None:
-        """Take the ticket of a search that is over, or suspended, out of the queue.
+        """Remove the ticket of an ended or suspended search from the queue.
 
-        Should that fail, the ticket is worth nothing all the same, as no guest holds it.
+        If that fails, the ticket stays in the queue but is ignored, because no guest holds it.
         """
         try:
-            await self._queue.cancel(ticket)
+            await own(self._queue.cancel(ticket))
         except Exception as error:  # noqa: BLE001 - see above
             self._background.failed("withdrawal of a ticket", error)
 
+    @staticmethod
+    def _holds(guest: LiveGuest, ticket: Ticket) -> bool:
+        return guest.ticket == ticket
+
     def _searching(self, ticket: Ticket) -> LiveGuest | None:
-        """Return the guest whose ticket it is, if they still wait for a match with it."""
-        guest = self._find(ticket.guest_id)
-        return guest if guest is not None and guest.ticket == ticket else None
+        """Return the guest who holds `ticket` and is still searching with it."""
+        guest = self._seekers.get(ticket.guest_id)
+        return guest if guest is not None and self._holds(guest, ticket) else None
 
     def _set(self, guest: LiveGuest, ticket: Ticket | None) -> None:
-        self.waiting += (ticket is not None) - (guest.ticket is not None)
+        if ticket is None:
+            self._seekers.pop(guest.guest.id, None)
+        else:
+            self._seekers[guest.guest.id] = guest
         guest.ticket = ticket
         guest.guest.is_searching = ticket is not None
         self._changed(guest)

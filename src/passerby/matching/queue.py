@@ -1,4 +1,4 @@
-"""The port to those who wait for a match."""
+"""The port to the queue of searching guests."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ if TYPE_CHECKING:
 
 
 class MatchQueue(Protocol):
-    """Those who wait for a match, one ticket a guest."""
+    """The queue of searching guests, one ticket per guest."""
 
     async def enter(self, ticket: Ticket) -> Ticket | None:
-        """Take a random ticket of another guest out and return it; with nobody there, keep `ticket`, return None.
+        """Remove a random ticket of another guest and return it. If there is none, add `ticket` and return None.
 
-        One atomic step: of any number of simultaneous calls, no two get the same ticket, and none of them
-        gets a ticket whose own call has returned a partner. A ticket of the same guest that waits already is
-        replaced.
+        Atomic: of any number of concurrent calls, no two return the same ticket, and none returns a ticket whose own
+        call has returned a partner. An earlier ticket of the same guest is replaced.
         """
 
     async def cancel(self, ticket: Ticket) -> bool:
-        """Take `ticket` out; False when it does not wait (any more), or another one of the guest's does."""
+        """Remove `ticket`; return False if it is not in the queue, or if the guest's ticket there is another one."""
 
     async def size(self) -> int:
-        """Return how many wait."""
+        """Return the number of tickets in the queue."""
 
     async def check(self) -> None:
         """Raise OSError when the port cannot serve now."""
 
     async def close(self) -> None:
-        """Let go of what the port holds; nothing is asked of it any more."""
+        """Release all resources; the port is not used afterwards."""

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
 
 from passerby.models import Ticket
 
-if TYPE_CHECKING:
-    pass
-
 
 class MemoryMatchQueue:
-    """Tickets in a list, so that a random one is one step away; removal swaps with the last."""
+    """Tickets in a list, so that a random one is found in O(1); removal swaps with the last one."""
 
     def __init__(self, choose: random.Random | None = None) -> None:
-        """Draw with `choose`, by default the system's source."""
+        """Choose with `choose`, by default the system's random source."""
         self._choose = choose or random.SystemRandom()
         self._tickets: list[Ticket] = []
         self._places: dict[str, int] = {}

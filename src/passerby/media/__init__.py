@@ -1,4 +1,4 @@
-"""What bytes are, whatever they are called: kinds of files, pictures without their metadata, lengths of sound.
+"""Detects file types by content, removes metadata from pictures, measures the duration of sound and video.
 
-Parsers over streams, with no I/O: nothing here ever holds a whole file, and nothing is decoded.
+Streaming parsers without I/O: no file is ever held as a whole, and nothing is decoded.
 """

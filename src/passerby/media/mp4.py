@@ -1,4 +1,4 @@
-"""MP4 (ISO/IEC 14496-12): without where it was filmed, how long it plays, and of what its tracks are."""
+"""MP4 (ISO/IEC 14496-12): removes metadata such as the location, measures the duration, lists track types."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 _CONTAINERS: Final = frozenset({b"moov", b"trak", b"mdia", b"mvex", b"moof", b"traf"})
 _PERSONAL: Final = frozenset({b"udta", b"meta", b"uuid"})
-"""Where phones write place, time and model."""
+"""Boxes in which phones store location, time and model."""
 _READ: Final = {b"mvhd": 32, b"tkhd": 24, b"mdhd": 24, b"hdlr": 12, b"trex": 16, b"tfhd": 24, b"trun": 8}
-"""Bytes that are read of a box."""
+"""Bytes to read of each box type."""
 _HANDLERS: Final = {b"soun": "audio", b"vide": "video"}
 _TRACKS_AT_MOST: Final = 16
-"""Tracks whose fragments are counted: what is remembered must not grow with the file."""
+"""Maximum number of tracks whose fragments are counted: memory must not grow with the file."""
 _AT_ONCE: Final = 256
-"""Bytes of a fragment's table that are read at a time."""
+"""Bytes of a fragment's table to read at once."""
 
 
 def mp4(stream: Stream) -> Parser:
-    """Parse an MP4: boxes with metadata are blanked where they are, as free space, so that nothing moves."""
+    """Parse an MP4. Metadata boxes are overwritten as free space of the same size, so that offsets stay valid."""
     times = _Times(stream)
     while True:
         header = yield from stream.take(8)
@@ -49,21 +49,21 @@ def mp4(stream: Stream) -> Parser:
 
 
 class _Times:
-    """What the boxes of an MP4 say of time. A recording in fragments is as long as these are together."""
+    """Duration of an MP4 from its boxes. A fragmented recording is as long as the sum of its fragments."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._scale = 0
         self._track = 0
-        """Of the boxes that follow."""
+        """The track of the boxes that follow."""
         self._scales: dict[int, int] = {}
         self._defaults: dict[int, int] = {}
         self._ticks: dict[int, int] = {}
         self._default = 0
-        """Of the fragment."""
+        """The default sample duration of the current fragment."""
 
     def read(self, kind: bytes, start: bytes, left: int) -> Parser:
-        """Read a box that begins with `start`, with `left` bytes behind it."""
+        """Read a box that begins with `start`, followed by `left` bytes."""
         place = 20 if start[0] == 1 else 12
         if kind == b"mvhd":
             self._scale = _number(start, place)
@@ -91,7 +91,7 @@ class _Times:
             numbers[self._track] = number
 
     def _run(self, start: bytes, left: int) -> Generator[None, None, int]:
-        """Count the time of a fragment's samples; return how many bytes are left."""
+        """Add up the duration of a fragment's samples; return the number of bytes left in the box."""
         flags, count = _number(start, 0), _number(start, 4)
         ticks = 0 if flags & 0x100 else count * self._default
         if flags & 0x100:
@@ -121,5 +121,5 @@ def _number(data: bytes, place: int) -> int:
 def _mvhd(start: bytes) -> float | None:
     place, form, unknown = (20, ">IQ", 0xFFFFFFFFFFFFFFFF) if start[0] == 1 else (12, ">II", 0xFFFFFFFF)
     scale, duration = struct.unpack_from(form, start, place)
-    # A recording in fragments does not know yet: all zeros, or all ones.
+    # Fragmented recordings have no duration here: all zeros or all ones.
     return duration / scale if scale and duration not in {0, unknown} else None

@@ -1,7 +1,7 @@
-"""Pictures without their metadata: where and when it was taken, with what, by whom, and whatever is behind its end.
+"""Removes metadata from pictures: place, time, device, author, and all bytes after the end of the picture.
 
-Nothing is decoded: segments, chunks and blocks that make the picture pass, all others do not. The size in
-pixels stands in the first bytes, so a flood of pixels is refused before it costs anybody anything.
+Nothing is decoded: segments, chunks and blocks that are needed for the picture are kept, all others are dropped. The
+size in pixels is in the first bytes, so pictures with too many pixels are refused early.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _too_large(max_pixels: int) -> MediaError:
 # ── JPEG (ITU-T T.81, annex B) ────────────────────────────────────────────────────────────────────
 
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-"""A marker within the data of a scan: no stuffed zero, no restart."""
+"""A marker within scan data: not a stuffed zero, not a restart marker."""
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD})
 _SCAN, _END, _ADOBE = 0xDA, 0xD9, 0xEE
@@ -45,7 +45,7 @@ _ORIENTATION: Final = 0x0112
 
 
 def jpeg(max_pixels: int) -> Callable[[Stream], Parser]:
-    """Return the parser of a JPEG. Of its metadata only the orientation stays, or it would lie on its side."""
+    """Return the parser for JPEG. Of the metadata only the orientation is kept, so that the picture is not rotated."""
 
     def parse(stream: Stream) -> Parser:
         yield from stream.keep(2)
@@ -85,15 +85,15 @@ def _next_marker(stream: Stream) -> Generator[None, None, int]:
 
 
 def _kept(marker: int, segment: bytes) -> bytes | None:
-    """Return what of a segment stays, or None."""
+    """Return the part of a segment to keep, or None."""
     if marker in _FRAMES or marker in _TABLES or marker == _SCAN:
         return segment
-    if marker == _JFIF and segment.startswith(b"JFIF\0") and len(segment) >= 14:  # noqa: PLR2004 - its fixed part
-        return segment[:12] + b"\0\0"  # without the thumbnail, which may show what was cut away
+    if marker == _JFIF and segment.startswith(b"JFIF\0") and len(segment) >= 14:  # noqa: PLR2004 - length of its fixed part
+        return segment[:12] + b"\0\0"  # without the thumbnail, which may show a part that was cropped
     if marker == _ICC and segment.startswith(b"ICC_PROFILE\0"):
         return segment
     if marker == _ADOBE and segment.startswith(b"Adobe"):
-        return segment[:12]  # how to read the colours, and nothing behind it
+        return segment[:12]  # the colour transform, without trailing bytes
     if marker == _EXIF and segment.startswith(b"Exif\0\0"):
         orientation = _orientation(segment[6:])
         if orientation is not None:
@@ -103,7 +103,7 @@ def _kept(marker: int, segment: bytes) -> bytes | None:
 
 
 def _orientation(tiff: bytes) -> int | None:
-    """Return the orientation (1-8) of Exif's TIFF structure, if it has one."""
+    """Return the orientation (1-8) from Exif's TIFF structure, or None."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
         return None
@@ -113,7 +113,7 @@ def _orientation(tiff: bytes) -> int | None:
         for entry in range(offset + 2, offset + 2 + 12 * count, 12):
             tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, entry)
             if tag == _ORIENTATION:
-                return value if kind == 3 and 1 <= value <= 8 else None  # noqa: PLR2004 - SHORT; eight ways to lie
+                return value if kind == 3 and 1 <= value <= 8 else None  # noqa: PLR2004 - type SHORT; eight orientations
     except struct.error:
         pass
     return None
@@ -127,7 +127,7 @@ _CHUNKS: Final = frozenset(
 
 
 def png(max_pixels: int) -> Callable[[Stream], Parser]:
-    """Return the parser of a PNG: text, time, Exif and unknown chunks do not pass."""
+    """Return the parser for PNG: text, time, Exif and unknown chunks are dropped."""
 
     def parse(stream: Stream) -> Parser:
         yield from stream.keep(8)
@@ -138,7 +138,7 @@ def png(max_pixels: int) -> Callable[[Stream], Parser]:
             if (stream.size is None) != (kind == b"IHDR"):
                 raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
             if kind == b"IHDR":
-                if length != 13:  # noqa: PLR2004 - the specification's
+                if length != 13:  # noqa: PLR2004 - defined by the specification
                     raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
                 start = yield from stream.take(8)
                 width, height = struct.unpack(">II", start)
@@ -162,7 +162,7 @@ _LOOPS: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 
 
 def gif(max_pixels: int) -> Callable[[Stream], Parser]:
-    """Return the parser of a GIF: of its extensions only what an animation needs passes."""
+    """Return the parser for GIF: of the extensions, only those for animation are kept."""
 
     def parse(stream: Stream) -> Parser:
         header = yield from stream.take(13)
@@ -178,7 +178,9 @@ def gif(max_pixels: int) -> Callable[[Stream], Parser]:
             if block == _IMAGE:
                 descriptor = yield from stream.take(9)
                 left, top, across, down = struct.unpack_from("<HHHH", descriptor)
-                if (left + across) * (top + down) > max_pixels:  # browsers make room for a frame beyond the screen
+                if (left + across) * (
+                    top + down
+                ) > max_pixels:  # browsers allocate memory for frames outside the screen
                     raise _too_large(max_pixels)
                 stream.give(block + descriptor)
                 yield from stream.keep(_colours(descriptor[8]) + 1)
@@ -219,13 +221,13 @@ def _sub_blocks(stream: Stream, *, keep: bool) -> Parser:
 # ── WebP (RFC 9649) ───────────────────────────────────────────────────────────────────────────────
 
 _METADATA_FLAGS: Final = 0x08 | 0x04
-"""Of VP8X: Exif, XMP."""
+"""Flags of VP8X: Exif, XMP."""
 _STILL: Final = frozenset({b"ALPH", b"ANIM", b"ICCP"})
 _FRAME: Final = frozenset({b"ALPH", b"VP8 ", b"VP8L"})
 
 
 def webp(max_pixels: int) -> Callable[[Stream], Parser]:
-    """Return the parser of a WebP. Its size stands in front, so metadata is blanked where it is, as JUNK."""
+    """Return the parser for WebP. The header contains the size, so metadata is overwritten as JUNK of the same size."""
 
     def parse(stream: Stream) -> Parser:
         riff = yield from stream.take(12)
@@ -241,7 +243,7 @@ def webp(max_pixels: int) -> Callable[[Stream], Parser]:
                 width, height = _webp_size(kind, start.ljust(10, b"\0"))
                 _check(stream, width, height, max_pixels)
                 if kind == b"VP8X":
-                    if length != 10:  # noqa: PLR2004 - the specification's
+                    if length != 10:  # noqa: PLR2004 - defined by the specification
                         raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
                     start = bytes([start[0] & ~_METADATA_FLAGS]) + start[1:]
                 stream.give(header + start)
@@ -267,7 +269,7 @@ def _chunk(stream: Stream, header: bytes, padded: int, kept: frozenset[bytes]) -
 
 
 def _frame(stream: Stream, left: int) -> Parser:
-    """Pass on a frame of an animation, which holds chunks of its own."""
+    """Process an animation frame, which contains chunks of its own."""
     start = min(left, 16)
     yield from stream.keep(start)
     left -= start

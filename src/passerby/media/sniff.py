@@ -1,6 +1,6 @@
-"""What a file is, by its first bytes: its name and its sender's word count for nothing that matters.
+"""Detects the type of a file by its first bytes, not by its name or the sender's claim.
 
-Only what stands in this table may be shown inside a page. Everything else is handed out as an attachment.
+Only types in this table may be displayed inside a page. All others are sent as attachments.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 HEAD: Final = 4096
-"""Bytes that tell what a file is."""
+"""Bytes needed to detect the type."""
 ATTACHMENT: Final = "application/octet-stream"
 
 Category = Literal["image", "video", "audio", "document"]
 
 
 class Kind(Struct, frozen=True):
-    """One kind of file. `inline` ones may be shown in a page; `parse` is run over the bytes on their way in."""
+    """One type of file. `inline` types may be displayed in a page; `parse` processes the bytes during upload."""
 
     mime_type: str
     category: Category = "document"
     inline: bool = False
     parse: Callable[[Stream], Any] = sound.anything
     bounded: bool = False
-    """Its end can be told: a file without it is damaged."""
+    """Whether the format has an end marker: a file without it is damaged."""
     by_tracks: bool = False
-    """Whether it is sound or video, its tracks tell, which come later."""
+    """Whether the tracks, which are read later, decide between audio and video."""
 
 
 _PICTURES: Final = {
@@ -46,32 +46,32 @@ _PICTURES: Final = {
     "image/gif": (re.compile(rb"GIF8[79]a"), pictures.gif),
 }
 PICTURE_TYPES: Final = tuple(_PICTURES)
-"""The kinds of pictures that are taken: their metadata can be removed."""
+"""Accepted picture types: their metadata can be removed."""
 _TOO_MUCH_KNOWN: Final = "Send pictures as JPEG, PNG, WebP or GIF: from others, place and time cannot be removed"
 _ACTIVE: Final = re.compile(
     b"|".join(map(re.escape, (*markup.BEGINNINGS, b"<%", b"%pdf-", b"javascript:"))), re.IGNORECASE
 )
-"""In text."""
+"""Active content in text."""
 _STILLS: Final = frozenset(b"heic heix heim heis hevc hevx avci avcs mif1 msf1 miaf avif avis".split()) | {b"crx "}
-"""Brands of HEIF and AVIF, of Canon's raw pictures."""
+"""Brands of HEIF and AVIF, and of Canon's raw pictures."""
 _POLYGLOT: Final = re.compile(
     rb"GIF8[79]a(?:/[/*]|[\t-\r -~\x80-\xff]{1,6}[\"'`/]|[\t-\r -~\x80-\xff]{7})|.{0,1023}%PDF-[12]\.", re.DOTALL
 )
-"""A GIF whose header is a script up to a comment or a text, which no picture below 2,304 pixels of width can be: it
-has control characters there. A PDF, which readers look for in the first KiB."""
+"""Polyglots. A GIF whose header is also a script that starts a comment or a string; a GIF less than 2,304 pixels
+wide has control characters there. A PDF, whose header readers accept anywhere in the first KiB."""
 
 
 def kind_of(head: bytes, claimed: str, *, max_pixels: int) -> Kind:
-    """Return the kind of a file that begins with `head`, its first HEAD bytes or all there are.
+    """Return the type of a file; `head` is its first HEAD bytes, or the whole file if it is shorter.
 
-    `claimed` is the MIME type that the sender says: it only decides between sound and video in one container.
-    Raises MediaError (unsupported_type) for pictures that cannot be freed of their metadata.
+    `claimed` is the sender's MIME type; it only decides between audio and video in the same container.
+    Raises MediaError (unsupported_type) for pictures whose metadata cannot be removed.
     """
     return _picture(head, max_pixels) or _media(head, claimed) or _document(head, claimed)
 
 
 def of_tracks(kind: Kind, tracks: Collection[str]) -> Kind:
-    """Return the kind once the tracks are known: one of video makes it a video, whatever the sender says."""
+    """Return the final type when the tracks are known: a video track makes it a video, whatever the sender claims."""
     if not kind.by_tracks or not tracks:
         return kind
     category: Literal["audio", "video"] = "video" if "video" in tracks else "audio"
@@ -79,12 +79,12 @@ def of_tracks(kind: Kind, tracks: Collection[str]) -> Kind:
 
 
 def is_active(text: bytes) -> bool:
-    """Tell whether the first bytes of a text hold what a browser might run."""
+    """Return whether the first bytes of a text contain content that a browser might execute."""
     return _ACTIVE.search(text) is not None
 
 
 def is_polyglot(head: bytes) -> bool:
-    """Tell whether a picture, sound or video begins as something that runs, too."""
+    """Return whether the head of a picture, sound or video is also an executable format."""
     return _POLYGLOT.match(head) is not None
 
 
@@ -100,7 +100,7 @@ def _picture(head: bytes, max_pixels: int) -> Kind | None:
 
 
 def _brands(head: bytes) -> set[bytes]:
-    """Return what a file of boxes says that it is, and is compatible with."""
+    """Return the brands of a file of boxes: its major and its compatible ones."""
     if head[4:8] != b"ftyp":
         return set()
     return {head[8:12]} | {head[place : place + 4] for place in range(16, min(int.from_bytes(head[:4]), len(head)), 4)}
@@ -111,7 +111,7 @@ def _media(head: bytes, claimed: str) -> Kind | None:
     by_claim: Literal["audio", "video"] = "audio" if claimed.startswith("audio/") else "video"
     riff, brand = head[8:12] if head[:4] == b"RIFF" else b"", head[8:12] if head[4:8] == b"ftyp" else b""
     if brand in (b"M4A ", b"M4B "):
-        kind = _played("audio", "mp4", mp4.mp4)  # books have pictures as a track of video
+        kind = _played("audio", "mp4", mp4.mp4)  # audio books contain pictures as a video track
     elif brand == b"qt  ":
         kind = _played("video", "quicktime", mp4.mp4)
     elif brand:
@@ -159,7 +159,7 @@ def _document(head: bytes, claimed: str) -> Kind:
             office = mime_type == "application/zip" and _OFFICE.fullmatch(claimed)
             return Kind(claimed if office else mime_type)
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # whose last character may be cut
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be incomplete
     except UnicodeDecodeError:
         return Kind(ATTACHMENT)
     is_plain = not any(character < " " and character not in "\t\n\r\f" for character in text)

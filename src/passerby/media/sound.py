@@ -1,4 +1,4 @@
-"""Sound and video but MP4: how long they play, and of what their tracks are."""
+"""Sound and video except MP4: measures the duration, lists track types."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _TRACK_TYPE, _CODEC = 0x83, 0x86
 _TRACKS: Final = {b"\1": "video", b"V_": "video", b"\2": "audio", b"A_": "audio"}
 _SCALE, _DURATION, _TIME, _SIMPLE_BLOCK, _BLOCK = 0x2AD7B1, 0x4489, 0xE7, 0xA3, 0xA1
 _LONGEST: Final = float(1 << 62)
-"""Ticks: a float may be infinite, a length is not."""
+"""Maximum duration in ticks: a float may be infinite."""
 
 
 def webm(stream: Stream) -> Parser:
-    """Parse a WebM. Recorders in browsers write no length, so it is the time of the last block."""
+    """Parse a WebM. Browsers' recorders write no duration, so it is the time of the last block."""
     scale, cluster, last, written = 1_000_000, 0, 0, 0.0
     while True:
         element, size = yield from _element(stream)
@@ -46,7 +46,7 @@ def webm(stream: Stream) -> Parser:
             elif element == _DURATION:
                 written = _float(start)
             else:
-                track = 1 + (start[:1] < b"\x80")  # the track's number takes one byte, or two
+                track = 1 + (start[:1] < b"\x80")  # the track number takes one or two bytes
                 last = max(last, cluster + int.from_bytes(start[track : track + 2], signed=True))
             stream.seconds = max(written, last) * scale / 1e9 or None
             size -= len(start)
@@ -56,11 +56,11 @@ def webm(stream: Stream) -> Parser:
 def _float(data: bytes) -> float:
     form = {4: ">f", 8: ">d"}.get(len(data))
     value: float = struct.unpack(form, data)[0] if form else 0.0
-    return value if 0 < value <= _LONGEST else 0.0  # nor a NaN, nor for ever
+    return value if 0 < value <= _LONGEST else 0.0  # not NaN, not infinite
 
 
 def _element(stream: Stream) -> Generator[None, None, tuple[int, int]]:
-    """Return the id and the size of the next element; a size that is not known is without end."""
+    """Return the id and the size of the next element; TO_THE_END for an unknown size."""
     identifier = yield from _number(stream, 4)
     size = yield from _number(stream, 8)
     unknown = (1 << 7 * len(size)) - 1
@@ -84,7 +84,7 @@ def _length(first: int) -> int:
 
 
 def ogg(stream: Stream) -> Parser:
-    """Parse an Ogg: the last page says how many samples have been played at its end."""
+    """Parse an Ogg. The granule position of the last page is the number of samples."""
     rate, skipped, serial = 0, 0, b""
     while True:
         header = yield from stream.take(27)
@@ -103,7 +103,7 @@ def ogg(stream: Stream) -> Parser:
         elif start.startswith(b"\x01vorbis"):
             rate, skipped, serial = int.from_bytes(start[12:16], "little"), 0, header[14:18]
         played = int.from_bytes(header[6:14], "little", signed=True)
-        if rate and header[14:18] == serial and played > skipped:  # a film's own pages count differently
+        if rate and header[14:18] == serial and played > skipped:  # granule positions of video have another unit
             stream.seconds = max(stream.seconds or 0.0, (played - skipped) / rate)
         yield from stream.keep(body - len(start))
 
@@ -112,7 +112,7 @@ def ogg(stream: Stream) -> Parser:
 
 
 def wav(stream: Stream) -> Parser:
-    """Parse a WAV: its bytes a second, and how many there are."""
+    """Parse a WAV: duration is the data size divided by the bytes a second."""
     stream.give((yield from stream.take(12)))
     rate = 0
     while True:
@@ -124,7 +124,7 @@ def wav(stream: Stream) -> Parser:
             stream.give(start)
             rate = int.from_bytes(start[8:12], "little")
             size -= len(start)
-        elif kind == b"data" and rate and 0 < size < 0xFFFFFFFF:  # noqa: PLR2004 - a stream that did not know
+        elif kind == b"data" and rate and 0 < size < 0xFFFFFFFF:  # noqa: PLR2004 - the size of an unfinished stream
             stream.seconds = size / rate
         yield from stream.keep(size + size % 2)
 
@@ -137,7 +137,7 @@ _RATES: Final = {3: (44_100, 48_000, 32_000, 0), 2: (22_050, 24_000, 16_000, 0),
 
 
 def mp3(stream: Stream) -> Parser:
-    """Parse an MP3 frame by frame, for every frame plays a known time; what is no frame any more ends the count."""
+    """Parse an MP3 frame by frame: every frame has a known duration. Counting ends at the first invalid frame."""
     header = yield from stream.take(10)
     stream.give(header)
     if header.startswith(b"ID3"):
@@ -164,5 +164,5 @@ def mp3(stream: Stream) -> Parser:
 
 
 def anything(stream: Stream) -> Parser:
-    """Pass everything on."""
+    """Keep all bytes."""
     yield from stream.keep(TO_THE_END)

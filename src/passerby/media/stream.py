@@ -1,6 +1,6 @@
-"""Parsers that are fed as bytes come, and are written as if all were there.
+"""Incremental parsers that are written as if all bytes were available.
 
-A parser is a generator: it asks with `yield from stream.take(8)`, and sleeps until that much has come.
+A parser is a generator: `yield from stream.take(8)` suspends it until 8 bytes have arrived.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ if TYPE_CHECKING:
     Parser = Generator[None, None, None]
 
 MAX_TAKE: Final = 128 * 1024
-"""Bytes a parser may ask for at once: two segments of a JPEG."""
+"""Maximum bytes that a parser may take at once: two segments of a JPEG."""
 TO_THE_END: Final = 1 << 62
-"""Bytes of what goes on until the file ends."""
+"""Size of an element that extends to the end of the file."""
 
 
 class MediaError(ValueError):
-    """The file is not what its first bytes promise, or more than is accepted. `code` is for programs."""
+    """The file does not match its format, or exceeds a limit. `code` is for programs."""
 
     def __init__(self, code: Code, message: str) -> None:
-        """Say in `message` what is wrong."""
+        """`message` says what is wrong."""
         super().__init__(message)
         self.code = code
 
 
 class Stream:
-    """Bytes on their way through `parse`, which passes on what it `keep`s or `give`s and drops the rest.
+    """Bytes processed by `parse`: it outputs what it `keep`s or `give`s, and drops the rest.
 
-    `whole` is true once the parser has seen the end of the format; bytes behind it are dropped.
+    `whole` is true when the parser has reached the end of the format; bytes after it are dropped.
     """
 
     def __init__(self, parse: Callable[[Stream], Parser]) -> None:
-        """Begin before the first byte."""
+        """Start before the first byte."""
         self._buffer = bytearray()
         self._out: list[bytes] = []
         self._parser = parse(self)
         self.whole = False
         self.size: tuple[int, int] | None = None
-        """Width and height in pixels, where the parser knows them."""
+        """Width and height in pixels, if known."""
         self.seconds: float | None = None
-        """How long it plays, where the parser knows."""
+        """Duration, if known."""
         self.tracks: set[str] = set()
-        """What it has of "audio" and "video", where the parser knows."""
+        """Types of its tracks ("audio", "video"), if known."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return what is passed on because of `data`. Raises MediaError."""
+        """Process `data`; return the output that is ready. Raises MediaError."""
         if self.whole:
             return b""
         self._buffer += data
@@ -64,13 +64,13 @@ class Stream:
         return passed
 
     def finish(self) -> bytes:
-        """The end of the bytes: return what was still held back, for formats that may end anywhere."""
+        """Return the bytes still buffered at the end of the file, for formats without end marker."""
         rest = b"" if self.whole else bytes(self._buffer)
         self._buffer.clear()
         return rest
 
     def close(self) -> None:
-        """Let go of everything: a stream and its parser hold each other, and the last bytes."""
+        """Release all memory: the stream and its parser reference each other."""
         self._parser.close()
         self._buffer.clear()
         self._out.clear()
@@ -78,7 +78,7 @@ class Stream:
     # ── for parsers ───────────────────────────────────────────────────────────────────────────────
 
     def take(self, count: int) -> Generator[None, None, bytes]:
-        """Take `count` bytes out of the stream. Raises MediaError when it is too much to ask for."""
+        """Return the next `count` bytes of the stream. Raises MediaError above MAX_TAKE."""
         if count > MAX_TAKE:
             raise MediaError(Code.UNSUPPORTED_TYPE, "The file is damaged")
         buffer = self._buffer
@@ -89,23 +89,23 @@ class Stream:
         return taken
 
     def give(self, data: bytes) -> None:
-        """Pass `data` on."""
+        """Output `data`."""
         self._out.append(data)
 
     def keep(self, count: int) -> Parser:
-        """Pass on the next `count` bytes as they come."""
+        """Output the next `count` bytes as they arrive."""
         yield from self._through(count, self.give)
 
     def skip(self, count: int) -> Parser:
-        """Drop the next `count` bytes as they come."""
+        """Drop the next `count` bytes."""
         yield from self._through(count, _nowhere)
 
     def blank(self, count: int) -> Parser:
-        """Pass on `count` zeros in place of the next `count` bytes."""
+        """Output `count` zeros in place of the next `count` bytes."""
         yield from self._through(count, lambda data: self.give(bytes(len(data))))
 
     def keep_until(self, pattern: re.Pattern[bytes], overlap: int) -> Parser:
-        """Pass on all before the next match of `pattern`, which is at most `overlap` + 1 bytes long."""
+        """Output all bytes before the next match of `pattern`, which is at most `overlap` + 1 bytes long."""
         buffer = self._buffer
         while (match := pattern.search(buffer)) is None:
             end = max(0, len(buffer) - overlap)

@@ -1,1 +1,1 @@
-"""The contract on the wire: events to service calls, and back to bytes."""
+"""The wire contract: translates Socket.IO events to service calls, and encodes outgoing events."""

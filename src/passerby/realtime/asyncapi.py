@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of the Socket.IO events, made from the events and models of the contract."""
+"""The AsyncAPI 3.0 document of the Socket.IO events, generated from the events and models of the contract."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from passerby.realtime.contract import INBOUND, OUTBOUND, Auth
 
 
 def components(types: tuple[type, ...], ref_template: str) -> dict[str, Any]:
-    """Return the JSON Schemas of `types` by their names, with references as `ref_template` says."""
+    """Return the JSON Schemas of `types` by name; references follow `ref_template`."""
     _, components = msgspec.json.schema_components(types, ref_template=ref_template)
     return components
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the AsyncAPI 3.0 document of namespace `/` (served at `/schema/asyncapi.json`)."""
+    """Return the AsyncAPI 3.0 document of namespace `/`, served at `/schema/asyncapi.json`."""
     every = (*INBOUND, *OUTBOUND)
     messages: dict[str, Any] = {}
     for event in every:
@@ -46,9 +46,9 @@ def asyncapi() -> dict[str, Any]:
             "version": __version__,
             "description": (
                 "Anonymous one-to-one chat over Socket.IO 5 (Engine.IO 4), path /socket.io/, namespace /. "
-                "A message here is a Socket.IO event: `name` is the event, the payload its one argument. "
-                "Unknown fields and unknown events do no harm. `x-closings` lists why connections end: the code is the "
-                "reason in the WebSocket's close frame, and `comeBack` says whether to connect again."
+                "A message is a Socket.IO event: `name` is the event name, the payload its only argument. "
+                "Unknown fields and unknown events are ignored. `x-closings` lists why connections close: the code "
+                "is the reason in the WebSocket's close frame, and `comeBack` says whether the client should reconnect."
             ),
             "license": {"name": "MIT"},
         },
@@ -62,8 +62,8 @@ def asyncapi() -> dict[str, Any]:
             }
         },
         "operations": {
-            "receive": operation("receive", INBOUND, "What the server takes from a client"),
-            "send": operation("send", OUTBOUND, "What the server sends to a client"),
+            "receive": operation("receive", INBOUND, "Events that the server accepts from a client"),
+            "send": operation("send", OUTBOUND, "Events that the server sends to a client"),
         },
         "x-closings": [
             {

@@ -1,4 +1,4 @@
-"""Why connections end: Socket.IO's reasons and ours in one table, for clients, docs and metrics."""
+"""Close reasons: those of Socket.IO and of Passerby in one table, for clients, documentation and metrics."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ _OURS: Final = (
     Closing(Code.RATE_LIMITED, CloseCode.POLICY_VIOLATION, come_back=False, meaning="Too many requests for too long"),
 )
 CLOSINGS: Final = {Code(closing.code): closing for closing in (*SOCKETIO, *_OURS)}
-"""Each by its code. Where a client is not to come back by itself, `connection:closing` tells it the code first."""
+"""Close reasons by code. If the client should not reconnect, it gets the code in `connection:closing` first."""

@@ -1,4 +1,4 @@
-"""Every event of the contract: what the documents, the client's types and the gateway are made from."""
+"""All events of the contract: the documents, the client's types and the gateway are built from these lists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Token(Struct, frozen=True):
-    """The least that the handshake's `auth` holds."""
+    """The required part of the handshake's `auth`."""
 
     token: str | None = None
 
@@ -31,7 +31,7 @@ class Auth(Token, frozen=True):
 
 
 INBOUND: tuple[type[Event], ...] = (*matching.INBOUND, *chat.INBOUND, *stats.INBOUND, *calls.INBOUND)
-"""What a client may send."""
+"""Events that a client may send."""
 OUTBOUND: tuple[type[Event | Message], ...] = (
     *guests.OUTBOUND,
     *stats.OUTBOUND,
@@ -39,4 +39,4 @@ OUTBOUND: tuple[type[Event | Message], ...] = (
     *chat.OUTBOUND,
     *calls.OUTBOUND,
 )
-"""What the server may send."""
+"""Events that the server may send."""

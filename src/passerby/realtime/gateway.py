@@ -1,4 +1,4 @@
-"""From Socket.IO events to service calls, and from errors to the family's `*:error` events."""
+"""Translates Socket.IO events to service calls, and errors to the `*:error` event of the event's family."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from passerby import errors
+from passerby.background import own
 from passerby.calls import events as call_events
 from passerby.chat import events as chat_events
 from passerby.chat.text import clean_text
@@ -43,11 +44,11 @@ log = logging.getLogger(__name__)
 
 
 GUEST_RATES: Final = ("messages", "typing", "matching", "events", "refusals", "connects")
-"""What a guest has a rate of; see Settings."""
+"""Rate limits per guest; see Settings."""
 
 
 class _Admission(msgspec.Struct, frozen=True):
-    """What the handshake has proved, from the middleware to the connect handler."""
+    """Result of authentication, passed from the middleware to the connect handler."""
 
     guest: Any
     token_expires: float
@@ -77,7 +78,7 @@ class Gateway:
     ) -> None:
         """`text_limit` is in characters.
 
-        `rates` has one for each of GUEST_RATES; `addresses` is for events, `connects` for CONNECTs.
+        `rates` has one rate for each of GUEST_RATES. `addresses` limits events, `connects` limits CONNECT packets.
         """
         self._guests = guests
         self._rooms = rooms
@@ -112,7 +113,7 @@ class Gateway:
             self._families[event.event] = error
             namespace.on(event.event, payload, self._guarded(event.event, error, rate, call))
 
-        # Without `payload` nobody looks at it: whatever old clients send along does no harm.
+        # Without `payload` the argument is not validated: old clients may send anything.
         on(chat_events.SendMessage, self._send, rate="messages", payload=chat_events.SendMessage)
         on(chat_events.ConfirmDelivery, self._confirm, rate="events", payload=chat_events.ConfirmDelivery)
         on(chat_events.TypingStart, self._typing_start, rate="typing")
@@ -155,7 +156,7 @@ class Gateway:
         if not token:
             raise ConnectError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": Code.TOKEN_REQUIRED})
         try:
-            guest, expires = await self._guests.authenticate(token)
+            guest, expires = await own(self._guests.authenticate(token))
         except PasserbyError as error:
             raise ConnectError(error.message, {"code": error.code}) from error
         except Exception as error:
@@ -181,26 +182,28 @@ class Gateway:
             admission.guest, link, socket.id, admission.token_expires, admission.resume
         )
         live.address_bucket = self._addresses.bucket(socket.address)
+        if not socket.connected:  # it closed meanwhile, when nobody could tell yet whose it was
+            self._presence.disconnect(live, link)
 
     def _disconnected(self, socket: Socket, _reason: str) -> None:
         live = socket.data
         if not isinstance(live, LiveGuest):
-            return  # connecting failed half-way
+            return  # the connect handler failed
         link = live.link
         if isinstance(link, SocketLink) and link.socket is socket:
             self._presence.disconnect(live, link)
 
-    # ── guarding ──────────────────────────────────────────────────────────────────────────────────
+    # ── limits and errors ─────────────────────────────────────────────────────────────────────────
 
     def _guarded(
         self, event: str, family: type[ErrorEvent], rate: str, call: _Call
     ) -> Callable[[Socket, Any, Ack | None], Awaitable[None] | None]:
-        """Return `call` as a handler of `event`: within the limits, and with its errors sent to the client."""
+        """Return `call` as a handler of `event` that applies rate limits and sends errors to the client."""
         monotonic = self._monotonic
 
-        def handle(socket: Socket, payload: Any, ack: Ack | None) -> Awaitable[None] | None:  # noqa: ANN401 - the event's
+        def handle(socket: Socket, payload: Any, ack: Ack | None) -> Awaitable[None] | None:  # noqa: ANN401 - the type depends on the event
             live: LiveGuest = socket.data
-            # `_charge`, but for the call: this is the hot path.
+            # `_charge`, inlined: this is the hot path.
             now = monotonic()
             bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
             wait = take_both(bucket, live.address_bucket, now)
@@ -209,21 +212,21 @@ class Gateway:
                 return None
             try:
                 work = call(live, payload, ack)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+            except Exception as error:  # noqa: BLE001 - any error is reported to the client
                 self._refuse(live, family, self._known(event, error), payload, ack)
                 return None
             return None if work is None else finish(work, live, payload, ack)
 
         async def finish(work: Awaitable[None], live: LiveGuest, payload: object, ack: Ack | None) -> None:
             try:
-                await work
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+                await own(work)
+            except Exception as error:  # noqa: BLE001 - any error is reported to the client
                 self._refuse(live, family, self._known(event, error), payload, ack)
 
         return handle
 
     def _known(self, event: str, error: Exception) -> PasserbyError:
-        """Return what the client is told of an error: of what should not have happened nothing but that it did."""
+        """Return the error for the client. Unexpected exceptions are logged and reported without details."""
         if isinstance(error, PasserbyError):
             return error
         self._background.failed(f"handling of {event}", error)
@@ -264,21 +267,21 @@ class Gateway:
             self._warn(live)
 
     def _warn(self, live: LiveGuest) -> None:
-        """A refusal for the rate is a warning; a guest who goes on all the same is put out."""
+        """Count a rate-limit error; disconnect a guest with too many of them."""
         now = self._monotonic()
         if self._bucket(live, "refusals", now).take(now) and live.link is not None:
-            log.info("connection closed for flooding")
+            log.info("connection closed after repeated rate-limit errors")
             live.link.close(Code.RATE_LIMITED)
 
     def _unknown(self, socket: Socket, _event: str) -> None:
-        """An event that this server does not know is ignored; only a flood of them is not."""
+        """Ignore an unknown event, but count it against the rate limit."""
         try:
             self._charge(socket.data, "events")
         except RateLimitedError as limited:
             self._refuse(socket.data, chat_events.ChatError, limited, None, None)
 
     def _malformed(self, socket: Socket, event: str, error: Exception, ack: Ack | None) -> None:
-        """An event's payload is not what it should be: that is told, and nothing else happens."""
+        """Send an error for an event with an invalid payload."""
         live: LiveGuest = socket.data
         message = (
             str(error) if isinstance(error, msgspec.ValidationError | InvalidPayloadError) else "Malformed payload"
@@ -333,7 +336,7 @@ class Gateway:
 
 
 def _auth(socket: Socket) -> Auth:
-    """Return what CONNECT brought. A `resume` that is none is as good as none: the token still counts."""
+    """Return the CONNECT packet's auth. An invalid `resume` is ignored; the token is still used."""
     for kind in (Auth, Token):
         try:
             auth = msgspec.json.decode(socket.auth, type=kind)

@@ -1,4 +1,4 @@
-"""From events to bytes: encodes once, whoever and however many it is for."""
+"""Encodes events and sends them; an event for many guests is encoded once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SocketLink:
         """See Link."""
         try:
             self._send_event(_PREFIXES[type(event)], _encode(event))
-        except Exception as error:  # noqa: BLE001 - whoever sends may be the partner, whose work goes on
+        except Exception as error:  # noqa: BLE001 - the caller may be the partner, who must not be affected
             self._break_off(error)
 
     def deliver(self, message: bytes, receipt: Event) -> None:
@@ -54,14 +54,14 @@ class SocketLink:
             self._break_off(error)
 
     def send_encoded(self, prefix: bytes, argument: bytes) -> None:
-        """Send an event that is encoded already."""
+        """Send an event that is already encoded."""
         try:
             self._send_event(prefix, argument)
         except Exception as error:  # noqa: BLE001 - as in `send`
             self._break_off(error)
 
     def _break_off(self, error: Exception) -> None:
-        """Something is missing from what the client has: let it come back and be told anew."""
+        """Close the connection, because the client has missed an event; it reconnects and resumes."""
         self._background.failed("sending to a client", error)
         asyncio.get_running_loop().call_soon(self.close, Code.SERVER_ERROR)
 
@@ -74,19 +74,23 @@ class SocketLink:
         closing = CLOSINGS[code]
         if not closing.come_back:
             self.send(ConnectionClosing(code=code, message=closing.meaning))
-        self.socket.disconnect(closing)
+        try:
+            self.socket.disconnect(closing)
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            self._background.failed("closing of a connection", error)
+            self._background.attempt("aborting of a connection", self.socket.abort)
 
 
 class Publisher:
-    """Sends statistics to many; the last ones stay encoded for newcomers."""
+    """Sends statistics to many guests. The last event stays encoded for guests who connect later."""
 
     def __init__(self) -> None:
-        """Begin with nothing encoded."""
+        """Start without an encoded event."""
         self._event: RealtimeStats | None = None
         self._argument = b""
 
     def __call__(self, event: RealtimeStats, guests: list[LiveGuest]) -> None:
-        """Send `event` to those of `guests` who are connected here."""
+        """Send `event` to those of `guests` who are connected to this process."""
         if event is not self._event:
             self._event, self._argument = event, _encode(event)
         prefix, argument = _PREFIXES[RealtimeStats], self._argument

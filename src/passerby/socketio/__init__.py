@@ -1,8 +1,8 @@
 """A Socket.IO 5 / Engine.IO 4 server: WebSocket and long polling on one port with an ASGI app.
 
-It knows nothing of chat. `engineio` and `packets` are pure codecs, `session` and `engine` are
-Engine.IO, `websocket` and `polling` its transports; `server`, `namespace`, `socket` and `client` are
-Socket.IO, `http` is the guard at the door. Names are the two protocols' own.
+It contains no chat logic. `engineio` and `packets` are pure codecs. `session` and `engine` implement Engine.IO,
+`websocket` and `polling` its transports. `server`, `namespace`, `socket` and `client` implement Socket.IO,
+`closing` lists the close reasons. Names follow the two protocols.
 """
 
 from passerby.socketio.closing import CLOSINGS, Closing

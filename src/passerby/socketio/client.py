@@ -1,4 +1,4 @@
-"""The Socket.IO side of one Engine.IO session: packets in, to the sockets of its namespaces."""
+"""The Socket.IO side of one Engine.IO session: passes packets to the sockets of its namespaces."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 
 class Client:
-    """The Socket.IO side of one Engine.IO session: its sockets, and the binary packet being put together."""
+    """The Socket.IO side of one Engine.IO session: its sockets, and an incomplete binary packet."""
 
     __slots__ = ("_attachments", "_left", "_partial", "_root", "server", "session", "sockets")
 
     def __init__(self, server: Server, session: Session) -> None:
-        """Wait for the first CONNECT."""
+        """No socket exists until the first CONNECT."""
         self.server = server
         self.session = session
         self.sockets: dict[str, Socket] = {}
         self._root: Socket | None = None
-        """The one of namespace /, once it is connected."""
+        """The connected socket of namespace /, if any."""
         self._partial: Packet | None = None
         self._attachments: list[bytes] = []
         self._left: tuple[str, ...] = ()
@@ -40,10 +40,10 @@ class Client:
     # ── from the session ──────────────────────────────────────────────────────────────────────────
 
     def on_text(self, packet: str) -> None:
-        """Take a packet, Engine.IO's `4` in front. Raises ProtocolError."""
+        """Handle a text packet; it starts with Engine.IO's type `4`. Raises ProtocolError."""
         if self._partial is not None:
             raise ProtocolError("text where an attachment is due")
-        if packet[:3] == "42[":  # the hot path: an event of namespace / that wants no ack
+        if packet[:3] == "42[":  # the hot path: an event of namespace / without ack
             socket = self._root
             if socket is not None:
                 data = packet[2:]
@@ -61,7 +61,7 @@ class Client:
             self._take(decoded, [])
 
     def on_binary(self, data: bytes) -> None:
-        """Take an attachment. Raises ProtocolError."""
+        """Handle an attachment. Raises ProtocolError."""
         packet = self._partial
         if packet is None:
             raise ProtocolError("attachment without packet")
@@ -71,7 +71,7 @@ class Client:
             self._take(packet, attachments)
 
     def on_close(self, reason: Closing) -> None:
-        """The session is over."""
+        """Called when the session has closed."""
         self.server.unconnected.discard(self)
         for socket in list(self.sockets.values()):
             self.drop(socket, reason)
@@ -93,7 +93,7 @@ class Client:
             socket.resolve(packet.id, packet.data, attachments)
 
     def _not_connected(self, namespace: str) -> None:
-        """A packet for a namespace without CONNECT breaks the protocol, unless it crossed a DISCONNECT."""
+        """Raise ProtocolError for a packet without CONNECT, unless the socket has just been disconnected."""
         if namespace not in self._left:
             raise ProtocolError("packet before CONNECT")
 
@@ -159,13 +159,16 @@ class Client:
         self.server.unconnected.discard(self)
         self._left = tuple(name for name in self._left if name != namespace.name)
         namespace.sockets[socket.id] = socket
+        socket.hold()
         self.session.send(packets.encode_connect(namespace.name, socket.id))
         try:
-            namespace.on_connect(socket)
+            if socket.connected:  # the session may have closed at this packet: its outbox was full
+                namespace.on_connect(socket)
         except Exception:
             log.exception("connect handler failed")
             socket.disconnect(closing.SERVER_ERROR)
         socket.auth = NO_AUTH
+        socket.release()
 
     def _refuse(self, socket: Socket, message: str, data: object) -> None:
         if self.sockets.get(socket.namespace.name) is socket:
@@ -177,7 +180,7 @@ class Client:
             self.server.unconnected.add(self)
 
     def drop(self, socket: Socket, reason: Closing) -> None:
-        """Forget a socket and tell the application."""
+        """Remove a socket and call the disconnect hook."""
         namespace = socket.namespace
         self.sockets.pop(namespace.name, None)
         if not socket.connected:

@@ -1,6 +1,6 @@
-"""Why connections end: one table, for the close frame, for the application, for docs and for metrics.
+"""Close reasons: one table for close frames, the application, documentation and metrics.
 
-An application adds closings of its own and hands them to `Socket.disconnect`.
+An application defines its own close reasons and passes them to `Socket.disconnect`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _CODE: Final = re.compile(r"[a-z0-9_]{1,64}")
 
 
 class Closing(Struct, frozen=True):
-    """One reason. `code` is stable and stands as the reason in the WebSocket's close frame (RFC 6455 §5.5.1)."""
+    """A close reason. `code` is stable; the WebSocket's close frame contains it as reason (RFC 6455 §5.5.1)."""
 
     code: str
     websocket: CloseCode
     come_back: bool
-    """Whether it makes sense that the client connects again by itself."""
+    """Whether the client should reconnect automatically."""
     meaning: str
 
     def __post_init__(self) -> None:

@@ -1,8 +1,9 @@
-"""The Engine.IO server: its sessions, its limits and its clocks. The transports ask it, and feed it."""
+"""The Engine.IO server: its sessions, limits and timers. The transports call it."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from passerby.socketio.session import Receiver
     from passerby.socketio.websocket import WebSocket
 
+log = logging.getLogger(__name__)
+
 Seconds = Annotated[float, Meta(gt=0)]
 Bytes = Annotated[int, Meta(gt=0)]
 
@@ -35,17 +38,17 @@ class Options(Struct, frozen=True, kw_only=True):
     ping_timeout: Seconds = 20
     upgrade_timeout: Seconds = 10
     connect_timeout: Seconds = 10
-    """From the open packet to the first CONNECT, and for a session left without a namespace."""
+    """From the open packet to the first CONNECT; also for a session that has left all namespaces."""
     max_payload: Bytes = 1_000_000
-    """One message, one WebSocket frame, one POST."""
+    """Maximum size of one message, one WebSocket frame, one POST."""
     outbox_limit: Bytes = 256 * 1024
-    """Bytes that may wait for one client to read them."""
+    """Maximum unread bytes buffered for one client."""
     stall_timeout: Seconds = 10
-    """A client with unread packets has this long to begin to read."""
+    """A client that reads no packets for this long is disconnected."""
     packet_rate: Annotated[float, Meta(gt=0)] = 1000
-    """Packets a second that a connection may send for long, whatever they are; 4 KiB of one count as another."""
+    """Sustained packets a second of a connection, of any type; every 4 KiB of a packet count as another packet."""
     close_timeout: Seconds = 3
-    """A closed client has this long to take its last packets and to answer the closing handshake."""
+    """Time for a client to read its last packets and to answer the closing handshake."""
 
 
 def _allow(_request: Request) -> Refusal | None:
@@ -57,10 +60,10 @@ def _peer(request: Request) -> str:
 
 
 class Engine:
-    """Holds the sessions. `accept(session)` makes the receiver of each new one.
+    """Holds the sessions. `accept(session)` creates the receiver of each new session.
 
-    `origins` guards every request; `allow(request)` may refuse to open a session (rate limits);
-    `address(request)` tells whose it is.
+    `origins` checks every request. `allow(request)` may refuse new sessions (rate limits). `address(request)` returns
+    the client's address.
     """
 
     def __init__(
@@ -79,33 +82,42 @@ class Engine:
         self.address = address
         self._accept = accept
         self.sessions: dict[str, Session] = {}
-        self._last_words: dict[str, bytes] = {}
+        self._final_payloads: dict[str, bytes] = {}
         self.turn = Turn()
 
     def start(self) -> None:
-        """Bind the delays to the running event loop."""
+        """Create the timers in the running event loop."""
         loop = asyncio.get_running_loop()
         options = self.options
         self._pings: DelayQueue[Session] = DelayQueue(loop, options.ping_interval, self._ping)
-        self._pongs: DelayQueue[Session] = DelayQueue(loop, options.ping_timeout, Session.expire)
+        self._pongs: DelayQueue[Session] = DelayQueue(loop, options.ping_timeout, self._expire)
         self.upgrading: DelayQueue[Session] = DelayQueue(loop, options.upgrade_timeout, Session.abandon_upgrade)
         self.stalled: DelayQueue[Session | WebSocket] = DelayQueue(
             loop,
             options.stall_timeout,
-            lambda slow: slow.close(closing.STALLED),
+            lambda slow: self._close(slow, closing.STALLED),
         )
-        self._lingering: DelayQueue[str] = DelayQueue(loop, options.close_timeout, self.last_words)
+        self._final_timers: DelayQueue[str] = DelayQueue(loop, options.close_timeout, self.take_final_payload)
         self.closing: DelayQueue[WebSocket] = DelayQueue(
             loop, options.close_timeout, lambda websocket: websocket.abort()
         )
 
     def stop(self, reason: Closing = closing.SERVER_SHUTTING_DOWN) -> None:
-        """Close every session, telling WebSockets that they may come back (1012)."""
+        """Close every session. WebSocket clients get close code 1012 and may reconnect."""
         for session in list(self.sessions.values()):
+            self._close(session, reason)
+
+    @staticmethod
+    def _close(session: Session | WebSocket, reason: Closing) -> None:
+        """Close a connection that has run into a limit or is not needed any more; abort it if that fails."""
+        try:
             session.close(reason)
+        except Exception:
+            log.exception("closing failed")
+            session.abort()
 
     def check(self, request: Request) -> Refusal | None:
-        """Return why `request` may not open or use a session, or None."""
+        """Return why `request` must not open or use a session, or None."""
         if not self.origins.allow(request):
             return handshake.FORBIDDEN
         if request.query.get("EIO") != str(PROTOCOL):
@@ -123,11 +135,11 @@ class Engine:
         sid = request.query.get("sid")
         if sid is None:
             return self.allow(request)
-        known = sid in self.sessions or (sid in self._last_words and not request.websocket)
+        known = sid in self.sessions or (sid in self._final_payloads and not request.websocket)
         return None if known else handshake.SESSION_UNKNOWN
 
     def open(self, request: Request, websocket: WebSocket | None = None) -> Session:
-        """Open a session for a request that `check` has passed, and send its open packet."""
+        """Open a session for a request accepted by `check`, and send its open packet."""
         options = self.options
         session = Session(self, secrets.token_urlsafe(15), self.address(request), request.query)
         if websocket is not None:
@@ -145,18 +157,18 @@ class Engine:
         session.receiver = self._accept(session)
         return session
 
-    def linger(self, sid: str, last_words: bytes) -> None:
-        """Keep a closed polling session's last packets for the poll that may come."""
-        self._last_words[sid] = last_words
-        self._lingering.add(sid)
+    def keep_final_payload(self, sid: str, payload: bytes) -> None:
+        """Keep the last packets of a closed polling session for one more poll."""
+        self._final_payloads[sid] = payload
+        self._final_timers.add(sid)
 
-    def last_words(self, sid: str) -> bytes | None:
-        """Return, once, what a closed polling session still had to say."""
-        self._lingering.discard(sid)
-        return self._last_words.pop(sid, None)
+    def take_final_payload(self, sid: str) -> bytes | None:
+        """Return the last packets of a closed polling session, once; None if there are none."""
+        self._final_timers.discard(sid)
+        return self._final_payloads.pop(sid, None)
 
-    def heard_from(self, session: Session) -> None:
-        """The pong is there: the next ping is due in an interval."""
+    def pong_received(self, session: Session) -> None:
+        """A pong has arrived: the next ping is due after the ping interval."""
         self._pongs.discard(session)
         self._await_ping(session)
 
@@ -165,16 +177,24 @@ class Engine:
         self._pings.add(session)
 
     def _ping(self, session: Session) -> None:
-        # From when the ping was due, not from when the loop came to it: lateness does not add up.
+        # Count from the time when the ping was due, not from now: delays of the event loop do not add up.
         self._pongs.add(session, session.ping_due)
         session.ping()
 
+    @staticmethod
+    def _expire(session: Session) -> None:
+        try:
+            session.expire()
+        except Exception:
+            log.exception("closing failed")
+            session.abort()
+
     def overdue(self, session: Session) -> bool:
-        """Tell whether the pong is late, though the timer may not have fired yet."""
+        """Return whether the pong is late; the timer may not have fired yet."""
         return self._pongs.due(session) <= asyncio.get_running_loop().time()
 
     def forget(self, session: Session) -> None:
-        """The session is closed."""
+        """Remove a closed session."""
         self.sessions.pop(session.sid, None)
         self._pings.discard(session)
         self._pongs.discard(session)

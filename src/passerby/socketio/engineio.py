@@ -1,4 +1,4 @@
-"""Engine.IO 4 codec: pure functions, bytes and text in, packets out, and back.
+"""Engine.IO 4 codec: pure functions that decode and encode packets.
 
 The grammar (https://github.com/socketio/socket.io/tree/main/docs/engine.io-protocol)::
 
@@ -7,8 +7,8 @@ The grammar (https://github.com/socketio/socket.io/tree/main/docs/engine.io-prot
     binary   = the data alone in a binary WebSocket frame, or `b` base64(data) in a payload
     open     = 0 {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
 
-Text comes in as `str` (both transports have checked UTF-8 by then) and goes out as UTF-8 `bytes`,
-because that is what the JSON encoder makes and what sockets take.
+Text is received as `str` (both transports have validated UTF-8) and sent as UTF-8 `bytes`, which the JSON encoder
+returns and sockets accept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PROTOCOL: Final = 4
-"""The revision that clients name in the query's `EIO`."""
+"""The protocol revision, `EIO` in the query."""
 
 CLOSE: Final = b"1"
 PING: Final = b"2"
@@ -39,11 +39,11 @@ _TYPES: Final = frozenset("0123456")
 
 
 class ProtocolError(ValueError):
-    """The peer broke the protocol: the connection is to be closed."""
+    """The peer violated the protocol; the connection must be closed."""
 
 
 class Binary(bytes):
-    """A binary message on its way out; plain `bytes` are a text packet, type included."""
+    """An outgoing binary message. Plain `bytes` are a text packet that includes its type."""
 
     __slots__ = ()
 
@@ -63,10 +63,10 @@ class Open(Struct, rename="camel", frozen=True):
 
 
 def decode_payload(body: str) -> Iterator[str | bytes]:
-    """Yield the packets of a POST's body: `str` with the type in front, `bytes` for a binary message.
+    """Yield the packets of a POST body: `str` with the type in front, `bytes` for a binary message.
 
-    One at a time, because a body of separators would else become a list many times its size. Raises
-    ProtocolError at an empty packet, an unknown type or bad base64.
+    A generator, because a list of the packets of a body of separators would be many times larger than the body.
+    Raises ProtocolError for an empty packet, an unknown type or invalid base64.
     """
     start = 0
     while (end := body.find(SEPARATOR, start)) >= 0:
@@ -87,7 +87,7 @@ def _decode_packet(packet: str) -> str | bytes:
 
 
 def encode_payload(packets: Iterable[bytes]) -> bytes:
-    """Join outgoing packets into the body of a poll's answer."""
+    """Join outgoing packets into the body of a poll response."""
     return _SEPARATOR_BYTES.join(
         b"b" + b64encode(packet) if isinstance(packet, Binary) else packet for packet in packets
     )

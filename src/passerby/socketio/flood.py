@@ -1,4 +1,4 @@
-"""How fast one connection may send, whatever it sends."""
+"""Limits the packet rate of one connection, whatever the packets contain."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 from typing import Final
 
 STRETCH: Final = 256
-"""Units between two looks at the clock: enough to cost nothing, few enough to stop a flood at once."""
+"""Units between two clock reads: the cost is small, and a flood is still stopped at once."""
 BYTES_PER_UNIT: Final = 4096
-"""A packet is one unit, and another for each so many bytes of it."""
+"""A packet counts one unit, plus one for every 4096 bytes."""
 
 
 class Pace:
-    """Counts what a connection sends, in units; a stretch in advance is let through as a burst."""
+    """Counts what a connection sends, in units. The first `STRETCH` units are allowed as a burst."""
 
     __slots__ = ("_due", "_rate", "taken")
 
@@ -20,16 +20,16 @@ class Pace:
         """Allow `rate` units a second."""
         self._rate = rate
         self.taken = 0
-        """Units since the last look at the clock."""
+        """Units since the last clock read."""
         self._due = 0.0
 
     def take(self, size: int) -> bool:
-        """Count a packet of `size` bytes; False when the connection is too fast for too long."""
+        """Count a packet of `size` bytes; return False if the connection exceeds its rate for too long."""
         self.taken += 1 + size // BYTES_PER_UNIT
         return self.taken < STRETCH or self.in_time()
 
     def in_time(self) -> bool:
-        """Look at the clock: False when the connection is too fast for too long."""
+        """Read the clock; return False if the connection exceeds its rate for too long."""
         now = time.monotonic()
         stretch = self.taken / self._rate
         self.taken = 0

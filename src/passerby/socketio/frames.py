@@ -1,7 +1,7 @@
-"""Headers of a server's WebSocket frames (RFC 6455 §5.2: final, unmasked), made by hand.
+"""Encodes headers of a server's WebSocket frames (RFC 6455 §5.2: final, unmasked).
 
-picows parses what comes in. What goes out is framed here, so that a session can join all that one turn
-of the event loop has for its client into a single write.
+picows only parses received frames. Sent frames are encoded here, so that a session can join all packets of one
+event loop iteration into a single write.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LONG = struct.Struct(">BBQ").pack
 
 
 class CloseCode(IntEnum):
-    """RFC 6455 §7.4.1, those that a server of ours has a use for."""
+    """The close codes of RFC 6455 §7.4.1 that this server uses."""
 
     NORMAL = 1000
     PROTOCOL_ERROR = 1002
@@ -30,7 +30,7 @@ class CloseCode(IntEnum):
 
 
 def _header(first: int, size: int) -> bytes:
-    if size < 126:  # noqa: PLR2004 - the RFC's own limit of the short length
+    if size < 126:  # noqa: PLR2004 - the RFC's limit of the short length
         return bytes((first, size))
     if size < 1 << 16:
         return _MEDIUM(first, 126, size)
@@ -38,14 +38,14 @@ def _header(first: int, size: int) -> bytes:
 
 
 class _TextHeaders(dict[int, bytes]):
-    """Those of short frames are kept: nearly all are, and a look-up costs half of making one."""
+    """Caches headers of short frames: nearly all frames are short, and a lookup takes half the time of encoding."""
 
     def __missing__(self, size: int) -> bytes:
         return _header(_TEXT, size)
 
 
 TEXT_HEADERS = _TextHeaders({size: _header(_TEXT, size) for size in range(1024)})
-"""The header of a text frame by the bytes of its payload."""
+"""The header of a text frame by payload size in bytes."""
 
 
 def binary_header(size: int) -> bytes:
@@ -54,5 +54,5 @@ def binary_header(size: int) -> bytes:
 
 
 def pong_frame(payload: bytes) -> bytes:
-    """Return the answer to a ping with `payload` (at most 125 bytes)."""
+    """Return the pong frame for a ping with `payload` (at most 125 bytes)."""
     return _header(_PONG, len(payload)) + payload

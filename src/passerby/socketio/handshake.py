@@ -1,4 +1,4 @@
-"""A request to open or use a session, however it came in, and the ways to refuse it."""
+"""HTTP requests that open or use a session, for both transports, and the errors that refuse them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _MAX_QUERY_FIELDS: Final = 64
-"""Engine.IO needs five; a client may add a few of its own."""
+"""Engine.IO needs five fields; a client may add a few."""
 
 
 class Request(Struct, frozen=True):
-    """The head of an HTTP request. `peer` is the host at the other end of the socket."""
+    """The head of an HTTP request. `peer` is the IP address at the other end of the TCP connection."""
 
     method: str
     query: Mapping[str, str]
@@ -25,17 +25,17 @@ class Request(Struct, frozen=True):
     websocket: bool = False
 
     def header(self, name: bytes) -> str:
-        """Return a header (lower-case `name`), empty when absent; the lines of several joined by `, `."""
+        """Return a header by lower-case `name`: empty when absent, several lines joined by `, `."""
         return self.headers.get(name, b"").decode("latin-1")
 
 
 class Refusal(Struct, frozen=True):
-    """An HTTP error as the Engine.IO server of reference answers it, `{"code", "message"}`, and `reason`."""
+    """An HTTP error with the reference server's body `{"code", "message"}`, plus `reason`."""
 
     number: int
-    """Engine.IO's own: `code` in the body."""
+    """Engine.IO's error number: `code` in the body."""
     code: str
-    """Ours, stable: `reason` in the body."""
+    """This server's stable code: `reason` in the body."""
     message: str
     status: int = 400
     retry_after: float | None = None
@@ -54,7 +54,7 @@ UNSUPPORTED_PROTOCOL: Final = Refusal(5, "protocol_unsupported", "Unsupported pr
 
 
 def parse_query(query: str) -> dict[str, str]:
-    """Return the fields of a query string, the last value of each; nothing when there are absurdly many."""
+    """Return the fields of a query string, the last value of each; an empty dict if there are more than 64."""
     try:
         return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS))
     except ValueError:
@@ -62,7 +62,7 @@ def parse_query(query: str) -> dict[str, str]:
 
 
 def join_headers(lines: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Return header lines by lower-case name, those of one name joined by `, ` (RFC 9110 §5.3)."""
+    """Return headers by lower-case name; several lines of one name are joined by `, ` (RFC 9110 §5.3)."""
     headers: dict[bytes, bytes] = {}
     for name, value in lines:
         headers[name] = headers[name] + b", " + value if name in headers else value

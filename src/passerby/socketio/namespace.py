@@ -1,4 +1,4 @@
-"""Namespaces: what an application registers, and how its handlers get their payloads."""
+"""Namespaces: an application registers its handlers here; handlers get decoded payloads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Ack = Callable[..., None]
-"""Answers an event that asked for an acknowledgement, with any arguments; the first call counts."""
+"""Sends the ack of an event, with any arguments. Only the first call has an effect."""
 Arguments = NewType("Arguments", list)  # type: ignore[type-arg]  # a marker: any JSON, and bytes
-"""As an event's type: the handler gets the list of all arguments, binary ones as bytes."""
+"""Event type for untyped handlers: the payload is the list of all arguments, binary ones as bytes."""
 
 log = logging.getLogger(__name__)
 
 
 class ConnectError(Exception):
-    """Raised by a middleware or connect handler: the client gets CONNECT_ERROR with this message and data."""
+    """Raised by a middleware: the client gets CONNECT_ERROR with this message and data."""
 
     def __init__(self, message: str, data: object = None) -> None:
         """Refuse with `message`."""
@@ -33,7 +33,7 @@ class ConnectError(Exception):
 
 
 class Handler(msgspec.Struct, Generic[T], frozen=True):
-    """What is registered for an event. `decode` takes an argument's JSON; it is None for `Arguments`."""
+    """The registered handler of an event. `decode` decodes the argument's JSON; it is None for `Arguments`."""
 
     event: str
 
@@ -42,7 +42,7 @@ class Handler(msgspec.Struct, Generic[T], frozen=True):
     decode: Callable[[msgspec.Raw], T] | None
 
     def payload(self, event: packets.Event, data: str, attachments: list[bytes]) -> T | list[Any]:
-        """Return the payload. Raises msgspec.DecodeError or InvalidPayloadError when it is not what is taken."""
+        """Return the payload. Raises msgspec.DecodeError or InvalidPayloadError when it has the wrong type."""
         if self.decode is None:
             arguments: list[Any] = packets.decode_json(data, attachments)
             return arguments[1:]
@@ -55,20 +55,20 @@ class Handler(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Namespace:
-    """One namespace: its middlewares, its handlers, its sockets.
+    """One namespace: its middlewares, handlers and sockets.
 
-    `on_connect(socket)` runs once a socket is accepted, `on_disconnect(socket, reason)` when it is gone,
-    `on_error(socket, event, error, ack)` when an event's payload is not what its handler takes, and
-    `on_unknown(socket, event)` when it has no handler.
+    `on_connect(socket)` runs when a socket is accepted, `on_disconnect(socket, reason)` when it is disconnected,
+    `on_error(socket, event, error, ack)` when an event's payload has the wrong type, and
+    `on_unknown(socket, event)` when an event has no handler.
     """
 
     def __init__(self, name: str) -> None:
-        """Begin empty."""
+        """Create a namespace without handlers."""
         self.name = name
         self.sockets: dict[str, Socket] = {}
         self.handlers: dict[str, Handler[Any]] = {}
         self.decode: Callable[[str], TypedEvent] = _decode_nothing
-        """Decodes the JSON of an event with a typed handler, name and first argument in one pass; see `on`."""
+        """Decodes an event with a typed handler: name and first argument in one pass; see `on`."""
         self.middlewares: list[Callable[[Socket], Awaitable[None] | None]] = []
         self.on_connect: Callable[[Socket], None] = _nothing
         self.on_disconnect: Callable[[Socket, str], None] = _nothing
@@ -81,10 +81,10 @@ class Namespace:
         payload: type[T],
         handler: Callable[[Socket, T, Ack | None], Awaitable[None] | None],
     ) -> None:
-        """Call `handler(socket, payload, ack)` for `event`; `ack` is None when the client wants none.
+        """Call `handler(socket, payload, ack)` for `event`; `ack` is None when the client did not ask for one.
 
-        `payload` is the type of the event's first argument (further ones are ignored, an absent one is
-        null), or `Arguments`.
+        `payload` is the type of the event's first argument, or `Arguments`. A missing argument is null, further ones
+        are ignored.
         """
         if payload is Arguments:
             self.handlers[event] = Handler(event, handler, None, None)
@@ -93,19 +93,19 @@ class Namespace:
         self.decode = _decoder(self.handlers.values())
 
     def use(self, middleware: Callable[[Socket], Awaitable[None] | None]) -> None:
-        """Ask `middleware(socket)` before a socket connects; it may raise ConnectError."""
+        """Call `middleware(socket)` before a socket connects; it may raise ConnectError."""
         self.middlewares.append(middleware)
 
 
 class TypedEvent(Protocol):
-    """What `Namespace.decode` returns."""
+    """Result of `Namespace.decode`."""
 
     handler: Handler[Any]
     argument: Any
 
 
 def _decoder(handlers: Iterable[Handler[Any]]) -> Callable[[str], TypedEvent]:
-    """Return what decodes the events of all `handlers` that have a type: as a union tagged by their names."""
+    """Return a decoder for the events of all typed `handlers`: a union tagged by event name."""
     kinds = tuple(
         msgspec.defstruct(
             "TypedEvent",
@@ -124,7 +124,7 @@ def _decoder(handlers: Iterable[Handler[Any]]) -> Callable[[str], TypedEvent]:
 
 
 def _absent(decode: Callable[[msgspec.Raw], Any]) -> tuple[Any, ...]:
-    """Return what stands for an argument that is not there: null, if that is one."""
+    """Return the default of a missing argument as a tuple: null, or nothing if null is not valid."""
     try:
         return (decode(packets.NULL),)
     except msgspec.ValidationError:
@@ -140,7 +140,7 @@ def _nothing(*_arguments: object) -> None:
 
 
 def tell(hook: Callable[..., None], *arguments: object) -> None:
-    """Call one of the application's hooks; what it raises is its own mistake, not the client's."""
+    """Call a hook of the application. Exceptions are logged: they are the application's fault, not the client's."""
     try:
         hook(*arguments)
     except Exception:

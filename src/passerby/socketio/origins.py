@@ -1,4 +1,4 @@
-"""Which web origins may talk to the server (RFC 6454): its own, and those on the list."""
+"""Checks which web origins (RFC 6454) may use the server: its own, and those on an allow-list."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
 
 class Origins:
-    """An allow-list of origins such as `https://chat.example`; `*` allows every one.
+    """An allow-list of origins such as `https://chat.example`; `*` allows all.
 
-    A request without Origin is no browser's cross-site request and passes: this guards guests against
-    other web pages, not the server against programs.
+    A request without Origin is allowed: it is not a cross-site request of a browser. The check protects guests from
+    other web pages; it does not restrict non-browser clients.
     """
 
     def __init__(self, allowed: Iterable[str]) -> None:
-        """Allow `allowed` beside the request's own host."""
+        """Allow the origins `allowed`, in addition to the request's own host."""
         self._allowed = frozenset(origin.rstrip("/").lower() for origin in allowed)
 
     def allow(self, request: Request) -> bool:
-        """Tell whether a page of the request's origin may make it."""
+        """Return whether the request's origin is allowed."""
         origin = request.header(b"origin").lower()
         return not origin or self._listed(origin) or self._same(origin, request)
 
     def cors_headers(self, request: Request) -> list[tuple[bytes, bytes]]:
-        """Return the CORS headers of an answer to an allowed request from another origin (Fetch §3.2)."""
+        """Return the CORS headers for the response to an allowed cross-origin request (Fetch §3.2)."""
         origin = request.header(b"origin")
         if not origin or not self._listed(origin.lower()):
             return []
@@ -43,7 +43,7 @@ class Origins:
 
     @staticmethod
     def _same(origin: str, request: Request) -> bool:
-        # Only the host: behind a proxy that ends TLS, this server does not know its own scheme.
+        # Compare only the host: behind a TLS proxy the server does not know its own scheme.
         try:
             host = urlsplit(origin).netloc
             return host != "" and host == request.header(b"host").lower()

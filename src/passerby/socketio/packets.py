@@ -10,7 +10,7 @@ The grammar (https://github.com/socketio/socket.io/tree/main/docs/socket.io-prot
     312[true]                 ACK 12                         4{"message":…}  CONNECT_ERROR
     51-["name",{"_placeholder":true,"num":0}]                BINARY_EVENT, one binary message follows
 
-Packets come in as `str` and go out as `bytes`, here with the Engine.IO type `4` already in front.
+Packets are received as `str` and sent as `bytes`, which already include the Engine.IO type `4`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ import msgspec
 from passerby.socketio.engineio import Binary, ProtocolError
 
 MAX_ATTACHMENTS: Final = 10
-"""Binary attachments of one packet, at most (socket.io-parser's default too)."""
+"""Maximum binary attachments of one packet (also socket.io-parser's default)."""
 
 MAX_BINARY_JSON: Final = 8192
-"""Characters of JSON that may come with attachments to a typed handler: it takes more memory there than elsewhere."""
+"""Maximum characters of JSON with attachments for a typed handler: decoding it takes more memory than usual."""
 
 MAX_ACK_DIGITS: Final = 15
-"""Ack ids stay below 10^15, so that they are exact in a JavaScript number."""
+"""Ack ids are below 10^15, so that a JavaScript number represents them exactly."""
 
 RESERVED_EVENTS: Final = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener"})
-"""Names that a client may not send: they are the library's own events."""
+"""Event names that a client must not send: the library uses them for its own events."""
 
 
 class PacketType(IntEnum):
-    """The first character of a packet."""
+    """The packet type: the first character of a packet."""
 
     CONNECT = 0
     DISCONNECT = 1
@@ -49,7 +49,7 @@ class PacketType(IntEnum):
 
 
 class Packet(NamedTuple):
-    """A packet with its JSON still undecoded (`data` may be empty)."""
+    """A packet whose JSON is not decoded yet (`data` may be empty)."""
 
     type: PacketType
     namespace: str
@@ -59,13 +59,13 @@ class Packet(NamedTuple):
 
 
 class InvalidPayloadError(ValueError):
-    """Well-formed JSON that this server will not take (lone surrogates, nested too deeply).
+    """Well-formed JSON that this server does not accept (lone surrogates, nested too deeply).
 
-    `event` is the event's name where it can be told.
+    `event` is the event's name if it is known.
     """
 
     def __init__(self, message: str, event: str | None = None) -> None:
-        """Say what is wrong in `message`."""
+        """`message` says what is wrong."""
         super().__init__(message)
         self.event = event
 
@@ -96,8 +96,8 @@ _ACKS: Final = (PacketType.ACK, PacketType.BINARY_ACK)
 def decode(text: str) -> Packet:
     """Decode the text of one Engine.IO message (without its `4`).
 
-    Raises ProtocolError for anything a client may not send: an unknown type, a bad number of
-    attachments or ack id, data of the wrong shape, CONNECT_ERROR.
+    Raises ProtocolError for packets that a client must not send: unknown type, invalid number of attachments or ack id,
+    data of the wrong shape, CONNECT_ERROR.
     """
     match = _HEADER.match(text)
     if match is None:
@@ -116,7 +116,7 @@ def decode(text: str) -> Packet:
 
 
 class Event(msgspec.Struct, array_like=True, gc=False):
-    """An event's JSON array: its name and its first argument, still undecoded. Others are skipped, at no cost."""
+    """An event's JSON array: its name, and its first argument, not decoded yet. Further arguments are skipped."""
 
     name: str
     argument: msgspec.Raw = NULL
@@ -128,8 +128,8 @@ _decode_event = msgspec.json.Decoder(Event).decode
 def decode_event(data: str) -> Event:
     """Decode an event's JSON array.
 
-    Raises ProtocolError when it is no JSON array that begins with a name a client may use, and
-    InvalidPayloadError when it is JSON all the same, but not to be taken.
+    Raises ProtocolError when it is not a JSON array that begins with an allowed name, and InvalidPayloadError when it
+    is valid JSON that this server does not accept.
     """
     try:
         event = _decode_event(data)
@@ -141,7 +141,7 @@ def decode_event(data: str) -> Event:
 
 
 def _judge(data: str, error: Exception) -> Event:
-    """Tell broken JSON from JSON that is only unwelcome; return an event whose name is a number (legal, if odd)."""
+    """Distinguish malformed JSON from JSON that is not accepted; return the event if its name is a number (legal)."""
     name = _STRING_NAME.match(data)
     if not isinstance(error, RecursionError):
         try:
@@ -161,23 +161,23 @@ def _judge(data: str, error: Exception) -> Event:
 
 
 def _without_surrogates(data: str) -> bytearray:
-    """Return the JSON with a space for each escaped surrogate: a lone one is legal JSON, but no text."""
+    """Replace each escaped surrogate by a space: a lone surrogate is legal JSON, but not valid Unicode text."""
     encoded = bytearray(data, "utf-8", "replace")
     for match in _SURROGATE.finditer(encoded):
-        encoded[match.start() : match.end()] = _SPACE  # as long, so nothing moves
+        encoded[match.start() : match.end()] = _SPACE  # the same length, so offsets stay valid
     return encoded
 
 
 def check_json(data: str) -> msgspec.Raw:
-    """Return `data` undecoded. Raises ProtocolError when it is malformed."""
+    """Return `data` without decoding it. Raises ProtocolError when it is malformed."""
     try:
         return _JSON.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise ProtocolError("malformed JSON") from error
 
 
-def decode_json(data: str | msgspec.Raw, attachments: list[bytes]) -> Any:  # noqa: ANN401 - whatever the JSON holds
-    """Decode JSON of any shape and put `attachments` where their placeholders stand.
+def decode_json(data: str | msgspec.Raw, attachments: list[bytes]) -> Any:  # noqa: ANN401 - any JSON value
+    """Decode any JSON and replace placeholders by their `attachments`.
 
     Raises ProtocolError for malformed JSON or a placeholder without attachment.
     """
@@ -188,7 +188,7 @@ def decode_json(data: str | msgspec.Raw, attachments: list[bytes]) -> Any:  # no
         raise ProtocolError("malformed JSON") from error
 
 
-def _fill(value: Any, attachments: list[bytes]) -> Any:  # noqa: ANN401 - walks any JSON
+def _fill(value: Any, attachments: list[bytes]) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
         if value.get("_placeholder") is True:
             number = value.get("num")
@@ -202,20 +202,20 @@ def _fill(value: Any, attachments: list[bytes]) -> Any:  # noqa: ANN401 - walks 
 
 
 def event_prefix(event: str, namespace: str = "/") -> bytes:
-    """Return what stands before the one argument of `event`: `prefix + JSON + b"]"` is the whole packet.
+    """Return the bytes before the single argument of `event`: `prefix + JSON + b"]"` is the whole packet.
 
-    Worked out once an event, it makes encoding on the hot path two concatenations.
+    The prefix is computed once per event, so encoding on the hot path is two concatenations.
     """
     return b"42" + _namespace(namespace) + b"[" + msgspec.json.encode(event) + b","
 
 
 def encode_connect(namespace: str, sid: str) -> bytes:
-    """Return the CONNECT that accepts a client."""
+    """Return the CONNECT packet that accepts a client."""
     return b"40" + _namespace(namespace) + msgspec.json.encode({"sid": sid})
 
 
 def encode_connect_error(namespace: str, message: str, data: object = None) -> bytes:
-    """Return the CONNECT_ERROR that refuses a client."""
+    """Return the CONNECT_ERROR packet that refuses a client."""
     error: dict[str, object] = {"message": message}
     if data is not None:
         error["data"] = data
@@ -223,17 +223,17 @@ def encode_connect_error(namespace: str, message: str, data: object = None) -> b
 
 
 def encode_disconnect(namespace: str) -> bytes:
-    """Return the DISCONNECT of one namespace."""
+    """Return the DISCONNECT packet of a namespace."""
     return b"41" + (namespace.encode() + b"," if namespace != "/" else b"")
 
 
 def encode_event(namespace: str, event: str, arguments: tuple[object, ...], ack_id: int | None = None) -> list[bytes]:
-    """Return an event as its text packet and the binary messages that must follow it at once."""
+    """Return an event as its text packet, followed by its binary messages, which must be sent directly after it."""
     return _encode(PacketType.EVENT, PacketType.BINARY_EVENT, namespace, ack_id, [event, *arguments])
 
 
 def encode_ack(namespace: str, ack_id: int, arguments: tuple[object, ...]) -> list[bytes]:
-    """Return an ack as its text packet and the binary messages that must follow it at once."""
+    """Return an ack as its text packet, followed by its binary messages, which must be sent directly after it."""
     return _encode(PacketType.ACK, PacketType.BINARY_ACK, namespace, ack_id, list(arguments))
 
 

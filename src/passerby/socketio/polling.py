@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,13 @@ _TOO_LARGE = Refusal(3, "too_large", "Payload too large", status=413)
 _TOO_SLOW = Refusal(3, "request_timeout", "Request timeout", status=408)
 
 
+_FAILED = Refusal(3, "internal", "Internal server error", status=500)
+
+log = logging.getLogger(__name__)
+
+
 class Polling:
-    """Serves GET (open a session, wait for packets), POST (bring packets) and OPTIONS (CORS preflight)."""
+    """Serves GET (open a session, wait for packets), POST (send packets) and OPTIONS (CORS preflight)."""
 
     def __init__(self, engine: Engine) -> None:
         """Serve `engine`'s sessions."""
@@ -54,6 +60,9 @@ class Polling:
                 b"application/json",
                 refusal.retry_after,
             )
+        except Exception:
+            log.exception("polling failed")
+            status, body, content_type = _FAILED.status, _FAILED.body(), b"application/json"
         else:
             if body_or_none is None:
                 return
@@ -73,7 +82,7 @@ class Polling:
         await _respond(send, 204 if cors else 403, [*cors, *(_PREFLIGHT_HEADERS if cors else ())], b"")
 
     async def _answer(self, request: Request, receive: Receive) -> bytes | None:
-        """Return the body of a 200, or None when the client is gone. Raises _RefusedError."""
+        """Return the body of a 200 response, or None when the client has disconnected. Raises _RefusedError."""
         engine = self._engine
         refusal = engine.check(request)
         if refusal is not None:
@@ -82,7 +91,7 @@ class Polling:
         if sid is None:
             session = engine.open(request)
             poll = session.start_poll()
-            assert poll is not None  # noqa: S101 - the session's first
+            assert poll is not None  # noqa: S101 - the first poll of the session
             session.end_poll(poll)
             return poll.result()
         if request.method == "GET":
@@ -97,10 +106,10 @@ class Polling:
             session.expire()
             raise _RefusedError(handshake.SESSION_UNKNOWN)
         if session is None:
-            last_words = self._engine.last_words(sid)
-            if last_words is None:
+            payload = self._engine.take_final_payload(sid)
+            if payload is None:
                 raise _RefusedError(handshake.SESSION_UNKNOWN)
-            return last_words
+            return payload
         poll = None if session.transport == "websocket" else session.start_poll()
         if poll is None:
             raise _RefusedError(handshake.BAD_REQUEST)
@@ -132,6 +141,9 @@ class Polling:
         except (ProtocolError, UnicodeDecodeError):
             session.close(closing.PARSE_ERROR)
             raise _RefusedError(handshake.BAD_REQUEST) from None
+        except Exception:
+            session.close(closing.SERVER_ERROR)  # packets of the body may be lost: the client must reconnect
+            raise
         return b"ok"
 
 
@@ -157,7 +169,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
-    """Return the request's body, or None when the client has gone. Raises _RefusedError past `limit` bytes."""
+    """Return the request's body, None when the client has disconnected. Raises _RefusedError above `limit` bytes."""
     body = bytearray()
     while True:
         message = await receive()

@@ -1,8 +1,8 @@
 """The Socket.IO server: namespaces, sockets, events, acks.
 
-A handler is registered with the type of its event's argument and gets it decoded. Plain handlers run
-in the turn of the event loop that has read the packet: no task. A handler that returns an awaitable gets a
-task, and the socket's later events wait for it, so that events of one socket never overtake each other.
+A handler is registered with the type of its event's argument and gets the argument decoded. A handler that returns None
+runs in the event loop iteration that has read the packet, without a task. A handler that returns an awaitable gets a
+task; later events of the same socket wait for it, so events of one socket are handled in order.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from passerby.socketio.session import Session
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Task[Any]"]
-"""Runs work in a task that is kept until it ends, and supervised."""
+"""Runs work in a supervised task and keeps a reference to it until it ends."""
 
 
 class Server:
-    """A Socket.IO server. Hand `engine` to the transports."""
+    """A Socket.IO server. The transports use its `engine`."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Server:
     ) -> None:
         """See Engine for `origins`, `allow` and `address`. Nothing runs until `start`.
 
-        `spawn(name, work)` runs `work` in a task that nobody awaits: it has to log what that raises.
+        `spawn(name, work)` runs `work` in a task that no caller awaits, and must log its exceptions.
         """
         extra: dict[str, Any] = {"allow": allow, "address": address}
         self.engine = Engine(
@@ -54,11 +54,11 @@ class Server:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def namespace(self, name: str = "/") -> Namespace:
-        """Return the namespace `name`, made when new."""
+        """Return the namespace `name`; create it if it does not exist."""
         return self.namespaces.setdefault(name, Namespace(name))
 
     def start(self) -> None:
-        """Bind to the running event loop."""
+        """Use the running event loop."""
         self.engine.start()
         self.unconnected: DelayQueue[Client] = DelayQueue(
             asyncio.get_running_loop(),
@@ -67,7 +67,7 @@ class Server:
         )
 
     async def stop(self) -> None:
-        """Close every connection; handlers that still run have the closing time-out to end, then they are cancelled."""
+        """Close every connection. Running handlers get the close timeout to end, then they are cancelled."""
         self.engine.stop()
         if self._tasks:
             _, running = await asyncio.wait(self._tasks, timeout=self.engine.options.close_timeout)

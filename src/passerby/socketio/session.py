@@ -1,7 +1,7 @@
-"""An Engine.IO session: one client, over long polling, over WebSocket, or on its way from one to the other.
+"""An Engine.IO session: one client, over long polling, over WebSocket, or upgrading between them.
 
 State:  OPEN ──upgrade: probe──▶ UPGRADING ──"5"──▶ OPEN          any ──close──▶ CLOSED
-While polling, and until an upgrade is complete, packets wait in a bounded outbox for the next poll.
+During polling, and until an upgrade is complete, packets wait in a bounded outbox for the next poll.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
 
 
 class Receiver(Protocol):
-    """Who gets what the client sends; made by the engine's `accept`."""
+    """Receives what the client sends; created by the engine's `accept`."""
 
     def on_text(self, packet: str) -> None:
-        """Take a text message, its type `4` still in front: cutting it off would copy every message.
+        """Handle a text message with its type `4` in front (removing it would copy every message).
 
         May raise ProtocolError, which closes the session.
         """
 
     def on_binary(self, data: bytes) -> None:
-        """Take a binary message. May raise ProtocolError, which closes the session."""
+        """Handle a binary message. May raise ProtocolError, which closes the session."""
 
     def on_close(self, reason: Closing) -> None:
-        """The session is over; called exactly once, nothing can be sent any more."""
+        """Called once when the session has closed; nothing can be sent any more."""
 
 
 class State(Enum):
-    """Where a session stands."""
+    """State of a session."""
 
     OPEN = "open"
     UPGRADING = "upgrading"
@@ -59,7 +59,7 @@ class State(Enum):
 
 
 class Session:
-    """One client. `address` is the client's, as the engine's rules tell it; `query` the handshake's."""
+    """One client. `address` is its address as determined by the engine, `query` the query of its handshake."""
 
     __slots__ = (
         "_awaits_pong",
@@ -82,7 +82,7 @@ class Session:
     receiver: Receiver
 
     def __init__(self, engine: Engine, sid: str, address: str, query: Mapping[str, str]) -> None:
-        """Begin as a polling session; `attach` makes it a WebSocket one."""
+        """Start as a polling session; `attach` turns it into a WebSocket session."""
         self._engine = engine
         self.sid = sid
         self.address = address
@@ -106,10 +106,10 @@ class Session:
     # ── sending ───────────────────────────────────────────────────────────────────────────────────
 
     def send(self, packet: bytes) -> None:
-        """Send one packet: text with its type in front, or `Binary`. Silently nothing once closed.
+        """Send one packet: text with its type in front, or `Binary`. Ignored when the session is closed.
 
-        Over WebSocket it leaves at the end of this turn of the event loop, in one write with all others: a
-        write costs more than everything else about a message.
+        Over WebSocket, all packets of one event loop iteration are sent in one write at its end: a write costs more
+        than everything else about a message.
         """
         if self._websocket is None:
             self._queue(packet)
@@ -125,9 +125,9 @@ class Session:
         self.send(Binary(data))
 
     def send_event(self, prefix: bytes, argument: bytes, next_prefix: bytes = b"", next_argument: bytes = b"") -> None:
-        """Send the text packet `prefix + argument + b"]"`, see `packets.event_prefix`, and maybe another behind it.
+        """Send the text packet `prefix + argument + b"]"` (see `packets.event_prefix`), and optionally a second one.
 
-        This is the hot path: what a message and its receipt share is done once.
+        This is the hot path: the common work for a message and its receipt is done once.
         """
         websocket = self._websocket
         if websocket is None:
@@ -144,7 +144,7 @@ class Session:
             frames += (TEXT_HEADERS[size], next_prefix, next_argument, b"]")
 
     async def drain(self) -> None:
-        """Wait until most of what was sent is read: a WebSocket's buffer is low, or the outbox polled."""
+        """Wait until most sent packets are read: a WebSocket's buffer is low, or a poll has emptied the outbox."""
         if self._websocket is not None:
             self._websocket.flush()
         waiting = self._outbox if self._websocket is None else self._websocket.paused
@@ -154,7 +154,7 @@ class Session:
             await asyncio.shield(self._drained)
 
     def on_drained(self) -> None:
-        """Let go on who waits in `drain`."""
+        """Wake all callers of `drain`."""
         if self._drained is not None:
             self._drained.set_result(None)
             self._drained = None
@@ -165,7 +165,7 @@ class Session:
         self._outbox.append(packet)
         self._outbox_bytes += len(packet)
         if self._poll is not None and not self._poll.done():
-            # End of this turn of the loop, so that packets of one turn travel in one answer.
+            # At the end of the event loop iteration, so that all its packets share one response.
             asyncio.get_running_loop().call_soon(self._answer_poll)
         elif self._outbox_bytes > self._engine.options.outbox_limit:
             self.close(closing.OUTBOX_OVERFLOW)
@@ -188,24 +188,24 @@ class Session:
     # ── heartbeat (driven by the engine's queues) ─────────────────────────────────────────────────
 
     def ping(self) -> None:
-        """Send a ping; the pong is due within the ping time-out."""
+        """Send a ping; the pong is due within the ping timeout."""
         self._awaits_pong = True
         self.send(PING)
 
     def expire(self) -> None:
-        """The pong has not come: nobody is there to take what waits."""
+        """Called when the pong is missing. Waiting packets are dropped: the client is gone."""
         self._outbox.clear()
         self.close(closing.PING_TIMEOUT)
 
     def _on_pong(self) -> None:
         if self._awaits_pong:
             self._awaits_pong = False
-            self._engine.heard_from(self)
+            self._engine.pong_received(self)
 
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────
 
     def receive_text(self, packet: str) -> None:
-        """Take one text packet, its type in front. A broken one closes the session."""
+        """Handle one text packet with its type in front. An invalid packet closes the session."""
         try:
             kind = packet[:1]
             if kind == "4":
@@ -220,14 +220,14 @@ class Session:
             self.close(closing.PARSE_ERROR)
 
     def receive_binary(self, data: bytes) -> None:
-        """Take one binary message."""
+        """Handle one binary message."""
         try:
             self.receiver.on_binary(data)
         except ProtocolError:
             self.close(closing.PARSE_ERROR)
 
     def receive_payload(self, body: str) -> None:
-        """Take the body of a POST. Raises ProtocolError, having closed the session, when it is malformed."""
+        """Handle the body of a POST. If it is malformed, the session is closed and ProtocolError is raised."""
         try:
             for packet in decode_payload(body):
                 if self.state is State.CLOSED or self._websocket is not None:
@@ -245,7 +245,7 @@ class Session:
     # ── long polling ──────────────────────────────────────────────────────────────────────────────
 
     def start_poll(self) -> asyncio.Future[bytes] | None:
-        """Begin a poll: a future of the answer's body. None for a second poll at once, which closes the session."""
+        """Start a poll; return a future of the response body. A second concurrent poll closes the session: None."""
         if self._poll is not None:
             self.close(closing.DUPLICATE_POLL, answer=CLOSE)
             return None
@@ -258,7 +258,7 @@ class Session:
         return poll
 
     def end_poll(self, poll: asyncio.Future[bytes]) -> None:
-        """The poll is answered, or its request is gone: then what it was to carry is lost, and so the session."""
+        """End a poll. If its request was aborted, packets may be lost, so the session is closed."""
         if self._poll is poll:
             self._poll = None
         if not poll.done():
@@ -270,12 +270,12 @@ class Session:
     # ── WebSocket and upgrade ─────────────────────────────────────────────────────────────────────
 
     def attach(self, websocket: WebSocket) -> None:
-        """Use `websocket` from the start."""
+        """Use `websocket` as transport."""
         self._websocket = websocket
         websocket.bind(self.receive_text, self.receive_binary, self._finish, self.on_drained)
 
     def start_upgrade(self, websocket: WebSocket) -> bool:
-        """Let `websocket` probe; False when the session is past that."""
+        """Let `websocket` probe; return False when the session cannot be upgraded in its state."""
         if self._websocket is not None or self.state is not State.OPEN:
             return False
         self._candidate = websocket
@@ -309,12 +309,13 @@ class Session:
         self.attach(websocket)
         for packet in waiting:
             self.send(packet)
+        self.on_drained()  # the outbox is empty now; whoever waits in `drain` looks at the WebSocket next
 
     def _on_probe_binary(self, _data: bytes) -> None:
         self.abandon_upgrade()
 
     def abandon_upgrade(self) -> None:
-        """Give up on the probing WebSocket and stay with polling."""
+        """Give up on the probing WebSocket and continue polling."""
         candidate, self._candidate = self._candidate, None
         self._engine.upgrading.discard(self)
         if candidate is not None:
@@ -328,10 +329,10 @@ class Session:
     # ── closing ───────────────────────────────────────────────────────────────────────────────────
 
     def close(self, reason: Closing, *, answer: bytes = CLOSE) -> None:
-        """End the session: a waiting poll gets `answer`, a WebSocket a close frame with `reason`. Once is enough.
+        """Close the session: a waiting poll gets `answer`, a WebSocket a close frame with `reason`. Idempotent.
 
-        What is in the outbox still leaves: behind a WebSocket's close frame nothing is sent, and a
-        poll that comes soon gets the rest.
+        Packets in the outbox are still sent: over WebSocket before the close frame, over polling with the next poll
+        if it comes soon.
         """
         if self.state is State.CLOSED:
             return
@@ -341,9 +342,15 @@ class Session:
             self._poll.set_result(encode_payload([*self._outbox, answer]))
             self._outbox.clear()
         elif self._outbox or answer is NOOP:
-            # A client that says goodbye may have its last poll still on the way.
-            self._engine.linger(self.sid, encode_payload([*self._outbox, answer]))
+            # The last poll of a client that has closed the session may still be in flight.
+            self._engine.keep_final_payload(self.sid, encode_payload([*self._outbox, answer]))
         self._finish(reason)
+
+    def abort(self) -> None:
+        """End the session without a word, when `close` fails."""
+        if self._websocket is not None:
+            self._websocket.abort()
+        self._finish(closing.SERVER_ERROR)
 
     def _finish(self, reason: Closing) -> None:
         if self.state is State.CLOSED:
@@ -351,7 +358,7 @@ class Session:
         if self._candidate is not None:
             self.abandon_upgrade()
         self.state = State.CLOSED
-        # Sessions and their transports refer to each other: let them go at once, not with the next collection.
+        # Sessions and transports reference each other. Breaking the cycle frees them at once, without the collector.
         self._websocket = None
         self._outbox.clear()
         self.on_drained()

@@ -1,4 +1,4 @@
-"""A client in a namespace: what an application sends through, and what it hangs its own data on."""
+"""A client in a namespace: the application sends through it and attaches its own data to it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 NO_AUTH: Final = msgspec.Raw(b"{}")
 _MAX_BACKLOG: Final = 512
-"""Events that may wait behind one of the same socket's that is still being handled."""
+"""Maximum events that wait while an earlier event of the same socket is being handled."""
 
 Waiting = tuple[Handler[Any], Any, Ack | None]
-"""An event whose turn has not come: its handler, its payload, and what acknowledges it."""
+"""A waiting event: its handler, its payload, and its ack."""
 
 
 class Socket:
-    """A client in a namespace. `data` is the application's own; `auth` is CONNECT's JSON, until it is accepted."""
+    """A client in a namespace. `data` belongs to the application; `auth` is CONNECT's JSON, cleared once accepted."""
 
     __slots__ = (
         "_acks",
@@ -46,7 +46,7 @@ class Socket:
     )
 
     def __init__(self, client: Client, namespace: Namespace, auth: msgspec.Raw) -> None:
-        """Not connected yet: middlewares are asked first."""
+        """Not connected yet: the middlewares run first."""
         self._client = client
         self.namespace = namespace
         self.auth = auth
@@ -55,7 +55,7 @@ class Socket:
         self.send = client.session.send
         """Send an encoded packet."""
         self.send_event = client.session.send_event
-        """Send an event from its `event_prefix` and the JSON of its one argument."""
+        """Send an event, given its `event_prefix` and the JSON of its single argument."""
         self.data: Any = None
         self._acks: dict[int, asyncio.Future[list[Any]]] | None = None
         self._next_ack = 0
@@ -63,12 +63,12 @@ class Socket:
 
     @property
     def address(self) -> str:
-        """The client's address, as the engine's rules tell it."""
+        """The client's address, as determined by the engine."""
         return self._client.session.address
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The handshake's query."""
+        """The query of the handshake."""
         return self._client.session.query
 
     @property
@@ -79,19 +79,19 @@ class Socket:
     # ── sending ───────────────────────────────────────────────────────────────────────────────────
 
     async def drain(self) -> None:
-        """Wait until the client has read most of what was sent, or the connection is gone."""
+        """Wait until the client has read most of what was sent, or the connection is closed."""
         await self._client.session.drain()
 
     def emit(self, event: str, *arguments: object) -> None:
-        """Send an event; bytes anywhere in lists and dicts of `arguments` travel as attachments."""
+        """Send an event. Bytes anywhere in lists and dicts of `arguments` are sent as attachments."""
         if self.connected:
             for packet in packets.encode_event(self.namespace.name, event, arguments):
                 self._client.session.send(packet)
 
-    async def call(self, event: str, *arguments: object, timeout: float = 10) -> list[Any]:  # noqa: ASYNC109 - part of what is asked
+    async def call(self, event: str, *arguments: object, timeout: float = 10) -> list[Any]:  # noqa: ASYNC109 - part of the interface
         """Send an event, wait at most `timeout` seconds for its ack, return the ack's arguments.
 
-        Raises TimeoutError, and ConnectionError when the socket disconnects first.
+        Raises TimeoutError, and ConnectionError when the socket disconnects before the ack.
         """
         if not self.connected:
             raise ConnectionError("not connected")
@@ -108,10 +108,10 @@ class Socket:
             acks.pop(number, None)
 
     def disconnect(self, reason: Closing = closing.SERVER_DISCONNECT, *, close: bool = True) -> None:
-        """Disconnect from the namespace, and with `close` end the whole connection.
+        """Disconnect from the namespace; with `close`, also close the connection.
 
-        Clients come back by themselves unless a DISCONNECT packet tells them not to: it is sent when `reason` says so,
-        or when the connection goes on.
+        Clients reconnect automatically unless they get a DISCONNECT packet. It is sent when `reason` says that they
+        should not, or when the connection stays open.
         """
         if close and reason.come_back:
             self._client.session.close(reason)
@@ -121,10 +121,14 @@ class Socket:
         if close:
             self._client.session.close(reason)
 
+    def abort(self) -> None:
+        """End the whole connection without a word, when `disconnect` fails."""
+        self._client.session.abort()
+
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────
 
     def acknowledger(self, ack_id: int) -> Ack:
-        """Return what answers the client's ack `ack_id`, once."""
+        """Return a function that sends the ack `ack_id` to the client, once."""
         pending = True
 
         def acknowledge(*arguments: object) -> None:
@@ -136,8 +140,19 @@ class Socket:
 
         return acknowledge
 
+    def hold(self) -> None:
+        """Put off events until `release`: the application is being told of this socket."""
+        self._backlog = deque()
+
+    def release(self) -> None:
+        """Handle the events that were put off."""
+        if self._backlog:
+            self._client.server.spawn("handling of events", self._work(None))
+        else:
+            self._backlog = None
+
     def dispatch(self, handler: Handler[Any], payload: object, ack: Ack | None) -> None:
-        """Handle an event now, or after those of this socket that are being handled."""
+        """Handle an event now, or after this socket's events that are being handled."""
         if self._backlog is not None:
             self._put_off(self._backlog, handler, payload, ack)
             return
@@ -156,25 +171,29 @@ class Socket:
         else:
             backlog.append((handler, payload, ack))
 
-    async def _work(self, running: Awaitable[None]) -> None:
+    async def _work(self, awaitable: Awaitable[None] | None) -> None:
         backlog = self._backlog
-        assert backlog is not None  # noqa: S101 - set by dispatch, cleared only here
-        awaitable: Awaitable[None] | None = running
-        while True:
-            try:
-                if awaitable is not None:
-                    await awaitable
-                if not backlog:
-                    break
-                handler, payload, ack = backlog.popleft()
-                awaitable = handler.call(self, payload, ack) if self.connected else None
-            except Exception:
-                log.exception("event handler failed")
-                awaitable = None
-        self._backlog = None
+        assert backlog is not None  # noqa: S101 - set by dispatch or hold, cleared only here
+        try:
+            while True:
+                try:
+                    if awaitable is not None:
+                        await awaitable
+                    if not backlog:
+                        break
+                    handler, payload, ack = backlog.popleft()
+                    awaitable = handler.call(self, payload, ack) if self.connected else None
+                except (Exception, asyncio.CancelledError):
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        raise
+                    log.exception("event handler failed")
+                    awaitable = None
+        finally:
+            self._backlog = None
 
     def resolve(self, ack_id: int, data: str, attachments: list[bytes]) -> None:
-        """The client has acknowledged `call` number `ack_id`; one that nobody waits for is ignored.
+        """Handle the client's ack of `call` number `ack_id`; an unexpected one is ignored.
 
         Raises ProtocolError for malformed JSON.
         """
@@ -185,7 +204,7 @@ class Socket:
             future.set_result(packets.decode_json(data, attachments))
 
     def give_up_acks(self) -> None:
-        """Nobody will answer any more."""
+        """Fail all calls that still wait for an ack."""
         acks, self._acks = self._acks, None
         for future in acks.values() if acks else ():
             if not future.done():

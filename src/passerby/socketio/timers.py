@@ -1,7 +1,7 @@
-"""Many equal delays for the price of one timer.
+"""Many equal delays with a single timer.
 
-A server's connections all wait for the same ping interval, so whoever starts to wait last is due
-last: a dict in insertion order and one event-loop timer serve any number of them.
+All connections of a server wait for the same ping interval, so the item added last is due last. An ordered dict and
+one event-loop timer serve any number of items.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class Timer(Protocol):
     """A pending call."""
 
     def cancel(self) -> None:
-        """Make sure the call never happens."""
+        """Cancel the call."""
 
 
 class Scheduler(Protocol):
-    """What a DelayQueue needs of the event loop; `asyncio.AbstractEventLoop` is one."""
+    """The part of the event loop that a DelayQueue needs; `asyncio.AbstractEventLoop` implements it."""
 
     def time(self) -> float:
         """Return monotonic seconds."""
@@ -35,7 +35,7 @@ class Scheduler(Protocol):
 class DelayQueue(Generic[T]):
     """Calls `callback(item)` once, `delay` seconds after `item` was added, unless it is discarded before.
 
-    Adding an item again starts its delay anew. Every operation is O(1).
+    Adding an item again restarts its delay. Every operation is O(1).
     """
 
     __slots__ = ("_callback", "_delay", "_due", "_scheduler", "_timer")
@@ -45,20 +45,20 @@ class DelayQueue(Generic[T]):
         self._scheduler = scheduler
         self._delay = delay
         self._callback = callback
-        # Not a plain dict: that one walks over all it has deleted to find its first item.
+        # Not a plain dict: it skips all its deleted entries to find the first one.
         self._due: OrderedDict[T, float] = OrderedDict()
         self._timer: Timer | None = None
 
     def __len__(self) -> int:
-        """Return how many items wait."""
+        """Return the number of waiting items."""
         return len(self._due)
 
     def __contains__(self, item: T) -> bool:
-        """Tell whether `item` waits."""
+        """Return whether `item` is waiting."""
         return item in self._due
 
     def add(self, item: T, start: float | None = None) -> None:
-        """Start, or start anew, the delay of `item`: now, or at `start`, which must never go back."""
+        """Start or restart the delay of `item`: now, or at `start`, which must never decrease between calls."""
         due = (self._scheduler.time() if start is None else start) + self._delay
         self._due[item] = due
         self._due.move_to_end(item)
@@ -66,15 +66,15 @@ class DelayQueue(Generic[T]):
             self._timer = self._scheduler.call_at(due, self._fire)
 
     def due(self, item: T) -> float:
-        """Return when `item` is due, infinity when it does not wait."""
+        """Return when `item` is due; infinity when it is not waiting."""
         return self._due.get(item, float("inf"))
 
     def discard(self, item: T) -> None:
-        """Forget `item`; harmless when it does not wait."""
+        """Remove `item`; no effect when it is not waiting."""
         self._due.pop(item, None)
 
     def close(self) -> None:
-        """Forget everything and stop the timer."""
+        """Remove all items and cancel the timer."""
         self._due.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -82,9 +82,9 @@ class DelayQueue(Generic[T]):
 
     def _fire(self) -> None:
         now = self._scheduler.time()
-        fired = self._timer  # stays until the end, so that what a callback adds sets no timer of its own
+        fired = self._timer  # kept until the end, so that `add` in a callback sets no second timer
         try:
-            # No more than wait now: what a callback adds has its whole delay before it.
+            # At most the items waiting now: items that a callback adds must wait their whole delay.
             for _ in range(len(self._due)):
                 if not self._due:
                     break
@@ -93,7 +93,7 @@ class DelayQueue(Generic[T]):
                     break
                 del self._due[item]
                 self._callback(item)
-        finally:  # also when a callback fails: the others are still waiting
+        finally:  # also when a callback raises: other items are still waiting
             if self._timer is fired:
                 first = next(iter(self._due.values()), None)
                 self._timer = None if first is None else self._scheduler.call_at(first, self._fire)

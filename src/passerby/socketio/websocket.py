@@ -1,15 +1,16 @@
-"""The WebSocket transport: picows inside uvicorn, on the port that also serves HTTP.
+"""The WebSocket transport: picows inside uvicorn, on the same port as HTTP.
 
-uvicorn, on an upgrade request, makes an object of our class and calls `connection_made(transport)`,
-`data_received(request head)`, `transport.set_protocol(it)`. picows' WSProtocol is an
-`asyncio.BufferedProtocol`, so handing it the head through `get_buffer` and `buffer_updated` makes it
-a complete endpoint. Both are pinned; tests/socketio/test_websocket.py fails the day either changes.
+For an upgrade request, uvicorn creates an object of our class and calls `connection_made(transport)`,
+`data_received(request head)` and `transport.set_protocol(it)`. picows' WSProtocol is an `asyncio.BufferedProtocol`:
+passing it the head through `get_buffer` and `buffer_updated` makes it a complete endpoint. Both versions are pinned;
+tests/socketio/test_websocket.py fails if either changes this.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from picows import WSAutoPingStrategy, WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from passerby.socketio.engine import Engine
 
 _picows_logger = logging.getLogger("passerby.socketio.picows")
-# picows logs peers' addresses at INFO and malformed frames at ERROR: the first must not be in a log,
-# and the second is the client's doing and already counted as a closed session.
+# picows logs peers' addresses at INFO and malformed frames at ERROR. Addresses must not be logged, and malformed frames
+# are the client's fault and already counted as closed sessions.
 _picows_logger.setLevel(logging.CRITICAL + 1)
-# An adapter, because picows makes a child of every `logging.Logger` for every connection.
+# An adapter, because picows creates a child logger per connection from a `logging.Logger`.
 _SILENT: Final = logging.LoggerAdapter(_picows_logger)
 
 _TEXT: Final = WSMsgType.TEXT
@@ -41,8 +42,12 @@ _WRONG_VERSION: Final = Refusal(3, "bad_request", "Upgrade Required", status=426
 _READ_BUFFER: Final = 2048
 
 
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
+"""RFC 6455 §4.1: 16 bytes in base64."""
+
+
 class WebSocket(WSListener):
-    """One WebSocket: frames in, to whoever it is bound to; framed packets out, through a bounded buffer."""
+    """One WebSocket. Received frames go to the callbacks of `bind`; sent frames go through a bounded buffer."""
 
     __slots__ = (
         "_engine",
@@ -82,10 +87,10 @@ class WebSocket(WSListener):
         self._fragments_are_text = False
         self._pace = Pace(engine.options.packet_rate)
         self.frames: list[bytes] = []
-        """What this turn of the event loop has for the client, in pieces; whoever adds the first calls `flush_soon`."""
+        """Frames of this event loop iteration, in pieces. Code that adds the first one calls `flush_soon`."""
         self.closed = False
         self.paused = False
-        """The client does not read as fast as it is written to."""
+        """Whether the client reads too slowly: the write buffer is above its high-water mark."""
 
     def bind(
         self,
@@ -94,7 +99,7 @@ class WebSocket(WSListener):
         on_closed: Callable[[Closing], None],
         on_drained: Callable[[], None],
     ) -> None:
-        """Say who takes the messages from now on, who is told of the end, and that the client reads again."""
+        """Set the callbacks: for messages, for the end of the connection, and for when the client reads again."""
         self.on_text = on_text
         self.on_binary = on_binary
         self._on_closed = on_closed
@@ -103,7 +108,7 @@ class WebSocket(WSListener):
     # ── outgoing ──────────────────────────────────────────────────────────────────────────────────
 
     def flush(self) -> None:
-        """Write `frames`; they vanish once closed. More unread bytes than the limit close the session."""
+        """Write `frames`; drop them when closed. Too many unread bytes close the session."""
         data = b"".join(self.frames)
         self.frames.clear()
         if self.closed or self._ws.is_close_frame_sent:
@@ -113,13 +118,13 @@ class WebSocket(WSListener):
             self.close(closing.OUTBOX_OVERFLOW)
 
     def write(self, frame: bytes) -> None:
-        """Write a whole frame now, behind all before it."""
+        """Write a whole frame now, after all earlier ones."""
         self.frames.append(frame)
         self.flush()
 
     def close(self, reason: Closing) -> None:
-        """Start the closing handshake behind what is already written; cut the line if it takes too long."""
-        self._turn.handle_arrived()  # this client's, if it has sent any, was there before
+        """Start the closing handshake after all earlier frames; abort the connection if it takes too long."""
+        self._turn.handle_arrived()  # messages of this client that arrived before the close
         if self.closed:
             return
         if self.frames:
@@ -131,13 +136,13 @@ class WebSocket(WSListener):
         self._on_closed(reason)
 
     def abort(self) -> None:
-        """Cut the line."""
+        """Close the TCP connection without closing handshake."""
         self._ws.disconnect(graceful=False)
 
     # ── called by picows ──────────────────────────────────────────────────────────────────────────
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Open a session, or begin to probe for one that polls."""
+        """Open a session, or start to probe for a polling session."""
         self._ws = transport
         self._wire = transport.underlying_transport
         engine, request = self._engine, self._request
@@ -151,12 +156,12 @@ class WebSocket(WSListener):
             self.close(closing.ALREADY_UPGRADED)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take one frame of any kind."""
+        """Handle one frame of any kind."""
         kind, size, pace = frame.msg_type, frame.payload_size, self._pace
         if self.closed or size > self._max_payload:
             self._take_late(transport, kind)
             return
-        pace.taken += 1 + size // BYTES_PER_UNIT  # `Pace.take`, but for the call
+        pace.taken += 1 + size // BYTES_PER_UNIT  # `Pace.take`, inlined
         if pace.taken >= STRETCH and not pace.in_time():
             self.close(closing.TOO_MANY_PACKETS)
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
@@ -167,7 +172,7 @@ class WebSocket(WSListener):
             except UnicodeDecodeError:
                 self.close(closing.TEXT_NOT_UTF8)
                 return
-            arrived = self._turn.arrived  # `_arrive`, but for the call
+            arrived = self._turn.arrived  # `_arrive`, inlined
             if not arrived:
                 self._turn.take()
             arrived.append((self, text))
@@ -175,14 +180,14 @@ class WebSocket(WSListener):
             self._take_other(kind, frame)
 
     def _arrive(self, data: str | bytes) -> None:
-        """A message is there: it is handled with all others of this turn of the event loop, see Turn."""
+        """Queue a message; it is handled with all others of this event loop iteration, see Turn."""
         arrived = self._turn.arrived
         if not arrived:
             self._turn.take()
         arrived.append((self, data))
 
     def _take_other(self, kind: WSMsgType, frame: WSFrame) -> None:
-        """Take a frame that is no whole text message."""
+        """Handle a frame that is not an unfragmented text message."""
         if kind == WSMsgType.CLOSE:
             self._answer_close(frame.get_close_code())
         elif kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
@@ -193,7 +198,7 @@ class WebSocket(WSListener):
             self._take_fragment(kind, frame)
 
     def _take_late(self, transport: WSTransport, kind: WSMsgType) -> None:
-        """Drop a frame behind our close frame; or one that picows has refused as too big, but delivers all the same."""
+        """Drop a frame after our close frame, or a frame that picows has refused as too big but still delivers."""
         if not self.closed:
             self.close(closing.MESSAGE_TOO_BIG)
         elif kind == WSMsgType.CLOSE:
@@ -237,23 +242,23 @@ class WebSocket(WSListener):
             self._arrive(text)
 
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
-        """The line is gone."""
+        """Called when the TCP connection is closed."""
         self._turn.handle_arrived()
         self._engine.closing.discard(self)
         self._engine.stalled.discard(self)
         if not self.closed:
             self.closed = True
             self._on_closed(closing.TRANSPORT_CLOSE)
-        self.bind(_ignore, _ignore, _ignore, _ignore)  # or we and the session keep each other alive
+        self.bind(_ignore, _ignore, _ignore, _ignore)  # breaks the reference cycle with the session
 
     def pause_writing(self) -> None:
-        """The client does not read: it has until the stall time-out."""
+        """Called when the client does not read; the stall timeout starts."""
         self.paused = True
         if not self.closed:
             self._engine.stalled.add(self)
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Called when the client reads again."""
         self.paused = False
         self._engine.stalled.discard(self)
         self._on_drained()
@@ -264,7 +269,7 @@ def _ignore(*_data: object) -> None:
 
 
 class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes are untyped to mypy
-    """What uvicorn makes for an upgrade request. Refusals are answered here, before picows sees anything."""
+    """Created by uvicorn for an upgrade request. Refused requests are answered here, before picows sees them."""
 
     def __init__(self, engine: Engine, server_state: ServerState) -> None:
         """Serve one connection of `engine`."""
@@ -275,12 +280,12 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
             ws_listener_factory=self._listener,
             logger=_SILENT,
             disconnect_on_exception=True,
-            websocket_handshake_timeout=None,  # the head is complete when we are made
+            websocket_handshake_timeout=None,  # the head is complete at this point
             enable_auto_ping=False,
             auto_ping_idle_timeout=0,
             auto_ping_reply_timeout=0,
             auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
-            enable_auto_pong=False,  # ours are counted in the outbox
+            enable_auto_pong=False,  # pongs are sent by `WebSocket`, limited by the outbox
             max_frame_size=engine.options.max_payload,
             extra_headers=None,
             read_buffer_init_size=_READ_BUFFER,
@@ -305,14 +310,14 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
             self.listener.close(closing.SERVER_SHUTTING_DOWN)
 
     def data_received(self, head: bytes) -> None:
-        """Take the request head from uvicorn."""
+        """Handle the request head that uvicorn passes."""
         request, path, headers = _parse_head(head, self.transport.underlying_transport)
         engine = self._engine
         if path.rstrip("/") != engine.options.path.rstrip("/"):
             refusal: Refusal | None = Refusal(3, "not_found", "Not found", status=404)
         elif headers.get(b"sec-websocket-version") != b"13":
             refusal = _WRONG_VERSION
-        elif not headers.get(b"host"):
+        elif not headers.get(b"host") or not _KEY.fullmatch(headers.get(b"sec-websocket-key", b"")):
             refusal = BAD_REQUEST
         else:
             refusal = engine.check(request)
@@ -324,7 +329,7 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
 
     def _listener(self, _upgrade: object) -> WebSocket:
         request, self._request = self._request, None
-        assert request is not None  # noqa: S101 - picows asks once, after data_received
+        assert request is not None  # noqa: S101 - picows calls it once, after data_received
         return WebSocket(self._engine, request)
 
     def _feed(self, data: bytes) -> None:
@@ -365,14 +370,14 @@ def _parse_head(head: bytes, wire: asyncio.Transport) -> tuple[Request, str, dic
 
 
 def _picows_head(headers: dict[bytes, bytes]) -> bytes:
-    """Return the head as picows takes it: no extras, and `Connection: Upgrade` alone (Firefox adds keep-alive)."""
+    """Return the head that picows accepts: no extra headers, `Connection: Upgrade` only (Firefox adds keep-alive)."""
     wanted = (b"host", b"upgrade", b"sec-websocket-key", b"sec-websocket-version")
     lines = [name + b": " + headers[name] for name in wanted if name in headers]
     return b"\r\n".join([b"GET / HTTP/1.1", b"Connection: Upgrade", *lines]) + b"\r\n\r\n"
 
 
 def protocol_factory(engine: Engine) -> Callable[..., WebSocketProtocol]:
-    """Return what uvicorn's `ws` setting takes: it makes the protocol of each upgrade request."""
+    """Return the value for uvicorn's `ws` setting: it creates the protocol of each upgrade request."""
 
     def make(*, server_state: ServerState, **_: object) -> WebSocketProtocol:
         return WebSocketProtocol(engine, server_state)

@@ -1,1 +1,1 @@
-"""Statistics: counts, the online list, and their broadcast."""
+"""Statistics: counts, the list of online guests, and their broadcast."""

@@ -1,29 +1,26 @@
-"""The port to the counts of all nodes."""
+"""The port to the counters of all nodes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    pass
-
 
 class Tally(Struct, frozen=True):
-    """What one node counts of itself. Addable: the whole is the sum of the nodes."""
+    """The counts of one node. The total is the sum over all nodes."""
 
     online: int = 0
     chatting: int = 0
-    """Online guests in a room; the other one may be away."""
+    """Connected guests in a room; the partner may be away."""
     pairs: int = 0
 
 
 class Counters(Protocol):
-    """The nodes' tallies. Each node reports its own exact numbers, so a lost node cannot make the sum drift."""
+    """The nodes' tallies. Each node reports its own exact counts, so the sum stays correct when a node is lost."""
 
     async def report(self, node: str, tally: Tally, lifetime: float) -> None:
-        """Store `tally` in place of the node's last one, for `lifetime` seconds."""
+        """Store `tally` for `lifetime` seconds, replacing the node's previous one."""
 
     async def total(self) -> Tally:
         """Return the sum over the nodes whose report has not expired."""
@@ -32,4 +29,4 @@ class Counters(Protocol):
         """Raise OSError when the port cannot serve now."""
 
     async def close(self) -> None:
-        """Let go of what the port holds; nothing is asked of it any more."""
+        """Release all resources; the port is not used afterwards."""

@@ -1,4 +1,4 @@
-"""The counts of one process."""
+"""Counters in this process's memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class MemoryCounters:
-    """The tallies of the nodes in this process: one, outside of tests."""
+    """The tallies of the nodes in this process; outside of tests there is only one."""
 
     def __init__(self, clock: Clock) -> None:
-        """Expire by `clock`."""
+        """Use `clock` for expiry."""
         self._clock = clock
         self._reports: dict[str, tuple[float, Tally]] = {}
 

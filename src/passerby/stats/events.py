@@ -13,13 +13,16 @@ from passerby.models import (
 
 
 class GetStats(Event):
-    """Ask for the statistics now. Answered by realtime:stats."""
+    """Request the statistics. Answered by realtime:stats."""
 
     event: ClassVar[str] = "get:stats"
 
 
 class RealtimeStats(Event):
-    """Live counts and a bounded sample of who is online. Sent on change, at most once a second."""
+    """Live counts and a bounded sample of online guests.
+
+    Sent on change, at most once per STATS_INTERVAL (by default a second).
+    """
 
     event: ClassVar[str] = "realtime:stats"
     stats: Stats
@@ -28,7 +31,7 @@ class RealtimeStats(Event):
 
 
 class StatsError(ErrorEvent):
-    """The statistics could not be given."""
+    """The statistics are not available."""
 
     event: ClassVar[str] = "get:stats:error"
 

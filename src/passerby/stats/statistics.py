@@ -1,7 +1,7 @@
-"""Statistics: counted exactly, sent to everybody, but never more often than anyone can read.
+"""Statistics: exact counts, broadcast to all connected guests at a limited rate.
 
-The first change is broadcast at once, later ones at most every `interval` seconds, and no more than
-`frames` frames a second leave the process for it: a large house is told in slices, from one encoding.
+The first change is broadcast at once, later ones at most every `interval` seconds. The process sends at most `frames`
+frames a second: a broadcast to many guests is encoded once and sent in chunks.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from passerby.stats.counters import Counters
 
 _SLICE: Final = 0.05
-"""Seconds between two slices of a broadcast: short enough that no message waits noticeably behind one."""
+"""Seconds between two chunks of a broadcast: short enough that no message is delayed noticeably."""
 _TALLY_LIFETIME: Final = 300.0
-"""Seconds that a node's tally counts without being renewed (seed: active_user_count expires after 5 minutes)."""
+"""Seconds until a node's tally expires if it is not renewed (contract: active_user_count expires after 5 minutes)."""
 
 
 class Statistics:
-    """Counts, lists and broadcasts. `publish(event, guests)` sends one event to many, encoded once."""
+    """Counts, lists and broadcasts. `publish(event, guests)` sends one event to many guests, encoded once."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Statistics:
         frames: int,
         publish: Callable[[RealtimeStats, list[LiveGuest]], None],
     ) -> None:
-        """`sample` bounds the online list; `interval` is in seconds, `frames` per second."""
+        """`sample` limits the online list; `interval` is in seconds, `frames` per second."""
         self._guests = guests
         self._rooms = rooms
         self._store = store
@@ -67,7 +67,7 @@ class Statistics:
     # ── counting ──────────────────────────────────────────────────────────────────────────────────
 
     def tally(self) -> Tally:
-        """Return this node's numbers. Each is kept by whoever owns the things counted, at every change."""
+        """Return this node's counts. Their owners update them at every change."""
         return Tally(
             online=len(self._guests.online),
             chatting=self._rooms.online_members,
@@ -87,11 +87,11 @@ class Statistics:
         )
 
     def online_users(self) -> list[OnlineUser]:
-        """Return the public view of those who came last, at most `sample` of them."""
+        """Return the public view of the most recently connected guests, at most `sample`."""
         return [OnlineUser.of(live.guest) for live in islice(reversed(self._guests.online.values()), self._sample)]
 
     async def snapshot(self) -> RealtimeStats:
-        """Return everything, as of now."""
+        """Return all statistics, as of now."""
         return RealtimeStats(
             stats=await self.stats(),
             online_users=self.online_users(),
@@ -101,16 +101,16 @@ class Statistics:
     # ── broadcasting ──────────────────────────────────────────────────────────────────────────────
 
     def changed(self) -> None:
-        """Somebody came, went, or changed status."""
+        """Called when a guest has connected, disconnected or changed status."""
         self._dirty.set()
 
     def greet(self, live: LiveGuest) -> None:
-        """Show a newcomer the last broadcast, when the next one may not leave at once."""
+        """Send the last broadcast to a new guest, if the next one is not due yet."""
         if self._resting and self._latest is not None:
             self._publish(self._latest, [live])
 
     async def broadcast(self) -> None:
-        """Wait for a change, tell everybody, rest for the interval. What could not be told is told next time."""
+        """Wait for a change, broadcast, pause for the interval. A failed broadcast is repeated."""
         await self._dirty.wait()
         self._dirty.clear()
         begun = self._clock.monotonic()

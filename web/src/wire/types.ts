@@ -1,7 +1,7 @@
 // Made by `npm run types` from schema.json: change the server’s events instead.
 
 /**
- * Stable, for programs and translations: every error, refusal of a handshake and reason of a closing has one.
+ * Stable codes for programs and translations: of errors, refused handshakes and closed connections.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Code".
@@ -78,7 +78,7 @@ export type Code =
 
 export interface Wire {}
 /**
- * The partner takes the call, or answers a new negotiation.
+ * The partner answers the call or a renegotiation.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Answer".
@@ -86,7 +86,7 @@ export interface Wire {}
 export interface Answer {
   answer: SessionDescription;
   /**
-   * One call; signals that name another one go nowhere
+   * Id of the call; signals of another call are ignored
    */
   callId: string;
   /**
@@ -116,7 +116,7 @@ export interface Auth {
   token?: string | null;
 }
 /**
- * `auth.resume`: the last thing the client saw of a room, so that only what is missing is replayed.
+ * `auth.resume`: the client's position in a room, so that only missing messages are replayed.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Resume".
@@ -130,14 +130,14 @@ export interface Resume {
   seq: number;
 }
 /**
- * The call is over.
+ * The call has ended.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "CallEnded".
  */
 export interface CallEnded {
   /**
-   * One call; signals that name another one go nowhere
+   * Id of the call; signals of another call are ignored
    */
   callId: string;
   /**
@@ -147,7 +147,7 @@ export interface CallEnded {
   fromUsername: string;
 }
 /**
- * A signal was refused; it has not reached the partner.
+ * A signal was refused and not forwarded to the partner.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "CallError".
@@ -155,23 +155,23 @@ export interface CallEnded {
 export interface CallError {
   code: Code;
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
   /**
-   * Seconds to wait
+   * Seconds to wait before a retry
    */
   retryAfter?: number;
 }
 /**
- * The partner does not take the call.
+ * The partner rejects the call.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "CallRejected".
  */
 export interface CallRejected {
   /**
-   * One call; signals that name another one go nowhere
+   * Id of the call; signals of another call are ignored
    */
   callId: string;
   /**
@@ -181,14 +181,14 @@ export interface CallRejected {
   fromUsername: string;
 }
 /**
- * The call was not taken in time; both sides are told.
+ * The call was not answered in time; sent to both sides.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "CallTimedOut".
  */
 export interface CallTimedOut {
   /**
-   * One call; signals that name another one go nowhere
+   * Id of the call; signals of another call are ignored
    */
   callId: string;
   /**
@@ -198,14 +198,14 @@ export interface CallTimedOut {
   fromUsername: string;
 }
 /**
- * A way to reach the partner; null when there are no more.
+ * An ICE candidate of the partner; null when there are no more.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Candidate".
  */
 export interface Candidate {
   /**
-   * One call; signals that name another one go nowhere
+   * Id of the call; signals of another call are ignored
    */
   callId: string;
   candidate: IceCandidate | null;
@@ -234,19 +234,19 @@ export interface IceCandidate {
  */
 export interface ChatClear {}
 /**
- * The guest's own wish to leave is done; also when there was nothing to leave.
+ * Confirms that the guest has left; also sent when they were in no room.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "ChatClearConfirmed".
  */
 export interface ChatClearConfirmed {
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
 }
 /**
- * The conversation is gone, with everything in it.
+ * The conversation has ended, and everything in it is deleted.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "ChatCleared".
@@ -260,7 +260,7 @@ export interface ChatCleared {
   username: string;
 }
 /**
- * A chat event was refused. `client_id` names the message, when it had one.
+ * A chat event was refused. `client_id` is the message's, if it had one.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "ChatError".
@@ -269,11 +269,11 @@ export interface ChatError {
   clientId?: string;
   code: Code;
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
   /**
-   * Seconds to wait
+   * Seconds to wait before a retry
    */
   retryAfter?: number;
 }
@@ -312,7 +312,7 @@ export interface ClientToServer {
 export interface SendMessage {
   clientId?: string | null;
   /**
-   * text: 1-1000 characters as a person counts them, not blank; newline and tab are allowed. file, voice: what the upload has answered, or of it at least `fileId`; fields that the server does not know pass to the partner, up to 2 KiB
+   * text: 1 to `limits.textLength` characters (grapheme clusters), not blank; newline and tab are allowed. file, voice: the response of the upload, or at least its `fileId`; unknown fields are passed to the partner, up to 2 KiB
    */
   content:
     | string
@@ -322,7 +322,7 @@ export interface SendMessage {
   type: 'file' | 'text' | 'voice';
 }
 /**
- * The recipient's client has the message (and every one before it). Forwarded to its author.
+ * The recipient's client has received the message (and every one before it). Forwarded to its author.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "ConfirmDelivery".
@@ -345,42 +345,42 @@ export interface TypingStart {}
  */
 export interface TypingStop {}
 /**
- * End the conversation: another name for chat:clear.
+ * End the conversation: alias of chat:clear.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "CloseRoom".
  */
 export interface CloseRoom {}
 /**
- * Ask for the statistics now. Answered by realtime:stats.
+ * Request the statistics. Answered by realtime:stats.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "GetStats".
  */
 export interface GetStats {}
 /**
- * End the conversation: another name for chat:clear.
+ * End the conversation: alias of chat:clear.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "LeaveRoom".
  */
 export interface LeaveRoom {}
 /**
- * Look for a passer-by. Answered by user:match:searching and, sooner or later, user:matched.
+ * Search for a partner. Answered by user:match:searching, and by user:matched when a partner is found.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "MatchRequest".
  */
 export interface MatchRequest {}
 /**
- * Stop looking. Answered by user:match:cancelled or user:match:cancel:error.
+ * Stop searching. Answered by user:match:cancelled or user:match:cancel:error.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "MatchCancel".
  */
 export interface MatchCancel {}
 /**
- * Take the call; or answer a new negotiation.
+ * Answer the call or a renegotiation.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "SendAnswer".
@@ -389,7 +389,7 @@ export interface SendAnswer {
   answer: SessionDescription;
   callId?: string | null;
   /**
-   * This guest's choice: nothing but relayed candidates of theirs passes, from now on
+   * The guest's choice: from now on, only relay candidates of this guest are forwarded
    */
   relayOnly?: boolean;
 }
@@ -403,7 +403,7 @@ export interface EndCall {
   callId?: string | null;
 }
 /**
- * Do not take the call.
+ * Reject the call.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "RejectCall".
@@ -412,7 +412,7 @@ export interface RejectCall {
   callId?: string | null;
 }
 /**
- * Nobody took the call in time, says the client; the server has a clock of its own.
+ * The call was not answered in time, according to the client; the server has its own timeout.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "GiveUpCall".
@@ -421,19 +421,19 @@ export interface GiveUpCall {
   callId?: string | null;
 }
 /**
- * Sound or pictures flow: the call is active.
+ * Media flows: the call is active.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "ReportConnected".
  */
 export interface ReportConnected {
   /**
-   * One call; signals that name another one go nowhere
+   * Id of the call; signals of another call are ignored
    */
   callId: string;
 }
 /**
- * A way to reach this guest; null when there are no more.
+ * An ICE candidate of this guest; null when there are no more.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "SendCandidate".
@@ -443,19 +443,19 @@ export interface SendCandidate {
   candidate: IceCandidate | null;
 }
 /**
- * The page goes: closed, or about to be loaded again. Unless the guest is back soon, the call is over.
+ * The page is being closed or reloaded. The call ends unless the guest returns soon.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "ReportLeaving".
  */
 export interface ReportLeaving {
   /**
-   * One call; signals that name another one go nowhere
+   * Id of the call; signals of another call are ignored
    */
   callId: string;
 }
 /**
- * Call the partner; or within a call, negotiate anew (more media, an ICE restart).
+ * Call the partner; within a call: renegotiate (more media, an ICE restart).
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "SendOffer".
@@ -464,13 +464,13 @@ export interface SendOffer {
   callId?: string | null;
   offer: SessionDescription;
   /**
-   * This guest's choice: nothing but relayed candidates of theirs passes, from now on
+   * The guest's choice: from now on, only relay candidates of this guest are forwarded
    */
   relayOnly?: boolean;
   type: 'audio' | 'video';
 }
 /**
- * Why the server is about to close this connection for good; the client should not come back by itself.
+ * Sent before the server closes this connection; contains the reason. The client should not reconnect.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "ConnectionClosing".
@@ -478,7 +478,7 @@ export interface SendOffer {
 export interface ConnectionClosing {
   code: Code;
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
 }
@@ -493,7 +493,7 @@ export interface ConnectionEstablished {
   limits: Limits;
   room: RoomSummary | null;
   /**
-   * Secret to its owner: never sent to anybody else, and opens nothing by itself
+   * Sent only to the session's owner; gives no access without a token
    */
   sessionId: string;
   socketId: string;
@@ -504,59 +504,59 @@ export interface ConnectionEstablished {
   username: string;
 }
 /**
- * What a client has to keep to; all are settings. Told when it connects, and by `GET /api/limits`.
+ * Limits for clients; all are settings. Sent on connect, and returned by `GET /api/limits`.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Limits".
  */
 export interface Limits {
   /**
-   * Seconds that a file can be fetched, at most
+   * Maximum seconds that a file can be downloaded
    */
   fileLifetime: number;
   /**
-   * Bytes of one file
+   * Maximum bytes of one file
    */
   fileSize: number;
   /**
-   * Files that a client offers to send at once
+   * Maximum number of files that a client offers to send at once
    */
   filesPerMessage: number;
   /**
-   * Seconds to come back in after a lost connection
+   * Seconds to reconnect after a lost connection
    */
   grace: number;
   /**
-   * Bytes of all files of one guest in a conversation
+   * Maximum bytes of all files of one guest
    */
   guestFilesSize: number;
   /**
-   * Width times height of a picture
+   * Maximum pixels of a picture (width times height)
    */
   picturePixels: number;
   /**
-   * MIME types of the pictures that are taken
+   * MIME types of accepted pictures
    */
   pictureTypes: string[];
   /**
-   * Seconds that a call rings
+   * Seconds until an unanswered call times out
    */
   ringTimeout: number;
   /**
-   * Bytes of all files of a conversation
+   * Maximum bytes of all files of a conversation
    */
   roomFilesSize: number;
   /**
-   * Characters of a text message, as a person counts them
+   * Maximum characters (grapheme clusters) of a text message
    */
   textLength: number;
   /**
-   * Seconds of a voice note
+   * Maximum seconds of a voice note
    */
   voiceDuration: number;
 }
 /**
- * The room a guest is in, told when they connect.
+ * The guest's room, sent when they connect.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "RoomSummary".
@@ -571,7 +571,7 @@ export interface RoomSummary {
   seq: number;
 }
 /**
- * What one passer-by learns of the other.
+ * What a guest learns about the partner.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Partner".
@@ -588,7 +588,7 @@ export interface Partner {
   username: string;
 }
 /**
- * The envelope of every error.
+ * The envelope of error responses.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Failure".
@@ -601,7 +601,7 @@ export interface Failure {
   success: boolean;
 }
 /**
- * What is wrong with one field of the body.
+ * An invalid field of the body.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "FieldError".
@@ -611,14 +611,14 @@ export interface FieldError {
   message: string;
 }
 /**
- * A file as its two people see it: the upload's answer, and the content of `file` and `voice` messages.
+ * A file as sent to both members of the room: response of the upload, content of `file` and `voice` messages.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "FileInfo".
  */
 export interface FileInfo {
   /**
-   * As fileUrl, but always as an attachment
+   * Like fileUrl, but always served as an attachment
    */
   downloadUrl: string;
   /**
@@ -630,17 +630,17 @@ export interface FileInfo {
    */
   expiresAt: string;
   /**
-   * Unguessable, and worthless without a signed link
+   * Random; gives no access without a signed link
    */
   fileId: string;
   /**
-   * Bytes, as stored: pictures lose their metadata
+   * Bytes, as stored; metadata of pictures is removed
    */
   fileSize: number;
   fileType: 'audio' | 'document' | 'image' | 'video';
   fileTypeCategory: 'audio' | 'document' | 'image' | 'video';
   /**
-   * Path with all that is needed to fetch the bytes; works until the file expires or the room closes
+   * Signed path to download the file; valid until the file expires or the room closes
    */
   fileUrl: string;
   filename: string;
@@ -650,11 +650,11 @@ export interface FileInfo {
   height?: number;
   isImage: boolean;
   /**
-   * What the bytes say, not what the sender says
+   * Detected from the file's bytes, not taken from the sender
    */
   mimeType: string;
   /**
-   * Path with all that is needed to fetch the bytes; works until the file expires or the room closes
+   * Signed path to download the file; valid until the file expires or the room closes
    */
   tempUrl: string;
   /**
@@ -663,7 +663,7 @@ export interface FileInfo {
   width?: number;
 }
 /**
- * A new session and the token that opens it.
+ * A new session and its token.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "GuestCreated".
@@ -673,7 +673,7 @@ export interface GuestCreated {
   user: GuestUser;
 }
 /**
- * A guest as told to themselves.
+ * The guest's own view of the session.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "GuestUser".
@@ -688,13 +688,13 @@ export interface GuestUser {
   language: string | null;
   location: string | null;
   /**
-   * Secret to its owner: never sent to anybody else, and opens nothing by itself
+   * Sent only to the session's owner; gives no access without a token
    */
   sessionId: string;
   username: string;
 }
 /**
- * The guest who asks.
+ * The authenticated guest.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "GuestData".
@@ -725,7 +725,7 @@ export interface IceServer {
   username?: string;
 }
 /**
- * What a client makes its RTCPeerConnection with.
+ * Configuration for a client's RTCPeerConnection.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "IceServers".
@@ -733,16 +733,16 @@ export interface IceServer {
 export interface IceServers {
   iceServers: IceServer[];
   /**
-   * relay: the operator wants no guest's address to be told
+   * relay: the operator requires TURN relays, so that no guest learns another's address
    */
   iceTransportPolicy: 'all' | 'relay';
   /**
-   * Seconds that the credentials last; ask again before a later call
+   * Seconds until the credentials expire; request new ones before a later call
    */
   ttl: number;
 }
 /**
- * How old clients send a location; stored as one string, `city, country`.
+ * The location format of old clients; stored as one string, `city, country`.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "LegacyLocation".
@@ -760,11 +760,11 @@ export interface LegacyLocation {
 export interface MatchCancelError {
   code: Code;
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
   /**
-   * Seconds to wait
+   * Seconds to wait before a retry
    */
   retryAfter?: number;
 }
@@ -776,7 +776,7 @@ export interface MatchCancelError {
  */
 export interface MatchCancelled {
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
 }
@@ -789,40 +789,40 @@ export interface MatchCancelled {
 export interface MatchError {
   code: Code;
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
   /**
-   * Seconds to wait
+   * Seconds to wait before a retry
    */
   retryAfter?: number;
 }
 /**
- * Nobody else is waiting yet; the search goes on.
+ * No other guest is waiting yet; the search continues.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "MatchNoUsers".
  */
 export interface MatchNoUsers {
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
 }
 /**
- * The guest waits for a match.
+ * The search has started.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "MatchSearching".
  */
 export interface MatchSearching {
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
 }
 /**
- * Both sides get this with the other's view: the conversation is open.
+ * The conversation is open. Both members get this, with the public view of the partner.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Matched".
@@ -838,16 +838,16 @@ export interface Matched {
 /**
  * One message of a conversation, as logged and as sent to the partner.
  *
- *     `seq` numbers the messages of a room from 1 without holes; both members' messages share it.
- *     Nothing in it can refer back to it, so the garbage collector need not look (`gc=False`).
- *     `client_id` comes back to the sender on resume, so that their client knows its own message again.
+ *     `seq` numbers the messages of a room from 1 without gaps, for both members together. A replay to the sender
+ *     contains `client_id`, so that the client recognises its own messages. A message contains no reference cycles, so
+ *     the garbage collector need not track it (`gc=False`).
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Message".
  */
 export interface Message {
   /**
-   * Chosen by the sender: the same one again is the same message, delivered once
+   * Chosen by the sender; a message with the same id is a duplicate and is delivered only once
    */
   clientId?: string;
   content: string | {};
@@ -869,7 +869,7 @@ export interface Message {
   type: 'file' | 'text' | 'voice';
 }
 /**
- * To the recipient: follows the message. To the author: the recipient's client has it (and all before it).
+ * To the recipient: follows the message. To the author: the recipient has received it (and all before it).
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "MessageDelivered".
@@ -885,14 +885,14 @@ export interface MessageDelivered {
   timestamp: string;
 }
 /**
- * Accepted and logged.
+ * The message is accepted and logged.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "MessageSent".
  */
 export interface MessageSent {
   /**
-   * Chosen by the sender: the same one again is the same message, delivered once
+   * Chosen by the sender; a message with the same id is a duplicate and is delivered only once
    */
   clientId?: string;
   /**
@@ -907,7 +907,7 @@ export interface MessageSent {
   timestamp: string;
 }
 /**
- * Body of POST /api/guest; everything is optional.
+ * Body of POST /api/guest; all fields are optional.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "NewGuest".
@@ -919,14 +919,14 @@ export interface NewGuest {
   username?: string | null;
 }
 /**
- * The partner calls, or negotiates anew within the call.
+ * The partner calls, or renegotiates the call.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Offer".
  */
 export interface Offer {
   /**
-   * One call; signals that name another one go nowhere
+   * Id of the call; signals of another call are ignored
    */
   callId: string;
   /**
@@ -936,13 +936,13 @@ export interface Offer {
   fromUsername: string;
   offer: SessionDescription;
   /**
-   * Which side gives way when both negotiate at once (perfect negotiation)
+   * Whether this side gives way when both negotiate at once (perfect negotiation)
    */
   polite: boolean;
   type: 'audio' | 'video';
 }
 /**
- * The public view of a guest: what anybody may see. Holds no session id.
+ * The public view of a guest, visible to every guest. Contains no session id.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "OnlineUser".
@@ -965,7 +965,7 @@ export interface OnlineUser {
   username: string;
 }
 /**
- * A bounded sample of who is online; `count` is of all of them.
+ * A bounded sample of online guests; `count` is the number of all online guests.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "OnlineUsersData".
@@ -979,18 +979,18 @@ export interface OnlineUsersData {
   timestamp: string;
 }
 /**
- * The partner lost the connection; messages wait for them for `grace` seconds.
+ * The partner lost the connection. Messages are kept for them for `grace` seconds.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "PartnerAway".
  */
 export interface PartnerAway {
   /**
-   * Seconds left for the partner to come back
+   * Seconds left for the partner to reconnect
    */
   grace: number;
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
   /**
@@ -1007,7 +1007,7 @@ export interface PartnerAway {
  */
 export interface PartnerBack {
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
   /**
@@ -1026,7 +1026,9 @@ export interface PublicGuestData {
   user: OnlineUser;
 }
 /**
- * Live counts and a bounded sample of who is online. Sent on change, at most once a second.
+ * Live counts and a bounded sample of online guests.
+ *
+ *     Sent on change, at most once per STATS_INTERVAL (by default a second).
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "RealtimeStats".
@@ -1040,63 +1042,63 @@ export interface RealtimeStats {
   timestamp: string;
 }
 /**
- * The live counts. `connected_users` is pairs: guests in a room ÷ 2.
+ * The live counts. `connected_users` counts pairs: guests in a room ÷ 2.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Stats".
  */
 export interface Stats {
   /**
-   * Connected guests, by the nodes' shared counters
+   * Connected guests, from the counters shared by all nodes
    */
   activeUsers: number;
   /**
-   * Online guests who are in no room
+   * Connected guests who are in no room
    */
   availableUsers: number;
   /**
-   * Pairs in a room, a member in the grace window included
+   * Pairs in a room, including members in the grace period
    */
   connectedUsers: number;
   /**
-   * Guests with a live connection
+   * Guests with a connection
    */
   onlineUsers: number;
   /**
-   * Sessions alive, connected or not
+   * Sessions that have not expired, connected or not
    */
   totalUsers: number;
 }
 /**
- * To the caller: the call has begun, and this is its id.
+ * To the caller: the call has started; contains its id.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Ringing".
  */
 export interface Ringing {
   /**
-   * One call; signals that name another one go nowhere
+   * Id of the call; signals of another call are ignored
    */
   callId: string;
   /**
-   * Which side gives way when both negotiate at once (perfect negotiation)
+   * Whether this side gives way when both negotiate at once (perfect negotiation)
    */
   polite: boolean;
   /**
-   * Seconds until the server gives up
+   * Seconds until the call times out
    */
   timeout: number;
   type: 'audio' | 'video';
 }
 /**
- * The conversation ended without a farewell.
+ * The conversation ended while the guest or the partner was disconnected.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "RoomClosed".
  */
 export interface RoomClosed {
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
   reason: 'partner_offline' | 'session_ended' | 'user_disconnected' | 'user_left';
@@ -1108,14 +1110,14 @@ export interface RoomClosed {
   username: string;
 }
 /**
- * One of the recipient's own messages that never reached the partner.
+ * One of the recipient's own messages that did not reach the partner.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Undelivered".
  */
 export interface Undelivered {
   /**
-   * Chosen by the sender: the same one again is the same message, delivered once
+   * Chosen by the sender; a message with the same id is a duplicate and is delivered only once
    */
   clientId?: string;
   /**
@@ -1124,7 +1126,7 @@ export interface Undelivered {
   messageId: string;
 }
 /**
- * Follows connection:established for a guest who came back; the missing chat:messages follow in order.
+ * Sent after connection:established to a guest who returned; the missing chat:messages follow in order.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "RoomResumed".
@@ -1136,7 +1138,7 @@ export interface RoomResumed {
   delivered: number;
   epoch: number;
   /**
-   * Messages missing that the log no longer holds
+   * Missing messages that are no longer in the log
    */
   gap: number;
   partner: Partner;
@@ -1146,7 +1148,7 @@ export interface RoomResumed {
    */
   roomId: string;
   /**
-   * Highest seq of the room now
+   * Current highest seq of the room
    */
   seq: number;
 }
@@ -1218,7 +1220,7 @@ export interface TypingStopped {
   username: string;
 }
 /**
- * The statistics could not be given.
+ * The statistics are not available.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "StatsError".
@@ -1226,23 +1228,23 @@ export interface TypingStopped {
 export interface StatsError {
   code: Code;
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
   /**
-   * Seconds to wait
+   * Seconds to wait before a retry
    */
   retryAfter?: number;
 }
 /**
- * One of the two is in the room; both get one for each.
+ * A member has joined the room; both members get one event for each member.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "UserJoined".
  */
 export interface UserJoined {
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
   /**
@@ -1259,7 +1261,7 @@ export interface UserJoined {
  */
 export interface UserLeft {
   /**
-   * For people, in English; programs read `code`
+   * English text for people; programs use `code`
    */
   message: string;
   /**
@@ -1269,7 +1271,7 @@ export interface UserLeft {
   username: string;
 }
 /**
- * A fresh token, half an hour before the old one ends.
+ * A new token, sent some time before the old one expires (RENEW_BEFORE, by default half an hour).
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "SessionRenewed".
@@ -1296,7 +1298,7 @@ export interface SocketStats {
   websocket: number;
 }
 /**
- * The live counts and a bounded sample of who is online.
+ * The live counts and a bounded sample of online guests.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "StatsData".
@@ -1310,7 +1312,7 @@ export interface StatsData {
   timestamp: string;
 }
 /**
- * Body of POST /api/guest/location: a field left out stays, null empties it.
+ * Body of POST /api/guest/location: omitted fields are unchanged, null clears a field.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "TraitsUpdate".
@@ -1321,7 +1323,7 @@ export interface TraitsUpdate {
   location?: string | LegacyLocation | null;
 }
 /**
- * A fresh random name, in the AdjectiveNounNumber pattern.
+ * A random username, in the AdjectiveNounNumber pattern.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "UsernameData".
