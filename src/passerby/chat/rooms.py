@@ -118,19 +118,18 @@ class Rooms:
 
     def send(
         self,
-        sender: LiveGuest,
+        member: Member,
         kind: MessageType,
         content: str | dict[str, Any],
         client_id: str | None,
         answer: Answer | None,
     ) -> None:
-        """Log and deliver a message with validated content; send the result to the sender and to `answer`.
+        """Log and deliver a member's message with validated content; send the result to them and to `answer`.
 
-        Raises ConflictError (not_in_room) and what the log raises; then nothing is sent.
+        Raises what the log raises; then nothing is sent.
         """
-        member = sender.membership()
         timestamp = self._timestamps.now()
-        guest = sender.guest
+        guest = member.live.guest
         message = Message(
             self._message_ids.next(self._timestamps.milliseconds),
             guest.id,
