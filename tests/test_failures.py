@@ -230,7 +230,7 @@ async def test_a_message_that_cannot_be_logged_is_refused_and_the_next_one_is_no
 
     house.adapters.log.append = refuse  # type: ignore[method-assign,assignment]  # fails once
     answers: list[MessageSent | ChatError] = []
-    house.rooms.send(anna.live, "text", "lost", "c-1", answers.append)
+    house.rooms.send(anna.live.membership(), "text", "lost", "c-1", answers.append)
     house.adapters.log.append = append  # type: ignore[method-assign]  # restored
 
     error = anna.link.last(ChatError)

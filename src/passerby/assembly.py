@@ -215,8 +215,15 @@ class Assembly:
 
     def _changed(self, live: LiveGuest) -> None:
         """Mark a changed session. Whoever changes one is in the middle of something, so nothing is raised here."""
-        self.background.attempt("marking a changed session", self.writer.save, live.guest)
-        self.background.attempt("marking changed statistics", self.stats.changed)
+        # `Background.attempt`, inlined: a match changes sessions six times.
+        try:
+            self.writer.save(live.guest)
+        except Exception as error:  # noqa: BLE001 - the statistics must be marked after any error
+            self.background.failed("marking a changed session", error)
+        try:
+            self.stats.changed()
+        except Exception as error:  # noqa: BLE001 - see above: nothing is raised
+            self.background.failed("marking changed statistics", error)
 
     # ── start and stop ────────────────────────────────────────────────────────────────────────────
 

@@ -63,7 +63,7 @@ class Background:
     def __init__(self, clock: Clock) -> None:
         """Use `clock` for timers and pauses."""
         self.clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
         self._loops: set[asyncio.Task[None]] = set()
         self.timers: set[_Timer] = set()
         """The pending timers."""
@@ -95,18 +95,14 @@ class Background:
 
     def start(
         self, name: str, work: Coroutine[Any, Any, None], failed: Callable[[], object] | None = None
-    ) -> asyncio.Task[None]:
+    ) -> asyncio.Task[bool]:
         """Run `work` in a task. If it fails, `failed` is called, so that a waiting client can be informed."""
-        task = asyncio.get_running_loop().create_task(self._run(name, work, failed), name=name)
+        task = asyncio.get_running_loop().create_task(self._ends_well(name, work, failed), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _run(self, name: str, work: Coroutine[Any, Any, None], failed: Callable[[], object] | None) -> None:
-        if not await self._ends_well(name, work) and failed is not None:
-            self.attempt(f"{name}, telling so", failed)
-
-    async def _ends_well(self, name: str, work: Awaitable[None]) -> bool:
+    async def _ends_well(self, name: str, work: Awaitable[None], failed: Callable[[], object] | None = None) -> bool:
         try:
             await own(work)
         except Exception as error:
@@ -115,6 +111,8 @@ class Background:
                 raise asyncio.CancelledError from error  # the work has answered the cancellation with another error
         else:
             return True
+        if failed is not None:
+            self.attempt(f"{name}, telling so", failed)
         return False
 
     def repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
@@ -156,9 +154,9 @@ class Background:
             async with asyncio.timeout(deadline):
                 await self.settle()
         late = set(self._tasks)
-        for task in late:
-            log.error("%s did not end in time", task.get_name())
-            task.cancel()
+        for work in late:
+            log.error("%s did not end in time", work.get_name())
+            work.cancel()
         if late:
             await asyncio.wait(late, timeout=_CANCELLED)
 

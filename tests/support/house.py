@@ -156,7 +156,7 @@ class Person:
         """Send a text message; return the acknowledgement."""
         answers: list[MessageSent | ChatError] = []
         content = clean_text(text, self.house.limits.text_length)
-        self.house.rooms.send(self.live, "text", content, client_id, answers.append)
+        self.house.rooms.send(self.live.membership(), "text", content, client_id, answers.append)
         assert len(answers) == 1, "exactly one acknowledgement"
         assert isinstance(answers[0], MessageSent)
         return answers[0]

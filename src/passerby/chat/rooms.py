@@ -108,21 +108,15 @@ class Rooms:
         self._open[room.id] = room
         for observer in self._observers:
             self._background.attempt("observer of an opened room", observer.room_opened, room)
+        joined = []
         for member in room.members:
-            guest, partner = member.guest, member.partner.guest
-            member.live.member = member
-            member.live.notice = None
+            live, guest = member.live, member.live.guest
+            live.member = member
+            live.notice = None
             self.online_members += not member.away
-            guest.in_chat, guest.connected_user = True, partner.id
-            self._changed(member.live)
-        joined = [
-            UserJoined(
-                user_id=member.guest.id,
-                username=member.guest.username,
-                message=f"{member.guest.username} is here",
-            )
-            for member in room.members
-        ]
+            guest.in_chat, guest.connected_user = True, member.partner.live.guest.id
+            self._changed(live)
+            joined.append(UserJoined(user_id=guest.id, username=guest.username, message=f"{guest.username} is here"))
         for member in room.members:
             view = Partner.of(member.partner.guest)
             room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
@@ -130,19 +124,18 @@ class Rooms:
 
     def send(
         self,
-        sender: LiveGuest,
+        member: Member,
         kind: MessageType,
         content: str | dict[str, Any],
         client_id: str | None,
         answer: Answer | None,
     ) -> None:
-        """Log and deliver a message with validated content; send the result to the sender and to `answer`.
+        """Log and deliver a member's message with validated content; send the result to them and to `answer`.
 
-        Raises ConflictError (not_in_room) and what the log raises; then nothing is sent.
+        Raises what the log raises; then nothing is sent.
         """
-        member = sender.membership()
         timestamp = self._timestamps.now()
-        guest = sender.guest
+        guest = member.live.guest
         message = Message(
             self._message_ids.next(self._timestamps.milliseconds),
             guest.id,
@@ -330,9 +323,10 @@ class Rooms:
     ) -> RoomClosed:
         """Return the event that informs `member`: the partner is gone, and these messages did not reach the partner."""
         gone = member.partner
+        guest = gone.guest
         return RoomClosed(
-            user_id=gone.guest.id,
-            username=gone.guest.username,
+            user_id=guest.id,
+            username=guest.username,
             message=message,
             reason=reason,
             undelivered=[
@@ -350,11 +344,11 @@ class Rooms:
     def _close(self, room: Room) -> None:
         del self._open[room.id]
         for member in room.members:
-            member.live.member = None
+            live = member.live
+            live.member = None
             self.online_members -= not member.away
-            guest = member.guest
-            guest.in_chat, guest.connected_user = False, None
-            self._changed(member.live)
+            live.guest.in_chat, live.guest.connected_user = False, None
+            self._changed(live)
         self._forget_log(room)
         for observer in self._observers:
             self._background.attempt("observer of a closed room", observer.room_closed, room)

@@ -146,7 +146,7 @@ class Guests:
 
     def touch(self, live: LiveGuest) -> None:
         """The guest's session has changed now."""
-        self.seen(live)
+        live.guest.last_seen = self.timestamps.now()
         self._changed(live)
 
     def seen(self, live: LiveGuest) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 5.0
 """Maximum number of seconds (real time) for writing one session, so that one that hangs does not block the others."""
+_RENEWAL: Final = 0.5
+"""Seconds between two renewals of that limit: so much less a session may have."""
 _MAX_FAILURES: Final = 3
 """Failures in one pass after which the rest waits for the retry."""
 _LATE: Final = 60.0
@@ -41,7 +43,7 @@ class SessionWriter:
         self._removing: set[str] = set()
         self._ended: dict[str, float] = {}
         """When each session was removed: an answer of the store from before may still be in flight."""
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[bool] | None = None
         self._again: Timer | None = None
 
     def is_ended(self, session_id: str) -> bool:
@@ -50,14 +52,19 @@ class SessionWriter:
 
     def save(self, guest: Guest) -> None:
         """Mark `guest` to be saved with its state at the time of writing; ignored if it is marked for removal."""
-        if guest.session_id in self._removing:
+        session_id = guest.session_id
+        if session_id in self._removing:
             return
-        self._mark(guest.session_id, guest)
+        self._marked[session_id] = guest
+        if self._task is None and self._again is None:  # `_begin` looks too, but this is called often
+            self._begin()
 
     def remove(self, session_id: str) -> None:
         """Mark the session for removal."""
         self._removing.add(session_id)
-        self._mark(session_id, None)
+        self._marked[session_id] = None
+        if self._again is None:  # else the store has just failed, and a retry is due
+            self._begin()
 
     async def flush(self) -> None:
         """Try at once to write all marked sessions; return when they are written, or the store has failed."""
@@ -67,11 +74,6 @@ class SessionWriter:
         self._begin()
         while self._task is not None:
             await asyncio.wait([self._task])
-
-    def _mark(self, session_id: str, guest: Guest | None) -> None:
-        self._marked[session_id] = guest
-        if self._again is None:  # else the store has just failed, and a retry is due
-            self._begin()
 
     def _begin(self) -> None:
         self._again = None
@@ -87,27 +89,39 @@ class SessionWriter:
         failed: dict[str, Guest | None] = {}
         try:
             while self._marked:
-                session_id = next(iter(self._marked))
-                guest = self._marked.pop(session_id)
-                failed[session_id] = guest
                 try:
-                    async with asyncio.timeout(_TIMEOUT):
-                        await own(self._write_one(session_id, guest))
+                    async with asyncio.timeout(_TIMEOUT) as limit:
+                        await own(self._write_marked(failed, limit))
                 except Exception:
                     if len(failed) >= _MAX_FAILURES:
                         raise  # it is the store, not one session
-                else:
-                    del failed[session_id]
             if failed:
                 raise OSError(f"{len(failed)} sessions could not be written")
         finally:
             self._task = None
             self._marked = {**failed, **self._marked}  # a newer mark wins
 
-    async def _write_one(self, session_id: str, guest: Guest | None) -> None:
-        if guest is not None:
-            await self._store.save(msgspec.structs.replace(guest), self._ttl)
-            return
+    async def _write_marked(self, failed: dict[str, Guest | None], limit: asyncio.Timeout) -> None:
+        """Write what is marked until a session cannot be written, which is in `failed` then.
+
+        `limit` is for each session; it is put off rarely, because most stores take less time than a timer does.
+        """
+        time = asyncio.get_running_loop().time
+        renewal = time() + _RENEWAL
+        while self._marked:
+            session_id = next(iter(self._marked))
+            guest = failed[session_id] = self._marked.pop(session_id)
+            now = time()
+            if now > renewal:
+                renewal = now + _RENEWAL
+                limit.reschedule(now + _TIMEOUT)
+            if guest is None:
+                await self._remove(session_id)
+            else:
+                await self._store.save(msgspec.structs.replace(guest), self._ttl)
+            del failed[session_id]
+
+    async def _remove(self, session_id: str) -> None:
         await self._store.remove(session_id)
         self._forget_ended()
         self._ended[session_id] = self._background.clock.monotonic()

@@ -156,14 +156,15 @@ class Matchmaking:
 
     def _meet(self, guest: LiveGuest, partner: LiveGuest) -> None:
         """Open a room for two guests whose tickets the queue has paired."""
-        self._set(guest, None)
-        self._set(partner, None)
+        self._assign(guest, None)
+        self._assign(partner, None)
         try:
-            self._rooms.open(guest, partner)
+            self._rooms.open(guest, partner)  # marks both as changed
         except Exception as error:  # noqa: BLE001 - after any error both searches end and both are informed
             self._background.failed("opening of a room", error)
-            self._give_up(guest)
-            self._give_up(partner)
+            for seeker in (guest, partner):
+                self._changed(seeker)
+                self._give_up(seeker)
 
     def _give_up(self, guest: LiveGuest) -> None:
         """End a search that failed; inform the guest, who may start another."""
@@ -192,10 +193,13 @@ class Matchmaking:
         return guest if guest is not None and self._holds(guest, ticket) else None
 
     def _set(self, guest: LiveGuest, ticket: Ticket | None) -> None:
+        self._assign(guest, ticket)
+        self._changed(guest)
+
+    def _assign(self, guest: LiveGuest, ticket: Ticket | None) -> None:
         if ticket is None:
             self._seekers.pop(guest.guest.id, None)
         else:
             self._seekers[guest.guest.id] = guest
         guest.ticket = ticket
         guest.guest.is_searching = ticket is not None
-        self._changed(guest)

@@ -26,7 +26,8 @@ class MemoryMatchQueue:
             self._places[ticket.guest_id] = 0
             self._tickets.append(ticket)
             return None
-        found = self._tickets[self._choose.randrange(len(self._tickets))]
+        count = len(self._tickets)
+        found = self._tickets[self._choose.randrange(count) if count > 1 else 0]  # a draw is a system call or two
         self._remove(found.guest_id)
         return found
 

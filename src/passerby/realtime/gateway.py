@@ -306,7 +306,7 @@ class Gateway:
             return self._send_file(member, payload, ack)
         if not isinstance(content, str):
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected text as content", field="content")
-        self._rooms.send(live, kind, clean_text(content, self._text_limit), payload.client_id, ack)
+        self._rooms.send(member, kind, clean_text(content, self._text_limit), payload.client_id, ack)
         return None
 
     async def _send_file(self, member: Member, payload: chat_events.SendMessage, ack: Ack | None) -> None:
@@ -314,7 +314,7 @@ class Gateway:
         content = await self._files.content(live, payload.content, voice=payload.type == "voice")
         if live.membership() is not member:
             raise ConflictError(Code.NOT_IN_ROOM, "The conversation is over")
-        self._rooms.send(live, payload.type, content, payload.client_id, ack)
+        self._rooms.send(member, payload.type, content, payload.client_id, ack)
 
     def _confirm(self, live: LiveGuest, payload: chat_events.ConfirmDelivery, _ack: Ack | None) -> None:
         self._rooms.confirm(live, payload.message_id)

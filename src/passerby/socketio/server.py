@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from passerby.socketio.origins import Origins
     from passerby.socketio.session import Session
 
-Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Task[Any]"]
 """Runs work in a supervised task and keeps a reference to it until it ends."""
 
 
@@ -51,7 +51,7 @@ class Server:
         )
         self.namespaces: dict[str, Namespace] = {}
         self._spawn = spawn
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def namespace(self, name: str = "/") -> Namespace:
         """Return the namespace `name`; create it if it does not exist."""

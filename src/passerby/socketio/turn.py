@@ -39,7 +39,8 @@ class Turn:
     def flush_soon(self, websocket: WebSocket) -> None:
         """Flush `websocket` soon: after all messages that have arrived are handled."""
         self._unflushed.append(websocket)
-        self.take()
+        if not self._due:  # `take` asks this too: it is the hot path
+            self.take()
 
     def handle_arrived(self) -> None:
         """Handle the arrived messages, in order."""
