@@ -368,7 +368,8 @@ async def test_who_returns_and_reads_slowly_gets_everything_that_waited(
         await caller.until("room:partner_back")
         await caller.emit("webrtc:ice-candidate", {"candidate": candidate("9 9999")})
         await caller.say("the last")
-        numbers, texts = [], []
+        numbers: list[str] = []
+        texts: list[str] = []
         while len(texts) < 7 or numbers[-1:] != ["9999"]:
             packet = str(await slow.receive())
             name, payload = json.loads(packet[2:]) if packet.startswith("42") else ("", {})
