@@ -6,7 +6,7 @@ Only recognised lines and candidates pass: they are parsed and rebuilt.
 from __future__ import annotations
 
 import re
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Final
 
 _LINE: Final = re.compile(r"([a-z])=(.*)")
@@ -16,7 +16,7 @@ _BETWEEN: Final = re.compile(r"[\s/=;,\[\]]+")
 _KEPT: Final = frozenset({"generation", "ufrag", "network-id", "network-cost", "tcptype"})
 """Candidate extensions that contain no address."""
 _NOBODY: Final = "IN IP4 0.0.0.0"
-_UFRAG: Final = "a=ice-ufrag:"
+_UFRAG: Final = "\na=ice-ufrag:"
 _UFRAG_LENGTH: Final = 256
 """Characters, RFC 8839 §5.4."""
 _MAX_UFRAGS: Final = 64
@@ -25,10 +25,13 @@ _MAX_UFRAGS: Final = 64
 
 def ufrags(sdp: str) -> frozenset[str]:
     """Return the first ICE user name fragments (RFC 8839 §5.4) of a description. New ones restart ICE (§4.4.1.1.1)."""
-    if _UFRAG not in sdp:
-        return frozenset()
-    found = (line[len(_UFRAG) :].strip() for line in _END_OF_LINE.split(sdp) if line.startswith(_UFRAG))
-    return frozenset(one[:_UFRAG_LENGTH] for one in islice(found, _MAX_UFRAGS))
+    found: set[str] = set()
+    place = sdp.find(_UFRAG)
+    while place >= 0 and len(found) < _MAX_UFRAGS:
+        value = sdp[place + len(_UFRAG) : place + len(_UFRAG) + _UFRAG_LENGTH].split(maxsplit=1)
+        found.update(value[:1])
+        place = sdp.find(_UFRAG, place + len(_UFRAG))
+    return frozenset(found)
 
 
 def ufrag(candidate: str) -> str | None:
