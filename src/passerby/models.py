@@ -12,8 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 TRAIT_LENGTH: Final = 64
 """Maximum characters of a location, gender or language."""
-INTEGER: Final = 2**53 - 1
-"""Largest integer on the wire: what JSON clients represent exactly (RFC 8259 §6), and 64 bits hold."""
+INTEGER: Final = 2**63 - 1
+"""Largest integer on the wire: what 64 bits hold. Ours stay below 2^53, which every JSON client represents exactly."""
 _END: Final = r"$(?!\n)"
 """The end of the text. Python's `$` alone also matches before a final newline."""
 

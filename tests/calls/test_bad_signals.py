@@ -10,7 +10,9 @@ import pytest
 
 from passerby import app
 from passerby.calls.call import MAX_CANDIDATES
+from tests.support.client import PATIENCE
 from tests.support.conversation import JumpingClock
+from tests.support.sio_client import PollingClient, WebSocketClient
 
 if TYPE_CHECKING:
     from tests.conftest import StartServer
@@ -33,6 +35,8 @@ OFFER = {"offer": description("offer"), "type": "video"}
 ANSWER = {"answer": description("answer")}
 CANDIDATE = {"candidate": candidate()}
 SDP_LIMIT = 64 * KIB
+LARGE_TEXT = ("👋" + "\U000e0101" * 9) * 1000
+"""40,000 bytes as UTF-8, and as large as a message may be when these clients escape it."""
 
 
 class Line(NamedTuple):
@@ -337,6 +341,47 @@ async def test_the_largest_candidates_that_wait_do_not_drown_who_gets_them(
         came += 1
 
     assert callee.is_open
+
+
+@pytest.mark.parametrize("connection", ["polling", "websocket"])
+async def test_who_returns_and_reads_slowly_gets_everything_that_waited(
+    start_server: StartServer, connection: str
+) -> None:
+    """Many negotiations and the largest messages: together far more than the outbox holds."""
+    server = await start_server(limits_scale=1000, packet_rate=1e6)
+    (_, caller), (berta, callee), room = await server.pair()
+    call_id = await bring(caller, callee, "talking")
+    await callee.cut()
+    await caller.next("room:partner_away")
+    for round_ in range(10):
+        restart = description("offer", f"{SDP}a=ice-ufrag:{round_}\r\n")
+        await caller.emit("webrtc:offer", {**OFFER, "offer": restart, "callId": call_id})
+        for number in range(MAX_CANDIDATES - 1):
+            await caller.emit("webrtc:ice-candidate", {"candidate": candidate(f"{round_} {number:04} {'c' * 2000}")})
+    for number in range(6):
+        await caller.say(f"{number}{LARGE_TEXT[1:]}")
+    port = int(server.url.rpartition(":")[2])
+    opening = PollingClient.open(port) if connection == "polling" else WebSocketClient.open(port, receive_buffer=4096)
+    async with opening as slow, asyncio.timeout(PATIENCE):
+        assert str(await slow.receive()).startswith("0{")
+        await slow.send("40" + json.dumps({"token": berta.token, "resume": {**room, "seq": 0}}))
+        await caller.until("room:partner_back")
+        await caller.emit("webrtc:ice-candidate", {"candidate": candidate("9 9999")})
+        await caller.say("the last")
+        numbers: list[str] = []
+        texts: list[str] = []
+        while len(texts) < 7 or numbers[-1:] != ["9999"]:
+            packet = str(await slow.receive())
+            name, payload = json.loads(packet[2:]) if packet.startswith("42") else ("", {})
+            if name == "webrtc:ice-candidate":
+                numbers.append(payload["candidate"]["candidate"].split()[1])
+            elif name == "chat:message":
+                texts.append(payload["content"])
+            elif packet == "2":
+                await slow.send("3")
+
+    assert numbers == [*(f"{number:04}" for number in range(MAX_CANDIDATES - 1)), "9999"]
+    assert [text[:1] for text in texts] == ["0", "1", "2", "3", "4", "5", "t"]
 
 
 @pytest.mark.parametrize("who", ["caller", "callee"])

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
-from passerby.calls.call import MAX_CANDIDATES
+from passerby.calls.call import MAX_CANDIDATES, MAX_KEPT_BYTES, MAX_KEPT_CANDIDATES, State, size_of
 from passerby.calls.events import (
     Answer,
     CallEnded,
@@ -28,11 +39,14 @@ from passerby.calls.events import (
 )
 from passerby.calls.sdp import relayed, relayed_only
 from passerby.errors import ConflictError, InvalidInputError
+from tests.support.clock import turns
+from tests.support.failing import Failing
 from tests.support.house import CALL_RETURN, GRACE, RING, House
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from passerby.calls.call import Call
     from passerby.calls.events import CallType, Hangup
     from passerby.events import Event
     from tests.support.house import Person
@@ -54,16 +68,18 @@ class Phone:
         self.person = person
         self.calls = person.house.calls
 
-    def offer(self, kind: CallType = "video", call_id: str | None = None, *, relay_only: bool = False) -> None:
-        offer = SendOffer(offer=SessionDescription("offer", SDP), type=kind, call_id=call_id, relay_only=relay_only)
+    def offer(
+        self, kind: CallType = "video", call_id: str | None = None, *, relay_only: bool = False, sdp: str = SDP
+    ) -> None:
+        offer = SendOffer(offer=SessionDescription("offer", sdp), type=kind, call_id=call_id, relay_only=relay_only)
         self.calls.offer(self.person.live, offer)
 
-    def answer(self, call_id: str | None = None, *, relay_only: bool = False) -> None:
-        answer = SendAnswer(answer=SessionDescription("answer", SDP), call_id=call_id, relay_only=relay_only)
+    def answer(self, call_id: str | None = None, *, relay_only: bool = False, sdp: str = SDP) -> None:
+        answer = SendAnswer(answer=SessionDescription("answer", sdp), call_id=call_id, relay_only=relay_only)
         self.calls.answer(self.person.live, answer)
 
-    def candidate(self, text: str | None = HOST, call_id: str | None = None) -> None:
-        candidate = None if text is None else IceCandidate(text, "0", 0)
+    def candidate(self, text: str | None = HOST, call_id: str | None = None, *, ufrag: str | None = None) -> None:
+        candidate = None if text is None else IceCandidate(text, "0", 0, ufrag)
         self.calls.candidate(self.person.live, SendCandidate(candidate=candidate, call_id=call_id))
 
     def connected(self) -> None:
@@ -575,3 +591,392 @@ async def test_after_a_new_offer_the_candidates_are_counted_anew() -> None:
         with pytest.raises(ConflictError):
             caller.candidate(RELAYED)
         caller.offer(call_id=caller.call_id)
+
+
+# ── what is kept ──────────────────────────────────────────────────────────────────────────────────
+
+
+def generation(*ufrags: str) -> str:
+    """Return a description of one ICE generation."""
+    return SDP + "".join(f"a=ice-ufrag:{ufrag}\r\na=ice-pwd:{ufrag * 8}\r\n" for ufrag in ufrags)
+
+
+async def returned(phone: Phone) -> list[str | None]:
+    """Lose the connection and return; return the candidates that come."""
+    phone.person.drop()
+    await phone.person.connect()
+    return phone.candidates()
+
+
+async def connecting(ufrag: str = "one") -> tuple[Phone, Phone]:
+    """Return two phones whose media does not flow yet."""
+    caller, callee = await phones()
+    caller.offer(sdp=generation(f"{ufrag}-of-caller"))
+    callee.answer(sdp=generation(f"{ufrag}-of-callee"))
+    return caller, callee
+
+
+async def test_an_ice_restart_replaces_the_candidates_of_before_on_both_sides() -> None:
+    caller, callee = await connecting()
+    for phone in (caller, callee):
+        phone.candidate("of before")
+        phone.candidate(None)
+        phone.candidate("of before, by name", ufrag="one-of-caller" if phone is caller else "one-of-callee")
+
+    caller.offer(call_id=caller.call_id, sdp=generation("two-of-caller"))
+    caller.candidate("anew")
+    assert await returned(callee) == ["anew"]
+    callee.answer(sdp=generation("two-of-callee"))
+    callee.candidate("anew too")
+
+    assert await returned(caller) == ["anew too"]
+    assert caller.got()[-2:] == ["webrtc:answer", "webrtc:ice-candidate"]
+
+
+async def test_without_an_ice_restart_candidates_are_still_needed() -> None:
+    caller, callee = await connecting()
+    caller.candidate("of the caller")
+    callee.candidate("of the callee")
+    for _ in range(5):
+        caller.offer(call_id=caller.call_id, sdp=generation("one-of-caller"))
+        callee.answer(sdp=generation("one-of-callee"))
+
+    assert await returned(callee) == ["of the caller"]
+    assert await returned(caller) == ["of the callee"]
+
+
+async def test_candidates_that_name_the_new_generation_may_come_before_its_description() -> None:
+    caller, callee = await connecting()
+    caller.candidate("candidate:1 1 udp 1 192.0.2.7 5 typ host ufrag two")
+    caller.candidate("early", ufrag="two")
+    caller.candidate("of before", ufrag="one-of-caller")
+    caller.offer(call_id=caller.call_id, sdp=generation("two"))
+
+    assert await returned(callee) == ["candidate:1 1 udp 1 192.0.2.7 5 typ host ufrag two", "early"]
+
+
+async def test_new_media_with_an_own_generation_is_no_restart() -> None:
+    caller, callee = await connecting()
+    caller.candidate("nameless")
+    caller.candidate("of the sound", ufrag="one-of-caller")
+    caller.offer(call_id=caller.call_id, sdp=generation("one-of-caller", "of-the-picture"))
+
+    assert await returned(callee) == ["nameless", "of the sound"]
+
+
+async def test_however_often_is_negotiated_only_so_many_candidates_are_kept() -> None:
+    caller, callee = await talking()
+    for round_ in range(30):
+        for number in range(MAX_CANDIDATES):
+            caller.candidate(f"candidate {round_} {number}")
+        caller.offer(call_id=caller.call_id)
+
+    assert await returned(callee) == [f"candidate 29 {number}" for number in range(MAX_CANDIDATES)]
+    assert callee.got()[-1] == "webrtc:offer"
+
+
+async def test_candidates_are_bounded_in_bytes() -> None:
+    caller, callee = await talking()
+    for number in range(MAX_CANDIDATES):
+        caller.candidate(f"{number:04}{'👋' * 2044}")
+
+    came = await returned(callee)
+    assert 0 < len(came) * 4 * 2044 <= MAX_KEPT_BYTES
+    assert [str(text)[:4] for text in came] == [
+        f"{number:04}" for number in range(MAX_CANDIDATES - len(came), MAX_CANDIDATES)
+    ]
+
+
+async def test_of_the_largest_candidates_of_a_browser_all_are_kept() -> None:
+    caller, callee = await talking()
+    for number in range(MAX_CANDIDATES):
+        candidate = IceCandidate(f"{number:04}{'c' * 2044}", "m" * 64, 255, "u" * 256)
+        caller.calls.candidate(caller.person.live, SendCandidate(candidate=candidate))
+
+    assert len(await returned(callee)) == MAX_CANDIDATES
+
+
+async def test_of_calls_that_ended_meanwhile_the_newest_are_told() -> None:
+    caller, callee = await talking()
+    callee.person.drop()
+    caller.hang_up()
+    for _ in range(100):
+        caller.offer()
+        caller.hang_up()
+    newest = caller.call_id
+    await callee.person.connect()
+
+    assert callee.got() == ["webrtc:call-end"] * 16
+    assert callee.person.link.last(CallEnded).call_id == newest
+
+
+# ── a slow client ─────────────────────────────────────────────────────────────────────────────────
+
+LARGE = "c" * 2000
+
+
+async def filled(count: int = 100) -> tuple[Phone, Phone]:
+    """Return two phones of a call; so many large candidates wait for the callee, who is away."""
+    caller, callee = await talking()
+    callee.person.drop()
+    for number in range(count):
+        caller.candidate(f"{number} {LARGE}")
+    return caller, callee
+
+
+def numbers(phone: Phone) -> list[int]:
+    return [int(str(text).split(" ", maxsplit=1)[0]) for text in phone.candidates()]
+
+
+async def test_signals_that_waited_are_sent_as_the_client_reads_and_later_ones_behind_them() -> None:
+    caller, callee = await filled()
+    link = await callee.person.arrive()
+    link.read.shut()
+    await link.read.arrival(1)
+    assert 0 < len(numbers(callee)) * len(LARGE) <= 65_536
+    caller.candidate(f"100 {LARGE}")
+    caller.offer(call_id=caller.call_id)
+    assert "webrtc:offer" not in callee.got(), "overtook the candidates"
+
+    link.read.open()
+    await callee.person.house.settle()
+    caller.candidate("101")
+
+    assert numbers(callee) == list(range(102))
+    assert callee.got().index("webrtc:offer") == len(callee.got()) - 2
+    callee.answer()
+    assert "webrtc:answer" in caller.got()
+
+
+async def test_candidates_that_waited_for_the_answer_are_sent_as_the_client_reads() -> None:
+    caller, callee = await phones()
+    caller.offer()
+    for number in range(100):
+        caller.candidate(f"{number} {LARGE}")
+    callee.person.link.read.shut()
+    callee.answer()
+    await callee.person.link.read.arrival()
+    assert 0 < len(numbers(callee)) < 100
+    caller.candidate("100")
+    callee.person.link.read.open()
+    await callee.person.house.settle()
+
+    assert numbers(callee) == list(range(101))
+
+
+async def test_a_connection_that_is_replaced_meanwhile_gets_no_more_and_the_next_one_everything() -> None:
+    caller, callee = await filled()
+    first = await callee.person.arrive()
+    first.read.shut()
+    await first.read.arrival()
+    part = len(first.of(Candidate))
+    second = await callee.person.arrive()
+    second.read.shut()
+    await second.read.arrival()
+    first.read.open()
+    await turns()
+    assert len(second.of(Candidate)) == part, "the first replay goes on over the second connection"
+    caller.candidate("100")
+    second.read.open()
+    await callee.person.house.settle()
+
+    assert len(first.of(Candidate)) == part
+    assert numbers(callee) == list(range(101))
+
+
+async def test_a_client_lost_meanwhile_gets_everything_on_its_next_return() -> None:
+    caller, callee = await filled()
+    first = await callee.person.arrive()
+    first.read.shut()
+    await first.read.arrival()
+    callee.person.drop()
+    first.read.open()
+    await callee.person.house.settle()
+    caller.candidate("100")
+    await callee.person.connect()
+
+    assert numbers(callee) == list(range(101))
+
+
+@pytest.mark.parametrize("how", ["hang up", "call again", "leave"])
+async def test_a_call_that_ends_meanwhile_sends_no_more_of_its_signals(how: str) -> None:
+    caller, callee = await filled()
+    link = await callee.person.arrive()
+    link.read.shut()
+    await link.read.arrival()
+    part = len(numbers(callee))
+    if how == "leave":
+        callee.person.house.rooms.leave(caller.person.live, "user_left")
+    else:
+        caller.hang_up()
+    if how == "call again":
+        caller.offer()
+    link.read.open()
+    await callee.person.house.settle()
+
+    assert len(numbers(callee)) == part
+    told = [] if how == "leave" else ["webrtc:call-end"]
+    assert callee.got()[part:] == [*told, *(["webrtc:offer"] if how == "call again" else [])]
+
+
+async def test_what_is_no_longer_needed_when_the_client_has_read_is_not_sent() -> None:
+    caller, callee = await filled()
+    link = await callee.person.arrive()
+    link.read.shut()
+    await link.read.arrival()
+    part = len(numbers(callee))
+    caller.offer(call_id=caller.call_id, sdp=generation("one"))
+    caller.offer(call_id=caller.call_id, sdp=generation("two"))
+    caller.candidate("1000")
+    link.read.open()
+    await callee.person.house.settle()
+
+    assert numbers(callee) == [*range(part), 1000]
+    assert callee.got()[part:] == ["webrtc:offer", "webrtc:ice-candidate"]
+
+
+async def test_a_connection_that_cannot_be_caught_up_is_closed_so_that_its_client_returns() -> None:
+    caller, callee = await filled()
+    link = await callee.person.arrive()
+    Failing(link, "drain")
+    await callee.person.house.settle()
+    assert link.closed == "server_error"
+
+    callee.person.drop()
+    await callee.person.connect()
+    assert numbers(callee) == list(range(100))
+    assert caller.person.link.closed is None
+
+
+# ── any sequence ──────────────────────────────────────────────────────────────────────────────────
+
+
+class CallMachine(RuleBasedStateMachine):
+    """Random signals, lost connections and slow clients; what is kept stays bounded, what is sent stays in order."""
+
+    SIDES = st.integers(0, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.phones: tuple[Phone, Phone] = self.loop.run_until_complete(phones(House(grace=10_000)))
+        self.count = 0
+        self.away = [False, False]
+
+    def teardown(self) -> None:
+        for phone in self.phones:
+            phone.person.link.read.open()
+        self.loop.run_until_complete(self.phones[0].person.house.settle())
+        self.loop.close()
+
+    def do(self, act: Callable[[], object]) -> None:
+        """Perform an act that may be refused, and what follows from it."""
+
+        async def acting() -> None:
+            with contextlib.suppress(ConflictError):
+                act()
+            await turns()
+
+        self.loop.run_until_complete(acting())
+
+    def call(self) -> Call | None:
+        member = self.phones[0].person.live.membership()
+        return self.phones[0].calls._calls.get(member.room)
+
+    @initialize()
+    def begin(self) -> None:
+        self.do(self.phones[0].offer)
+
+    @rule(who=SIDES, ufrag=st.sampled_from(["", "a", "b", "c"]), padding=st.sampled_from([0, 60_000]))
+    def offer(self, who: int, ufrag: str, padding: int) -> None:
+        sdp = f"{generation(ufrag) if ufrag else SDP}a=x-padding:{'p' * padding}\r\n"
+        self.do(lambda: self.phones[who].offer(sdp=sdp))
+
+    @rule(who=SIDES, ufrag=st.sampled_from(["", "a", "b", "c"]))
+    def answer(self, who: int, ufrag: str) -> None:
+        self.do(lambda: self.phones[who].answer(sdp=generation(ufrag) if ufrag else SDP))
+
+    @rule(
+        who=SIDES,
+        ufrag=st.sampled_from([None, "a", "b", "c"]),
+        size=st.sampled_from([0, 2000]),
+        letter=st.sampled_from("c👋"),
+        times=st.sampled_from([1, 5, 150]),
+    )
+    def candidates(self, who: int, ufrag: str | None, size: int, letter: str, times: int) -> None:
+        for _ in range(times):
+            self.count += 1
+            text = f"{self.count} {letter * size}"
+            self.do(lambda text=text: self.phones[who].candidate(text, ufrag=ufrag))  # type: ignore[misc]
+
+    @rule(who=SIDES)
+    def connected(self, who: int) -> None:
+        call = self.call()
+        if call is not None:
+            phone = self.phones[who]
+            self.do(lambda: phone.calls.connected(phone.person.live, ReportConnected(call_id=call.id)))
+
+    @rule(who=SIDES, slow=st.booleans())
+    def connect(self, who: int, slow: bool) -> None:
+        async def arriving() -> None:
+            link = await self.phones[who].person.arrive()
+            if slow:
+                link.read.shut()
+            await turns()
+
+        self.phones[who].person.link.read.open()
+        self.loop.run_until_complete(arriving())
+        self.away[who] = False
+
+    @rule(who=SIDES)
+    def disconnect(self, who: int) -> None:
+        if not self.away[who]:
+            self.away[who] = True
+            self.do(self.phones[who].person.drop)
+
+    @rule(who=SIDES)
+    def read(self, who: int) -> None:
+        self.phones[who].person.link.read.open()
+        self.do(lambda: None)
+
+    @rule(who=SIDES)
+    def hang_up_and_call_again(self, who: int) -> None:
+        self.do(self.phones[who].hang_up)
+        self.do(self.phones[who].offer)
+
+    @invariant()
+    def what_is_kept_is_bounded(self) -> None:
+        call = self.call()
+        for side in () if call is None else (call.caller, call.callee):
+            kept = [signal for _, signal in side.needed]
+            candidates = [signal for signal in kept if isinstance(signal, Candidate)]
+            assert len(kept) - len(candidates) <= 1, "more than one description"
+            assert len(candidates) == side.candidates <= MAX_KEPT_CANDIDATES
+            assert sum(map(size_of, candidates)) == side.size <= MAX_KEPT_BYTES
+            assert [number for number, _ in side.needed] == sorted({number for number, _ in side.needed})
+        for missed in self.phones[0].calls._missed.values():
+            assert len(missed) <= 16
+        assert len(self.phones[0].calls._missed) + len(self.phones[0].calls._told) <= 4
+
+    @invariant()
+    def over_one_connection_each_candidate_comes_once_and_in_order(self) -> None:
+        for phone in self.phones:
+            came = numbers(phone)
+            assert came == sorted(set(came))
+
+    @invariant()
+    def who_reads_has_everything_that_is_kept(self) -> None:
+        call = self.call()
+        if call is None:
+            return
+        for who, phone in enumerate(self.phones):
+            own, other = call.sides(phone.person.live.membership())
+            if self.away[who] or phone.person.link.read.waiting:
+                continue
+            known = phone.person.link.sent
+            rings = call.state is State.RINGING and own is call.callee
+            assert all(signal in known for _, signal in other.needed if not (rings and isinstance(signal, Candidate)))
+
+
+def test_whatever_is_signalled_little_is_kept_and_all_of_it_arrives_in_order() -> None:
+    run_state_machine_as_test(CallMachine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))

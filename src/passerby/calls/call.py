@@ -113,7 +113,8 @@ class Side(Struct, eq=False):
 
     def withdraw(self, *kinds: type[Signal]) -> None:
         """Remove signals that are no longer needed."""
-        self._retain([entry for entry in self.needed if not isinstance(entry[1], kinds)])
+        if self.needed:
+            self._retain([entry for entry in self.needed if not isinstance(entry[1], kinds)])
 
     def _begin_generation(self, generation: frozenset[str]) -> None:
         """Drop the candidates of another ICE generation than that of a new description."""
@@ -155,15 +156,17 @@ class Side(Struct, eq=False):
 
 def size_of(signal: Signal) -> int:
     """Return about how many bytes a signal is on the wire."""
+    if isinstance(signal, Candidate):
+        candidate = signal.candidate
+        if candidate is None:
+            return _FRAME
+        mid, fragment = candidate.sdp_mid, candidate.username_fragment
+        return (
+            _FRAME + _bytes(candidate.candidate) + (_bytes(mid) if mid else 0) + (_bytes(fragment) if fragment else 0)
+        )
     if isinstance(signal, Offer):
         return _FRAME + _bytes(signal.offer.sdp)
-    if isinstance(signal, Answer):
-        return _FRAME + _bytes(signal.answer.sdp)
-    candidate = signal.candidate if isinstance(signal, Candidate) else None
-    if candidate is None:
-        return _FRAME
-    texts = (candidate.candidate, candidate.sdp_mid, candidate.username_fragment)
-    return _FRAME + sum(_bytes(text) for text in texts if text)
+    return _FRAME + (_bytes(signal.answer.sdp) if isinstance(signal, Answer) else 0)
 
 
 def _bytes(text: str) -> int:

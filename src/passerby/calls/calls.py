@@ -1,7 +1,7 @@
 """Calls: at most one per room. Signalling passes through the server, media does not.
 
-The server keeps the state, the timeouts and the order. It validates signals but does not interpret them. Late signals
-of an ended call are ignored.
+The server keeps the state, the timeouts and the order. It validates signals but does not interpret them, except for the
+ICE generation of what it keeps (`Side.keep`). Late signals of an ended call are ignored.
 
 A caller may send candidates before the call is answered: they wait for the answer, in order. A member who reconnects
 gets all signals that the other side needs to connect again, because signals sent just before may have been lost with

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Final
 from zlib import crc32
 
@@ -206,7 +206,7 @@ _EXTRAS: Final = {
     "tcptype": re.compile(r"active|passive|so"),
 }
 """Candidate extensions that contain no address."""
-_UFRAG_LINE: Final = "a=ice-ufrag:"
+_UFRAG_LINE: Final = "\na=ice-ufrag:"
 _UFRAG_LENGTH: Final = 256
 """Characters, RFC 8839 §5.4."""
 _MAX_UFRAGS: Final = 64
@@ -215,10 +215,13 @@ _MAX_UFRAGS: Final = 64
 
 def ufrags(sdp: str) -> frozenset[str]:
     """Return the first ICE user name fragments (RFC 8839 §5.4) of a description. New ones restart ICE (§4.4.1.1.1)."""
-    if _UFRAG_LINE not in sdp:
-        return frozenset()
-    found = (line[len(_UFRAG_LINE) :].strip() for line in _END_OF_LINE.split(sdp) if line.startswith(_UFRAG_LINE))
-    return frozenset(one[:_UFRAG_LENGTH] for one in islice(found, _MAX_UFRAGS))
+    found: set[str] = set()
+    place = sdp.find(_UFRAG_LINE)
+    while place >= 0 and len(found) < _MAX_UFRAGS:
+        value = sdp[place + len(_UFRAG_LINE) : place + len(_UFRAG_LINE) + _UFRAG_LENGTH].split(maxsplit=1)
+        found.update(value[:1])
+        place = sdp.find(_UFRAG_LINE, place + len(_UFRAG_LINE))
+    return frozenset(found)
 
 
 def ufrag(candidate: str) -> str | None:
