@@ -37,6 +37,15 @@ class StrayCancellationError(Exception):
     """Something that a task awaited was cancelled, but not the task itself."""
 
 
+FAILURES: Final = (Exception, asyncio.CancelledError, BaseExceptionGroup)
+"""What awaited work may raise when it fails. A cancellation may be of something that it awaited, see `is_failure`."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Return whether one of FAILURES is an error of the work, and not the cancellation of the running task."""
+    return not (isinstance(error, asyncio.CancelledError) and _is_cancelled())
+
+
 async def own(work: Awaitable[T]) -> T:
     """Await `work`. A cancellation that is not of the running task becomes an error like any other.
 
@@ -104,8 +113,10 @@ class Background:
 
     async def _ends_well(self, name: str, work: Awaitable[None], failed: Callable[[], object] | None = None) -> bool:
         try:
-            await own(work)
-        except Exception as error:
+            await work
+        except FAILURES as error:
+            if not is_failure(error):
+                raise
             self.failed(name, error)
             if _is_cancelled():
                 raise asyncio.CancelledError from error  # the work has answered the cancellation with another error

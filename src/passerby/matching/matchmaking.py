@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from passerby import ids
-from passerby.background import own
+from passerby.background import FAILURES, is_failure
 from passerby.errors import Code, ConflictError, InternalError
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
 from passerby.models import Ticket
@@ -118,8 +118,10 @@ class Matchmaking:
         seeker = guest
         while True:
             try:
-                found = await own(self._queue.enter(ticket))
-            except Exception as error:  # noqa: BLE001 - after any error the search must end, not wait forever
+                found = await self._queue.enter(ticket)
+            except FAILURES as error:
+                if not is_failure(error):
+                    raise
                 self._background.failed("entering the queue", error)
                 self._recover()
                 return False
@@ -179,8 +181,10 @@ class Matchmaking:
         If that fails, the ticket stays in the queue but is ignored, because no guest holds it.
         """
         try:
-            await own(self._queue.cancel(ticket))
-        except Exception as error:  # noqa: BLE001 - see above
+            await self._queue.cancel(ticket)
+        except FAILURES as error:
+            if not is_failure(error):
+                raise
             self._background.failed("withdrawal of a ticket", error)
 
     @staticmethod

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from passerby import errors
-from passerby.background import own
+from passerby.background import FAILURES, is_failure, own
 from passerby.calls import events as call_events
 from passerby.chat import events as chat_events
 from passerby.chat.text import clean_text
@@ -223,13 +223,15 @@ class Gateway:
 
         async def finish(work: Awaitable[None], live: LiveGuest, payload: object, ack: Ack | None) -> None:
             try:
-                await own(work)
-            except Exception as error:  # noqa: BLE001 - any error is reported to the client
+                await work
+            except FAILURES as error:
+                if not is_failure(error):
+                    raise
                 self._refuse(live, family, self._known(event, error), payload, ack)
 
         return handle
 
-    def _known(self, event: str, error: Exception) -> PasserbyError:
+    def _known(self, event: str, error: BaseException) -> PasserbyError:
         """Return the error for the client. Unexpected exceptions are logged and reported without details."""
         if isinstance(error, PasserbyError):
             return error
