@@ -107,7 +107,10 @@ class Rooms:
         self._log.open(room.id, room.epoch)
         self._open[room.id] = room
         for observer in self._observers:
-            self._background.attempt("observer of an opened room", observer.room_opened, room)
+            try:
+                observer.room_opened(room)
+            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
+                self._background.failed("observer of an opened room", error)
         joined = []
         for member in room.members:
             live, guest = member.live, member.live.guest
@@ -224,7 +227,10 @@ class Rooms:
             back = PartnerBack(user_id=guest.guest.id, username=name, message=f"{name} is back")
             member.room.tell(member.partner, back)
         for observer in self._observers:
-            self._background.attempt("observer of a returned member", observer.member_back, member)
+            try:
+                observer.member_back(member)
+            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
+                self._background.failed("observer of a returned member", error)
 
     def summary(self, guest: LiveGuest) -> RoomSummary | None:
         """Return the guest's room."""
@@ -351,7 +357,10 @@ class Rooms:
             self._changed(live)
         self._forget_log(room)
         for observer in self._observers:
-            self._background.attempt("observer of a closed room", observer.room_closed, room)
+            try:
+                observer.room_closed(room)
+            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
+                self._background.failed("observer of a closed room", error)
 
 
 def _portion(messages: list[Message]) -> list[Message]:

@@ -51,6 +51,8 @@ class Files:
         self._ttl = ttl
         self._rate = rate
         self.space = Space(quotas)
+        self._open: dict[str, Room] = {}
+        """The open rooms by their ids."""
         self._by_room: dict[str, RoomFiles] = {}
         """Files of the open rooms, by room id."""
         self._unremoved: set[str] = set()
@@ -74,10 +76,10 @@ class Files:
         Raises ConflictError (not_in_room), ForbiddenError (not_your_room), RateLimitedError,
         InvalidInputError (file_empty), TooLargeError, StorageFullError.
         """
-        room_files = self._by_room.get(guest.member.room.id) if guest is not None and guest.member is not None else None
-        if guest is None or room_files is None:
+        room = guest.member.room if guest is not None and guest.member is not None else None
+        if guest is None or room is None or self._open.get(room.id) is not room:
             raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
-        if room_id not in (None, room_files.room.id):
+        if room_id not in (None, room.id):
             raise not_your_room()
         quotas = self.space.quotas
         if size == 0:
@@ -89,6 +91,9 @@ class Files:
         wait = bucket.take(now)
         if wait:
             raise RateLimitedError(wait, "files")
+        room_files = self._by_room.get(room.id)
+        if room_files is None:
+            room_files = self._by_room[room.id] = RoomFiles(room)
         owner = guest.guest.id
         return Upload(
             self._store,
@@ -182,17 +187,19 @@ class Files:
 
     def room_opened(self, room: Room) -> None:
         """See RoomObserver. From now on members may upload files."""
-        self._by_room[room.id] = RoomFiles(room)
+        self._open[room.id] = room
 
     def member_back(self, member: Member) -> None:
         """See RoomObserver. Files need no replay."""
 
     def room_closed(self, room: Room) -> None:
         """See RoomObserver. Removes the room's files; from now on none of them is served."""
-        room_files = self._by_room.get(room.id)
-        if room_files is None or room_files.room is not room:
+        if self._open.get(room.id) is not room:
             return
-        del self._by_room[room.id]
+        del self._open[room.id]
+        room_files = self._by_room.pop(room.id, None)
+        if room_files is None:
+            return
         self.space.close(room_files)
         for cut in list(room_files.downloads):
             self._background.attempt("abort of a download", cut)
@@ -227,8 +234,8 @@ class Files:
 
     def close(self) -> None:
         """Remove all rooms' files. None is served any more; the store's own `close` deletes the contents."""
-        for room_files in list(self._by_room.values()):
-            self.room_closed(room_files.room)
+        for room in list(self._open.values()):
+            self.room_closed(room)
 
 
 def _not_found() -> NotFoundError:
