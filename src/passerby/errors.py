@@ -80,6 +80,7 @@ class Code(StrEnum):
     REQUEST_TIMEOUT = "request_timeout"
     ORIGIN_FORBIDDEN = "origin_forbidden"
     PROTOCOL_UNSUPPORTED = "protocol_unsupported"
+    ALREADY_UPGRADED = "already_upgraded"
     # Close reasons; see `passerby.realtime.closings`.
     REPLACED = "replaced"
     SESSION_ENDED = "session_ended"
@@ -102,7 +103,6 @@ class Code(StrEnum):
     EXTENSION_NOT_AGREED = "extension_not_agreed"
     DUPLICATE_POLL = "duplicate_poll"
     UPGRADE_NOT_COMPLETED = "upgrade_not_completed"
-    ALREADY_UPGRADED = "already_upgraded"
 
 
 class PasserbyError(Exception):

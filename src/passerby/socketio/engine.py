@@ -59,8 +59,8 @@ def _peer(request: Request) -> str:
 class Engine:
     """Holds the sessions. `accept(session)` creates the receiver of each new session.
 
-    `origins` checks every request. `allow(request)` may refuse new sessions (rate limits). `address(request)` returns
-    the client's address.
+    `origins` checks every request. `allow(request)` may refuse a new connection (rate limits): a new session, or a
+    WebSocket that is to take over a polling session. `address(request)` returns the client's address.
     """
 
     def __init__(
@@ -123,8 +123,13 @@ class Engine:
         sid = request.query.get("sid")
         if sid is None:
             return self.allow(request)
-        known = sid in self.sessions or (sid in self._final_payloads and not request.websocket)
-        return None if known else handshake.SESSION_UNKNOWN
+        session = self.sessions.get(sid)
+        if request.websocket:
+            if session is None:
+                return handshake.SESSION_UNKNOWN
+            # Before the WebSocket handshake: a connection that is refused must cost the server next to nothing.
+            return self.allow(request) if session.can_upgrade else handshake.ALREADY_UPGRADED
+        return None if session is not None or sid in self._final_payloads else handshake.SESSION_UNKNOWN
 
     def open(self, request: Request, websocket: WebSocket | None = None) -> Session:
         """Open a session for a request accepted by `check`, and send its open packet."""

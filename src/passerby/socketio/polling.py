@@ -85,6 +85,10 @@ class Polling:
             assert poll is not None  # noqa: S101 - the first poll of the session
             session.end_poll(poll)
             return poll.result()
+        open_session = engine.sessions.get(sid)
+        if open_session is not None and not open_session.pace.take(0):
+            open_session.close(closing.TOO_MANY_PACKETS)
+            raise _RefusedError(handshake.BAD_REQUEST)
         if request.method == "GET":
             return await self._poll(sid, receive)
         if request.method == "POST":

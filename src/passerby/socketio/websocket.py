@@ -146,9 +146,8 @@ class WebSocket(WSListener):
         session = engine.sessions.get(request.query.get("sid", ""))
         if session is None:
             engine.open(request, self)
-        elif not session.start_upgrade(self):
-            self.bind(_ignore, _ignore, _ignore, _ignore)
-            self.close(closing.ALREADY_UPGRADED)
+        else:
+            session.start_upgrade(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Handle one frame of any kind."""
