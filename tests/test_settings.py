@@ -41,6 +41,8 @@ GOOD: dict[str, tuple[str, object]] = {
     "MAX_PAYLOAD": ("65536", 65536),
     "OUTBOX_LIMIT": ("65536", 65536),
     "STALL_TIMEOUT": ("2", 2.0),
+    "MAX_CONNECTIONS": ("500", 500),
+    "MAX_ADDRESS_CONNECTIONS": ("50", 50),
     "FILE_LIMIT": ("1024", 1024),
     "ROOM_FILES_LIMIT": ("4096", 4096),
     "GUEST_FILES_LIMIT": ("2048", 2048),
@@ -86,6 +88,7 @@ _TIMES_TOO = (
     "UPLOAD_TIMEOUT",
 )
 _COUNTS = ("ROOM_LOG_MESSAGES", "ROOM_LOG_BYTES", "TEXT_LIMIT", "STATS_FRAMES", "MAX_PAYLOAD", "OUTBOX_LIMIT")
+_CONNECTIONS = ("MAX_CONNECTIONS", "MAX_ADDRESS_CONNECTIONS")
 _SIZES = ("FILE_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT", "FILES_LIMIT", "PICTURE_PIXELS")
 _RATES = tuple(name for name in GOOD if name.startswith("LIMIT_"))
 
@@ -104,7 +107,7 @@ BAD: list[tuple[str, str]] = [
     *(("RELAY_ONLY", text) for text in ("maybe", "2", "true")),  # without TURN_URLS
     *((name, text) for name in ("RING_TIMEOUT", "CALL_RETURN", "TURN_TTL") for text in ("0", "-1", "soon")),
     *(("FILE_STORE", text) for text in ("tape", "Disk ")),
-    *((name, text) for name in (*_COUNTS, *_SIZES) for text in ("0", "-5", "many", "1.5")),
+    *((name, text) for name in (*_COUNTS, *_CONNECTIONS, *_SIZES) for text in ("0", "-5", "many", "1.5")),
     *(("PACKET_RATE", text) for text in ("0", "-1", "fast", "inf")),
     *(("ONLINE_SAMPLE", text) for text in ("-1", "all")),
     *(("FILES_PER_MESSAGE", text) for text in ("0", "many")),

@@ -97,6 +97,32 @@ class AddressLimit:
         return bucket
 
 
+class AddressCount:
+    """Counts what each address has at once, up to a limit. An IPv6 /64 network counts as one address."""
+
+    def __init__(self, limit: int) -> None:
+        """Allow `limit` for each address."""
+        self._limit = limit
+        self._counts: dict[str, int] = {}
+
+    def take(self, address: str) -> bool:
+        """Count one more for `address`; return False if it has as many as it may."""
+        key = _network(address)
+        count = self._counts.get(key, 0)
+        if count >= self._limit:
+            return False
+        self._counts[key] = count + 1
+        return True
+
+    def give_back(self, address: str) -> None:
+        """Count one less for `address`, after a successful `take`."""
+        key = _network(address)
+        if self._counts[key] == 1:
+            del self._counts[key]
+        else:
+            self._counts[key] -= 1
+
+
 def _network(address: str) -> str:
     if ":" not in address:
         return address

@@ -99,6 +99,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, description="Time for a client to read buffered data before it is disconnected"),
     ] = 10
+    max_connections: Annotated[int, Meta(ge=1, description="Maximum connections of the process")] = 20_000
+    max_address_connections: Annotated[int, Meta(ge=1, description="Maximum connections per address")] = 1000
     file_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of one file")] = 10_485_760
     room_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a room")] = 52_428_800
     guest_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a guest")] = 41_943_040

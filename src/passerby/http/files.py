@@ -94,7 +94,7 @@ class FileController(Controller):
             voice=duration is not None,
             room_id=room_id,
         )
-        async with _receiving(services, upload):
+        async with _receiving(request, services, upload):
             async for chunk in request.stream():
                 await upload.write(chunk)
             await _check_connected(request)
@@ -149,6 +149,7 @@ class _Form:
         if announced is not None and announced > services.files.space.quotas.file + _OVERHEAD:
             raise services.files.space.quotas.too_large()
         self._announced = announced
+        self._request = request
         self._stream = request.stream()
         self._services = services
         self._guest = guest
@@ -165,7 +166,7 @@ class _Form:
     @contextlib.asynccontextmanager
     async def receiving(self) -> AsyncIterator[Upload]:
         """Read the body; yield the upload, which is aborted on failure."""
-        async with _receiving(self._services, self):
+        async with _receiving(self._request, self._services, self):
             try:
                 await self._read()
             except MultipartError as error:
@@ -225,8 +226,12 @@ class _Form:
 
 
 @contextlib.asynccontextmanager
-async def _receiving(services: Services, upload: Upload | _Form) -> AsyncIterator[None]:
+async def _receiving(
+    request: Request[Any, Any, Any], services: Services, upload: Upload | _Form
+) -> AsyncIterator[None]:
     """Limit the duration of an upload; abort it on failure."""
+    own_pace: Callable[[], None] = request.scope["passerby.own_pace"]  # type: ignore[typeddict-item]  # see GuardedHttpProtocol
+    own_pace()
     try:
         async with asyncio.timeout(services.upload_timeout):
             yield

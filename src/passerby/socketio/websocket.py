@@ -285,6 +285,8 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
             read_buffer_init_size=_READ_BUFFER,
         )
         self._engine = engine
+        self.on_lost: Callable[[], object] = _ignore
+        """Called once when the connection has ended; set by whoever counts connections."""
         self._connections: set[Any] = server_state.connections
         self._request: Request | None = None
 
@@ -296,6 +298,7 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
         self._connections.discard(self)
+        self.on_lost()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
