@@ -138,6 +138,7 @@ class Assembly:
             tokens,
             clock,
             session_ttl=settings.session_ttl,
+            limit=settings.sessions_limit,
             changed=self._changed,
             is_ended=self.writer.is_removing,
         )

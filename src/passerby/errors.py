@@ -191,14 +191,14 @@ class InternalError(PasserbyError):
 
 
 class UnavailableError(PasserbyError):
-    """A storage adapter cannot serve now."""
+    """Something behind the server cannot serve now, or the server has as much of it as it may."""
 
     status = 503
     retryable = True
 
-    def __init__(self, what: list[str]) -> None:
-        """`what` lists the data that is unavailable."""
-        super().__init__(Code.UNAVAILABLE, f"Not available now: {', '.join(what)}")
+    def __init__(self, what: list[str], *, retry_after: float | None = None) -> None:
+        """`what` lists what is unavailable; `retry_after` is in seconds."""
+        super().__init__(Code.UNAVAILABLE, f"Not available now: {', '.join(what)}", retry_after=retry_after)
 
 
 class RateLimitedError(PasserbyError):

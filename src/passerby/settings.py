@@ -56,6 +56,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     jwt_issuer: Annotated[str, Meta(min_length=1, description="Issuer (`iss`) of the tokens")] = "passerby"
     jwt_audience: Annotated[str, Meta(min_length=1, description="Audience (`aud`) of the tokens")] = "passerby-guests"
     session_ttl: Annotated[float, Meta(gt=0, description="Lifetime of an inactive session and of a token")] = 7200
+    sessions_limit: Annotated[int, Meta(ge=1, description="Maximum sessions of the process")] = 100_000
     renew_before: Annotated[
         float,
         Meta(

@@ -226,6 +226,11 @@ class Session:
         except ProtocolError:
             self.close(closing.PARSE_ERROR)
 
+    def hold(self, size: int) -> None:
+        """The receiver keeps `size` bytes of a message that is not complete. A WebSocket then takes smaller ones."""
+        if self._websocket is not None:
+            self._websocket.hold(size)
+
     def receive_payload(self, body: str) -> None:
         """Handle the body of a POST. If it is malformed, the session is closed and ProtocolError is raised."""
         try:
