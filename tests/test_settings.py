@@ -47,6 +47,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "FILE_LIMIT": ("1024", 1024),
     "ROOM_FILES_LIMIT": ("4096", 4096),
     "GUEST_FILES_LIMIT": ("2048", 2048),
+    "ADDRESS_FILES_LIMIT": ("4096", 4096),
     "FILES_LIMIT": ("8192", 8192),
     "FILE_TTL": ("60", 60.0),
     "FILE_SWEEP": ("5", 5.0),
@@ -55,6 +56,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "PICTURE_PIXELS": ("1000000", 1_000_000),
     "VOICE_LIMIT": ("60", 60.0),
     "UPLOAD_TIMEOUT": ("30", 30.0),
+    "UPLOAD_PACE": ("0", 0),
     "LIMIT_UPLOADS": ("2/1", Rate(2, 1)),
     "LIMIT_ADDRESS_UPLOADS": ("2/1", Rate(2, 1)),
     "RING_TIMEOUT": ("10", 10.0),
@@ -90,7 +92,7 @@ _TIMES_TOO = (
 )
 _COUNTS = ("ROOM_LOG_MESSAGES", "ROOM_LOG_BYTES", "TEXT_LIMIT", "STATS_FRAMES", "MAX_PAYLOAD", "OUTBOX_LIMIT")
 _CONNECTIONS = ("SESSIONS_LIMIT", "MAX_CONNECTIONS", "MAX_ADDRESS_CONNECTIONS")
-_SIZES = ("FILE_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT", "FILES_LIMIT", "PICTURE_PIXELS")
+_SIZES = ("FILE_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT", "ADDRESS_FILES_LIMIT", "FILES_LIMIT", "PICTURE_PIXELS")
 _RATES = tuple(name for name in GOOD if name.startswith("LIMIT_"))
 
 BAD: list[tuple[str, str]] = [
@@ -110,6 +112,7 @@ BAD: list[tuple[str, str]] = [
     *(("FILE_STORE", text) for text in ("tape", "Disk ")),
     *((name, text) for name in (*_COUNTS, *_CONNECTIONS, *_SIZES) for text in ("0", "-5", "many", "1.5")),
     *(("PACKET_RATE", text) for text in ("0", "-1", "fast", "inf")),
+    *(("UPLOAD_PACE", text) for text in ("-1", "slow", "1.5")),
     *(("ONLINE_SAMPLE", text) for text in ("-1", "all")),
     *(("FILES_PER_MESSAGE", text) for text in ("0", "many")),
     *(("LIMITS_SCALE", text) for text in ("0", "-1", "off", "nan")),

@@ -97,6 +97,7 @@ class Application:
                 services.guests,
                 services.files,
                 settings.upload_timeout,
+                settings.upload_pace,
                 services.ice,
                 services.presence,
                 services.matchmaking,

@@ -145,7 +145,7 @@ class NotFoundError(PasserbyError):
 
 
 class UploadTimeoutError(PasserbyError):
-    """The request body was not complete in time."""
+    """The request body was not complete in time, or came too slowly."""
 
     status = 408
 
@@ -169,14 +169,14 @@ class UnsupportedTypeError(PasserbyError):
 
 
 class StorageFullError(PasserbyError):
-    """The server's storage for files is full."""
+    """The server's storage for files, or the address's share of it, is full."""
 
     status = 507
     retryable = True
 
-    def __init__(self, retry_after: float = 60) -> None:
+    def __init__(self, retry_after: float = 60, message: str = "There is no space for files right now") -> None:
         """`retry_after` is in seconds."""
-        super().__init__(Code.STORAGE_FULL, "There is no space for files right now", retry_after=retry_after)
+        super().__init__(Code.STORAGE_FULL, message, retry_after=retry_after)
 
 
 class InternalError(PasserbyError):

@@ -122,13 +122,15 @@ class AddressCount:
 
     def take(self, address: str, size: int = 1) -> bool:
         """Count `size` more for `address`; return False, and count nothing, if it would have more than it may."""
-        networks = _networks(address)
-        counts = self._counts
-        if any(counts.get(key, 0) + size > self._limit * multiple for key, multiple in networks):
+        if not self.fits(address, size):
             return False
-        for key, _ in networks:
-            counts[key] = counts.get(key, 0) + size
+        for key, _ in _networks(address):
+            self._counts[key] = self._counts.get(key, 0) + size
         return True
+
+    def fits(self, address: str, size: int = 1) -> bool:
+        """Return whether `address` may have `size` more."""
+        return all(self._counts.get(key, 0) + size <= self._limit * multiple for key, multiple in _networks(address))
 
     def give_back(self, address: str, size: int = 1) -> None:
         """Count `size` less for `address`, after a successful `take`."""

@@ -105,6 +105,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     file_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of one file")] = 10_485_760
     room_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a room")] = 52_428_800
     guest_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a guest")] = 41_943_040
+    address_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files per address")] = 134_217_728
     files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of the process")] = 536_870_912
     files_per_message: Annotated[
         int, Meta(ge=1, description="Maximum files that the web client offers to send at once")
@@ -122,6 +123,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     voice_limit: Annotated[float, Meta(gt=0, description="Maximum seconds of a voice note")] = 300
     upload_timeout: Annotated[float, Meta(gt=0, description="Maximum duration of an upload")] = 600
+    upload_pace: Annotated[
+        int, Meta(ge=0, description="Minimum bytes a second of an upload, after its first 10 seconds; 0 for any")
+    ] = 4096
     ring_timeout: Annotated[float, Meta(gt=0, description="Time to answer a call before it ends")] = 30
     call_return: Annotated[float, Meta(gt=0, description="Time to reconnect to a call after a page reload")] = 5
     stun_urls: Annotated[
