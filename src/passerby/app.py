@@ -11,7 +11,7 @@ import uvicorn
 from passerby.addresses import ClientAddress
 from passerby.assembly import Assembly, adapters
 from passerby.background import Background
-from passerby.clock import Clock, SystemClock
+from passerby.clock import Clock
 from passerby.errors import Code
 from passerby.http import app as http
 from passerby.http.guard import Guard, http_factory
@@ -23,7 +23,7 @@ from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
-from passerby.watch import Watch
+from passerby.watch import PatientClock, Watch
 
 if TYPE_CHECKING:
     import socket
@@ -44,7 +44,8 @@ class Application:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         """Create all objects; nothing runs until `start`."""
-        clock = clock or SystemClock()
+        self.watch = Watch()
+        clock = clock or PatientClock(self.watch)
         background = Background(clock)
         self.services = services = Assembly(settings, clock, adapters(settings, clock), background, Publisher())
         self._address = ClientAddress(settings.trusted_proxies)
@@ -88,8 +89,10 @@ class Application:
             connections=settings.max_connections,
             address_connections=settings.max_address_connections,
             address=self._address,
+            scheduler=self.watch,
         )
-        self.watch = Watch(clock)
+        self.watch.on_lost(self.server.extend)
+        self.watch.on_lost(self.guard.extend)
         self._stopped = False
         self.polling = Polling(self.server.engine)
         self.http = http.create(
@@ -147,9 +150,11 @@ class Application:
 
     def start(self) -> None:
         """Start the background work, in the running event loop."""
-        self.server.start()
-        self.services.start()
-        self.services.background.repeat("watch", self.watch.look)
+        services = self.services
+        self.watch.start(services.background)
+        self.server.start(self.watch)
+        services.start()
+        services.background.repeat("watch of descriptors", lambda: self.watch.look_at_descriptors(services.clock))
 
     async def stop(self) -> None:
         """Close every connection and stop the background work. A step that fails does not prevent the others.
@@ -161,6 +166,7 @@ class Application:
         self._stopped = True
         await self.services.background.finish("closing of connections", self.server.stop(), _CLOSE_TIMEOUT)
         await self.services.stop()
+        self.watch.stop()
 
 
 class _Uvicorn(uvicorn.Server):

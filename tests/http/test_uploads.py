@@ -679,7 +679,7 @@ async def test_an_upload_needs_a_token(shared_server: RunningServer, monkeypatch
 
 async def test_an_expired_token_is_refused(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = JumpingClock()
-    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    monkeypatch.setattr(app, "PatientClock", lambda _watch: clock)
     two = await Two.meet(await start_server())
     clock.ahead += 7201
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from passerby.clock import SteadyClock
 from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
@@ -45,7 +46,7 @@ class Files:
         """`ttl` is in seconds; `rate` applies per guest."""
         self._store = store
         self._links = links
-        self._clock = clock
+        self._clock = SteadyClock(clock)  # a wall clock that is set ends no file
         self._background = background
         self._ttl = ttl
         self._rate = rate

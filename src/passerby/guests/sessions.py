@@ -124,7 +124,11 @@ class Guests:
     def renew(self, live: LiveGuest) -> tuple[str, str]:
         """Return a new token and its expiry as a timestamp."""
         token, live.token_expires = self._tokens.issue(live.guest.session_id)
-        return token, self.timestamps.at(live.token_expires)
+        return token, self.timestamps.at(self._tokens.wall(live.token_expires))
+
+    def token_left(self, live: LiveGuest) -> float:
+        """Return the seconds until the live guest's token expires."""
+        return self._tokens.left(live.token_expires)
 
     async def _find(self, session_id: str) -> Guest | None:
         live = self._by_session.get(session_id)

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import struct
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from msgspec.json import encode
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from uvicorn.protocols.http.flow_control import FlowControl
+
+    from passerby.socketio.timers import Scheduler, Timer
 
     ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -78,8 +81,11 @@ class Guard:
         connections: int = 20_000,
         address_connections: int = 1_000,
         address: ClientAddress | None = None,
+        scheduler: Scheduler | None = None,
     ) -> None:
-        """Times are in seconds. `address` finds the clients behind trusted proxies.
+        """Times are in seconds, of `scheduler` or else of the running event loop.
+
+        `address` finds the clients behind trusted proxies.
 
         A proxy uses one connection for many clients, so its connections count only in total. For each client behind
         it, `addresses` counts WebSockets and HTTP requests in progress; see `through_proxy`.
@@ -95,7 +101,18 @@ class Guard:
         self.logger = _SampledLogger()
         self._limit = connections
         self._full = Sampled(log.warning, "connections refused: MAX_CONNECTIONS are open")
+        self._scheduler = scheduler
         self._unread: DelayQueue[GuardedHttpProtocol] | None = None
+
+    def call_later(self, delay: float, callback: Callable[..., object], *arguments: object) -> Timer:
+        """Call `callback(*arguments)` once, `delay` seconds from now."""
+        scheduler = self._scheduler or asyncio.get_running_loop()
+        return scheduler.call_at(scheduler.time() + delay, partial(callback, *arguments))
+
+    def extend(self, seconds: float) -> None:
+        """Give everyone `seconds` more: the process was paused."""
+        if self._unread is not None:
+            self._unread.extend(seconds)
 
     def enter(self, peer: str) -> Code | None:
         """Count a new connection; or return why it is refused."""
@@ -134,10 +151,11 @@ class Guard:
         if not self.address.is_proxy(peer):
             self.addresses.give_back(peer)
 
-    def unread(self, loop: asyncio.AbstractEventLoop) -> DelayQueue[GuardedHttpProtocol]:
+    def unread(self) -> DelayQueue[GuardedHttpProtocol]:
         """Return the connections with bytes that their client has not read yet."""
         if self._unread is None:
-            self._unread = DelayQueue(loop, self.stall_timeout, lambda slow: slow.check_reader())
+            scheduler = self._scheduler or asyncio.get_running_loop()
+            self._unread = DelayQueue(scheduler, self.stall_timeout, lambda slow: slow.check_reader())
         return self._unread
 
 
@@ -212,6 +230,14 @@ class _Reads(asyncio.BufferedProtocol):
         self._protocol.resume_writing()
 
 
+class _Loop:
+    """What uvicorn's protocol needs of its event loop, with the timers of `guard`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, guard: Guard) -> None:
+        self.create_task = loop.create_task
+        self.call_later = guard.call_later
+
+
 class _SampledLogger:
     """What uvicorn's protocol needs of its logger. Clients can break requests at will: a line a minute is enough."""
 
@@ -278,10 +304,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         """`guard` has the limits of the server."""
         super().__init__(*arguments, **named)
         self.logger = cast("logging.Logger", guard.logger)
+        self.loop = cast("asyncio.AbstractEventLoop", _Loop(self.loop, guard))
         self._guard = guard
         self._refusal: Code | None = None
         self._peer = ""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._in_head = False
         self._fed = 0
         """Bytes received since the head began; also counts an unfinished header, which the parser buffers."""
@@ -314,7 +341,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
         self._expect_nothing()
-        self._guard.unread(self.loop).discard(self)
+        self._guard.unread().discard(self)
         self.pipeline.clear()
         if self._refusal is None:
             self._guard.leave(self._peer)
@@ -431,7 +458,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if client is not None and not guard.addresses.take(client):
             self._answer(_TOO_MANY, _RETRY)
             return
-        guard.unread(self.loop).discard(self)
+        guard.unread().discard(self)
         self.transport = self._wire
         super().handle_websocket_upgrade()
         upgraded: Any = self._wire.get_protocol()
@@ -471,7 +498,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def wrote(self) -> None:
         """Something was written: look whether the client reads it."""
-        unread = self._guard.unread(self.loop)
+        unread = self._guard.unread()
         if self not in unread:
             self._look_again(unread)
 
@@ -482,7 +509,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._writes.written - self._writes.unread() - self._read < min(self._unread, LEAST_READ):
             self._wire.abort()
         else:
-            self._look_again(self._guard.unread(self.loop))
+            self._look_again(self._guard.unread())
 
     def _look_again(self, unread: DelayQueue[GuardedHttpProtocol]) -> None:
         self._unread = self._writes.unread()

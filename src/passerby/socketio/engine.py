@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from passerby.socketio.closing import Closing
     from passerby.socketio.handshake import Refusal, Request
     from passerby.socketio.session import Receiver
+    from passerby.socketio.timers import Scheduler
     from passerby.socketio.websocket import WebSocket
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -82,9 +83,9 @@ class Engine:
         self._final_payloads: dict[str, bytes] = {}
         self.turn = Turn()
 
-    def start(self) -> None:
-        """Create the timers in the running event loop."""
-        loop = asyncio.get_running_loop()
+    def start(self, scheduler: Scheduler | None = None) -> None:
+        """Create the timers with `scheduler`, or in the running event loop."""
+        loop = self.scheduler = scheduler or asyncio.get_running_loop()
         options = self.options
         self._pings: DelayQueue[Session] = DelayQueue(loop, options.ping_interval, self._ping)
         self._pongs: DelayQueue[Session] = DelayQueue(loop, options.ping_timeout, Session.expire)
@@ -103,6 +104,13 @@ class Engine:
         """Close every session. WebSocket clients get close code 1012 and may reconnect."""
         for session in list(self.sessions.values()):
             session.close(reason)
+
+    def extend(self, seconds: float) -> None:
+        """Give everyone `seconds` more: the process was paused, and no client could be read."""
+        for queue in (self._pings, self._pongs, self.upgrading, self.stalled, self._final_timers, self.closing):
+            queue.extend(seconds)
+        for session in self.sessions.values():
+            session.ping_due += seconds
 
     def check(self, request: Request) -> Refusal | None:
         """Return why `request` must not open or use a session, or None."""
@@ -166,7 +174,7 @@ class Engine:
         self._await_ping(session)
 
     def _await_ping(self, session: Session) -> None:
-        session.ping_due = asyncio.get_running_loop().time() + self.options.ping_interval
+        session.ping_due = self.scheduler.time() + self.options.ping_interval
         self._pings.add(session)
 
     def _ping(self, session: Session) -> None:
@@ -176,7 +184,7 @@ class Engine:
 
     def overdue(self, session: Session) -> bool:
         """Return whether the pong is late; the timer may not have fired yet."""
-        return self._pongs.due(session) <= asyncio.get_running_loop().time()
+        return self._pongs.due(session) <= self.scheduler.time()
 
     def forget(self, session: Session) -> None:
         """Remove a closed session."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from passerby.socketio import closing, handshake
 from passerby.socketio.engineio import ProtocolError
 from passerby.socketio.handshake import Refusal, Request, join_headers, parse_query
+from passerby.socketio.timers import timeout
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -125,7 +126,7 @@ class Polling:
         if length.isascii() and length.isdigit() and int(length[:20]) > options.max_payload:
             raise _RefusedError(_TOO_LARGE)
         try:
-            async with asyncio.timeout(options.stall_timeout):
+            async with timeout(self._engine.scheduler, options.stall_timeout):
                 body = await _read(receive, options.max_payload)
         except TimeoutError:
             raise _RefusedError(_TOO_SLOW) from None
