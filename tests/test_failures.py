@@ -225,8 +225,8 @@ async def test_a_message_that_cannot_be_logged_is_refused_and_the_next_one_is_no
     anna, berta = await house.pair()
     append = house.adapters.log.append
 
-    def refuse(_room_id: str, _epoch: int, message: Message, done: Done) -> None:
-        done(message, None, BrokenError("full"))
+    def refuse(_room_id: str, _epoch: int, message: Message, done: Done, context: object) -> None:
+        done(context, message, None, BrokenError("full"))
 
     house.adapters.log.append = refuse  # type: ignore[method-assign,assignment]  # fails once
     answers: list[MessageSent | ChatError] = []

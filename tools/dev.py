@@ -121,6 +121,8 @@ class Development:
             self._end(1)
 
     async def _client(self, environment: Mapping[str, str]) -> None:
+        # Where CI is set, Vite does not end with its standard input, so it would outlive this process.
+        environment = {name: value for name, value in environment.items() if name != "CI"}
         vite = await Child.start(
             "node",
             str(WEB / "node_modules" / "vite" / "bin" / "vite.js"),

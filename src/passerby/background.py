@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from passerby.clock import sleep
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from passerby.clock import Clock, Timer
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +31,6 @@ _CANCELLED: Final = 1.0
 """Seconds that cancelled work has to end: enough for its `finally` blocks."""
 
 
-class StrayCancellationError(Exception):
-    """Something that a task awaited was cancelled, but not the task itself."""
-
-
 FAILURES: Final = (Exception, asyncio.CancelledError, BaseExceptionGroup)
 """What awaited work may raise when it fails. A cancellation may be of something that it awaited, see `is_failure`."""
 
@@ -44,21 +38,6 @@ FAILURES: Final = (Exception, asyncio.CancelledError, BaseExceptionGroup)
 def is_failure(error: BaseException) -> bool:
     """Return whether one of FAILURES is an error of the work, and not the cancellation of the running task."""
     return not (isinstance(error, asyncio.CancelledError) and _is_cancelled())
-
-
-async def own(work: Awaitable[T]) -> T:
-    """Await `work`. A cancellation that is not of the running task becomes an error like any other.
-
-    Raises StrayCancellationError, and what `work` raises.
-    """
-    try:
-        return await work
-    except asyncio.CancelledError as error:
-        if _is_cancelled():
-            raise
-        raise StrayCancellationError from error
-    except BaseExceptionGroup as error:  # one that holds a cancellation is no Exception
-        raise StrayCancellationError from error
 
 
 def _is_cancelled() -> bool:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from passerby.errors import Code, ConflictError
+from passerby.models import SMALL_MESSAGE, without_content
 
 if TYPE_CHECKING:
-    from msgspec import UnsetType
-
     from passerby.clock import Timer
     from passerby.events import Event
     from passerby.limits import TokenBucket
     from passerby.models import Guest, Message, Ticket
 
 MAX_PENDING: Final = 256
-"""Unconfirmed messages that are remembered, at least: more than a guest can write in the grace window.
-
-Only their ids are kept. An id has 30 bytes and a client id at most 64 characters, so 320 are at most 90 KiB.
-"""
-_SPARE: Final = 64
-"""So many more are kept, then removed at once: a dict finds its first key slowly after removals at its front."""
+"""Unconfirmed messages that are remembered: more than a guest can write in the grace window."""
 
 
 class Link(Protocol):
@@ -118,11 +112,7 @@ class Room:
 
     def deliver(self, member: Member, message: Message, encoded: bytes, receipt: Event) -> None:
         """Deliver a message (also as JSON) to a member: now, or after the replay that the member still waits for."""
-        pending = member.pending
-        pending[message.id] = (message.seq, message.client_id)
-        if len(pending) >= MAX_PENDING + _SPARE:
-            for oldest in list(islice(pending, _SPARE)):
-                del pending[oldest]
+        member.pending.append(encoded if len(encoded) <= SMALL_MESSAGE else without_content(message))
         link = member.live.link
         if link is not None and member.attached:
             link.deliver(encoded, receipt)
@@ -157,8 +147,8 @@ class Member:
         """Whether the member is disconnected and the partner has been informed."""
         self.confirmed = 0
         """The highest seq that this member's client has confirmed; it confirms all earlier messages too."""
-        self.pending: dict[str, tuple[int, str | UnsetType]] = {}
-        """Seq and client id of each unconfirmed message to this member, by message id, oldest first.
+        self.pending: deque[bytes] = deque(maxlen=MAX_PENDING)
+        """Unconfirmed messages to this member as JSON for `read_identity`, oldest first.
 
         Some may already be evicted from the log.
         """

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, json
+from msgspec.structs import replace
 
 TRAIT_LENGTH: Final = 64
 """Maximum characters of a location, gender or language."""
@@ -154,6 +155,27 @@ class Message(Struct, rename="camel", gc=False):
     status: MessageStatus
     seq: int
     client_id: ClientMessageId | UnsetType = UNSET
+
+
+class MessageIdentity(Struct, rename="camel", frozen=True):
+    """What identifies a message: the part of its JSON that is read again after it was sent."""
+
+    id: MessageId
+    timestamp: Timestamp
+    seq: int
+    client_id: ClientMessageId | UnsetType = UNSET
+
+
+read_identity = json.Decoder(MessageIdentity).decode
+"""Reads the identity from a message's JSON, whole or without its content."""
+
+SMALL_MESSAGE: Final = 512
+"""Maximum bytes of a message's JSON that may be kept whole for its identity, because it costs nothing to make."""
+
+
+def without_content(message: Message) -> bytes:
+    """Return the JSON of `message` with an empty content, at most about 600 bytes. `read_identity` reads it."""
+    return json.encode(replace(message, content=""))
 
 
 FileCategory = Literal["image", "video", "audio", "document"]

@@ -6,7 +6,7 @@ import tempfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from passerby.chat.log import CLIENT_ID_BYTES, CLIENT_IDS
+from passerby.chat.log import CLIENT_IDS
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
@@ -33,13 +33,7 @@ class Backend(Protocol):
 
     def match_queue(self) -> MatchQueue: ...
 
-    def room_log(
-        self,
-        max_messages: int,
-        max_bytes: int,
-        client_ids: int = CLIENT_IDS,
-        client_id_bytes: int = CLIENT_ID_BYTES,
-    ) -> RoomLog: ...
+    def room_log(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> RoomLog: ...
 
     def counters(self) -> Counters: ...
 
@@ -57,14 +51,8 @@ class MemoryBackend:
     def match_queue(self) -> MatchQueue:
         return MemoryMatchQueue()
 
-    def room_log(
-        self,
-        max_messages: int,
-        max_bytes: int,
-        client_ids: int = CLIENT_IDS,
-        client_id_bytes: int = CLIENT_ID_BYTES,
-    ) -> RoomLog:
-        return MemoryRoomLog(max_messages, max_bytes, client_ids, client_id_bytes)
+    def room_log(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> RoomLog:
+        return MemoryRoomLog(max_messages, max_bytes, client_ids)
 
     def counters(self) -> Counters:
         return MemoryCounters(self._clock)

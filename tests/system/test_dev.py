@@ -102,8 +102,9 @@ def test_it_ends_with_its_terminal(start_development: Start) -> None:
     assert not is_open(development.port)
 
 
-def test_nothing_is_left_when_it_is_killed(start_development: Start) -> None:
-    development = start_development().wait_until_ready()
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_nothing_is_left_when_it_is_killed(start_development: Start, ci: str) -> None:
+    development = start_development(CI=ci).wait_until_ready()
 
     development.send(signal.SIGKILL)
 

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 
 def done(
-    author: Member, answer: Answer | None, message: Message, encoded: bytes | None, error: Exception | None = None
+    context: tuple[Member, Answer | None], message: Message, encoded: bytes | None, error: Exception | None
 ) -> None:
-    """Deliver a message of `author` and send the result to them and to `answer`; see `chat.log.Done`."""
+    """Deliver a message of its author and send the result to them and to the answer; see `chat.log.Done`.
+
+    `context` has the author and the answer.
+    """
+    author, answer = context
     if error is not None:
         refused = InternalError()
         told: MessageSent | ChatError = ChatError(

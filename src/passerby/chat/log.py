@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -11,17 +11,12 @@ if TYPE_CHECKING:
     from passerby.models import Message
 
 
-CLIENT_IDS: Final = 1024
+CLIENT_IDS: Final = 384
 """Client ids that are remembered of each sender, at least, whatever the log itself still holds.
 
 A client sends again what was not acknowledged, once it is connected again. That is at most PING_INTERVAL and
 PING_TIMEOUT (until a dead connection is noticed) and GRACE after the first time. In these 65 s, a guest can write
-30 + 65 * 5 = 355 messages at the default LIMIT_MESSAGES. This is nearly three times as many.
-"""
-CLIENT_ID_BYTES: Final = 131_072
-"""Enough bytes (UTF-8) of client ids with the seq, timestamp and id of their messages; then fewer are remembered.
-
-1,024 fit if the client ids are ASCII. Of the largest possible client ids (64 characters of 4 bytes), 400 fit.
+30 + 65 * 5 = 355 messages at the default LIMIT_MESSAGES.
 """
 
 
@@ -32,8 +27,8 @@ class Replay(Struct, frozen=True):
     gap: int
 
 
-Done = Callable[["Message", "bytes | None", "Exception | None"], None]
-"""Called with the result of an append; see `RoomLog.append`."""
+Done = Callable[[Any, "Message", "bytes | None", "Exception | None"], None]
+"""Called with the context and the result of an append; see `RoomLog.append`."""
 
 
 class RoomLog(Protocol):
@@ -42,21 +37,20 @@ class RoomLog(Protocol):
     def open(self, room_id: str, epoch: int) -> None:
         """Create an empty log, replacing the log of any earlier epoch. If it raises, no log is open."""
 
-    def append(self, room_id: str, epoch: int, message: Message, done: Done) -> None:
-        """Set the `seq` of `message` to the next number, log it, and call `done(message, its JSON, None)`.
+    def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - belongs to the caller
+        """Set the `seq` of `message` to the next number, log it, and call `done(context, message, its JSON, None)`.
 
-        If the sender has used the `client_id` before, nothing is logged and the call is `done(message, None, None)`,
-        where `message` has the `id`, `timestamp` and `seq` of the first time. Its content means nothing.
+        If the sender has used the `client_id` before, nothing is logged and the call is `done(context, message, None,
+        None)`, where `message` has the `id`, `timestamp` and `seq` of the first time. Its content means nothing.
 
         Client ids are remembered apart from the messages: neither evicted messages nor those of the other sender
-        shorten this memory. It begins empty with each epoch, and has at least the newest CLIENT_IDS of each sender, or
-        the newest CLIENT_ID_BYTES if they are more bytes, and at most twice as many. Two maps for each sender are
-        enough: a full one takes the place of the one before.
+        shorten this memory. It begins empty with each epoch, and has at least the newest CLIENT_IDS of each sender and
+        at most twice as many. Two maps for each sender are enough: a full one takes the place of the one before.
 
-        If logging fails, the call is `done(message, None, error)`. `done` is called exactly once, in order of the
-        appends of a room, before or after `append` returns, but not after `forget`. The log keeps the newest messages
-        within its limits of number and bytes (of JSON). If `append` itself raises, nothing is logged or remembered,
-        no number is used, and `done` is not called.
+        If logging fails, the call is `done(context, message, None, error)`. `done` is called exactly once, in order of
+        the appends of a room, before or after `append` returns, but not after `forget`. The log keeps the newest
+        messages within its limits of number and bytes (of JSON). If `append` itself raises, nothing is logged or
+        remembered, no number is used, and `done` is not called.
         """
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:

@@ -6,10 +6,10 @@ gets the missed messages (`resume`), and only then new messages directly, so mes
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import UNSET
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from passerby import ids
@@ -29,8 +29,8 @@ from passerby.chat.events import (
     UserLeft,
 )
 from passerby.clock import Timestamps
-from passerby.live import MAX_PENDING, Member, Room
-from passerby.models import Message, Partner, RoomSummary
+from passerby.live import Member, Room
+from passerby.models import Message, Partner, RoomSummary, read_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -151,7 +151,7 @@ class Rooms:
             client_id or UNSET,
         )
         room = member.room
-        self._log.append(room.id, room.epoch, message, partial(done, member, answer))
+        self._log.append(room.id, room.epoch, message, done, (member, answer))
 
     def confirm(self, recipient: LiveGuest, message_id: str) -> None:
         """The recipient's client has received a message and all before it: inform the author, once.
@@ -162,22 +162,19 @@ class Rooms:
         if recipient.notice is not None:
             return
         member = recipient.membership()
-        pending = member.pending.get(message_id)
-        if pending is not None:
-            self._confirm_through(member, pending[0])
+        start = b'{"id":' + encode(message_id)
+        # Each message that is compared in vain is confirmed as well, so that it is not compared again.
+        for encoded in member.pending:
+            if encoded.startswith(start):
+                self._confirm_through(member, read_identity(encoded).seq)
+                break
 
     def _confirm_through(self, member: Member, seq: int) -> None:
-        pending = member.pending
-        confirmed = []
-        for message_id, (number, _) in pending.items():
-            if number > seq:
-                break
-            confirmed.append(message_id)
-            member.confirmed = number
-        room, author, timestamp = member.room, member.partner, self._timestamps.now()
-        for message_id in confirmed:
-            del pending[message_id]
-            room.tell(author, MessageDelivered(message_id, timestamp))
+        pending, room, author, timestamp = member.pending, member.room, member.partner, self._timestamps.now()
+        while pending and (oldest := read_identity(pending[0])).seq <= seq:
+            pending.popleft()
+            member.confirmed = oldest.seq
+            room.tell(author, MessageDelivered(oldest.id, timestamp))
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Forward to the partner; ignored if they have just left. Raises ConflictError (not_in_room)."""
@@ -335,10 +332,7 @@ class Rooms:
             username=guest.username,
             message=message,
             reason=reason,
-            undelivered=[
-                Undelivered(message_id, client_id)
-                for message_id, (_, client_id) in [*gone.pending.items()][-MAX_PENDING:]
-            ],
+            undelivered=[Undelivered(lost.id, lost.client_id) for lost in map(read_identity, gone.pending)],
         )
 
     def _forget_log(self, room: Room) -> None:

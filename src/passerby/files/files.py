@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from passerby.background import own
+from passerby.background import FAILURES, is_failure
 from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
@@ -215,8 +215,10 @@ class Files:
         """Remove all the files; a failure does not affect the others."""
         for file_id in file_ids:
             try:
-                await own(self._store.remove(file_id))
-            except Exception as error:  # noqa: BLE001 - the others must be removed, and this one is retried
+                await self._store.remove(file_id)
+            except FAILURES as error:  # the others must be removed, and this one is retried
+                if not is_failure(error):
+                    raise
                 self._background.failed("removal of a file", error)
             else:
                 self._unremoved.discard(file_id)

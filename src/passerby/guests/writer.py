@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from passerby.background import own
+from passerby.background import FAILURES, is_failure
 
 if TYPE_CHECKING:
     from passerby.background import Background
@@ -91,10 +91,10 @@ class SessionWriter:
             while self._marked:
                 try:
                     async with asyncio.timeout(_TIMEOUT) as limit:
-                        await own(self._write_marked(failed, limit))
-                except Exception:
-                    if len(failed) >= _MAX_FAILURES:
-                        raise  # it is the store, not one session
+                        await self._write_marked(failed, limit)
+                except FAILURES as error:
+                    if len(failed) >= _MAX_FAILURES or not is_failure(error):
+                        raise  # it is the store, not one session, or the end of this task
             if failed:
                 raise OSError(f"{len(failed)} sessions could not be written")
         finally:

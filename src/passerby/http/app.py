@@ -75,12 +75,9 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             if wait:
                 raise RateLimitedError(wait, f"{_LIMITED[limit]} from your address")
 
-    def failed(_request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
+    def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
         services.background.failed("request", error)
-        internal = InternalError()
-        return Response(
-            Failure(success=False, message=internal.message, code=internal.code), status_code=internal.status
-        )
+        return _refused(request, InternalError())
 
     routes: list[Any] = [GuestController, FileController, TemporaryFileController, CallController, StatusController]
     if STATIC.is_dir():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from passerby import errors
-from passerby.background import FAILURES, is_failure, own
+from passerby.background import FAILURES, is_failure
 from passerby.calls import events as call_events
 from passerby.chat import events as chat_events
 from passerby.chat.text import clean_text
@@ -160,10 +160,12 @@ class Gateway:
         if not token:
             raise ConnectError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": Code.TOKEN_REQUIRED})
         try:
-            guest, expires = await own(self._guests.authenticate(token))
+            guest, expires = await self._guests.authenticate(token)
         except PasserbyError as error:
             raise ConnectError(error.message, {"code": error.code}) from error
-        except Exception as error:
+        except FAILURES as error:
+            if not is_failure(error):
+                raise
             self._background.failed("authentication", error)
             internal = InternalError()
             raise ConnectError(internal.message, {"code": internal.code}) from error
