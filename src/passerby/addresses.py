@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+log = logging.getLogger(__name__)
+
 MAX_HOPS: Final = 32
 """Hops of `X-Forwarded-For` that are read: a chain of trusted proxies has a handful."""
+_LONGEST: Final = 80
+"""Characters of a hop: an IPv6 address with zone, brackets and port has fewer."""
+_WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+"""`[2001:db8::5]:443`, `[2001:db8::5]` and `192.0.2.1:17085`, as some proxies write them."""
 
 
 class ClientAddress:
@@ -18,6 +26,7 @@ class ClientAddress:
     def __init__(self, trusted: Iterable[str]) -> None:
         """Raises ValueError when an entry is not a network."""
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
+        self._has_complained = False
 
     def of(self, peer: str, forwarded_for: str) -> str:
         """Return the client's address: the last hop that is not a trusted proxy."""
@@ -27,11 +36,29 @@ class ClientAddress:
         for hop in reversed(forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:] if forwarded_for else ()):
             if not any(address in network for network in self._trusted):
                 break
-            before = _parse(hop.strip())
+            before = _parse_hop(hop.strip())
             if before is None:
+                self._complain()
                 break
             address = before
         return str(address)
+
+    def _complain(self) -> None:
+        """Log once that a trusted proxy sends what is no address; what it sends may be one, so it is not logged."""
+        if not self._has_complained:
+            self._has_complained = True
+            log.warning(
+                "a trusted proxy sends an X-Forwarded-For without a readable address: "
+                "its clients count as one address and share its limits"
+            )
+
+
+def _parse_hop(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address of a hop, which may have a port and brackets, or None."""
+    if len(text) > _LONGEST:
+        return None
+    with_port = _WITH_PORT.fullmatch(text)
+    return _parse(text if with_port is None else with_port[1] or with_port[2])
 
 
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

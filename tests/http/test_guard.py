@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 from passerby.http.guard import HEAD_LIMIT, MAX_HEADERS, GuardedHttpProtocol
 from passerby.socketio import Options
-from tests.support.sio_client import Line, WebSocketClient, read_answer, request_head, upgrade_head
+from tests.support.sio_client import ClosedError, Line, WebSocketClient, read_answer, request_head, upgrade_head
 from tests.support.sio_server import PATH, engine_echo, running, until
 
 TARGET = f"{PATH}?EIO=4&transport=polling"
@@ -82,6 +82,67 @@ async def test_a_websocket_outlives_the_time_for_heads_and_bodies() -> None:
         assert await client.receive() == "2"
         await client.send("4a")
         assert await client.receive() == "4a"
+
+
+# ── targets in absolute form ──────────────────────────────────────────────────────────────────────
+
+ABSOLUTE = ["http://h", "HTTP://h:80", "https://user:secret@h", "http://[2001:db8::5]:80"]
+
+
+@pytest.mark.parametrize("start", ABSOLUTE)
+async def test_polling_takes_an_absolute_target(start: str) -> None:
+    engine, _ = engine_echo(Options())
+    async with running(engine) as server, Line.open(server.port) as line:
+        line.write(request_head("GET", start + TARGET, [HOST]))
+        sid = (await read_answer(line.reader)).text.split('"')[3]
+        post = request_head("POST", f"{start}{TARGET}&sid={sid}", [HOST, ("Content-Length", "2")])
+        line.write(post + b"4a" + request_head("GET", f"{start}{TARGET}&sid={sid}", [HOST]))
+        assert [(await read_answer(line.reader)).text for _ in range(2)] == ["ok", "4a"]
+
+
+@pytest.mark.parametrize("start", [*ABSOLUTE, "ws://h", "wss://h"])
+async def test_a_websocket_takes_an_absolute_target(start: str) -> None:
+    engine, _ = engine_echo(Options())
+    target = f"{start}{PATH}?EIO=4&transport=websocket"
+    async with running(engine) as server, WebSocketClient.open(server.port, target) as client:
+        assert str(await client.receive()).startswith("0{")
+        await client.send("4a")
+        assert await client.receive() == "4a"
+
+
+@pytest.mark.parametrize("target", ["http://h", "http://h?a=b", "http:///", "http://h/a", "http://h/#a"])
+async def test_an_absolute_target_without_a_path_is_the_root(target: str) -> None:
+    engine, _ = engine_echo(Options())
+    async with running(engine) as server, Line.open(server.port) as line:
+        line.write(request_head("GET", target, [HOST]))
+        # The engine serves every path; what matters is that the request reaches it.
+        assert (await read_answer(line.reader)).json["reason"] == "protocol_unsupported"
+
+
+@pytest.mark.parametrize("target", ["*", "ftp://h/", "http:/x", "h:443", "http//h/", "x"])
+async def test_other_targets_are_answered_and_are_no_error(target: str) -> None:
+    engine, _ = engine_echo(Options())
+    for head in (request_head("GET", target, [HOST]), upgrade_head(80, target)):
+        async with running(engine) as server, Line.open(server.port) as line:
+            line.write(head)
+            assert 400 <= (await read_answer(line.reader)).status < 500
+
+
+async def test_the_host_of_an_absolute_target_is_the_one_that_counts() -> None:
+    engine, _ = engine_echo(Options())
+    own, other = ("Origin", "https://chat.example"), ("Origin", "https://evil.example")
+    async with running(engine) as server:
+        for origin, status in ((own, 200), (other, 403)):
+            async with Line.open(server.port) as line:
+                line.write(request_head("GET", f"https://chat.example{TARGET}", [("Host", "evil.example"), origin]))
+                assert (await read_answer(line.reader)).status == status
+        target = f"https://chat.example{PATH}?EIO=4&transport=websocket"
+        async with WebSocketClient.open(server.port, target, headers=[("Host", "evil.example"), own]) as client:
+            assert str(await client.receive()).startswith("0{")
+        with pytest.raises(ClosedError) as refused:
+            async with WebSocketClient.open(server.port, target, headers=[("Host", "evil.example"), other]):
+                pass
+        assert refused.value.code == 403
 
 
 # ── sizes, with a fake transport, so that the test controls each read ─────────────────────────────

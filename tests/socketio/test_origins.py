@@ -22,6 +22,9 @@ CASES = [
     pytest.param(LISTED, "https://chat.example", True, id="listed"),
     pytest.param(LISTED, "HTTPS://Chat.Example", True, id="listed, in capitals"),
     pytest.param(LISTED, "http://localhost:5173", True, id="listed with a slash at the end"),
+    pytest.param(LISTED, "https://chat.example:443", True, id="listed without the default port"),
+    pytest.param(("HTTPS://chat.example:443/",), "https://chat.example", True, id="listed with the default port"),
+    pytest.param(LISTED, "https://chat.example:80", False, id="listed with the default port of another scheme"),
     pytest.param(LISTED, "https://evil.example", False, id="foreign"),
     pytest.param(LISTED, "http://chat.example", False, id="listed with another scheme"),
     pytest.param(LISTED, "https://chat.example:444", False, id="listed with another port"),
@@ -130,6 +133,63 @@ async def test_an_error_can_be_read_by_a_listed_page() -> None:
         assert answer.headers["access-control-allow-origin"] == "https://chat.example"
 
 
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed"),
+    [
+        ("https://chat.example", "chat.example", True),
+        ("https://chat.example", "chat.example:443", True),
+        ("https://chat.example:443", "chat.example", True),
+        ("http://chat.example", "chat.example:80", True),
+        ("http://chat.example:80", "Chat.Example", True),
+        ("https://[2001:db8::5]", "[2001:db8::5]:443", True),
+        ("https://[2001:db8::443]", "[2001:db8::443]", True),
+        ("https://chat.example:8443", "chat.example:8443", True),
+        ("https://chat.example", "chat.example:80", False),
+        ("http://chat.example", "chat.example:443", False),
+        ("https://chat.example", "chat.example:8443", False),
+        ("https://chat.example:8443", "chat.example", False),
+        ("https://chat.example", "chat.example:4430", False),
+        ("https://chat.example", "chat.example:443:443", False),
+        ("https://:443", "", False),
+        ("https://", ":443", False),
+        ("ftp://chat.example:80", "chat.example", False),
+    ],
+)
+def test_a_default_port_says_nothing(origin: str, host: str, allowed: bool) -> None:
+    fields = {b"origin": origin.encode(), b"host": host.encode()}
+
+    assert Origins(()).allow(Request("GET", {}, fields, "192.0.2.1")) == allowed
+
+
+@pytest.mark.parametrize("names", ["x-tenant", "Authorization,X-Tenant , content-type", "x-a_b!#$%&'*+.^`|~1"])
+async def test_a_preflight_allows_the_headers_that_a_client_sets(names: str) -> None:
+    engine, _ = engine_echo(Options(), Origins(LISTED))
+    asked = [
+        ("Origin", LISTED[0]),
+        ("Access-Control-Request-Method", "GET"),
+        ("Access-Control-Request-Headers", names),
+    ]
+    async with running(engine) as server:
+        answer = await http(server.port, "OPTIONS", POLLING, headers=asked)
+        assert answer.status == 204
+        assert answer.headers["access-control-allow-headers"] == names.lower()
+        assert answer.headers["access-control-allow-credentials"] == "true"
+
+        asked[0] = ("Origin", "https://evil.example")
+        answer = await http(server.port, "OPTIONS", POLLING, headers=asked)
+        assert answer.status == 403
+        assert "access-control-allow-headers" not in answer.headers
+
+
+@pytest.mark.parametrize("names", ["", "a b", "x;y", ",", "x,,y", "x" * 1025, "é", '"x"', "x:y"])
+async def test_a_preflight_for_what_are_no_headers_allows_the_usual_ones(names: str) -> None:
+    engine, _ = engine_echo(Options(), Origins(LISTED))
+    asked = [("Origin", LISTED[0]), ("Access-Control-Request-Headers", names)]
+    async with running(engine) as server:
+        answer = await http(server.port, "OPTIONS", POLLING, headers=asked)
+        assert answer.headers["access-control-allow-headers"] == "content-type, authorization"
+
+
 def test_a_request_without_host_has_no_origin_of_its_own() -> None:
     request = Request("GET", {}, {b"origin": b"null"}, "192.0.2.1")
     assert not Origins(()).allow(request)
@@ -143,4 +203,5 @@ def test_any_origin_is_allowed_or_not(origin: str, host: str) -> None:
     allowed = Origins(()).allow(request)
     assert allowed in (True, False)
     assert not Origins(()).cors_headers(request)
-    assert not allowed or not origin or host.lower() in origin.lower()
+    bare = host.lower().removesuffix(":80").removesuffix(":443")
+    assert not allowed or not origin or bare in origin.lower()

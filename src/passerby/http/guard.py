@@ -1,5 +1,8 @@
 """uvicorn's HTTP/1.1 protocol with limits: timeout and size of request heads, timeout between parts of a body.
 
+Targets in absolute form (`GET http://chat.example/socket.io/ HTTP/1.1`), which proxies may send, are written as targets
+in origin form before uvicorn, the WebSocket transport or a route sees them.
+
 Reads are small. asyncio and uvloop read up to 256 KB at once, and uvicorn buffers up to 64 KiB more before it stops
 reading; all of that would be held for each body that waits for its application.
 """
@@ -7,6 +10,7 @@ reading; all of that would be held for each body that waits for its application.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -21,6 +25,8 @@ BODY_TIMEOUT: Final = 10.0
 """Maximum seconds between two parts of a request body."""
 READ_SIZE: Final = 32 * 1024
 """Maximum bytes per read. Reading pauses while a part of a body waits for the application."""
+_ABSOLUTE: Final = re.compile(rb"(?:https?|wss?)://(?:[^/?#@]*@)?([^/?#@]*)(.*)", re.IGNORECASE | re.DOTALL)
+"""RFC 9112 §3.2.2: the host, and the path with the query."""
 
 
 def http_factory() -> type[asyncio.Protocol]:
@@ -127,7 +133,17 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         """The head is complete; wait for the body."""
         self._in_head = False
         self._expect_body()
+        if not self.url.startswith(b"/"):
+            self._take_origin_form()
         super().on_headers_complete()
+
+    def _take_origin_form(self) -> None:
+        """Split an absolute target; its host counts, whatever `Host` says (RFC 9112 §3.2.2)."""
+        absolute = _ABSOLUTE.fullmatch(self.url)
+        if absolute is not None:
+            host, target = absolute.groups()
+            self.url = target if target.startswith(b"/") else b"/" + target
+            self.headers[:] = [*(header for header in self.headers if header[0] != b"host"), (b"host", host)]
 
     def on_body(self, body: bytes) -> None:
         """Pause reading until the application asks for more of the body."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from passerby.socketio.handshake import Request
+
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 class Origins:
@@ -20,7 +22,7 @@ class Origins:
 
     def __init__(self, allowed: Iterable[str]) -> None:
         """Allow the origins `allowed`, in addition to the request's own host."""
-        self._allowed = frozenset(origin.rstrip("/").lower() for origin in allowed)
+        self._allowed = frozenset(normal_origin(origin) for origin in allowed)
 
     def allow(self, request: Request) -> bool:
         """Return whether the request's origin is allowed."""
@@ -39,13 +41,25 @@ class Origins:
         ]
 
     def _listed(self, origin: str) -> bool:
-        return "*" in self._allowed or origin in self._allowed
+        return "*" in self._allowed or normal_origin(origin) in self._allowed
 
     @staticmethod
     def _same(origin: str, request: Request) -> bool:
         # Compare only the host: behind a TLS proxy the server does not know its own scheme.
+        scheme, _, _ = origin.partition(":")
         try:
-            host = urlsplit(origin).netloc
-            return host != "" and host == request.header(b"host").lower()
+            host = _without_port(urlsplit(origin).netloc, scheme)
         except ValueError:
             return False
+        return host != "" and host == _without_port(request.header(b"host").lower(), scheme)
+
+
+def normal_origin(origin: str) -> str:
+    """Return an origin as browsers send it: in lower case, without a slash at the end, without the default port."""
+    text = origin.rstrip("/").lower()
+    return _without_port(text, text.partition(":")[0])
+
+
+def _without_port(host: str, scheme: str) -> str:
+    """Return `host` without the default port of `scheme` (RFC 6454 §4). Some proxies and programs write it."""
+    return host.removesuffix(_DEFAULT_PORTS.get(scheme, ""))

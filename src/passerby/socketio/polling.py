@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from passerby.socketio import closing, handshake
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
 _TEXT = b"text/plain; charset=UTF-8"
 _PREFLIGHT_HEADERS = [
     (b"access-control-allow-methods", b"GET, POST"),
-    (b"access-control-allow-headers", b"content-type, authorization"),
     (b"access-control-max-age", b"7200"),
 ]
+_USUAL_HEADERS = b"content-type, authorization"
+_HEADER_NAMES = re.compile(r"[\w!#$%&'*+.^`|~-]+(?:[ \t]*,[ \t]*[\w!#$%&'*+.^`|~-]+)*", re.ASCII)
+_LONGEST_NAMES = 1024
+"""Characters of the names that a preflight asks for, at most."""
 _TOO_LARGE = Refusal(3, "too_large", "Payload too large", status=413)
 _TOO_SLOW = Refusal(3, "request_timeout", "Request timeout", status=408)
 
@@ -78,8 +82,15 @@ class Polling:
         await _respond(send, status, headers, body)
 
     async def _preflight(self, request: Request, send: Send) -> None:
+        """Allow a listed page to send any headers it asks for: clients are configured to add some (`extraHeaders`)."""
         cors = self._engine.origins.cors_headers(request)
-        await _respond(send, 204 if cors else 403, [*cors, *(_PREFLIGHT_HEADERS if cors else ())], b"")
+        if not cors:
+            await _respond(send, 403, [], b"")
+            return
+        asked = request.header(b"access-control-request-headers")
+        is_readable = len(asked) <= _LONGEST_NAMES and _HEADER_NAMES.fullmatch(asked) is not None
+        allowed = (b"access-control-allow-headers", asked.encode("latin-1") if is_readable else _USUAL_HEADERS)
+        await _respond(send, 204, [*cors, *_PREFLIGHT_HEADERS, allowed], b"")
 
     async def _answer(self, request: Request, receive: Receive) -> bytes | None:
         """Return the body of a 200 response, or None when the client has disconnected. Raises _RefusedError."""
