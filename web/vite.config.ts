@@ -1,6 +1,7 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { createLogger, type Plugin, type ProxyOptions } from 'vite';
 import { defineConfig } from 'vitest/config';
+import { compress } from './scripts/compress';
 
 /** Where the server is. `make dev` sets it; `npm run dev` alone expects what `make run` starts. */
 const given = process.env.PASSERBY_SERVER;
@@ -26,7 +27,7 @@ logger.error = (message, options) => {
 };
 
 export default defineConfig({
-  plugins: [svelte(), given !== undefined && underMake],
+  plugins: [svelte(), compress(), given !== undefined && underMake],
   ...(given !== undefined && { customLogger: logger }),
   build: {
     outDir: '../src/passerby/static',

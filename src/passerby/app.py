@@ -80,6 +80,7 @@ class Application:
         )
         self._stopped = False
         self.polling = Polling(self.server.engine)
+        self.client_files = http.client_files()
         self.http = http.create(
             Services(
                 services.guests,
@@ -114,12 +115,15 @@ class Application:
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
-        """Serve one HTTP request. `/socket.io/` is long polling; Litestar serves all other paths."""
+        """Serve one HTTP request: long polling at `/socket.io/`, a file of the web client, or a route of Litestar."""
         if self._stopped:  # over a connection that was open before
-            await send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
+            closing = [(b"connection", b"close"), (b"cache-control", b"no-store")]
+            await send({"type": "http.response.start", "status": 503, "headers": closing})
             await send({"type": "http.response.body", "body": b""})
         elif scope["path"].rstrip("/") == "/socket.io":
             await self.polling(scope, receive, send)
+        elif (asset := self.client_files.find(scope["path"])) is not None:
+            await self.client_files.send(asset, scope, send)
         else:
             if scope["method"] == "HEAD":
                 scope = {**scope, "method": "GET", "passerby.head": True}  # uvicorn omits the body

@@ -372,9 +372,11 @@ LONG = [
 ]
 HEADERS = {
     "Accept": "",
+    "Accept-Encoding": "",
     "Authorization": "Bearer ",
     "Content-Type": "",
     "Cookie": "",
+    "If-Modified-Since": "",
     "If-None-Match": "",
     "If-Range": "",
     "Origin": "",
@@ -411,18 +413,17 @@ ROUTES = {
     ("GET", "/health/ready"): "",
     ("GET", "/api/socket/stats"): "",
     ("GET", "/api/stats"): "",
-    ("GET", "/{file_path}"): "",
     ("GET", "/"): "",
-    ("HEAD", "/{file_path}"): "",
+    ("HEAD", "/"): "",
     ("GET", "/schema/openapi.json"): "",
     ("GET", "/schema"): "",
     ("GET", "/schema/{path}"): "",
     ("GET", "/socket.io/"): "",
     ("POST", "/socket.io/"): "packets",
 }
-"""Every route, and the kind of its body. Those of the web client exist only if it is built."""
-BUILT = {("GET", "/{file_path}"), ("HEAD", "/{file_path}"), ("GET", "/")}
-"""Routes of the web client's files."""
+"""Every route, and the kind of its body."""
+NOT_OF_THE_FRAMEWORK = {("GET", "/"), ("HEAD", "/"), ("GET", "/socket.io/"), ("POST", "/socket.io/")}
+"""The web client's files, and polling."""
 
 
 def image(head: str, unit: str) -> bytes:
@@ -519,7 +520,7 @@ BODIES: dict[str, Callable[[], Iterator[Body]]] = {
 def requests(method: str, path: str) -> Iterator[tuple[str, bytes]]:
     """Yield name and bytes of the worst requests to a route, with placeholders (`filled`)."""
     kind = ROUTES[method, path]
-    own = path.replace("{room_id}", "@room@").replace("{file_id}", "@file@").replace("{file_path}", "index.html")
+    own = path.replace("{room_id}", "@room@").replace("{file_id}", "@file@")
     own = own.replace("{session_id}", "@session@").replace("{path}", "x")
     if own == "/socket.io/":
         own += "?EIO=4&transport=polling" + ("&sid=@poller@" if method == "POST" else "")
@@ -539,6 +540,7 @@ def requests(method: str, path: str) -> Iterator[tuple[str, bytes]]:
             yield f"{header} {number}", head(own, *lines, f"{header}: {start}{value}"[:HEAD])
     for number, value in enumerate(LONG):
         yield f"path {number}", head((path.partition("{")[0] + value)[:HEAD], token)
+        yield f"absolute target {number}", head(f"http://{value}"[:HEAD], token)
         for query in QUERIES:
             yield f"{query} {number}", head(f"{own}?{query.format(value)}"[:HEAD])
     for number, value in enumerate(FIELDS):
@@ -585,9 +587,8 @@ async def test_every_route_has_an_entry(server: World) -> None:
         for method in getattr(route, "methods", ())
         if method != "OPTIONS"
     }
-    polling = {("GET", "/socket.io/"), ("POST", "/socket.io/")}
 
-    assert routes - BUILT == set(ROUTES) - BUILT - polling
+    assert routes == set(ROUTES) - NOT_OF_THE_FRAMEWORK
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(ROUTES))

@@ -1,41 +1,42 @@
-"""The Litestar application: routes, error responses, rate limits, headers, the web client."""
+"""The Litestar application: routes, error responses, rate limits, headers."""
 
 from __future__ import annotations
 
-import errno
 import math
 from pathlib import Path
 from typing import Any, Final
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, Router
 from litestar.config.cors import CORSConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.exceptions import HTTPException, InternalServerException, ValidationException
+from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.static_files import create_static_files_router
 from litestar.types import Message, Scope
 from msgspec import UNSET
 
 from passerby import __version__
 from passerby.errors import Code, InternalError, PasserbyError, RateLimitedError
+from passerby.http.assets import Assets, Headers
 from passerby.http.calls import CallController
 from passerby.http.files import FileController, TemporaryFileController, allowed
 from passerby.http.guests import GuestController, authenticated
 from passerby.http.models import Failure, FieldError
 from passerby.http.services import Services
 from passerby.http.status import StatusController
+from passerby.socketio.origins import normal_origin
 
 STATIC: Final = Path(__file__).parents[1] / "static"
+_SCHEMA: Final = "/schema"
 _LIMITED: Final = {"requests": "requests", "sessions": "sessions", "uploads": "files"}
 """Text of the rate-limit error, by the limit's name."""
 MAX_JSON_BODY: Final = 64 * 1024
 """Maximum bytes of a request body; a guest's traits need a few hundred."""
 
-_SECURITY_HEADERS: Final = (
+_SECURITY_HEADERS: Final[Headers] = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -56,7 +57,9 @@ _SECURITY_HEADERS: Final = (
             )
         ),
     ),
-)
+]
+_HEADERS: Final[Headers] = [(b"cache-control", b"no-store"), *_SECURITY_HEADERS]
+"""Of every answer that has none of its own: what a route says is true now, and many say it with a token."""
 
 
 def _cors(origins: list[str]) -> CORSConfig | None:
@@ -65,8 +68,13 @@ def _cors(origins: list[str]) -> CORSConfig | None:
     return CORSConfig(allow_origins=origins, allow_credentials=True, expose_headers=["Retry-After"])
 
 
+def client_files() -> Assets:
+    """Read the built web client; there are no files if it is not built."""
+    return Assets(STATIC, _SECURITY_HEADERS)
+
+
 def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
-    """Return the ASGI application for all paths except Socket.IO's."""
+    """Return the ASGI application for all paths except Socket.IO's and those of the web client's files."""
 
     async def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         limit = handler.opt.get("limit", "requests")
@@ -79,27 +87,15 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
         services.background.failed("request", error)
         return _refused(request, InternalError())
 
-    routes: list[Any] = [GuestController, FileController, TemporaryFileController, CallController, StatusController]
-    if STATIC.is_dir():
-        routes.append(
-            create_static_files_router(
-                "/",
-                directories=[STATIC],
-                html_mode=True,
-                opt={"limit": None},
-                name="client",
-                exception_handlers={ValueError: _no_such_file, InternalServerException: _unreadable_file},
-            )
-        )
     return Litestar(
-        routes,
+        [GuestController, FileController, TemporaryFileController, CallController, StatusController],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
             "guest": Provide(authenticated),
             "file": Provide(allowed),
         },
         guards=[limited],
-        cors_config=_cors([origin.rstrip("/").lower() for origin in cors_origin]),  # the form that browsers send
+        cors_config=_cors([normal_origin(origin) for origin in cors_origin]),
         exception_handlers={
             PasserbyError: _refused,
             ValidationException: _invalid,
@@ -113,8 +109,9 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="Passerby",
             version=__version__,
-            path="/schema",
+            path=_SCHEMA,
             render_plugins=[JsonRenderPlugin()],
+            openapi_router=Router(_SCHEMA, route_handlers=[], include_in_schema=False, before_request=_only_documents),
             components=Components(
                 security_schemes={"token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
             ),
@@ -133,7 +130,13 @@ def client_address(services: Services, connection: ASGIConnection[Any, Any, Any,
 async def _add_headers(message: Message, _scope: Scope) -> None:
     if message["type"] == "http.response.start":
         own = {name.lower() for name, _ in message["headers"]}
-        message["headers"] = [*message["headers"], *(header for header in _SECURITY_HEADERS if header[0] not in own)]
+        message["headers"] = [*message["headers"], *(header for header in _HEADERS if header[0] not in own)]
+
+
+def _only_documents(request: Request[Any, Any, Any]) -> None:
+    """Raise NotFoundException where the framework would answer with a page of its own."""
+    if request.path_params:
+        raise NotFoundException
 
 
 def _refused(_request: Request[Any, Any, Any], error: PasserbyError) -> Response[Failure]:
@@ -171,19 +174,6 @@ def _invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Re
         Failure(success=False, message=message, code=Code.INVALID_PAYLOAD, errors=fields or UNSET),
         status_code=400,
     )
-
-
-def _unreadable_file(request: Request[Any, Any, Any], error: InternalServerException) -> Response[Failure]:
-    """Answer a path that the file system refuses: a name or path that is too long is a file that does not exist."""
-    cause = error.__cause__
-    if isinstance(cause, OSError) and cause.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR):
-        return _no_such_file(request, error)
-    return _http_error(request, error)
-
-
-def _no_such_file(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:
-    """Answer a path that no file can have, such as one with a NUL, or of thousands of characters."""
-    return Response(Failure(success=False, message="Not Found", code=Code.NOT_FOUND), status_code=404)
 
 
 _CODES: Final = {
