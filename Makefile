@@ -16,7 +16,7 @@ PEERS := $(patsubst %/package-lock.json,%/node_modules/.installed, \
 	$(wildcard benchmarks/peers/package-lock.json benchmarks/peers/*/package-lock.json))
 CLIENT := src/passerby/static/index.html
 # Including directories: deleting a file changes only its directory.
-CLIENT_SOURCES := $(shell find web/src web/public 2>/dev/null) \
+CLIENT_SOURCES := $(shell find web/src web/public web/scripts 2>/dev/null) \
 	$(wildcard web/*.html web/*.json web/*.js web/*.ts)
 
 # Only variables on make's command line become flags: some shells export HOST.
@@ -41,6 +41,7 @@ dev: $(DEV) $(WEB) ## serve with reload, for development (HOST=… PORT=… of t
 test: $(DEV) $(CLIENT) ## run all tests, including those in a browser (ARGS="-k matching")
 	@$(PY) -m tests.e2e.browser >/dev/null || true # tests that need it fail with a message
 	@$(PY) -m tests.calls.turnserver >/dev/null || true
+	@$(PY) -m tests.proxies.proxy >/dev/null || true
 	$(PY) -m pytest $(ARGS)
 	cd web && CI=1 npm run --silent --if-present test
 

@@ -8,8 +8,6 @@ what to install.
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +15,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from tests.support import packages
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 SECRET: Final = "a secret that Passerby and coturn share"
 REALM: Final = "passerby.test"
 HOST: Final = "127.0.0.1"
-_APT_SECONDS = 420
 _START_SECONDS = 20
 _ASK_EVERY = 0.05
 _BINDING_REQUEST: Final = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + b"passerby's q"
@@ -42,34 +40,10 @@ class NoTurnServerError(Exception):
 
 def ensure() -> str:
     """Return the path of `turnserver`; install it if necessary, which may take minutes. Raises NoTurnServerError."""
-    found = _find()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _fetch()
-        found = _find()
+    found = packages.ensure("turnserver", "coturn")
     if found is None:
         raise NoTurnServerError
     return found
-
-
-def _find() -> str | None:
-    return shutil.which("turnserver", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/bin", "/usr/sbin")))
-
-
-def _fetch() -> None:
-    print("turnserver: installing the package coturn", file=sys.stderr, flush=True)
-    # RUNLEVEL=1: do not start the package's own service.
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=60", "-o", "Acquire::http::Timeout=15")
-    for command in (("update",), ("install", "--yes", "--no-install-recommends", "coturn")):
-        subprocess.run(
-            (*apt, *command),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_APT_SECONDS,
-            check=False,  # the caller checks whether it is installed
-        )
 
 
 class TurnServer:
