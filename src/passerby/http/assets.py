@@ -46,7 +46,10 @@ TYPES: Final = {
 CODINGS: Final = {".br": b"br", ".gz": b"gzip"}
 """Content codings (RFC 9110 §8.4.1) by the suffix that the build adds, the best first."""
 _HASHED: Final = re.compile(r"/assets/.+-[\w-]{8}\.\w+")
-"""Vite writes a hash of the content into the names of these files, so a name never gets another content."""
+"""Vite writes a hash of the content into the names of these files, so a name never gets another content.
+
+Nothing else may be there: `web/public/` must have no folder `assets`.
+"""
 IMMUTABLE: Final = b"public, max-age=31536000, immutable"
 """For a year, without asking: the most that RFC 2616 §14.21 allowed, and what is usual."""
 REVALIDATED: Final = b"no-cache"
