@@ -138,10 +138,12 @@ class Session:
         frames = websocket.frames
         if not frames:
             self._engine.turn.flush_soon(websocket)
-        frames += (TEXT_HEADERS[len(prefix) + len(argument) + 1], prefix, argument, b"]")
+        header = TEXT_HEADERS[len(prefix) + len(argument) + 1]
         if next_prefix:
-            size = len(next_prefix) + len(next_argument) + 1
-            frames += (TEXT_HEADERS[size], next_prefix, next_argument, b"]")
+            next_header = TEXT_HEADERS[len(next_prefix) + len(next_argument) + 1]
+            frames += (header, prefix, argument, b"]", next_header, next_prefix, next_argument, b"]")
+        else:
+            frames += (header, prefix, argument, b"]")
 
     async def drain(self) -> None:
         """Wait until most sent packets are read: a WebSocket's buffer is low, or a poll has emptied the outbox."""
