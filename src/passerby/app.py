@@ -11,10 +11,10 @@ import uvicorn
 from passerby.addresses import ClientAddress
 from passerby.assembly import Assembly, adapters
 from passerby.background import Background
-from passerby.clock import Clock, SystemClock
+from passerby.clock import Clock
 from passerby.errors import Code
 from passerby.http import app as http
-from passerby.http.guard import http_factory
+from passerby.http.guard import Guard, http_factory
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
 from passerby.realtime.gateway import GUEST_RATES, Gateway
@@ -23,12 +23,17 @@ from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
+from passerby.watch import PatientClock, Watch
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from passerby.settings import Settings
+
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
 
 _CLOSE_TIMEOUT: Final = 10.0
 """Seconds to close all connections: longer than the closing handshake and the handlers' timeout together."""
@@ -39,7 +44,8 @@ class Application:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         """Create all objects; nothing runs until `start`."""
-        clock = clock or SystemClock()
+        self.watch = Watch()
+        clock = clock or PatientClock(self.watch)
         background = Background(clock)
         self.services = services = Assembly(settings, clock, adapters(settings, clock), background, Publisher())
         self._address = ClientAddress(settings.trusted_proxies)
@@ -78,6 +84,15 @@ class Application:
             addresses=self._rates["events"],
             connects=self._rates["connects"],
         )
+        self.guard = Guard(
+            stall_timeout=settings.stall_timeout,
+            connections=settings.max_connections,
+            address_connections=settings.max_address_connections,
+            address=self._address,
+            scheduler=self.watch,
+        )
+        self.watch.on_lost(self.server.extend)
+        self.watch.on_lost(self.guard.extend)
         self._stopped = False
         self.polling = Polling(self.server.engine)
         self.http = http.create(
@@ -85,6 +100,7 @@ class Application:
                 services.guests,
                 services.files,
                 settings.upload_timeout,
+                settings.upload_pace,
                 services.ice,
                 services.presence,
                 services.matchmaking,
@@ -110,15 +126,24 @@ class Application:
 
     async def __call__(
         self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+        scope: Message,
+        receive: Receive,
+        send: Send,
     ) -> None:
         """Serve one HTTP request. `/socket.io/` is long polling; Litestar serves all other paths."""
         if self._stopped:  # over a connection that was open before
             await send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
             await send({"type": "http.response.body", "body": b""})
-        elif scope["path"].rstrip("/") == "/socket.io":
+            return
+        client = scope.get("client")
+        with self.guard.request(client[0] if client else "", scope["headers"]) as refusal:
+            if refusal is None:
+                await self._serve(scope, receive, send)
+            else:
+                await refusal(scope, receive, send)
+
+    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"].rstrip("/") == "/socket.io":
             await self.polling(scope, receive, send)
         else:
             if scope["method"] == "HEAD":
@@ -129,8 +154,11 @@ class Application:
 
     def start(self) -> None:
         """Start the background work, in the running event loop."""
-        self.server.start()
-        self.services.start()
+        services = self.services
+        self.watch.start(services.background)
+        self.server.start(self.watch)
+        services.start()
+        services.background.repeat("watch of descriptors", lambda: self.watch.look_at_descriptors(services.clock))
 
     async def stop(self) -> None:
         """Close every connection and stop the background work. A step that fails does not prevent the others.
@@ -142,6 +170,7 @@ class Application:
         self._stopped = True
         await self.services.background.finish("closing of connections", self.server.stop(), _CLOSE_TIMEOUT)
         await self.services.stop()
+        self.watch.stop()
 
 
 class _Uvicorn(uvicorn.Server):
@@ -167,7 +196,7 @@ async def serve(settings: Settings, *, ready: Callable[[int], None] | None = Non
         application,
         host=settings.host,
         port=settings.port,
-        http=http_factory(),
+        http=http_factory(application.guard),
         ws=protocol_factory(application.server.engine),  # type: ignore[arg-type]  # uvicorn only calls it
         lifespan="off",
         log_config=None,
@@ -178,6 +207,7 @@ async def serve(settings: Settings, *, ready: Callable[[int], None] | None = Non
     )
     server = _Uvicorn(config, application)
     application.start()
+    asyncio.get_running_loop().set_exception_handler(application.watch.handle)
     # Idle guests are thousands of long-lived objects: the garbage collector must not scan them for a few new ones.
     gc.collect()
     gc.freeze()

@@ -293,7 +293,7 @@ class Calls:
         return SessionDescription(description.type, relayed_only(description.sdp))
 
     def _ringing(self, call: Call) -> Ringing:
-        left = call.rings_until - self._clock.monotonic()
+        left = max(0.0, call.rings_until - self._clock.monotonic())
         return Ringing(call_id=call.id, type=call.kind, timeout=round(left, 3), polite=False)
 
     @classmethod

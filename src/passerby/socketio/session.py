@@ -228,6 +228,11 @@ class Session:
         except ProtocolError:
             self.close(closing.PARSE_ERROR)
 
+    def hold(self, size: int) -> None:
+        """The receiver keeps `size` bytes of a message that is not complete. A WebSocket then takes smaller ones."""
+        if self._websocket is not None:
+            self._websocket.hold(size)
+
     def receive_payload(self, body: str) -> None:
         """Handle the body of a POST. If it is malformed, the session is closed and ProtocolError is raised."""
         try:
@@ -276,15 +281,17 @@ class Session:
         self._websocket = websocket
         websocket.bind(self.receive_text, self.receive_binary, self._finish, self.on_drained)
 
-    def start_upgrade(self, websocket: WebSocket) -> bool:
-        """Let `websocket` probe; return False when the session cannot be upgraded in its state."""
-        if self._websocket is not None or self.state is not State.OPEN:
-            return False
+    @property
+    def can_upgrade(self) -> bool:
+        """Whether a WebSocket may probe: the session is polling, and no other WebSocket is probing."""
+        return self._websocket is None and self.state is State.OPEN
+
+    def start_upgrade(self, websocket: WebSocket) -> None:
+        """Let `websocket` probe. Only if `can_upgrade`."""
         self._candidate = websocket
         self.state = State.UPGRADING
         self._engine.upgrading.add(self)
         websocket.bind(self._on_probe, self._on_probe_binary, self._on_candidate_closed, self.on_drained)
-        return True
 
     def _on_probe(self, packet: str) -> None:
         candidate = self._candidate
