@@ -154,7 +154,7 @@ def test_the_addresses_remembered_are_bounded_and_the_one_used_longest_ago_goes(
 @pytest.mark.parametrize(("vary", "times"), [("2001:db8:1:{:x}::1", 4), ("2001:db8:{:x}::1", 8), ("2001:{:x}::1", 100)])
 def test_wider_networks_have_a_few_times_the_limit_of_an_address(vary: str, times: int) -> None:
     limit = AddressLimit(Rate(3, 0.001), ManualClock())
-    count = AddressCount(3)
+    count = AddressCount(3, 1000)
     addresses = [vary.format(number) for number in range(1, 101) for _ in range(3)]
 
     assert sum(limit.take(address) == 0.0 for address in addresses) == 3 * times
@@ -172,8 +172,16 @@ def test_a_token_that_a_wider_network_refuses_is_not_taken_from_the_address() ->
     assert limit.take("2001:db8:1:ffff::1") == 0.0
 
 
+@pytest.mark.parametrize(("total", "most"), [(100, 24), (16, 12), (3, 3)])
+def test_a_wide_network_leaves_something_for_others(total: int, most: int) -> None:
+    count = AddressCount(3, total)
+    addresses = [f"2001:db8:{number:x}::1" for number in range(total) for _ in range(3)]
+
+    assert sum(count.take(address) for address in addresses) == most
+
+
 def test_what_is_given_back_can_be_taken_again_and_nothing_is_remembered() -> None:
-    count = AddressCount(2)
+    count = AddressCount(2, 1000)
     for address in ("2001:db8::1", "192.0.2.1"):
         assert [count.take(address) for _ in range(3)] == [True, True, False]
         assert count.count(address) == 2

@@ -115,9 +115,12 @@ class AddressLimit:
 class AddressCount:
     """Counts what each address has at once, up to a limit, and its multiples for wider networks."""
 
-    def __init__(self, limit: int) -> None:
-        """Allow `limit` for each address."""
-        self._limit = limit
+    def __init__(self, limit: int, total: int) -> None:
+        """Allow `limit` for each address. All have `total`, of which one wider network must not have more than 3/4."""
+        self._limits = {
+            multiple: max(limit, min(limit * multiple, total * 3 // 4)) if multiple > 1 else limit
+            for _, multiple in _MULTIPLES
+        }
         self._counts: dict[str, int] = {}
 
     def take(self, address: str, size: int = 1) -> bool:
@@ -130,7 +133,7 @@ class AddressCount:
 
     def fits(self, address: str, size: int = 1) -> bool:
         """Return whether `address` may have `size` more."""
-        return all(self._counts.get(key, 0) + size <= self._limit * multiple for key, multiple in _networks(address))
+        return all(self._counts.get(key, 0) + size <= self._limits[multiple] for key, multiple in _networks(address))
 
     def give_back(self, address: str, size: int = 1) -> None:
         """Count `size` less for `address`, after a successful `take`."""

@@ -105,7 +105,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     file_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of one file")] = 10_485_760
     room_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a room")] = 52_428_800
     guest_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a guest")] = 41_943_040
-    address_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files per address")] = 134_217_728
+    address_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files per address")] = 268_435_456
     files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of the process")] = 536_870_912
     files_per_message: Annotated[
         int, Meta(ge=1, description="Maximum files that the web client offers to send at once")

@@ -13,6 +13,7 @@ import pytest
 
 from passerby.http.guard import MAX_PIPELINED, MAX_REFUSED, Guard
 from passerby.socketio import Options
+from passerby.socketio.websocket import WebSocketProtocol
 from tests.support.conversation import Two, Wire, noise
 from tests.support.sio_client import (
     Answer,
@@ -248,6 +249,21 @@ async def test_a_websocket_that_is_refused_is_no_longer_counted(start_server: St
     await until(lambda: (guard.count, guard.addresses._counts) == (0, {}))
 
 
+async def test_a_websocket_that_fails_at_its_beginning_is_no_longer_counted(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_protocol: WebSocketProtocol, _head: bytes) -> None:
+        raise ValueError("a bug")
+
+    server = await start_server(trusted_proxies=("127.0.0.0/8",))
+    port, guard = port_of(server), server.application.guard
+    monkeypatch.setattr(WebSocketProtocol, "data_received", fail)
+    with pytest.raises(ClosedError):
+        async with WebSocketClient.open(port, headers=[("X-Forwarded-For", "198.51.100.1")]):
+            pass
+    await until(lambda: (guard.count, guard.addresses._counts) == (0, {}))
+
+
 async def test_refused_connections_are_few(start_server: StartServer) -> None:
     server = await start_server(max_connections=1)
     port, guard = port_of(server), server.application.guard
@@ -262,10 +278,11 @@ async def test_refused_connections_are_few(start_server: StartServer) -> None:
         assert guard.count == 1
 
 
-async def test_clients_behind_a_proxy_are_counted_each(start_server: StartServer) -> None:
+@pytest.mark.parametrize(("address", "another"), [("198.51.100.1", "198.51.100.2"), ("2001:db8::1", "2001:db8:0:1::1")])
+async def test_clients_behind_a_proxy_are_counted_each(start_server: StartServer, address: str, another: str) -> None:
     server = await start_server(max_address_connections=2, trusted_proxies=("127.0.0.0/8",))
     port, guard = port_of(server), server.application.guard
-    one, other = [("X-Forwarded-For", "198.51.100.1")], [("X-Forwarded-For", "198.51.100.2")]
+    one, other = [("X-Forwarded-For", address)], [("X-Forwarded-For", another)]
     async with AsyncExitStack() as open_ones:
         for headers in (one, one, other):
             await open_ones.enter_async_context(WebSocketClient.open(port, headers=headers))
@@ -293,7 +310,7 @@ async def test_a_process_out_of_descriptors_says_so_once_and_recovers(
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (40, 40))
 
     def said() -> list[str]:
-        return [record["event"] for record in process.records() if "descriptors" in record["event"]]
+        return [record["event"] for record in process.records() if "no file descriptors" in record["event"]]
 
     async with AsyncExitStack() as open_ones:
         for _ in range(60):

@@ -121,7 +121,7 @@ class Space:
         """Start with no bytes used."""
         self.quotas = quotas
         self.used = 0
-        self.addresses = AddressCount(quotas.address)
+        self.addresses = AddressCount(quotas.address, quotas.process)
 
     def reserve(self, room_files: RoomFiles, owner: str, address: str, size: int | None) -> Reservation:
         """Return a reservation for one of `owner`'s files. It holds nothing until bytes come.

@@ -94,7 +94,7 @@ class Guard:
         """
         self.address = address or ClientAddress(())
         self.stall_timeout = stall_timeout
-        self.addresses = AddressCount(address_connections)
+        self.addresses = AddressCount(address_connections, connections)
         self.count = 0
         """Accepted connections."""
         self.refused = 0
@@ -310,6 +310,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._guard = guard
         self._refusal: Code | None = None
         self._peer = ""
+        self._client: str | None = None
+        """The client behind a proxy whose WebSocket this connection is, while it is counted."""
         self._timer: Timer | None = None
         self._in_head = False
         self._fed = 0
@@ -347,11 +349,18 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._expect_nothing()
         self._guard.unread().discard(self)
         self.pipeline.clear()
-        if self._refusal is None:
-            self._guard.leave(self._peer)
-        else:
-            self._guard.refused -= 1
+        self._leave()
         super().connection_lost(exc)
+
+    def _leave(self) -> None:
+        """The connection has ended. It is no longer counted, whatever it was."""
+        guard = self._guard
+        if self._refusal is not None:
+            guard.refused -= 1
+            return
+        guard.leave(self._peer)
+        if self._client is not None:
+            guard.addresses.give_back(self._client)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -465,17 +474,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if client is not None and not guard.addresses.take(client):
             self._answer(_TOO_MANY, _RETRY)
             return
+        self._client = client
         guard.unread().discard(self)
         self.transport = self._wire
-        super().handle_websocket_upgrade()
+        super().handle_websocket_upgrade()  # if it fails, the connection ends here, in `connection_lost`
         upgraded: Any = self._wire.get_protocol()
-
-        def lost() -> None:
-            guard.leave(self._peer)
-            if client is not None:
-                guard.addresses.give_back(client)
-
-        upgraded.on_lost = lost
+        upgraded.on_lost = self._leave
 
     def _expect_head(self) -> None:
         self._in_head = True

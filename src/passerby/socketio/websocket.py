@@ -8,6 +8,7 @@ tests/socketio/test_websocket.py fails if either changes this.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import re
@@ -328,7 +329,8 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
         # picows' buffer doubles with each read that fills it, and never shrinks: let no read be large.
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            with contextlib.suppress(OSError):  # the client has gone already
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
