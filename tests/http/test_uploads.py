@@ -562,7 +562,7 @@ async def test_an_upload_that_is_too_slow_loses_its_place(start_server: StartSer
     content_type = f"Content-Type: {FORM_TYPE['Content-Type']}"
     beginning = part("file", b"", "a").removesuffix(b"\r\n")
     for head, first in (
-        ((f"PUT /api/files/{two.room_id} HTTP/1.1",), noise(10_000)),  # a fast beginning buys no time
+        ((f"PUT /api/files/{two.room_id} HTTP/1.1",), noise(10_000)),  # a fast beginning buys little time
         (("POST /api/files/upload HTTP/1.1", content_type), beginning),
     ):
         wire = await Wire.open(server)
@@ -572,6 +572,21 @@ async def test_an_upload_that_is_too_slow_loses_its_place(start_server: StartSer
         assert (answer.status, answer.json()["code"]) == (408, "upload_timeout")
         assert answer.json()["message"] == "The upload is too slow"
         await emptied(server)
+
+
+@pytest.mark.usefixtures("short_windows")
+async def test_an_upload_may_pause_after_it_was_fast(start_server: StartServer) -> None:
+    server = await start_server(upload_pace=10_000)
+    two = await Two.meet(server)
+    wire = await Wire.open(server)
+    body = noise(10_000)
+    await wire.send(f"PUT /api/files/{two.room_id} HTTP/1.1", bearer(two), f"Content-Length: {len(body)}")
+    await wire.push(body[:-1])
+    await asyncio.sleep(0.6)  # until after the first two looks
+    await wire.push(body[-1:])
+    answer = await wire.answer()
+    await wire.abort()
+    assert answer.status == 201
 
 
 @pytest.mark.usefixtures("short_windows")

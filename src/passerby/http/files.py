@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -44,7 +44,9 @@ _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 PACE_GRACE: Final = 10.0
 """Seconds before the first window in which an upload must keep its pace: a connection begins slowly."""
 PACE_WINDOW: Final = 10.0
-"""Seconds over which the pace is averaged: mobile networks pause for a few."""
+"""Seconds between two looks at the pace."""
+PACE_AHEAD: Final = 2
+"""Windows for which bytes that came earlier count too: mobile networks pause, and then are fast again."""
 _PART_HEADER: Final = 16 * 1024
 _UPLOAD_REFUSALS: Final = refusals(
     InvalidInputError,
@@ -252,40 +254,40 @@ async def _receiving(
     pace = _Pace(services)
     try:
         async with asyncio.timeout(None) as limit:
-            pace.start(limit)
-            yield pace
+            with pace.limiting(limit):
+                yield pace
     except TimeoutError as error:
         await upload.abort()
         raise UploadTimeoutError(Code.UPLOAD_TIMEOUT, pace.reason) from error
     except BaseException:
         await asyncio.shield(upload.abort())
         raise
-    finally:
-        pace.stop()
 
 
 class _Pace:
-    """Ends an upload that takes too long, or of which too few bytes come in a window."""
+    """Ends an upload that takes too long, or that comes too slowly."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._bytes = 0
+        self._bytes = 0.0
+        """Bytes that count for the present window."""
         self._waits = False
         self._timers: dict[str, Timer] = {}
         self.reason = ""
         """Why the upload was ended."""
 
-    def start(self, limit: asyncio.Timeout) -> None:
-        """Expire `limit` in time."""
+    @contextlib.contextmanager
+    def limiting(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """Expire `limit` in time, while in the block."""
         self._limit = limit
         self._call("whole", self._services.upload_timeout, lambda: self._expire("The upload took too long"))
         if self._services.upload_pace:
             self._call("window", PACE_GRACE + PACE_WINDOW, self._look)
-
-    def stop(self) -> None:
-        """Stop the timers."""
-        for timer in self._timers.values():
-            timer.cancel()
+        try:
+            yield
+        finally:
+            for timer in self._timers.values():
+                timer.cancel()
 
     async def received(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the parts of `body`. While the caller handles one, the client is not waited for."""
@@ -298,10 +300,12 @@ class _Pace:
         self._waits = False
 
     def _look(self) -> None:
-        if self._waits and self._bytes < self._services.upload_pace * PACE_WINDOW:
+        due = self._services.upload_pace * PACE_WINDOW
+        if self._bytes >= due:
+            self._bytes = min(self._bytes - due, PACE_AHEAD * due)
+        elif self._waits:
             self._expire("The upload is too slow")
             return
-        self._bytes = 0
         self._call("window", PACE_WINDOW, self._look)
 
     def _expire(self, reason: str) -> None:
