@@ -66,11 +66,22 @@ class Guests:
         self, username: str | None, location: str | None, gender: str | None, language: str | None
     ) -> tuple[Guest, str]:
         """Create a session that lasts `session_ttl` seconds; return it and its token. Raises UnavailableError."""
-        if await self._store.count() + self._creating >= self._limit:
-            self._full.note()
-            raise UnavailableError(["new sessions"], retry_after=_RETRY)
+        ahead = self._creating  # whom the store may not count yet: else of many at once all would fit
+        self._creating += 1
+        try:
+            if await self._store.count() + ahead >= self._limit:
+                self._full.note()
+                raise UnavailableError(["new sessions"], retry_after=_RETRY)
+            guest = self._new(username, location, gender, language)
+            await self._store.save(guest, self._ttl)
+        finally:
+            self._creating -= 1
+        token, _ = self._tokens.issue(guest.session_id)
+        return guest, token
+
+    def _new(self, username: str | None, location: str | None, gender: str | None, language: str | None) -> Guest:
         now = self.timestamps.now()
-        guest = Guest(
+        return Guest(
             id=ids.guest_id(),
             session_id=ids.session_id(),
             username=username or ids.random_username(),
@@ -80,13 +91,6 @@ class Guests:
             last_seen=now,
             created_at=now,
         )
-        self._creating += 1
-        try:
-            await self._store.save(guest, self._ttl)
-        finally:
-            self._creating -= 1
-        token, _ = self._tokens.issue(guest.session_id)
-        return guest, token
 
     async def authenticate(self, token: str) -> tuple[Guest, float]:
         """Return the token's guest and its expiry (seconds since the Unix epoch). Raises UnauthorizedError."""
