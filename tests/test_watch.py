@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import resource
 
 import pytest
 
 from passerby.background import Background
 from passerby.clock import SteadyClock
 from passerby.errors import UnauthorizedError
-from passerby.watch import LATE, TICK, Watch
+from passerby.watch import LATE, RESERVED, TICK, Watch, make_room
 from tests.socketio.test_timers import FakeScheduler
 from tests.support.clock import ManualClock
 from tests.support.house import SESSION_TTL, House
@@ -108,6 +109,46 @@ def test_each_pause_is_added() -> None:
     assert 49 <= fired[1] <= 54
 
 
+# ── descriptors ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("limits", "soft_then", "fitting"),
+    [
+        ((1024, 1 << 20), 20_000 + RESERVED, 20_000),
+        ((1 << 20, 1 << 20), None, 20_000),
+        ((256, resource.RLIM_INFINITY), 20_000 + RESERVED, 20_000),
+        ((1024, 4096), 4096, 4096 - RESERVED),
+        ((200, 300), 300, 150),
+    ],
+)
+def test_the_process_makes_room_for_its_connections(
+    limits: tuple[int, int],
+    soft_then: int | None,
+    fitting: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    set_limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _what, wanted: set_limits.append(wanted))
+
+    with caplog.at_level(logging.INFO):
+        assert make_room(20_000) == fitting
+    assert set_limits == ([] if soft_then is None else [(soft_then, limits[1])])
+    assert len(caplog.records) == (fitting < 20_000)
+
+
+def test_a_system_that_refuses_more_descriptors_leaves_room_for_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_what: int, _limits: tuple[int, int]) -> None:
+        raise ValueError("not allowed")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (1024, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+
+    assert make_room(20_000) == 1024 - RESERVED
+
+
 # ── a wall clock that is set ──────────────────────────────────────────────────────────────────────
 
 
@@ -156,6 +197,15 @@ async def test_tokens_are_renewed_by_the_time_that_they_have_left() -> None:
     assert house.guests.token_left(anna.live) == pytest.approx(SESSION_TTL, abs=1)
     _, expires_at = house.guests.renew(anna.live)
     assert expires_at[:19] == house.guests.timestamps.at(house.clock.time() + SESSION_TTL)[:19]
+
+
+def test_what_is_shown_of_one_moment_does_not_change_while_clocks_drift() -> None:
+    clock = ManualClock()
+    steady = SteadyClock(clock)
+    moment = clock.time() + 100.0
+    for drift in (0.0004, -0.0001, 0.2):
+        clock.set_wall(drift)
+        assert steady.wall(moment) == moment
 
 
 def test_a_steady_clock_goes_on_where_it_began() -> None:

@@ -7,6 +7,7 @@ import gc
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
+from msgspec.structs import replace
 
 from passerby.addresses import ClientAddress
 from passerby.assembly import Assembly, adapters
@@ -23,7 +24,7 @@ from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
-from passerby.watch import PatientClock, Watch
+from passerby.watch import PatientClock, Watch, make_room
 
 if TYPE_CHECKING:
     import socket
@@ -191,7 +192,7 @@ class _Uvicorn(uvicorn.Server):
 
 async def serve(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM. `ready` is called with the port once the server listens on it."""
-    application = Application(settings)
+    application = Application(replace(settings, max_connections=make_room(settings.max_connections)))
     config = uvicorn.Config(
         application,
         host=settings.host,

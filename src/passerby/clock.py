@@ -76,8 +76,11 @@ class SteadyClock:
         return self._clock.monotonic() + self._offset
 
     def wall(self, seconds: float) -> float:
-        """Return what the wall clock will show at `seconds` of this clock, if it is not set again."""
-        return seconds - self.time() + self._clock.time()
+        """Return what the wall clock will show at `seconds` of this clock, if it is not set again.
+
+        The difference is in whole seconds: the same time is shown each time, although the clocks drift apart.
+        """
+        return seconds + round(self._clock.time() - self.time())
 
 
 class Timestamps:

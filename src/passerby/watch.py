@@ -11,10 +11,14 @@ import asyncio
 import errno
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from passerby.clock import SystemClock, sleep
 from passerby.logs import Sampled
+
+if sys.platform != "win32":
+    import resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +32,8 @@ TICK: Final = 1.0
 """Seconds between two looks."""
 LATE: Final = 3.0
 """Seconds that a look may be late: a busy loop is late too, but then clients wait as long as the server."""
+RESERVED: Final = 256
+"""Descriptors for what is no counted connection: files on disk, connections that are being refused, the loop's own."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE)
 
 
@@ -39,6 +45,32 @@ class Loop(Protocol):
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call `callback` once at `when`."""
+
+
+def make_room(connections: int) -> int:
+    """Let the process have descriptors for `connections`. Return for how many it may have them; log if they are fewer.
+
+    Systems often begin a process with 1024, and let it raise that. Without room a few clients could use them all up,
+    and nobody else would even be refused.
+    """
+    if sys.platform == "win32":
+        return connections
+    wanted = connections + RESERVED
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError):  # macOS has a limit below the one that it tells
+        most = soft
+    fitting = min(connections, max(most - RESERVED, most // 2))
+    if fitting < connections:
+        log.info(
+            "fewer connections than MAX_CONNECTIONS fit (see ulimit -Hn)",
+            extra={"connections": fitting, "descriptors": most},
+        )
+    return fitting
 
 
 class Watch:
