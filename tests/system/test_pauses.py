@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from tests.support.server import ServerProcess
 
-PAUSE = 6.0
-"""Seconds: longer than the watch takes for a pause, and than every time limit below."""
+PAUSE = 5.0
+"""Seconds: longer than what `watch` takes for a busy loop, and than every time limit below."""
 
 
 async def test_after_a_pause_everybody_is_still_there(start_process: Callable[..., ServerProcess]) -> None:
