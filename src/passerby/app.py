@@ -94,6 +94,7 @@ class Application:
         )
         self.watch.on_lost(self.server.extend)
         self.watch.on_lost(self.guard.extend)
+        self.watch.on_lost(services.calls.extend)
         self._stopped = False
         self.polling = Polling(self.server.engine)
         self.http = http.create(

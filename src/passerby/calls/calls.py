@@ -76,6 +76,11 @@ class Calls:
         self._told: dict[Member, Signal] = {}
         """The event about the last ended call, for members who seemed connected, but may have lost the connection."""
 
+    def extend(self, seconds: float) -> None:
+        """Let every call ring `seconds` longer, as its timer does: the process was paused."""
+        for call in self._calls.values():
+            call.rings_until += seconds
+
     # ── signals ───────────────────────────────────────────────────────────────────────────────────
 
     def offer(self, guest: LiveGuest, payload: SendOffer) -> None:
