@@ -172,7 +172,7 @@ def _in_kernel(transport: asyncio.Transport) -> int:
         return 0
     try:
         (count,) = struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4)))
-    except OSError:
+    except (OSError, ValueError):  # not on this system; or the socket is closed
         return 0
     return int(count)
 
