@@ -95,7 +95,6 @@ def passerby(command: str) -> Start:
     found = shutil.which(words[0], path=f"{beside_python}{os.pathsep}{os.environ['PATH']}")
     settings = {
         "LIMITS_SCALE": LIMITS_SCALE,
-        "MAX_ADDRESS_CONNECTIONS": "20000",
         **STORAGE,
         "LOG_LEVEL": "warning",
         "JWT_SECRET": secrets.token_hex(32),

@@ -88,7 +88,7 @@ class Application:
         self.guard = Guard(
             stall_timeout=settings.stall_timeout,
             connections=settings.max_connections,
-            address_connections=settings.max_address_connections,
+            address_connections=settings.per_address(settings.max_address_connections),
             address=self._address,
             scheduler=self.watch,
         )

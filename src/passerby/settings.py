@@ -143,7 +143,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     relay_only: Annotated[
         bool, Meta(description="Calls use only TURN relays, so that guests do not learn each other's address")
     ] = False
-    limits_scale: Annotated[float, Meta(gt=0, description="Multiplies every rate below; for load tests")] = 1
+    limits_scale: Annotated[
+        float,
+        Meta(gt=0, description="Multiplies every rate below, and the maxima per address; for load tests"),
+    ] = 1
     packet_rate: Annotated[
         float, Meta(gt=0, description="Maximum packets a second of one connection before it is closed")
     ] = 1000
@@ -163,6 +166,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     limit_address_sessions: Annotated[Rate, Meta(description="New sessions per address")] = Rate(100, 1)
     limit_address_uploads: Annotated[Rate, Meta(description="Uploads of all guests per address")] = Rate(300, 5)
     limit_address_requests: Annotated[Rate, Meta(description="Other HTTP requests per address")] = Rate(400, 20)
+
+    def per_address(self, maximum: int) -> int:
+        """Return `max_address_connections` or `address_files_limit`, multiplied by `limits_scale`; at least 1."""
+        return max(1, int(maximum * self.limits_scale))
 
     def rate(self, name: str) -> Rate:
         """Return `limit_<name>`, multiplied by `limits_scale`."""
