@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passerby import limits
-from passerby.limits import AddressLimit, Rate, TokenBucket
+from passerby.limits import AddressCount, AddressLimit, Rate, TokenBucket
 from tests.support.clock import ManualClock
 
 
@@ -149,3 +149,44 @@ def test_the_addresses_remembered_are_bounded_and_the_one_used_longest_ago_goes(
     assert len(limit._buckets) == 3
     assert limit.take("192.0.2.1") > 0.0, "still in memory"
     assert limit.take("192.0.2.2") == 0.0, "evicted, so its bucket is full again"
+
+
+@pytest.mark.parametrize(("vary", "times"), [("2001:db8:1:{:x}::1", 4), ("2001:db8:{:x}::1", 8), ("2001:{:x}::1", 100)])
+def test_wider_networks_have_a_few_times_the_limit_of_an_address(vary: str, times: int) -> None:
+    limit = AddressLimit(Rate(3, 0.001), ManualClock())
+    count = AddressCount(3, 1000)
+    addresses = [vary.format(number) for number in range(1, 101) for _ in range(3)]
+
+    assert sum(limit.take(address) == 0.0 for address in addresses) == 3 * times
+    assert sum(count.take(address) for address in addresses) == 3 * times
+
+
+def test_a_token_that_a_wider_network_refuses_is_not_taken_from_the_address() -> None:
+    clock = ManualClock()
+    limit = AddressLimit(Rate(1, 1), clock)
+    for number in range(4):
+        assert limit.take(f"2001:db8:1:{number}::1") == 0.0
+    for _ in range(10):
+        assert limit.take("2001:db8:1:ffff::1") == pytest.approx(0.25, abs=1e-3)
+    clock.advance(0.26)
+    assert limit.take("2001:db8:1:ffff::1") == 0.0
+
+
+@pytest.mark.parametrize(("total", "most"), [(100, 24), (16, 12), (3, 3)])
+def test_a_wide_network_leaves_something_for_others(total: int, most: int) -> None:
+    count = AddressCount(3, total)
+    addresses = [f"2001:db8:{number:x}::1" for number in range(total) for _ in range(3)]
+
+    assert sum(count.take(address) for address in addresses) == most
+
+
+def test_what_is_given_back_can_be_taken_again_and_nothing_is_remembered() -> None:
+    count = AddressCount(2, 1000)
+    for address in ("2001:db8::1", "192.0.2.1"):
+        assert [count.take(address) for _ in range(3)] == [True, True, False]
+        assert count.count(address) == 2
+        count.give_back(address)
+        assert not count.take(address, 2)
+        assert count.take(address)
+        count.give_back(address, 2)
+    assert not count._counts

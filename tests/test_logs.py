@@ -16,6 +16,7 @@ from passerby import logs
 from passerby.guests.store_memory import MemorySessionStore
 from tests.support.client import Client, RefusedError
 from tests.support.server import SECRET, RunningServer, http_client
+from tests.support.sio_client import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,3 +138,27 @@ async def test_a_real_process_is_discreet(start_process: Callable[..., ServerPro
     text = "\n".join(process.lines)
     assert "serving on" in text
     assert_discreet(text, accounts)
+
+
+def test_what_clients_cause_is_logged_once_a_minute_with_a_count() -> None:
+    now = 0.0
+    lines: list[int] = []
+    sampled = logs.Sampled(lambda _message, extra: lines.append(extra["count"]), "it happened", lambda: now)
+    for now in range(200):  # noqa: B007 - read by the clock
+        for _ in range(5):
+            sampled.note()
+
+    assert lines == [1, 300, 300, 300]
+
+
+async def test_broken_requests_are_one_line(start_server: StartServer, caplog: pytest.LogCaptureFixture) -> None:
+    server = await start_server()
+    port = int(server.url.rpartition(":")[2])
+    for _ in range(30):
+        async with Line.open(port) as line:
+            line.write(b"\x16\x03\x01 no HTTP\r\n\r\n")
+            assert (await line.read_all()).startswith(b"HTTP/1.1 400 ")
+
+    assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == [
+        "invalid HTTP requests"
+    ]

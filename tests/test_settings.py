@@ -24,6 +24,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "JWT_ISSUER": ("me", "me"),
     "JWT_AUDIENCE": ("you", "you"),
     "SESSION_TTL": ("3600.5", 3600.5),
+    "SESSIONS_LIMIT": ("500", 500),
     "RENEW_BEFORE": ("900", 900.0),
     "GRACE": ("0", 0.0),
     "SESSION_SWEEP": ("60", 60.0),
@@ -41,9 +42,12 @@ GOOD: dict[str, tuple[str, object]] = {
     "MAX_PAYLOAD": ("65536", 65536),
     "OUTBOX_LIMIT": ("65536", 65536),
     "STALL_TIMEOUT": ("2", 2.0),
+    "MAX_CONNECTIONS": ("500", 500),
+    "MAX_ADDRESS_CONNECTIONS": ("50", 50),
     "FILE_LIMIT": ("1024", 1024),
     "ROOM_FILES_LIMIT": ("4096", 4096),
     "GUEST_FILES_LIMIT": ("2048", 2048),
+    "ADDRESS_FILES_LIMIT": ("4096", 4096),
     "FILES_LIMIT": ("8192", 8192),
     "FILE_TTL": ("60", 60.0),
     "FILE_SWEEP": ("5", 5.0),
@@ -52,6 +56,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "PICTURE_PIXELS": ("1000000", 1_000_000),
     "VOICE_LIMIT": ("60", 60.0),
     "UPLOAD_TIMEOUT": ("30", 30.0),
+    "UPLOAD_PACE": ("0", 0),
     "LIMIT_UPLOADS": ("2/1", Rate(2, 1)),
     "LIMIT_ADDRESS_UPLOADS": ("2/1", Rate(2, 1)),
     "RING_TIMEOUT": ("10", 10.0),
@@ -86,7 +91,8 @@ _TIMES_TOO = (
     "UPLOAD_TIMEOUT",
 )
 _COUNTS = ("ROOM_LOG_MESSAGES", "ROOM_LOG_BYTES", "TEXT_LIMIT", "STATS_FRAMES", "MAX_PAYLOAD", "OUTBOX_LIMIT")
-_SIZES = ("FILE_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT", "FILES_LIMIT", "PICTURE_PIXELS")
+_CONNECTIONS = ("SESSIONS_LIMIT", "MAX_CONNECTIONS", "MAX_ADDRESS_CONNECTIONS")
+_SIZES = ("FILE_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT", "ADDRESS_FILES_LIMIT", "FILES_LIMIT", "PICTURE_PIXELS")
 _RATES = tuple(name for name in GOOD if name.startswith("LIMIT_"))
 
 BAD: list[tuple[str, str]] = [
@@ -104,8 +110,9 @@ BAD: list[tuple[str, str]] = [
     *(("RELAY_ONLY", text) for text in ("maybe", "2", "true")),  # without TURN_URLS
     *((name, text) for name in ("RING_TIMEOUT", "CALL_RETURN", "TURN_TTL") for text in ("0", "-1", "soon")),
     *(("FILE_STORE", text) for text in ("tape", "Disk ")),
-    *((name, text) for name in (*_COUNTS, *_SIZES) for text in ("0", "-5", "many", "1.5")),
+    *((name, text) for name in (*_COUNTS, *_CONNECTIONS, *_SIZES) for text in ("0", "-5", "many", "1.5")),
     *(("PACKET_RATE", text) for text in ("0", "-1", "fast", "inf")),
+    *(("UPLOAD_PACE", text) for text in ("-1", "slow", "1.5")),
     *(("ONLINE_SAMPLE", text) for text in ("-1", "all")),
     *(("FILES_PER_MESSAGE", text) for text in ("0", "many")),
     *(("LIMITS_SCALE", text) for text in ("0", "-1", "off", "nan")),

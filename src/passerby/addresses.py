@@ -28,6 +28,13 @@ class ClientAddress:
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
         self._has_complained = False
 
+    def is_proxy(self, peer: str) -> bool:
+        """Return whether `peer` is a trusted proxy."""
+        if not self._trusted:
+            return False
+        address = _parse(peer)
+        return address is not None and any(address in network for network in self._trusted)
+
     def of(self, peer: str, forwarded_for: str) -> str:
         """Return the client's address: the last hop that is not a trusted proxy."""
         address = _parse(peer)

@@ -7,14 +7,15 @@ import gc
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
+from msgspec.structs import replace
 
 from passerby.addresses import ClientAddress
 from passerby.assembly import Assembly, adapters
 from passerby.background import Background
-from passerby.clock import Clock, SystemClock
+from passerby.clock import Clock
 from passerby.errors import Code
 from passerby.http import app as http
-from passerby.http.guard import http_factory
+from passerby.http.guard import Guard, http_factory
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
 from passerby.realtime.gateway import GUEST_RATES, Gateway
@@ -23,12 +24,17 @@ from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
+from passerby.watch import PatientClock, Watch, make_room
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from passerby.settings import Settings
+
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
 
 _CLOSE_TIMEOUT: Final = 10.0
 """Seconds to close all connections: longer than the closing handshake and the handlers' timeout together."""
@@ -39,7 +45,8 @@ class Application:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         """Create all objects; nothing runs until `start`."""
-        clock = clock or SystemClock()
+        self.watch = Watch()
+        clock = clock or PatientClock(self.watch)
         background = Background(clock)
         self.services = services = Assembly(settings, clock, adapters(settings, clock), background, Publisher())
         self._address = ClientAddress(settings.trusted_proxies)
@@ -78,6 +85,16 @@ class Application:
             addresses=self._rates["events"],
             connects=self._rates["connects"],
         )
+        self.guard = Guard(
+            stall_timeout=settings.stall_timeout,
+            connections=settings.max_connections,
+            address_connections=settings.per_address(settings.max_address_connections),
+            address=self._address,
+            scheduler=self.watch,
+        )
+        self.watch.on_lost(self.server.extend)
+        self.watch.on_lost(self.guard.extend)
+        self.watch.on_lost(services.calls.extend)
         self._stopped = False
         self.polling = Polling(self.server.engine)
         self.client_files = http.client_files()
@@ -86,6 +103,7 @@ class Application:
                 services.guests,
                 services.files,
                 settings.upload_timeout,
+                settings.upload_pace,
                 services.ice,
                 services.presence,
                 services.matchmaking,
@@ -111,16 +129,25 @@ class Application:
 
     async def __call__(
         self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+        scope: Message,
+        receive: Receive,
+        send: Send,
     ) -> None:
         """Serve one HTTP request: long polling at `/socket.io/`, a file of the web client, or a route of Litestar."""
         if self._stopped:  # over a connection that was open before
             closing = [(b"connection", b"close"), (b"cache-control", b"no-store")]
             await send({"type": "http.response.start", "status": 503, "headers": closing})
             await send({"type": "http.response.body", "body": b""})
-        elif scope["path"].rstrip("/") == "/socket.io":
+            return
+        client = scope.get("client")
+        with self.guard.request(client[0] if client else "", scope["headers"]) as refusal:
+            if refusal is None:
+                await self._serve(scope, receive, send)
+            else:
+                await refusal(scope, receive, send)
+
+    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"].rstrip("/") == "/socket.io":
             await self.polling(scope, receive, send)
         elif (asset := self.client_files.find(scope["path"])) is not None:
             await self.client_files.send(asset, scope, send)
@@ -133,8 +160,11 @@ class Application:
 
     def start(self) -> None:
         """Start the background work, in the running event loop."""
-        self.server.start()
-        self.services.start()
+        services = self.services
+        self.watch.start(services.background)
+        self.server.start(self.watch)
+        services.start()
+        services.background.repeat("watch of descriptors", lambda: self.watch.look_at_descriptors(services.clock))
 
     async def stop(self) -> None:
         """Close every connection and stop the background work. A step that fails does not prevent the others.
@@ -146,6 +176,7 @@ class Application:
         self._stopped = True
         await self.services.background.finish("closing of connections", self.server.stop(), _CLOSE_TIMEOUT)
         await self.services.stop()
+        self.watch.stop()
 
 
 class _Uvicorn(uvicorn.Server):
@@ -166,12 +197,12 @@ class _Uvicorn(uvicorn.Server):
 
 async def serve(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM. `ready` is called with the port once the server listens on it."""
-    application = Application(settings)
+    application = Application(replace(settings, max_connections=make_room(settings.max_connections)))
     config = uvicorn.Config(
         application,
         host=settings.host,
         port=settings.port,
-        http=http_factory(),
+        http=http_factory(application.guard),
         ws=protocol_factory(application.server.engine),  # type: ignore[arg-type]  # uvicorn only calls it
         lifespan="off",
         log_config=None,
@@ -182,6 +213,7 @@ async def serve(settings: Settings, *, ready: Callable[[int], None] | None = Non
     )
     server = _Uvicorn(config, application)
     application.start()
+    asyncio.get_running_loop().set_exception_handler(application.watch.handle)
     # Idle guests are thousands of long-lived objects: the garbage collector must not scan them for a few new ones.
     gc.collect()
     gc.freeze()

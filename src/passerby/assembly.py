@@ -139,6 +139,7 @@ class Assembly:
             tokens,
             clock,
             session_ttl=settings.session_ttl,
+            limit=settings.sessions_limit,
             changed=self._changed,
             is_ended=self.writer.is_ended,
         )
@@ -151,6 +152,7 @@ class Assembly:
                 file=settings.file_limit,
                 room=settings.room_files_limit,
                 guest=settings.guest_files_limit,
+                address=settings.per_address(settings.address_files_limit),
                 process=settings.files_limit,
                 pixels=settings.picture_pixels,
                 seconds=settings.voice_limit,

@@ -58,6 +58,31 @@ class SystemClock:
         return asyncio.get_running_loop().call_later(delay, callback)
 
 
+class SteadyClock:
+    """A clock whose time is the wall time at its creation plus the monotonic time since.
+
+    What must last as long as it says, such as a token, takes its time from here: somebody may set the wall clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with the time of `clock`."""
+        self._clock = clock
+        self._offset = clock.time() - clock.monotonic()
+        self.monotonic = clock.monotonic
+        self.call_later = clock.call_later
+
+    def time(self) -> float:
+        """See `Clock.time`. A clock that is set after the creation changes nothing."""
+        return self._clock.monotonic() + self._offset
+
+    def wall(self, seconds: float) -> float:
+        """Return what the wall clock will show at `seconds` of this clock, if it is not set again.
+
+        The difference is in whole seconds: the same time is shown each time, although the clocks drift apart.
+        """
+        return seconds + round(self._clock.time() - self.time())
+
+
 class Timestamps:
     """Formats ISO 8601 UTC timestamps with milliseconds and `Z`, the contract's only time format.
 

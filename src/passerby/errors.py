@@ -80,6 +80,7 @@ class Code(StrEnum):
     REQUEST_TIMEOUT = "request_timeout"
     ORIGIN_FORBIDDEN = "origin_forbidden"
     PROTOCOL_UNSUPPORTED = "protocol_unsupported"
+    ALREADY_UPGRADED = "already_upgraded"
     # Close reasons; see `passerby.realtime.closings`.
     REPLACED = "replaced"
     SESSION_ENDED = "session_ended"
@@ -102,7 +103,6 @@ class Code(StrEnum):
     EXTENSION_NOT_AGREED = "extension_not_agreed"
     DUPLICATE_POLL = "duplicate_poll"
     UPGRADE_NOT_COMPLETED = "upgrade_not_completed"
-    ALREADY_UPGRADED = "already_upgraded"
 
 
 class PasserbyError(Exception):
@@ -145,7 +145,7 @@ class NotFoundError(PasserbyError):
 
 
 class UploadTimeoutError(PasserbyError):
-    """The body did not arrive in time."""
+    """The body did not arrive in time, or came too slowly."""
 
     status = 408
 
@@ -169,14 +169,14 @@ class UnsupportedTypeError(PasserbyError):
 
 
 class StorageFullError(PasserbyError):
-    """The server's storage for files is full."""
+    """The server's storage for files, or the address's share of it, is full."""
 
     status = 507
     retryable = True
 
-    def __init__(self, retry_after: float = 60) -> None:
+    def __init__(self, retry_after: float = 60, message: str = "There is no space for files right now") -> None:
         """`retry_after` is in seconds."""
-        super().__init__(Code.STORAGE_FULL, "There is no space for files right now", retry_after=retry_after)
+        super().__init__(Code.STORAGE_FULL, message, retry_after=retry_after)
 
 
 class InternalError(PasserbyError):
@@ -191,14 +191,14 @@ class InternalError(PasserbyError):
 
 
 class UnavailableError(PasserbyError):
-    """A storage adapter cannot serve now."""
+    """Something behind the server cannot serve now, or the server has as much of it as it may."""
 
     status = 503
     retryable = True
 
-    def __init__(self, what: list[str]) -> None:
-        """`what` lists the data that is unavailable."""
-        super().__init__(Code.UNAVAILABLE, f"Not available now: {', '.join(what)}")
+    def __init__(self, what: list[str], *, retry_after: float | None = None) -> None:
+        """`what` lists what is unavailable; `retry_after` is in seconds."""
+        super().__init__(Code.UNAVAILABLE, f"Not available now: {', '.join(what)}", retry_after=retry_after)
 
 
 class RateLimitedError(PasserbyError):

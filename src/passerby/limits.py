@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 _ROUNDING: Final = 1e-6
 """Tolerance in seconds for floating-point errors after a long burst."""
 _MAX_ADDRESSES: Final = 100_000
-"""Maximum number of addresses per limit; the least recently used is evicted first."""
+"""Maximum number of addresses and networks per limit; the least recently used is evicted first."""
+_MULTIPLES: Final = ((64, 1), (48, 4), (32, 8))
+"""Bits of the IPv6 networks that are counted, and how many times the limit of an address each may use."""
 
 
 class Rate(Struct, frozen=True):
@@ -72,38 +74,93 @@ def take_both(one: TokenBucket, other: TokenBucket, now: float) -> float:
 
 
 class AddressLimit:
-    """One bucket per client address. An IPv6 /64 network counts as one address: one customer usually has all of it."""
+    """Buckets of client addresses. One bucket per IPv4 address; an IPv6 address is in three, see `_networks`."""
 
     def __init__(self, rate: Rate, clock: Clock) -> None:
-        """Allow `rate` for each address."""
+        """Allow `rate` for each address, and its multiples for wider networks."""
         self._rate = rate
         self._clock = clock
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, address: str) -> float:
-        """Take one token for `address`. Return 0.0, or if there is none, the seconds until the next one."""
-        return self.bucket(address).take(self._clock.monotonic())
+        """Take one token for `address`. Return 0.0, or if there is none, the seconds until the next one.
+
+        The token is taken from all networks of the address, or from none.
+        """
+        buckets = [self._bucket(key, multiple) for key, multiple in _networks(address)]
+        now = self._clock.monotonic()  # not before: a new bucket is full from the moment that it is made
+        ready_at = max(bucket.ready_at for bucket in buckets)
+        if ready_at > now:
+            return ready_at - now + _ROUNDING
+        for bucket in buckets:
+            bucket.take(now)
+        return 0.0
 
     def bucket(self, address: str) -> TokenBucket:
-        """Return the bucket of `address`, for callers that use it often."""
-        key = _network(address)
+        """Return the bucket of `address` alone, without wider networks, for callers that use it often."""
+        key, multiple = _networks(address)[0]
+        return self._bucket(key, multiple)
+
+    def _bucket(self, key: str, multiple: int) -> TokenBucket:
         bucket = self._buckets.get(key)
         if bucket is not None:
             self._buckets.move_to_end(key)
             return bucket
         if len(self._buckets) >= _MAX_ADDRESSES:
             self._buckets.popitem(last=False)
-        bucket = self._buckets[key] = TokenBucket(self._rate, self._clock.monotonic())
+        bucket = self._buckets[key] = TokenBucket(self._rate.scaled(multiple), self._clock.monotonic())
         return bucket
 
 
-def _network(address: str) -> str:
+class AddressCount:
+    """Counts what each address has at once, up to a limit, and its multiples for wider networks."""
+
+    def __init__(self, limit: int, total: int) -> None:
+        """Allow `limit` for each address. All have `total`, of which one wider network must not have more than 3/4."""
+        self._limits = {
+            multiple: max(limit, min(limit * multiple, total * 3 // 4)) if multiple > 1 else limit
+            for _, multiple in _MULTIPLES
+        }
+        self._counts: dict[str, int] = {}
+
+    def take(self, address: str, size: int = 1) -> bool:
+        """Count `size` more for `address`; return False, and count nothing, if it would have more than it may."""
+        if not self.fits(address, size):
+            return False
+        for key, _ in _networks(address):
+            self._counts[key] = self._counts.get(key, 0) + size
+        return True
+
+    def fits(self, address: str, size: int = 1) -> bool:
+        """Return whether `address` may have `size` more."""
+        return all(self._counts.get(key, 0) + size <= self._limits[multiple] for key, multiple in _networks(address))
+
+    def give_back(self, address: str, size: int = 1) -> None:
+        """Count `size` less for `address`, after a successful `take`."""
+        counts = self._counts
+        for key, _ in _networks(address):
+            counts[key] -= size
+            if not counts[key]:
+                del counts[key]
+
+    def count(self, address: str) -> int:
+        """Return what `address` has."""
+        return self._counts.get(_networks(address)[0][0], 0)
+
+
+def _networks(address: str) -> tuple[tuple[str, int], ...]:
+    """Return keys of an address and of the wider networks that contain it, each with its multiple of a limit.
+
+    An IPv6 /64 counts as one address: one customer usually has all of it. Some have a /48, and a provider has a /32 or
+    more; who can send from all of it must not have 65,536 times the limit, or 4 billion times.
+    """
     if ":" not in address:
-        return address
+        return ((address, 1),)
     try:
         parsed = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
-        return address
+        return ((address, 1),)
     if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Network((parsed, 64), strict=False))
+        return ((str(parsed.ipv4_mapped), 1),)
+    digits = parsed.packed.hex()
+    return tuple((digits[: bits // 4], multiple) for bits, multiple in _MULTIPLES)

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable
+from typing import Final
 
 import structlog
+
+SAMPLE: Final = 60.0
+"""Minimum seconds between two lines about the same thing, if clients can cause it as often as they like."""
 
 
 def configure(level: str, style: str) -> None:
@@ -44,6 +50,28 @@ def configure(level: str, style: str) -> None:
     root.setLevel(level.upper())
     # At INFO and DEBUG uvicorn logs the addresses of clients with broken requests.
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, root.level))
+
+
+class Sampled:
+    """Logs something that clients can cause as often as they like: the first time at once, then once a minute."""
+
+    def __init__(
+        self, log: Callable[..., object], message: str, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Each line is `log(message, extra={"count": …})`, with how often it has happened since the last line."""
+        self._log = log
+        self._message = message
+        self._monotonic = monotonic
+        self._count = 0
+        self._next = float("-inf")
+
+    def note(self) -> None:
+        """It has happened once more."""
+        self._count += 1
+        now = self._monotonic()
+        if now >= self._next:
+            count, self._count, self._next = self._count, 0, now + SAMPLE
+            self._log(self._message, extra={"count": count})
 
 
 def _keep(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -182,7 +182,7 @@ class Presence:
     def _refresh(self, live: LiveGuest) -> None:
         self._guests.seen(live)
         self._writer.save(live.guest)
-        if live.token_expires <= self._clock.time() + self._periods.renew_before:
+        if self._guests.token_left(live) <= self._periods.renew_before:
             token, expires_at = self._guests.renew(live)
             live.send(SessionRenewed(token=token, expires_at=expires_at))
 

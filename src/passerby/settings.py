@@ -56,6 +56,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     jwt_issuer: Annotated[str, Meta(min_length=1, description="Issuer (`iss`) of the tokens")] = "passerby"
     jwt_audience: Annotated[str, Meta(min_length=1, description="Audience (`aud`) of the tokens")] = "passerby-guests"
     session_ttl: Annotated[float, Meta(gt=0, description="Lifetime of an inactive session and of a token")] = 7200
+    sessions_limit: Annotated[int, Meta(ge=1, description="Maximum sessions of the process")] = 100_000
     renew_before: Annotated[
         float,
         Meta(
@@ -99,9 +100,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, description="Time for a client to read buffered data before it is disconnected"),
     ] = 10
+    max_connections: Annotated[int, Meta(ge=1, description="Maximum connections of the process")] = 20_000
+    max_address_connections: Annotated[int, Meta(ge=1, description="Maximum connections per address")] = 1000
     file_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of one file")] = 10_485_760
     room_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a room")] = 52_428_800
     guest_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a guest")] = 41_943_040
+    address_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files per address")] = 268_435_456
     files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of the process")] = 536_870_912
     files_per_message: Annotated[
         int, Meta(ge=1, description="Maximum files that the web client offers to send at once")
@@ -121,6 +125,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     voice_limit: Annotated[float, Meta(gt=0, description="Maximum seconds of a voice note")] = 300
     upload_timeout: Annotated[float, Meta(gt=0, description="Maximum duration of an upload")] = 600
+    upload_pace: Annotated[
+        int, Meta(ge=0, description="Minimum bytes a second of an upload, after its first 10 seconds; 0 for any")
+    ] = 4096
     ring_timeout: Annotated[float, Meta(gt=0, description="Time to answer a call before it ends")] = 30
     call_return: Annotated[float, Meta(gt=0, description="Time to reconnect to a call after a page reload")] = 5
     stun_urls: Annotated[
@@ -136,7 +143,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     relay_only: Annotated[
         bool, Meta(description="Calls use only TURN relays, so that guests do not learn each other's address")
     ] = False
-    limits_scale: Annotated[float, Meta(gt=0, description="Multiplies every rate below; for load tests")] = 1
+    limits_scale: Annotated[
+        float,
+        Meta(gt=0, description="Multiplies every rate below, and the maxima per address; for load tests"),
+    ] = 1
     packet_rate: Annotated[
         float, Meta(gt=0, description="Maximum packets a second of one connection before it is closed")
     ] = 1000
@@ -156,6 +166,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     limit_address_sessions: Annotated[Rate, Meta(description="New sessions per address")] = Rate(100, 1)
     limit_address_uploads: Annotated[Rate, Meta(description="Uploads of all guests per address")] = Rate(300, 5)
     limit_address_requests: Annotated[Rate, Meta(description="Other HTTP requests per address")] = Rate(400, 20)
+
+    def per_address(self, maximum: int) -> int:
+        """Return `max_address_connections` or `address_files_limit`, multiplied by `limits_scale`; at least 1."""
+        return max(1, int(maximum * self.limits_scale))
 
     def rate(self, name: str) -> Rate:
         """Return `limit_<name>`, multiplied by `limits_scale`."""

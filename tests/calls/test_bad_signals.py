@@ -390,7 +390,7 @@ async def test_who_does_not_come_back_ends_the_call_with_the_room(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch, stage: str, who: str
 ) -> None:
     clock = JumpingClock()
-    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    monkeypatch.setattr(app, "PatientClock", lambda _watch: clock)
     server = await start_server(grace=20.0, ring_timeout=30.0)
     (_, caller), (_, callee), _ = await server.pair()
     await bring(caller, callee, stage)

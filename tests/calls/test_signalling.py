@@ -377,7 +377,9 @@ async def test_for_who_comes_back_it_still_rings() -> None:
     assert caller.got() == ["webrtc:ringing", "webrtc:answer"]
 
 
-async def test_a_caller_who_comes_back_learns_that_it_rings_and_for_how_long() -> None:
+@pytest.mark.parametrize("pause", [0, 10])
+async def test_a_caller_who_comes_back_learns_that_it_rings_and_for_how_long(pause: float) -> None:
+    """A pause of the process makes it longer; see `Watch`."""
     house = House()
     caller, callee = await phones(house)
     caller.offer()
@@ -385,12 +387,13 @@ async def test_a_caller_who_comes_back_learns_that_it_rings_and_for_how_long() -
     caller.person.drop()
     callee.candidate("of the callee")
     await house.pass_time(3)
+    house.calls.extend(pause)
 
     await caller.person.connect()
 
     assert caller.got() == ["webrtc:ringing", "webrtc:ice-candidate"]
     ringing = caller.person.link.last(Ringing)
-    assert (ringing.call_id, ringing.timeout) == (call_id, RING - 3)
+    assert (ringing.call_id, ringing.timeout) == (call_id, RING - 3 + pause)
 
 
 async def test_until_media_flows_who_comes_back_is_told_again_what_it_takes() -> None:

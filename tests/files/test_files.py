@@ -23,6 +23,7 @@ from passerby.errors import (
 )
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.space import STEP
 from passerby.files.upload import Upload
 from passerby.limits import Rate
 from passerby.models import StoredFile
@@ -144,16 +145,83 @@ async def test_nobody_finds_a_file_before_it_is_whole(house: FileHouse) -> None:
         await house.files.of_member(upload.id, anna.live)
 
 
-async def test_space_is_set_aside_for_all_that_is_announced(house: FileHouse) -> None:
+async def test_space_is_taken_in_steps_as_bytes_come(house: FileHouse) -> None:
     anna, _ = await house.pair()
     announced, unannounced = house.begin(anna, 1000), house.begin(anna)
-    assert house.files.space.used == 1000 + 10 * MIB
+    assert house.files.space.used == 0, "what is announced takes no space"
 
     await announced.write(b"x")
+    assert house.files.space.used == 1000, "a step is no larger than the file"
+    await unannounced.write(b"x")
+    assert house.files.space.used == 1000 + STEP
+    await unannounced.write(b"x" * STEP)
+    assert house.files.space.used == 1000 + 2 * STEP
     await announced.finish(announced.room.id)
-    assert house.files.space.used == 1 + 10 * MIB, "unneeded space is released"
+    assert house.files.space.used == 1 + 2 * STEP, "unneeded space is released"
     await unannounced.abort()
     assert house.files.space.used == 1
+
+
+async def test_uploads_that_trickle_deny_nobody_an_upload() -> None:
+    house = FileHouse(None, files_limit=20 * MIB, address_files_limit=100 * MIB)
+    anna, berta = await house.pair()
+    trickled = [house.begin(anna, 10 * MIB) for _ in range(4)]
+    for upload in trickled:
+        await upload.write(b"x")
+
+    await house.bring(berta, noise(10 * MIB))
+    assert house.files.space.used == 10 * MIB + len(trickled) * STEP
+
+
+@pytest.mark.parametrize(
+    ("quotas", "kind", "code"),
+    [
+        ({"room_files_limit": 3 * MIB}, TooLargeError, "room_storage_full"),
+        ({"guest_files_limit": 3 * MIB}, TooLargeError, "guest_storage_full"),
+        ({"address_files_limit": 3 * MIB}, StorageFullError, "storage_full"),
+        ({"files_limit": 3 * MIB}, StorageFullError, "storage_full"),
+    ],
+)
+async def test_an_upload_that_no_longer_fits_ends_and_leaves_its_place(
+    quotas: dict[str, int], kind: type[PasserbyError], code: str
+) -> None:
+    house = FileHouse(None, **quotas)
+    anna, _ = await house.pair()
+    first, second = house.begin(anna, 2 * MIB), house.begin(anna, 2 * MIB)
+    await first.write(noise(MIB))
+    await second.write(noise(3 * MIB // 2))
+
+    with pytest.raises(kind) as caught:
+        await first.write(noise(MIB))
+    assert caught.value.code == code
+    await first.abort()
+    await second.write(noise(MIB // 2))
+    await second.finish(second.room.id)
+    assert house.files.space.used == 2 * MIB
+
+
+@pytest.mark.parametrize("end", ["room", "expiry", "abort"])
+async def test_an_address_has_its_share_again_when_its_files_go(end: str) -> None:
+    house = FileHouse(None, address_files_limit=MIB)
+    anna, berta = await house.pair()
+    upload = house.files.begin(anna.live, name="a", claimed="", size=MIB, voice=False, address="2001:db8::1")
+    await upload.write(noise(MIB))
+    if end != "abort":
+        await upload.finish(upload.room.id)
+    with pytest.raises(StorageFullError):
+        house.files.begin(berta.live, name="a", claimed="", size=1, voice=False, address="2001:db8::2")
+    house.files.begin(berta.live, name="a", claimed="", size=MIB, voice=False, address="192.0.2.1")
+
+    if end == "abort":
+        await upload.abort()
+    elif end == "expiry":
+        house.clock.advance(TTL + 1)
+        await house.files.sweep()
+    else:
+        house.rooms.leave(anna.live, "user_left")
+    await house.background.settle()
+    assert house.files.space.addresses._counts == {}
+    assert house.files.space.used == 0
 
 
 async def test_an_upload_takes_no_more_than_it_announced(house: FileHouse) -> None:
@@ -173,6 +241,7 @@ async def test_an_upload_takes_no_more_than_it_announced(house: FileHouse) -> No
         ({"file_limit": 99}, TooLargeError, "file_too_large"),
         ({"room_files_limit": 99}, TooLargeError, "room_storage_full"),
         ({"guest_files_limit": 99}, TooLargeError, "guest_storage_full"),
+        ({"address_files_limit": 99}, StorageFullError, "storage_full"),
         ({"files_limit": 99}, StorageFullError, "storage_full"),
     ],
 )

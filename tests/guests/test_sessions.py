@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 import typing
 
@@ -7,11 +8,12 @@ import msgspec
 import pytest
 
 from passerby import ids
-from passerby.errors import NotFoundError, UnauthorizedError
+from passerby.errors import NotFoundError, UnauthorizedError, UnavailableError
+from passerby.guests.store_memory import MemorySessionStore
 from passerby.models import OnlineUser, Username
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, turns
 from tests.support.fakes import SlowSessionStore
-from tests.support.house import House
+from tests.support.house import SESSION_TTL, House
 
 PATTERN = re.compile(r"[A-Z][a-z]+[A-Z][a-z]+[0-9]{4}")
 
@@ -317,3 +319,28 @@ def test_every_guest_field_of_the_contract_has_a_type() -> None:
 
     assert "session_id" not in hints
     assert "socket_id" not in hints
+
+
+async def test_of_many_sessions_that_begin_at_once_no_more_are_made_than_may_exist() -> None:
+    """Some may be refused too early. They are made when those who were before them are counted."""
+
+    class SlowToCount(MemorySessionStore):
+        async def count(self) -> int:
+            await turns()
+            return await super().count()
+
+    clock = ManualClock()
+    house = House(clock=clock, stand_ins={"store": SlowToCount(clock)}, sessions_limit=3)
+
+    async def made() -> bool:
+        try:
+            await house.guests.create(None, None, None, None)
+        except UnavailableError:
+            return False
+        return True
+
+    for _ in range(2):
+        at_once = sum(await asyncio.gather(*(made() for _ in range(6))))
+        assert 1 <= at_once <= 3
+        assert at_once + sum([await made() for _ in range(6)]) == 3
+        clock.advance(SESSION_TTL)

@@ -228,7 +228,7 @@ async def test_a_room_of_the_same_two_opens_no_file_of_the_one_before(server: In
 
 async def test_a_file_expires(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = JumpingClock()
-    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    monkeypatch.setattr(app, "PatientClock", lambda _watch: clock)
     server = await start_server(file_ttl=600.0)
     two = await Two.meet(server)
     info = await two.upload(PNG)

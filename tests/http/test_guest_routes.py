@@ -56,6 +56,27 @@ async def test_a_session_begins_with_what_was_given(shared_server: RunningServer
     }
 
 
+async def test_sessions_have_a_limit_and_one_that_ends_makes_room(start_server: StartServer) -> None:
+    server = await start_server(sessions_limit=3)
+    accounts = [await server.newcomer() for _ in range(3)]
+
+    refused = failure(await server.http.post("/api/guest"), 503, "unavailable")
+    assert refused["retryAfter"] == 30
+    client = await server.connect(accounts[0])
+    await client.next("connection:established")
+
+    assert (await server.http.delete("/api/guest/me", headers=accounts[1].headers)).status_code == 200
+    await server.newcomer()
+    failure(await server.http.post("/api/guest"), 503, "unavailable")
+
+
+async def test_of_many_sessions_at_once_no_more_begin_than_the_limit(start_server: StartServer) -> None:
+    server = await start_server(sessions_limit=10, limits_scale=100.0)
+    answers = await asyncio.gather(*(server.http.post("/api/guest") for _ in range(40)))
+
+    assert sorted(answer.status_code for answer in answers) == [201] * 10 + [503] * 30
+
+
 async def test_the_token_is_a_jwt_of_two_hours(shared_server: RunningServer) -> None:
     account = await shared_server.newcomer()
 

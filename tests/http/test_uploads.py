@@ -14,6 +14,7 @@ import pytest
 from passerby import app
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.space import STEP
 from passerby.files.upload import Upload
 from passerby.limits import Rate
 from tests.media import recordings
@@ -548,6 +549,85 @@ async def test_a_body_without_end_is_answered_in_time(start_server: StartServer)
         await emptied(server)
 
 
+@pytest.fixture
+def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("passerby.http.files.PACE_GRACE", 0.2)
+    monkeypatch.setattr("passerby.http.files.PACE_WINDOW", 0.2)
+
+
+@pytest.mark.usefixtures("short_windows")
+async def test_an_upload_that_is_too_slow_loses_its_place(start_server: StartServer) -> None:
+    server = await start_server(upload_pace=10_000)
+    two = await Two.meet(server)
+    content_type = f"Content-Type: {FORM_TYPE['Content-Type']}"
+    beginning = part("file", b"", "a").removesuffix(b"\r\n")
+    for head, first in (
+        ((f"PUT /api/files/{two.room_id} HTTP/1.1",), noise(10_000)),  # a fast beginning buys little time
+        (("POST /api/files/upload HTTP/1.1", content_type), beginning),
+    ):
+        wire = await Wire.open(server)
+        await wire.send(*head, bearer(two), "Content-Length: 1000000", body=first)
+        answer = await wire.trickle(itertools.repeat(b"x"))
+        await wire.abort()
+        assert (answer.status, answer.json()["code"]) == (408, "upload_timeout")
+        assert answer.json()["message"] == "The upload is too slow"
+        await emptied(server)
+
+
+@pytest.mark.usefixtures("short_windows")
+async def test_an_upload_may_pause_after_it_was_fast(start_server: StartServer) -> None:
+    server = await start_server(upload_pace=10_000)
+    two = await Two.meet(server)
+    wire = await Wire.open(server)
+    body = noise(10_000)
+    await wire.send(f"PUT /api/files/{two.room_id} HTTP/1.1", bearer(two), f"Content-Length: {len(body)}")
+    await wire.push(body[:-1])
+    await asyncio.sleep(0.6)  # until after the first two looks
+    await wire.push(body[-1:])
+    answer = await wire.answer()
+    await wire.abort()
+    assert answer.status == 201
+
+
+@pytest.mark.usefixtures("short_windows")
+@pytest.mark.parametrize("pace", [10_000, 0])
+async def test_an_upload_that_keeps_its_pace_ends_well(start_server: StartServer, pace: int) -> None:
+    server = await start_server(upload_pace=pace)
+    two = await Two.meet(server)
+    wire = await Wire.open(server)
+    body, size = noise(60_000), 4_000 if pace else 1_000
+    body = body[: 15 * size]
+    await wire.send(f"PUT /api/files/{two.room_id} HTTP/1.1", bearer(two), f"Content-Length: {len(body)}")
+    for start in range(0, len(body), size):
+        await wire.push(body[start : start + size])
+        await asyncio.sleep(0.08)
+    answer = await wire.answer()
+    await wire.abort()
+    assert answer.status == 201
+    assert await two.read(answer.json()["data"]) == body
+
+
+async def test_uploads_that_trickle_deny_nobody_an_upload(start_server: StartServer) -> None:
+    server = await start_server(files_limit=16 * MIB)
+    one, other = await Two.meet(server), await Two.meet(server)
+    wires = [await Wire.open(server) for _ in range(12)]
+    for wire in wires:
+        await wire.send(f"PUT /api/files/{one.room_id} HTTP/1.1", bearer(one), f"Content-Length: {10 * MIB}", body=b"x")
+    await until(lambda: server.application.services.files.space.used == 12 * STEP)
+
+    assert (await other.put(noise(10 * MIB))).status_code == 201
+    await asyncio.gather(*(wire.abort() for wire in wires))
+
+
+async def test_an_address_has_a_share_of_the_space(start_server: StartServer) -> None:
+    server = await start_server(address_files_limit=1000, trusted_proxies=("127.0.0.0/8",))
+    two = await Two.meet(server)
+
+    for address, status in (("192.0.2.1", 201), ("192.0.2.1", 507), ("192.0.2.2", 201)):
+        answer = await two.put(noise(900), headers={"X-Forwarded-For": address})
+        assert answer.status_code == status
+
+
 async def test_a_body_that_stops_is_answered_in_time(start_server: StartServer) -> None:
     server = await start_server(upload_timeout=0.2)
     two = await Two.meet(server)
@@ -614,7 +694,7 @@ async def test_an_upload_needs_a_token(shared_server: RunningServer, monkeypatch
 
 async def test_an_expired_token_is_refused(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = JumpingClock()
-    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    monkeypatch.setattr(app, "PatientClock", lambda _watch: clock)
     two = await Two.meet(await start_server())
     clock.ahead += 7201
 
@@ -818,7 +898,7 @@ async def test_uploads_that_are_given_up_leave_nothing_behind(server: InsideServ
         await wire.send(f"PUT /api/files/{two.room_id} HTTP/1.1", bearer(two), "Content-Length: 1000000")
         await wire.push(noise(500_000))
     await until(lambda: len(stored(server)) == 4)
-    assert server.application.services.files.space.used == 4_000_000, "the announced size is reserved"
+    assert 4 * 256 * 1024 <= server.application.services.files.space.used <= 4 * 512 * 1024, "in steps, as bytes come"
 
     await asyncio.gather(*(wire.abort() for wire in wires))
 

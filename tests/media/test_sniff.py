@@ -216,7 +216,9 @@ def test_pictures_that_cannot_be_cleaned_are_refused(name: str, claimed: str) ->
 # ── uploads: types and active content ─────────────────────────────────────────────────────────────
 
 
-QUOTAS = Quotas(file=1 << 20, room=1 << 20, guest=1 << 20, process=1 << 20, pixels=MAX_PIXELS, seconds=60)
+QUOTAS = Quotas(
+    file=1 << 20, room=1 << 20, guest=1 << 20, address=1 << 20, process=1 << 20, pixels=MAX_PIXELS, seconds=60
+)
 
 
 def person(guest_id: str) -> LiveGuest:
@@ -232,7 +234,7 @@ async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tup
     upload = Upload(
         store,
         room_files,
-        Space(QUOTAS).reserve(room_files, "guest_a", 1 << 20),
+        Space(QUOTAS).reserve(room_files, "guest_a", "192.0.2.1", 1 << 20),
         clock,
         owner="guest_a",
         quotas=QUOTAS,

@@ -167,6 +167,22 @@ def test_a_callback_may_add_another_item() -> None:
     assert recorder.calls == [(10, "a"), (20, "b")]
 
 
+def test_everything_that_waits_can_be_given_more_time() -> None:
+    scheduler = FakeScheduler()
+    fired: list[tuple[str, float]] = []
+    queue: DelayQueue[str] = DelayQueue(scheduler, 10, lambda item: fired.append((item, scheduler.now)))
+    queue.add("a")
+    scheduler.advance(4)
+    queue.add("b")
+    scheduler.oversleep(3)
+    queue.extend(30)
+    queue.add("c", scheduler.now + 30)
+    assert queue.due("a") == 40
+    scheduler.advance(100)
+
+    assert fired == [("a", 40), ("b", 44), ("c", 47)]
+
+
 def test_a_callback_that_adds_delays_nobody_who_waits_already() -> None:
     recorder = Recorder()
     recorder.then = lambda item: recorder.queue.add("a") if item == "a" else None

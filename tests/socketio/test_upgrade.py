@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
-from passerby.socketio import Options, Server
+from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.session import State
 from tests.support.sio_client import ClosedError, PollingClient, WebSocketClient, connected, payload_packets
-from tests.support.sio_server import BOUND, PATH, echo, engine_echo, running, until
+from tests.support.sio_server import BOUND, PATH, echo, engine_echo, running, socketio_server, until
 
 
 def target(client: PollingClient) -> str:
@@ -164,6 +165,67 @@ async def test_after_a_failed_upgrade_another_may_succeed() -> None:
             await websocket.send("2probe", "5", "4a")
             assert [await websocket.receive(), await websocket.receive()] == ["3probe", "4a"]
             assert ends.empty()
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+async def test_a_session_has_one_upgrade_at_a_time(upgraded: bool) -> None:
+    engine, ends = engine_echo(Options())
+    async with (
+        running(engine) as server,
+        PollingClient.open(server.port) as client,
+        WebSocketClient.open(server.port, target(client)) as websocket,
+    ):
+        await websocket.send("2probe", *(["5"] if upgraded else []))
+        assert await websocket.receive() == "3probe"
+        if upgraded:
+            await until(lambda: engine.sessions[client.sid].transport == "websocket")
+        for _ in range(3):
+            with pytest.raises(ClosedError) as refused:
+                async with WebSocketClient.open(server.port, target(client)):
+                    pass
+            assert refused.value.code == 400
+            assert '"already_upgraded"' in refused.value.reason
+        await websocket.send(*([] if upgraded else ["5"]), "4a")
+        assert await websocket.receive() == "4a"
+        assert ends.empty()
+
+
+async def test_of_many_upgrades_at_once_one_is_accepted() -> None:
+    engine, ends = engine_echo(Options())
+    async with running(engine) as server, PollingClient.open(server.port) as client, AsyncExitStack() as opened:
+
+        async def upgrade() -> WebSocketClient | None:
+            with suppress(ClosedError):
+                return await opened.enter_async_context(WebSocketClient.open(server.port, target(client)))
+            return None
+
+        websockets = [one for one in await asyncio.gather(*(upgrade() for _ in range(50))) if one is not None]
+        assert len(websockets) == 1
+        await websockets[0].send("2probe", "5", "4a")
+        assert [await websockets[0].receive() for _ in range(2)] == ["3probe", "4a"]
+        assert ends.empty()
+
+
+async def test_an_upgrade_is_counted_like_a_new_connection() -> None:
+    asked: list[bool] = []
+    full = Refusal(6, "rate_limited", "Too Many Requests", status=429, retry_after=1)
+
+    def allow(request: Request) -> Refusal | None:
+        asked.append(request.websocket)
+        return full if len(asked) > 2 else None
+
+    subject = socketio_server(allow=allow)
+    async with running(subject) as server, PollingClient.open(server.port) as client:
+        async with WebSocketClient.open(server.port, target(client)) as websocket:
+            await websocket.send("4no probe")
+            await websocket.closed()
+        await until(lambda: subject.engine.sessions[client.sid].state is State.OPEN)
+        with pytest.raises(ClosedError) as refused:
+            async with WebSocketClient.open(server.port, target(client)):
+                pass
+        assert refused.value.code == 429
+        assert asked == [False, True, True]
+        assert subject.engine.sessions[client.sid].can_upgrade
 
 
 async def test_a_session_that_ends_while_it_probes_takes_its_websocket_along() -> None:

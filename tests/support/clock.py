@@ -28,7 +28,10 @@ class ManualTimer:
 
 
 class ManualClock:
-    """See `passerby.clock.Clock`. Wall time and monotonic time advance together, only by `advance`."""
+    """See `passerby.clock.Clock`. Wall time and monotonic time advance together, only by `advance`.
+
+    `set_wall` is what somebody does who sets the system's clock.
+    """
 
     def __init__(self, start: float = START) -> None:
         self._start = start
@@ -38,6 +41,10 @@ class ManualClock:
 
     def time(self) -> float:
         return self._start + self._now
+
+    def set_wall(self, seconds: float) -> None:
+        """Set wall time forward, or back, without any time passing."""
+        self._start += seconds
 
     def monotonic(self) -> float:
         return self._now

@@ -14,7 +14,7 @@ import uvicorn
 
 from passerby.background import Background
 from passerby.clock import SystemClock
-from passerby.http.guard import http_factory
+from passerby.http.guard import Guard, http_factory
 from passerby.socketio import Ack, Arguments, Engine, Options, Server, Socket
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
@@ -66,12 +66,12 @@ def socketio_server(options: Options | None = None, **rules: Any) -> Server:  # 
     return Server(options or Options(), spawn=Background(SystemClock()).start, **rules)
 
 
-def web_server(engine: Engine) -> uvicorn.Server:
+def web_server(engine: Engine, guard: Guard | None = None) -> uvicorn.Server:
     """Return a uvicorn server for `engine`, configured as in the product."""
     config = uvicorn.Config(
         Polling(engine),
         host="127.0.0.1",
-        http=http_factory(),
+        http=http_factory(guard),
         ws=protocol_factory(engine),  # type: ignore[arg-type]  # uvicorn only calls it
         lifespan="off",
         log_config=None,
@@ -81,13 +81,13 @@ def web_server(engine: Engine) -> uvicorn.Server:
 
 
 @contextlib.asynccontextmanager
-async def running(subject: Server | Engine) -> AsyncIterator[Running]:
+async def running(subject: Server | Engine, guard: Guard | None = None) -> AsyncIterator[Running]:
     """Serve `subject`, then stop it; fail if it has logged an error that the test did not remove."""
     errors = _Errors()
     logging.getLogger().addHandler(errors)
     subject.start()
     engine = subject.engine if isinstance(subject, Server) else subject
-    web = web_server(engine)
+    web = web_server(engine, guard)
     listener = socket.create_server(("127.0.0.1", 0))
     web.config.load()
     web.lifespan = web.config.lifespan_class(web.config)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -10,6 +11,8 @@ import pytest
 from passerby.limits import Rate
 from tests.support.client import Client, RefusedError
 from tests.support.server import SECRET
+from tests.support.sio_client import ClosedError, PollingClient, WebSocketClient
+from tests.support.sio_server import PATH, until
 
 if TYPE_CHECKING:
     from tests.conftest import StartServer
@@ -159,6 +162,38 @@ async def test_connecting_too_often_from_one_address_is_refused(start_server: St
     assert 2 <= len(refused) <= 6
     assert set(refused) <= {429, "rate_limited"}
     assert (await server.http.get("/health")).status_code == 200
+
+
+async def test_upgrading_one_connection_again_and_again_is_refused(start_server: StartServer) -> None:
+    server = await start_server(limit_address_connects=Rate(20, 0.001))
+    port = int(server.url.rpartition(":")[2])
+    statuses: Counter[int | None] = Counter()
+    async with PollingClient.open(port) as client:
+        session = server.application.server.engine.sessions[client.sid]
+        for _ in range(100):
+            try:
+                async with WebSocketClient.open(port, f"{PATH}?EIO=4&transport=websocket&sid={client.sid}"):
+                    statuses[101] += 1
+            except ClosedError as refused:
+                statuses[refused.code] += 1
+            await until(lambda: session.can_upgrade)
+
+    assert statuses == {101: 19, 429: 81}
+
+
+async def test_polls_without_end_close_their_connection(start_server: StartServer) -> None:
+    """While a session upgrades, each poll is answered at once."""
+    server = await start_server(packet_rate=1)
+    port = int(server.url.rpartition(":")[2])
+    async with (
+        PollingClient.open(port) as client,
+        WebSocketClient.open(port, f"{PATH}?EIO=4&transport=websocket&sid={client.sid}"),
+    ):
+        answers = [await client.get() for _ in range(900)]
+
+    assert 255 <= sum(answer.status == 200 for answer in answers) <= 768
+    assert answers[-1].status == 400
+    assert not server.application.server.engine.sessions
 
 
 async def test_a_head_request_opens_no_session(server: InsideServer) -> None:

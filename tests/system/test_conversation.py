@@ -287,7 +287,7 @@ async def test_when_the_grace_ends_the_room_closes_with_what_never_arrived(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = JumpingClock()
-    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    monkeypatch.setattr(app, "PatientClock", lambda _watch: clock)
     server = await start_server(grace=20.0)
     (anna, one), (_, other), room = await server.pair()
     await one.cut()

@@ -35,7 +35,7 @@ async def test_too_many_messages_are_refused_with_the_time_to_wait(start_server:
 
 async def test_whoever_waits_as_told_is_let_through(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = JumpingClock()
-    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    monkeypatch.setattr(app, "PatientClock", lambda _watch: clock)
     server = await start_server(limit_messages=Rate(1, HARDLY))
     (_, one), (_, other), _ = await server.pair()
     await one.say("1")

@@ -76,6 +76,11 @@ class Calls:
         self._told: dict[Member, Signal] = {}
         """The event about the last ended call, for members who seemed connected, but may have lost the connection."""
 
+    def extend(self, seconds: float) -> None:
+        """Let every call ring `seconds` longer, as its timer does: the process was paused."""
+        for call in self._calls.values():
+            call.rings_until += seconds
+
     # ── signals ───────────────────────────────────────────────────────────────────────────────────
 
     def offer(self, guest: LiveGuest, payload: SendOffer) -> None:
@@ -293,7 +298,7 @@ class Calls:
         return SessionDescription(description.type, relayed_only(description.sdp))
 
     def _ringing(self, call: Call) -> Ringing:
-        left = call.rings_until - self._clock.monotonic()
+        left = max(0.0, call.rings_until - self._clock.monotonic())
         return Ringing(call_id=call.id, type=call.kind, timeout=round(left, 3), polite=False)
 
     @classmethod

@@ -36,8 +36,9 @@ def done(
     else:
         message_id, timestamp, seq = message.id, message.timestamp, message.seq
         if encoded is not None:
-            author.room.seq = seq
-            author.room.deliver(author.partner, message, encoded, MessageDelivered(message_id, timestamp))
+            room = author.room
+            room.seq = seq
+            room.deliver(author.partner, message, encoded, MessageDelivered(message_id, timestamp))
         told = MessageSent(message_id, timestamp, "sent", seq, message.client_id)
     link = author.live.link
     if link is not None:

@@ -27,14 +27,14 @@ def clean_text(text: str, limit: int) -> str:
     `limit` is in characters as users perceive them (extended grapheme clusters, UAX #29).
     Raises InvalidInputError: text_empty, text_too_long, text_control_characters.
     """
+    if len(text) <= limit and text.isascii() and text.isprintable() and text.strip():
+        return text  # the common case, without a regular expression
     if "\r" in text:
         if len(text) > 2 * limit * _CODE_POINTS_PER_CHARACTER:
             raise _too_long(limit)
         text = text.replace("\r\n", "\n")
     if len(text) > limit:
         _check_length(text, limit)
-    if text.isascii() and text.isprintable() and text.strip():
-        return text  # the common case, without a regular expression
     if not text.isprintable() and _FORBIDDEN.search(text):
         raise InvalidInputError(Code.TEXT_CONTROL_CHARACTERS, "Control characters are not allowed", field="content")
     if not _VISIBLE.search(text):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from passerby.background import FAILURES, is_failure
+from passerby.clock import SteadyClock
 from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
@@ -46,7 +47,7 @@ class Files:
         """`ttl` is in seconds; `rate` applies per guest."""
         self._store = store
         self._links = links
-        self._clock = clock
+        self._clock = SteadyClock(clock)  # a wall clock that is set ends no file
         self._background = background
         self._ttl = ttl
         self._rate = rate
@@ -68,11 +69,13 @@ class Files:
         claimed: str,
         size: int | None,
         voice: bool,
+        address: str = "",
         room_id: str | None = None,
     ) -> Upload:
         """Start an upload to the guest's room. `size` and `room_id` are the announced ones, or None.
 
-        Space is reserved for the whole file now, so that concurrent uploads do not fail halfway.
+        `address` is the client's. An announced size that does not fit now is refused now. Space is taken as bytes
+        come, so `Upload.write` may raise TooLargeError and StorageFullError too.
         Raises ConflictError (not_in_room), ForbiddenError (not_your_room), RateLimitedError,
         InvalidInputError (file_empty), TooLargeError, StorageFullError.
         """
@@ -98,7 +101,7 @@ class Files:
         return Upload(
             self._store,
             room_files,
-            self.space.reserve(room_files, owner, quotas.file if size is None else size),
+            self.space.reserve(room_files, owner, address, size),
             self._clock,
             owner=owner,
             quotas=quotas,
@@ -227,10 +230,11 @@ class Files:
         """Remove expired files, and retry failed removals."""
         now = self._clock.time()
         for room_files in self._by_room.values():
-            for file in [file for file in room_files.files.values() if file.expires_at <= now]:
-                del room_files.files[file.id]
-                self._unremoved.add(file.id)
-                self.space.give_back(room_files, file.owner, file.size)
+            for file, reservation in list(room_files.files.values()):
+                if file.expires_at <= now:
+                    del room_files.files[file.id]
+                    self._unremoved.add(file.id)
+                    reservation.release()
         await self._remove(list(self._unremoved))
         await self._store.sweep()
 

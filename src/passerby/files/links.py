@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
 
-from passerby.clock import Timestamps
+from passerby.clock import SteadyClock, Timestamps
 from passerby.models import FileInfo
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Links:
     def __init__(self, key: bytes, clock: Clock) -> None:
         """Sign with `key`."""
         self._key = key
+        self._clock = SteadyClock(clock)
         self._timestamps = Timestamps(clock)
 
     def opens(self, file: StoredFile, expires: str | None, signature: str | None) -> bool:
@@ -48,7 +49,7 @@ class Links:
             download_url=f"{PATH}/download/{query}",
             is_image=file.category == "image",
             file_type_category=file.category,
-            expires_at=self._timestamps.at(file.expires_at),
+            expires_at=self._timestamps.at(self._clock.wall(file.expires_at)),
             duration=UNSET if file.seconds is None else file.seconds,
             width=UNSET if file.width is None else file.width,
             height=UNSET if file.height is None else file.height,

@@ -1,18 +1,26 @@
-"""Quotas: how many bytes of files a guest, a room and the process may use, and reservations for uploads."""
+"""Quotas: how many bytes of files a guest, a room, an address and the process may use.
+
+An upload holds space for the bytes that have come, not for those that it has announced. So nobody can deny uploads to
+others with a few bytes, and an upload may find, while it comes, that it no longer fits.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from passerby.errors import Code, StorageFullError, TooLargeError
+from passerby.errors import Code, PasserbyError, StorageFullError, TooLargeError
+from passerby.limits import AddressCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from passerby.live import Room
     from passerby.models import StoredFile
+
+STEP: Final = 256 * 1024
+"""Bytes by which the space of an upload grows: few checks for a large file, little space for one that trickles."""
 
 
 class Quotas(Struct, frozen=True, kw_only=True):
@@ -21,6 +29,7 @@ class Quotas(Struct, frozen=True, kw_only=True):
     file: int
     room: int
     guest: int
+    address: int
     process: int
     pixels: int
     seconds: float
@@ -33,54 +42,97 @@ class Quotas(Struct, frozen=True, kw_only=True):
 class RoomFiles:
     """The files of one room, and the bytes used by them and by uploads, per guest."""
 
-    __slots__ = ("downloads", "files", "is_open", "room", "used")
+    __slots__ = ("downloads", "files", "is_open", "reservations", "room", "used")
 
     def __init__(self, room: Room) -> None:
         """Start without files."""
         self.room = room
         self.is_open = True
         """False when the room has closed: no downloads and no uploads any more."""
-        self.files: dict[str, StoredFile] = {}
+        self.files: dict[str, tuple[StoredFile, Reservation]] = {}
         self.used: dict[str, int] = {}
+        self.reservations: set[Reservation] = set()
+        """Those with bytes: of stored files and of uploads."""
         self.downloads: set[Callable[[], None]] = set()
         """Callbacks that abort the running downloads."""
 
 
 class Reservation:
-    """Bytes reserved in a room for one upload. Its owner must call `keep` or `release`."""
+    """The bytes of one upload, and of its file: `held` now, and `size` at most. Its owner must call `release`."""
 
-    __slots__ = ("_owner", "_room_files", "_space", "size")
+    __slots__ = ("_address", "_is_announced", "_owner", "_room_files", "_space", "held", "size")
 
-    def __init__(self, space: Space, room_files: RoomFiles, owner: str, size: int) -> None:
-        """Hold `size` bytes reserved by `Space.reserve`."""
+    def __init__(self, space: Space, room_files: RoomFiles, owner: str, address: str, size: int | None) -> None:
+        """Hold nothing yet. Without an announced `size` it is that of the largest file."""
         self._space = space
         self._room_files = room_files
         self._owner = owner
-        self.size = size
+        self._address = address
+        self._is_announced = size is not None
+        self.size = space.quotas.file if size is None else size
+        self.held = 0
+
+    def cover(self, received: int) -> None:
+        """Hold at least `received` bytes (≤ `size`), in steps of STEP. Raises what `Space.check` raises."""
+        if received <= self.held:
+            return
+        wanted = min(-(-received // STEP) * STEP, self.size)
+        try:
+            self._take(wanted - self.held)
+        except PasserbyError:
+            if self._is_announced:
+                raise  # the rest of the file would not fit either
+            self._take(received - self.held)
+
+    def _take(self, size: int) -> None:
+        space, room_files = self._space, self._room_files
+        space.check(room_files, self._owner, self._address, size)
+        if room_files.is_open:
+            space.addresses.take(self._address, size)
+            space.used += size
+            room_files.used[self._owner] = room_files.used.get(self._owner, 0) + size
+            room_files.reservations.add(self)
+            self.held += size
 
     def keep(self, size: int) -> None:
-        """Keep `size` bytes for the stored file; release the rest."""
-        self._space.give_back(self._room_files, self._owner, self.size - size)
-        self.size = size
+        """Keep `size` bytes (≤ `held`) for the stored file; release the rest. Ignored after the room has closed."""
+        room_files, rest = self._room_files, self.held - size
+        if rest and room_files.is_open:
+            self.held = size
+            self._space.used -= rest
+            room_files.used[self._owner] -= rest
+            self.give_back_address(rest)
+            if not size:
+                room_files.reservations.discard(self)
 
     def release(self) -> None:
         """Release all bytes; a second call has no effect."""
         self.keep(0)
 
+    def give_back_address(self, size: int) -> None:
+        """Release `size` bytes of the address only."""
+        self._space.addresses.give_back(self._address, size)
+
 
 class Space:
-    """Counts the bytes used by files and reserved by uploads."""
+    """Counts the bytes used by files and held by uploads."""
 
     def __init__(self, quotas: Quotas) -> None:
         """Start with no bytes used."""
         self.quotas = quotas
         self.used = 0
+        self.addresses = AddressCount(quotas.address, quotas.process)
 
-    def reserve(self, room_files: RoomFiles, owner: str, size: int) -> Reservation:
-        """Reserve `size` bytes for one of `owner`'s files.
+    def reserve(self, room_files: RoomFiles, owner: str, address: str, size: int | None) -> Reservation:
+        """Return a reservation for one of `owner`'s files. It holds nothing until bytes come.
 
-        Raises StorageFullError, TooLargeError (room_storage_full, guest_storage_full).
+        An announced `size` is checked against all limits now. Raises what `check` raises.
         """
+        self.check(room_files, owner, address, 1 if size is None else size)
+        return Reservation(self, room_files, owner, address, size)
+
+    def check(self, room_files: RoomFiles, owner: str, address: str, size: int) -> None:
+        """Raise StorageFullError or TooLargeError (room_storage_full, guest_storage_full) if `size` more do not fit."""
         quotas = self.quotas
         if self.used + size > quotas.process:
             raise StorageFullError
@@ -88,18 +140,14 @@ class Space:
             raise TooLargeError(Code.ROOM_STORAGE_FULL, "This conversation holds as many files as it may")
         if room_files.used.get(owner, 0) + size > quotas.guest:
             raise TooLargeError(Code.GUEST_STORAGE_FULL, "You have sent as much as you may in one conversation")
-        self.used += size
-        room_files.used[owner] = room_files.used.get(owner, 0) + size
-        return Reservation(self, room_files, owner, size)
-
-    def give_back(self, room_files: RoomFiles, owner: str, size: int) -> None:
-        """Release `size` bytes; ignored for a closed room, whose bytes are already released."""
-        if room_files.is_open:
-            self.used -= size
-            room_files.used[owner] -= size
+        if not self.addresses.fits(address, size):
+            raise StorageFullError(message="The files from your address use as much space as they may")
 
     def close(self, room_files: RoomFiles) -> None:
         """Release all bytes of a room, permanently."""
         if room_files.is_open:
             room_files.is_open = False
             self.used -= sum(room_files.used.values())
+            for reservation in room_files.reservations:
+                reservation.give_back_address(reservation.held)
+            room_files.reservations.clear()

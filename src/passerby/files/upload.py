@@ -55,7 +55,7 @@ class Upload:
         claimed: str,
         voice: bool,
     ) -> None:
-        """`reservation` covers the whole file; `ttl` is the file's lifetime in seconds.
+        """`reservation` grows with the file; `ttl` is the file's lifetime in seconds.
 
         `discard` removes stored bytes, and retries after failures.
         """
@@ -85,13 +85,14 @@ class Upload:
     async def write(self, data: bytes) -> None:
         """Process the next bytes.
 
-        Raises TooLargeError, UnsupportedTypeError, ConflictError (room_closed).
+        Raises TooLargeError, StorageFullError, UnsupportedTypeError, ConflictError (room_closed).
         """
         if not self._room_files.is_open:
             raise room_closed()
         self._received += len(data)
         if self._received > self._reservation.size:
             raise self._quotas.too_large()
+        self._reservation.cover(self._received)
         if self._head is not None:
             self._head += data
             if len(self._head) < HEAD:
@@ -126,7 +127,7 @@ class Upload:
         await self._store.publish(file, self._ttl)
         if not self._room_files.is_open:
             raise room_closed()
-        self._room_files.files[file.id] = file
+        self._room_files.files[file.id] = (file, self._reservation)
         self._reservation.keep(self._stored)
         self._let_go()
         return file

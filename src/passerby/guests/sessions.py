@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Final
 
 from passerby import errors, ids
 from passerby.clock import Timestamps
-from passerby.errors import Code, NotFoundError, UnauthorizedError
+from passerby.errors import Code, NotFoundError, UnauthorizedError, UnavailableError
 from passerby.live import LiveGuest
+from passerby.logs import Sampled
 from passerby.models import Guest
 
 if TYPE_CHECKING:
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from passerby.guests.store import SessionStore
     from passerby.guests.tokens import Tokens
     from passerby.live import Link
+
+log = logging.getLogger(__name__)
+
+_RETRY: Final = 30
+"""Seconds after which a guest may ask again for a session, when there are too many."""
 
 
 class Guests:
@@ -29,10 +36,13 @@ class Guests:
         clock: Clock,
         *,
         session_ttl: float,
+        limit: int,
         changed: Callable[[LiveGuest], None],
         is_ended: Callable[[str], bool],
     ) -> None:
-        """`changed` is called at each change of a live guest's session, to save and count it.
+        """`limit` is the maximum number of sessions.
+
+        `changed` is called at each change of a live guest's session, to save and count it.
 
         `is_ended` returns whether the session with an id has ended, even if the store still has it.
         """
@@ -40,6 +50,9 @@ class Guests:
         self._tokens = tokens
         self._clock = clock
         self._ttl = session_ttl
+        self._limit = limit
+        self._creating = 0
+        self._full = Sampled(log.warning, "new sessions refused: SESSIONS_LIMIT exist", clock.monotonic)
         self._changed = changed
         self._is_ended = is_ended
         self.timestamps = Timestamps(clock)
@@ -52,9 +65,23 @@ class Guests:
     async def create(
         self, username: str | None, location: str | None, gender: str | None, language: str | None
     ) -> tuple[Guest, str]:
-        """Create a session that lasts `session_ttl` seconds; return it and its token."""
+        """Create a session that lasts `session_ttl` seconds; return it and its token. Raises UnavailableError."""
+        ahead = self._creating  # whom the store may not count yet: else of many at once all would fit
+        self._creating += 1
+        try:
+            if await self._store.count() + ahead >= self._limit:
+                self._full.note()
+                raise UnavailableError(["new sessions"], retry_after=_RETRY)
+            guest = self._new(username, location, gender, language)
+            await self._store.save(guest, self._ttl)
+        finally:
+            self._creating -= 1
+        token, _ = self._tokens.issue(guest.session_id)
+        return guest, token
+
+    def _new(self, username: str | None, location: str | None, gender: str | None, language: str | None) -> Guest:
         now = self.timestamps.now()
-        guest = Guest(
+        return Guest(
             id=ids.guest_id(),
             session_id=ids.session_id(),
             username=username or ids.random_username(),
@@ -64,9 +91,6 @@ class Guests:
             last_seen=now,
             created_at=now,
         )
-        await self._store.save(guest, self._ttl)
-        token, _ = self._tokens.issue(guest.session_id)
-        return guest, token
 
     async def authenticate(self, token: str) -> tuple[Guest, float]:
         """Return the token's guest and its expiry (seconds since the Unix epoch). Raises UnauthorizedError."""
@@ -107,7 +131,11 @@ class Guests:
     def renew(self, live: LiveGuest) -> tuple[str, str]:
         """Return a new token and its expiry as a timestamp."""
         token, live.token_expires = self._tokens.issue(live.guest.session_id)
-        return token, self.timestamps.at(live.token_expires)
+        return token, self.timestamps.at(self._tokens.wall(live.token_expires))
+
+    def token_left(self, live: LiveGuest) -> float:
+        """Return the seconds until the live guest's token expires."""
+        return self._tokens.left(live.token_expires)
 
     async def _find(self, session_id: str) -> Guest | None:
         live = self._by_session.get(session_id)

@@ -1,4 +1,7 @@
-"""Guests' tokens: JWT (RFC 7519), HS256 only."""
+"""Guests' tokens: JWT (RFC 7519), HS256 only.
+
+Their times are of a steady clock: a wall clock that is set while the server runs ends no token and prolongs none.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jwt
 
 from passerby import errors
+from passerby.clock import SteadyClock
 from passerby.errors import Code, UnauthorizedError
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ class Tokens:
         lifetime: float,
     ) -> None:
         """Without `secret` a random one is used, so tokens become invalid on restart. `lifetime` is in seconds."""
-        self._clock = clock
+        self._clock = SteadyClock(clock)
         self._secret = secret or secrets.token_urlsafe(48)
         self._accepted = (self._secret, previous) if previous else (self._secret,)
         self._issuer = issuer
@@ -56,6 +60,14 @@ class Tokens:
             "sessionId": session_id,
         }
         return jwt.encode(claims, self._secret, algorithm=_ALGORITHM), float(int(expires))
+
+    def left(self, expires: float) -> float:
+        """Return the seconds until `expires`, an expiry that `issue` or `verify` has returned."""
+        return expires - self._clock.time()
+
+    def wall(self, expires: float) -> float:
+        """Return an expiry in seconds of the wall clock, for timestamps."""
+        return self._clock.wall(expires)
 
     def verify(self, token: str) -> tuple[str, float]:
         """Return the session id and the expiry (seconds since the Unix epoch) of a token.

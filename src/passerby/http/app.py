@@ -79,7 +79,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
     async def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         limit = handler.opt.get("limit", "requests")
         if limit is not None:
-            wait = services.rates[limit].take(client_address(services, connection))
+            wait = services.rates[limit].take(services.address_of(connection))
             if wait:
                 raise RateLimitedError(wait, f"{_LIMITED[limit]} from your address")
 
@@ -119,12 +119,6 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
         logging_config=None,
         debug=False,
     )
-
-
-def client_address(services: Services, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return the address of the client that sent the request, as reported by trusted proxies."""
-    peer = connection.client.host if connection.client else ""
-    return services.address.of(peer, ", ".join(connection.headers.getall("x-forwarded-for", [])))
 
 
 async def _add_headers(message: Message, _scope: Scope) -> None:

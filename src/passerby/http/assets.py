@@ -1,7 +1,7 @@
 """The files of the web client, served from memory in the forms that the build has made: plain, gzip and brotli.
 
 All of it is read once, before the server listens: less than 1 MB, and a build that replaces the files while the server
-runs cannot leave a page whose parts are of two builds. decisions/0018 says why no library does this.
+runs cannot leave a page whose parts are of two builds. decisions/0021 says why no library does this.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -15,6 +15,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
+from passerby.clock import Timer
 from passerby.errors import (
     Code,
     ConflictError,
@@ -40,6 +41,12 @@ _OVERHEAD: Final = 64 * 1024
 _FIELD_LIMIT: Final = 256
 """Maximum bytes of a form field that is not the file."""
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
+PACE_GRACE: Final = 10.0
+"""Seconds before the first window in which an upload must keep its pace: a connection begins slowly."""
+PACE_WINDOW: Final = 10.0
+"""Seconds between two looks at the pace."""
+PACE_AHEAD: Final = 2
+"""Windows for which bytes that came earlier count too: mobile networks pause, and then are fast again."""
 _PART_HEADER: Final = 16 * 1024
 _UPLOAD_REFUSALS: Final = refusals(
     InvalidInputError,
@@ -101,10 +108,11 @@ class FileController(Controller):
             claimed=request.headers.get("content-type", ""),
             size=_announced(request),
             voice=duration is not None,
+            address=services.address_of(request),
             room_id=room_id,
         )
-        async with _receiving(services, upload):
-            async for chunk in request.stream():
+        async with _receiving(request, services, upload) as pace:
+            async for chunk in pace.received(request.stream()):
                 await upload.write(chunk)
             await _check_connected(request)
             file = await upload.finish(room_id, _seconds(duration))
@@ -158,6 +166,7 @@ class _Form:
         if announced is not None and announced > services.files.space.quotas.file + _OVERHEAD:
             raise services.files.space.quotas.too_large()
         self._announced = announced
+        self._request = request
         self._stream = request.stream()
         self._services = services
         self._guest = guest
@@ -174,9 +183,9 @@ class _Form:
     @contextlib.asynccontextmanager
     async def receiving(self) -> AsyncIterator[Upload]:
         """Read the whole body, then yield the upload. If anything fails, the upload is aborted."""
-        async with _receiving(self._services, self):
+        async with _receiving(self._request, self._services, self) as pace:
             try:
-                await self._read()
+                await self._read(pace)
             except MultipartError as error:
                 raise _malformed("The form is malformed") from error
             if self._upload is None:
@@ -188,10 +197,10 @@ class _Form:
         if self._upload is not None:
             await self._upload.abort()
 
-    async def _read(self) -> None:
+    async def _read(self, pace: _Pace) -> None:
         segment: MultipartSegment | None = None
         value = bytearray()
-        async for chunk in self._body():
+        async for chunk in self._body(pace):
             for event in self._parser.parse(chunk):
                 if isinstance(event, MultipartSegment):
                     segment, value = event, bytearray()
@@ -210,10 +219,10 @@ class _Form:
                         raise _malformed("A field is too long")
         self._parser.close()
 
-    async def _body(self) -> AsyncIterator[bytes]:
+    async def _body(self, pace: _Pace) -> AsyncIterator[bytes]:
         """Yield the body without its final line end, which the parser rejects when it arrives in a separate chunk."""
         held = b""
-        async for received in self._stream:
+        async for received in pace.received(self._stream):
             chunk = held + received
             end = len(chunk) - (2 if chunk.endswith(b"\r\n") else chunk.endswith(b"\r"))
             held = chunk[end:]
@@ -230,21 +239,81 @@ class _Form:
             claimed=segment.content_type or "",
             size=None if self._announced is None else min(self._announced, files.space.quotas.file),
             voice=self._voice,
+            address=self._services.address_of(self._request),
         )
 
 
 @contextlib.asynccontextmanager
-async def _receiving(services: Services, upload: Upload | _Form) -> AsyncIterator[None]:
-    """Limit the duration of an upload; abort it on failure."""
+async def _receiving(
+    request: Request[Any, Any, Any], services: Services, upload: Upload | _Form
+) -> AsyncIterator[_Pace]:
+    """Limit duration and pace of an upload; abort it on failure."""
+    own_pace = request.scope.get("passerby.own_pace")  # see GuardedHttpProtocol
+    if callable(own_pace):
+        own_pace()
+    pace = _Pace(services)
     try:
-        async with asyncio.timeout(services.upload_timeout):
-            yield
+        async with asyncio.timeout(None) as limit:
+            with pace.limiting(limit):
+                yield pace
     except TimeoutError as error:
         await upload.abort()
-        raise UploadTimeoutError(Code.UPLOAD_TIMEOUT, "The upload took too long") from error
+        raise UploadTimeoutError(Code.UPLOAD_TIMEOUT, pace.reason) from error
     except BaseException:
         await asyncio.shield(upload.abort())
         raise
+
+
+class _Pace:
+    """Ends an upload that takes too long, or that comes too slowly."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._bytes = 0.0
+        """Bytes that count for the present window."""
+        self._waits = False
+        self._timers: dict[str, Timer] = {}
+        self.reason = ""
+        """Why the upload was ended."""
+
+    @contextlib.contextmanager
+    def limiting(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """Expire `limit` in time, while in the block."""
+        self._limit = limit
+        self._call("whole", self._services.upload_timeout, lambda: self._expire("The upload took too long"))
+        if self._services.upload_pace:
+            self._call("window", PACE_GRACE + PACE_WINDOW, self._look)
+        try:
+            yield
+        finally:
+            for timer in self._timers.values():
+                timer.cancel()
+
+    async def received(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the parts of `body`. While the caller handles one, the client is not waited for."""
+        self._waits = True
+        async for part in body:
+            self._bytes += len(part)
+            self._waits = False
+            yield part
+            self._waits = True
+        self._waits = False
+
+    def _look(self) -> None:
+        due = self._services.upload_pace * PACE_WINDOW
+        if self._bytes >= due:
+            self._bytes = min(self._bytes - due, PACE_AHEAD * due)
+        elif self._waits:
+            self._expire("The upload is too slow")
+            return
+        self._call("window", PACE_WINDOW, self._look)
+
+    def _expire(self, reason: str) -> None:
+        self.reason = reason
+        self._limit.reschedule(asyncio.get_running_loop().time())
+
+    def _call(self, name: str, delay: float, callback: Callable[[], None]) -> None:
+        self._timers[name] = self._services.background.clock.call_later(delay, callback)
 
 
 async def _check_connected(request: Request[Any, Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with limits: timeout and size of request heads, timeout between parts of a body.
+"""uvicorn's HTTP/1.1 protocol with limits: of connections, of request heads and bodies, of responses nobody reads.
 
 Targets in absolute form (`GET http://chat.example/socket.io/ HTTP/1.1`), which proxies may send, are written as targets
 in origin form before uvicorn, the WebSocket transport or a route sees them.
@@ -10,10 +10,37 @@ reading; all of that would be held for each body that waits for its application.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import re
-from typing import Any, Final
+import struct
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from msgspec.json import encode
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from passerby.addresses import ClientAddress
+from passerby.errors import Code
+from passerby.limits import AddressCount
+from passerby.logs import Sampled
+from passerby.socketio.timers import DelayQueue
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+
+    from uvicorn.protocols.http.flow_control import FlowControl
+
+    from passerby.socketio.timers import Scheduler, Timer
+
+    ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 HEAD_TIMEOUT: Final = 10.0
 """Seconds for a complete request head, from the connection or from the first byte after the previous request."""
@@ -22,19 +49,162 @@ HEAD_LIMIT: Final = 32 * 1024
 MAX_HEADERS: Final = 128
 """Header lines of a request, at most: browsers send about 20, and proxies add some."""
 BODY_TIMEOUT: Final = 10.0
-"""Maximum seconds between two parts of a request body."""
+"""Maximum seconds for a request body; if the application sets its own pace, between two parts of it."""
 READ_SIZE: Final = 32 * 1024
 """Maximum bytes per read. Reading pauses while a part of a body waits for the application."""
+MAX_PIPELINED: Final = 8
+"""Maximum requests that wait behind the one being answered. Browsers and proxies send none before the answer."""
+LEAST_READ: Final = 4096
+"""Bytes that a client must read in a stall timeout, if so many wait: the slowest mobile network is faster."""
+REFUSAL_WAIT: Final = 1.0
+"""Seconds until a refused connection is answered unasked. An answer before the request would be lost with a reset."""
+MAX_REFUSED: Final = 100
+"""Maximum refused connections that wait for their request; more are aborted at once."""
+_RETRY: Final = 5
+"""Seconds after which a refused client may come back."""
 _ABSOLUTE: Final = re.compile(rb"(?:https?|wss?)://(?:[^/?#@]*@)?([^/?#@]*)(.*)", re.IGNORECASE | re.DOTALL)
 """RFC 9112 §3.2.2: the host, and the path with the query."""
 
 
-def http_factory() -> type[asyncio.Protocol]:
+class _Answer(NamedTuple):
+    """An answer without the application."""
+
+    status: str
+    code: Code
+    message: str
+
+
+_FULL: Final = _Answer("503 Service Unavailable", Code.UNAVAILABLE, "The server has as many connections as it may")
+_TOO_MANY: Final = _Answer("429 Too Many Requests", Code.RATE_LIMITED, "Too many connections from your address")
+_LATE: Final = _Answer("408 Request Timeout", Code.REQUEST_TIMEOUT, "The request did not arrive in time")
+
+
+class Guard:
+    """The connections of one server, HTTP and WebSocket alike, and their limits."""
+
+    def __init__(
+        self,
+        *,
+        stall_timeout: float = 10,
+        connections: int = 20_000,
+        address_connections: int = 1_000,
+        address: ClientAddress | None = None,
+        scheduler: Scheduler | None = None,
+    ) -> None:
+        """Times are in seconds, of `scheduler` or else of the running event loop.
+
+        `address` finds the clients behind trusted proxies.
+
+        A proxy uses one connection for many clients, so its connections count only in total. For each client behind
+        it, `addresses` counts WebSockets and HTTP requests in progress; see `through_proxy`.
+        """
+        self.address = address or ClientAddress(())
+        self.stall_timeout = stall_timeout
+        self.addresses = AddressCount(address_connections, connections)
+        self.count = 0
+        """Accepted connections."""
+        self.refused = 0
+        """Refused connections that are not closed yet."""
+        self.buffer = memoryview(bytearray(READ_SIZE))
+        self.logger = _SampledLogger()
+        self._limit = connections
+        self._full = Sampled(log.warning, "connections refused: MAX_CONNECTIONS are open")
+        self._scheduler = scheduler
+        self._unread: DelayQueue[GuardedHttpProtocol] | None = None
+
+    def call_later(self, delay: float, callback: Callable[..., object], *arguments: object) -> Timer:
+        """Call `callback(*arguments)` once, `delay` seconds from now."""
+        scheduler = self._scheduler or asyncio.get_running_loop()
+        return scheduler.call_at(scheduler.time() + delay, partial(callback, *arguments))
+
+    def extend(self, seconds: float) -> None:
+        """Give everyone `seconds` more: the process was paused."""
+        if self._unread is not None:
+            self._unread.extend(seconds)
+
+    def enter(self, peer: str) -> Code | None:
+        """Count a new connection; or return why it is refused."""
+        if self.count >= self._limit:
+            self._full.note()
+            return Code.UNAVAILABLE
+        if not self.address.is_proxy(peer) and not self.addresses.take(peer):
+            return Code.RATE_LIMITED
+        self.count += 1
+        return None
+
+    @contextlib.contextmanager
+    def request(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Iterator[ASGIApp | None]:
+        """Count a request that a proxy passes on, while it is in progress. Yields what answers it if it is refused."""
+        client = self.through_proxy(peer, headers)
+        if client is None:
+            yield None
+        elif not self.addresses.take(client):
+            yield _refuse_request
+        else:
+            try:
+                yield None
+            finally:
+                self.addresses.give_back(client)
+
+    def through_proxy(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        """Return the address of the client behind a proxy; None if `peer` is the client itself."""
+        if not self.address.is_proxy(peer):
+            return None
+        forwarded = b", ".join(value for name, value in headers if name == b"x-forwarded-for")
+        return self.address.of(peer, forwarded.decode("latin-1"))
+
+    def leave(self, peer: str) -> None:
+        """An accepted connection has ended."""
+        self.count -= 1
+        if not self.address.is_proxy(peer):
+            self.addresses.give_back(peer)
+
+    def unread(self) -> DelayQueue[GuardedHttpProtocol]:
+        """Return the connections with bytes that their client has not read yet."""
+        if self._unread is None:
+            scheduler = self._scheduler or asyncio.get_running_loop()
+            self._unread = DelayQueue(scheduler, self.stall_timeout, lambda slow: slow.check_reader())
+        return self._unread
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Return the written bytes that the client has not confirmed (tcp(7), SIOCOUTQ); 0 where the system cannot say.
+
+    Without them a slow client would seem to read nothing: the kernel takes more only when a third of its buffer, which
+    may have megabytes, is free.
+    """
+    socket = transport.get_extra_info("socket")
+    if socket is None or sys.platform == "win32":
+        return 0
+    try:
+        (count,) = struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4)))
+    except (OSError, ValueError):  # not on this system; or the socket is closed
+        return 0
+    return int(count)
+
+
+async def _refuse_request(_scope: object, _receive: object, send: Callable[[Any], Awaitable[None]]) -> None:
+    body = _refusal(_TOO_MANY, _RETRY)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", str(_RETRY).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 429, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _refusal(answer: _Answer, retry_after: int | None) -> bytes:
+    wait = {} if retry_after is None else {"retryAfter": retry_after}
+    return encode({"success": False, "message": answer.message, "code": answer.code} | wait)
+
+
+def http_factory(guard: Guard | None = None) -> type[asyncio.Protocol]:
     """Return a protocol factory for `uvicorn.Config(http=…)` of one server."""
-    buffer = memoryview(bytearray(READ_SIZE))
+    guard = guard or Guard()
 
     def make(*arguments: Any, **named: Any) -> asyncio.BaseProtocol:  # noqa: ANN401 - uvicorn's arguments
-        return _Reads(GuardedHttpProtocol(*arguments, **named), buffer)
+        return _Reads(GuardedHttpProtocol(*arguments, guard=guard, **named), guard.buffer)
 
     return make  # type: ignore[return-value]  # uvicorn only calls it
 
@@ -68,30 +238,141 @@ class _Reads(asyncio.BufferedProtocol):
         self._protocol.resume_writing()
 
 
-class GuardedHttpProtocol(HttpToolsProtocol):
-    """Aborts connections with a late or too large request head, or a stalled body; uvicorn has no such limits."""
+class _Loop:
+    """What uvicorn's protocol needs of its event loop, with the timers of `guard`."""
 
-    _timer: asyncio.TimerHandle | None = None
-    _in_head = False
-    _fed = 0
-    """Bytes received since the head began; also counts an unfinished header, which the parser buffers."""
-    _parsed = 0
-    """Bytes of the parsed parts of the head."""
-    _lines = 0
-    """Header lines of the head."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, guard: Guard) -> None:
+        self.create_task = loop.create_task
+        self.call_later = guard.call_later
+
+
+class _SampledLogger:
+    """What uvicorn's protocol needs of its logger. Clients can break requests at will: a line a minute is enough."""
+
+    def __init__(self) -> None:
+        own = logging.getLogger("uvicorn.error")
+        self.log, self.error, self.info = own.log, own.error, own.info
+        self._own = own
+        self._broken = Sampled(own.warning, "invalid HTTP requests")
+
+    @property
+    def level(self) -> int:
+        return self._own.level
+
+    def warning(self, *_message: object) -> None:
+        self._broken.note()
+
+
+class _Writes(asyncio.Transport):
+    """The transport as uvicorn sees it: counts what is written."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: GuardedHttpProtocol) -> None:
+        super().__init__()
+        self._transport = transport
+        self._protocol = protocol
+        self.written = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._transport.is_closing():
+            return  # uvicorn learns of it a moment later
+        self.written += len(data)
+        self._transport.write(data)
+        self._protocol.wrote()
+
+    def unread(self) -> int:
+        """Return the bytes that the client has not received."""
+        return self._transport.get_write_buffer_size() + _in_kernel(self._transport)
+
+    def get_extra_info(self, name: str, default: object = None) -> Any:  # noqa: ANN401 - asyncio's signature
+        return self._transport.get_extra_info(name, default)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+
+class GuardedHttpProtocol(HttpToolsProtocol):
+    """Ends connections that are too many, and those of clients that send or read too slowly, or too much at once.
+
+    uvicorn has no such limits.
+    """
+
+    def __init__(self, *arguments: Any, guard: Guard, **named: Any) -> None:  # noqa: ANN401 - uvicorn's arguments
+        """`guard` has the limits of the server."""
+        super().__init__(*arguments, **named)
+        self.logger = cast("logging.Logger", guard.logger)
+        self.loop = cast("asyncio.AbstractEventLoop", _Loop(self.loop, guard))
+        self._guard = guard
+        self._refusal: Code | None = None
+        self._peer = ""
+        self._client: str | None = None
+        """The client behind a proxy whose WebSocket this connection is, while it is counted."""
+        self._timer: Timer | None = None
+        self._in_head = False
+        self._fed = 0
+        """Bytes received since the head began; also counts an unfinished header, which the parser buffers."""
+        self._parsed = 0
+        """Bytes of the parsed parts of the head."""
+        self._lines = 0
+        """Header lines of the head."""
+        self._own_pace = False
+        """Whether the application limits the time of this request's body."""
+        self._unread = 0
+        """Bytes that waited for the client at the last look, of which it must have read some at the next one."""
+        self._read = 0
+        """Bytes that the client had received at the last look."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """See `asyncio.BaseProtocol`."""
-        super().connection_made(transport)
-        self._expect_head()
+        self._wire = transport
+        self._writes = _Writes(transport, self)
+        super().connection_made(self._writes)
+        self._peer = self.client[0] if self.client else ""
+        guard = self._guard
+        self._refusal = guard.enter(self._peer)
+        if self._refusal is None:
+            self._expect_head()
+        elif guard.refused >= MAX_REFUSED:
+            guard.refused += 1
+            transport.abort()
+        else:
+            guard.refused += 1
+            self._timer = self.loop.call_later(REFUSAL_WAIT, self._refuse)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
         self._expect_nothing()
+        self._guard.unread().discard(self)
+        self.pipeline.clear()
+        self._leave()
         super().connection_lost(exc)
+
+    def _leave(self) -> None:
+        """The connection has ended. It is no longer counted, whatever it was."""
+        guard = self._guard
+        if self._refusal is not None:
+            guard.refused -= 1
+            return
+        guard.leave(self._peer)
+        if self._client is not None:
+            guard.addresses.give_back(self._client)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        if self._refusal is not None:
+            self._refuse()
+            return
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request, unlike uvicorn's annotation
         if self._timer is None and (cycle is None or cycle.response_complete):
             self._expect_head()
@@ -101,15 +382,47 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._fed += len(data)
             if self._fed > HEAD_LIMIT:
                 self.transport.abort()
-        elif not self._in_head and self._timer is not None:
+        elif self._own_pace and not self._in_head and self._timer is not None:
             self._expect_body()
 
+    # ── refused connections ───────────────────────────────────────────────────────────────────────
+
+    def _refuse(self) -> None:
+        self._expect_nothing()
+        if self._refusal is not None and not self._wire.is_closing():
+            self._answer(_FULL if self._refusal is Code.UNAVAILABLE else _TOO_MANY, _RETRY)
+
+    def _answer(self, answer: _Answer, retry_after: int | None = None) -> None:
+        """Answer without the application, and close the connection."""
+        body = _refusal(answer, retry_after)
+        retry = "" if retry_after is None else f"retry-after: {retry_after}\r\n"
+        head = (
+            f"HTTP/1.1 {answer.status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{retry}"
+            "x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a broken request, unless the connection is already cut."""
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    # ── request heads ─────────────────────────────────────────────────────────────────────────────
+
     def on_message_begin(self) -> None:
-        """A head begins. Applications get a way to abort the connection; ASGI has none for incomplete responses."""
+        """A head begins. Applications get what ASGI lacks: to abort the connection, and to set a body's pace."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.transport.abort()
+            raise ValueError("too many requests before an answer")
         self._in_head = True
+        self._own_pace = False
         self._fed = self._parsed = self._lines = 0
         super().on_message_begin()
-        self.scope["passerby.cut"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+        own: dict[str, object] = self.scope  # type: ignore[assignment]  # a TypedDict without these keys
+        own["passerby.cut"] = self.transport.abort
+        scope = self.scope
+        own["passerby.own_pace"] = lambda: self._leave_pace_to_application(scope)
 
     def on_url(self, url: bytes) -> None:
         """Count a part of the request target."""
@@ -145,6 +458,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self.url = target if target.startswith(b"/") else b"/" + target
             self.headers[:] = [*(header for header in self.headers if header[0] != b"host"), (b"host", host)]
 
+    # ── request bodies ────────────────────────────────────────────────────────────────────────────
+
+    def _leave_pace_to_application(self, scope: object) -> None:
+        """From now on the whole body of this request may take longer; only a pause is limited."""
+        self._own_pace = self.scope is scope
+
     def on_body(self, body: bytes) -> None:
         """Pause reading until the application asks for more of the body."""
         super().on_body(body)
@@ -156,10 +475,27 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._expect_nothing()
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """If the body is not complete yet, nobody reads it any more: its time is limited again."""
+        if self._own_pace and not self._in_head and self._timer is not None:
+            self._own_pace = False
+            self._expect_body()
+        super().on_response_complete()
+
     def handle_websocket_upgrade(self) -> None:
-        """Stop the timeout; the WebSocket transport has its own limits."""
+        """Pass the connection on to the WebSocket transport, which has its own limits. It is still counted."""
         self._expect_nothing()
-        super().handle_websocket_upgrade()
+        guard = self._guard
+        client = guard.through_proxy(self._peer, self.headers)
+        if client is not None and not guard.addresses.take(client):
+            self._answer(_TOO_MANY, _RETRY)
+            return
+        self._client = client
+        guard.unread().discard(self)
+        self.transport = self._wire
+        super().handle_websocket_upgrade()  # if it fails, the connection ends here, in `connection_lost`
+        upgraded: Any = self._wire.get_protocol()
+        upgraded.on_lost = self._leave
 
     def _expect_head(self) -> None:
         self._in_head = True
@@ -177,7 +513,32 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _cut(self) -> None:
         self._timer = None
-        if self.flow.read_paused:
+        flow: FlowControl = self.flow
+        if flow.read_paused:
             self._expect_body()  # the application does not read; the client is not at fault
-        else:
+        elif self._in_head or self.cycle.response_started or self.pipeline:
             self.transport.abort()
+        else:
+            self._answer(_LATE)
+
+    # ── responses ─────────────────────────────────────────────────────────────────────────────────
+
+    def wrote(self) -> None:
+        """Something was written: look whether the client reads it."""
+        unread = self._guard.unread()
+        if self not in unread:
+            self._look_again(unread)
+
+    def check_reader(self) -> None:
+        """Abort the connection if the client reads nothing, or next to nothing, of what waits for it."""
+        if not self._wire.get_write_buffer_size():
+            return  # the rest is the kernel's
+        if self._writes.written - self._writes.unread() - self._read < min(self._unread, LEAST_READ):
+            self._wire.abort()
+        else:
+            self._look_again(self._guard.unread())
+
+    def _look_again(self, unread: DelayQueue[GuardedHttpProtocol]) -> None:
+        self._unread = self._writes.unread()
+        self._read = self._writes.written - self._unread
+        unread.add(self)

@@ -10,7 +10,15 @@ from litestar.params import FromPath, RequestBody
 from msgspec import UNSET
 
 from passerby import ids
-from passerby.errors import TOKEN_REQUIRED, Code, InvalidInputError, NotFoundError, TooLargeError, UnauthorizedError
+from passerby.errors import (
+    TOKEN_REQUIRED,
+    Code,
+    InvalidInputError,
+    NotFoundError,
+    TooLargeError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from passerby.http.models import (
     GuestCreated,
     GuestData,
@@ -42,7 +50,11 @@ class GuestController(Controller):
     path = "/api/guest"
     tags = ("guests",)
 
-    @post(opt={"limit": "sessions"}, summary="Create a session", responses=refusals(InvalidInputError, TooLargeError))
+    @post(
+        opt={"limit": "sessions"},
+        summary="Create a session",
+        responses=refusals(InvalidInputError, TooLargeError, UnavailableError),
+    )
     async def create(
         self, services: NamedDependency[Services], data: RequestBody[NewGuest | None] = None
     ) -> Success[GuestCreated]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from litestar.connection import ASGIConnection
 
 from passerby.addresses import ClientAddress
 from passerby.background import Background
@@ -25,6 +27,8 @@ class Services(NamedTuple):
     files: Files
     upload_timeout: float
     """Maximum duration of an upload in seconds."""
+    upload_pace: int
+    """Minimum bytes a second of an upload."""
     ice: Ice
     presence: Presence
     matchmaking: Matchmaking
@@ -38,3 +42,8 @@ class Services(NamedTuple):
     check: Callable[[], Awaitable[dict[str, bool]]]
     """Checks whether each adapter can serve now."""
     background: Background
+
+    def address_of(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        """Return the address of the client that sent the request, as reported by trusted proxies."""
+        peer = connection.client.host if connection.client else ""
+        return self.address.of(peer, ", ".join(connection.headers.getall("x-forwarded-for", [])))

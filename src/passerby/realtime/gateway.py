@@ -16,6 +16,7 @@ from passerby.errors import Code, ConflictError, InternalError, InvalidInputErro
 from passerby.events import ErrorEvent, Event
 from passerby.limits import TokenBucket, take_both
 from passerby.live import LiveGuest
+from passerby.logs import Sampled
 from passerby.matching import events as match_events
 from passerby.realtime.contract import Auth, Token
 from passerby.realtime.links import SocketLink
@@ -98,6 +99,7 @@ class Gateway:
         self._addresses = addresses
         self._connects = connects
         self._families: dict[str, type[ErrorEvent]] = {}
+        self._closed = Sampled(log.info, "connections closed after repeated rate-limit errors", clock.monotonic)
         namespace.use(self._authenticate)
         namespace.on_connect = self._connected
         namespace.on_disconnect = self._disconnected
@@ -278,7 +280,7 @@ class Gateway:
         """Count a rate-limit error; disconnect a guest with too many of them."""
         now = self._monotonic()
         if self._bucket(live, "refusals", now).take(now) and live.link is not None:
-            log.info("connection closed after repeated rate-limit errors")
+            self._closed.note()
             live.link.close(Code.RATE_LIMITED)
 
     def _unknown(self, socket: Socket, _event: str) -> None:

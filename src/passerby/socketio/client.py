@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 class Client:
     """The Socket.IO side of one Engine.IO session: its sockets, and an incomplete binary packet."""
 
-    __slots__ = ("_attachments", "_left", "_partial", "_root", "server", "session", "sockets")
+    __slots__ = ("_attachments", "_held", "_left", "_partial", "_root", "server", "session", "sockets")
 
     def __init__(self, server: Server, session: Session) -> None:
         """No socket exists until the first CONNECT."""
@@ -35,6 +35,8 @@ class Client:
         """The connected socket of namespace /, if any."""
         self._partial: Packet | None = None
         self._attachments: list[bytes] = []
+        self._held = 0
+        """Bytes of `_partial` and `_attachments`."""
         self._left: tuple[str, ...] = ()
 
     # ── from the session ──────────────────────────────────────────────────────────────────────────
@@ -57,6 +59,7 @@ class Client:
         decoded = packets.decode(packet[1:])
         if decoded.attachments:
             self._partial = decoded
+            self._hold(len(packet))
         else:
             self._take(decoded, [])
 
@@ -65,10 +68,20 @@ class Client:
         packet = self._partial
         if packet is None:
             raise ProtocolError("attachment without packet")
+        self._hold(self._held + len(data))
         self._attachments.append(data)
         if len(self._attachments) == packet.attachments:
             attachments, self._attachments, self._partial = self._attachments, [], None
+            self._hold(0)
             self._take(packet, attachments)
+
+    def _hold(self, size: int) -> None:
+        """An incomplete packet has `size` bytes now. It may have as many as a message."""
+        self._held = size
+        self.session.hold(size)
+        if size > self.server.engine.options.max_payload:
+            self._attachments.clear()
+            self.session.close(closing.MESSAGE_TOO_BIG)
 
     def on_close(self, reason: Closing) -> None:
         """Called when the session has closed."""

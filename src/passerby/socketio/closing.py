@@ -107,12 +107,6 @@ UPGRADE_NOT_COMPLETED: Final = Closing(
     come_back=False,
     meaning="a probe that was given up; the session goes on polling",
 )
-ALREADY_UPGRADED: Final = Closing(
-    "already_upgraded",
-    CloseCode.POLICY_VIOLATION,
-    come_back=False,
-    meaning="the session has a WebSocket already, and keeps it",
-)
 
 CLOSINGS: Final = (
     CLIENT_DISCONNECT,
@@ -134,5 +128,4 @@ CLOSINGS: Final = (
     EXTENSION_NOT_AGREED,
     DUPLICATE_POLL,
     UPGRADE_NOT_COMPLETED,
-    ALREADY_UPGRADED,
 )

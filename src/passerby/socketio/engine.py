@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from passerby.socketio.closing import Closing
     from passerby.socketio.handshake import Refusal, Request
     from passerby.socketio.session import Receiver
+    from passerby.socketio.timers import Scheduler
     from passerby.socketio.websocket import WebSocket
 
 log = logging.getLogger(__name__)
@@ -62,8 +63,8 @@ def _peer(request: Request) -> str:
 class Engine:
     """Holds the sessions. `accept(session)` creates the receiver of each new session.
 
-    `origins` checks every request. `allow(request)` may refuse new sessions (rate limits). `address(request)` returns
-    the client's address.
+    `origins` checks every request. `allow(request)` may refuse a new connection (rate limits): a new session, or a
+    WebSocket that is to take over a polling session. `address(request)` returns the client's address.
     """
 
     def __init__(
@@ -85,9 +86,9 @@ class Engine:
         self._final_payloads: dict[str, bytes] = {}
         self.turn = Turn()
 
-    def start(self) -> None:
-        """Create the timers in the running event loop."""
-        loop = asyncio.get_running_loop()
+    def start(self, scheduler: Scheduler | None = None) -> None:
+        """Create the timers with `scheduler`, or in the running event loop."""
+        loop = self.scheduler = scheduler or asyncio.get_running_loop()
         options = self.options
         self._pings: DelayQueue[Session] = DelayQueue(loop, options.ping_interval, self._ping)
         self._pongs: DelayQueue[Session] = DelayQueue(loop, options.ping_timeout, self._expire)
@@ -116,6 +117,13 @@ class Engine:
             log.exception("closing failed")
             session.abort()
 
+    def extend(self, seconds: float) -> None:
+        """Give everyone `seconds` more: the process was paused, and no client could be read."""
+        for queue in (self._pings, self._pongs, self.upgrading, self.stalled, self._final_timers, self.closing):
+            queue.extend(seconds)
+        for session in self.sessions.values():
+            session.ping_due += seconds
+
     def check(self, request: Request) -> Refusal | None:
         """Return why `request` must not open or use a session, or None."""
         if not self.origins.allow(request):
@@ -135,8 +143,13 @@ class Engine:
         sid = request.query.get("sid")
         if sid is None:
             return self.allow(request)
-        known = sid in self.sessions or (sid in self._final_payloads and not request.websocket)
-        return None if known else handshake.SESSION_UNKNOWN
+        session = self.sessions.get(sid)
+        if request.websocket:
+            if session is None:
+                return handshake.SESSION_UNKNOWN
+            # Before the WebSocket handshake: a connection that is refused must cost the server next to nothing.
+            return self.allow(request) if session.can_upgrade else handshake.ALREADY_UPGRADED
+        return None if session is not None or sid in self._final_payloads else handshake.SESSION_UNKNOWN
 
     def open(self, request: Request, websocket: WebSocket | None = None) -> Session:
         """Open a session for a request accepted by `check`, and send its open packet."""
@@ -173,7 +186,7 @@ class Engine:
         self._await_ping(session)
 
     def _await_ping(self, session: Session) -> None:
-        session.ping_due = asyncio.get_running_loop().time() + self.options.ping_interval
+        session.ping_due = self.scheduler.time() + self.options.ping_interval
         self._pings.add(session)
 
     def _ping(self, session: Session) -> None:
@@ -191,7 +204,7 @@ class Engine:
 
     def overdue(self, session: Session) -> bool:
         """Return whether the pong is late; the timer may not have fired yet."""
-        return self._pongs.due(session) <= asyncio.get_running_loop().time()
+        return self._pongs.due(session) <= self.scheduler.time()
 
     def forget(self, session: Session) -> None:
         """Remove a closed session."""

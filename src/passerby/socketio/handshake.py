@@ -50,6 +50,7 @@ SESSION_UNKNOWN: Final = Refusal(1, "connection_unknown", "Session ID unknown")
 BAD_METHOD: Final = Refusal(2, "bad_method", "Bad handshake method")
 BAD_REQUEST: Final = Refusal(3, "bad_request", "Bad request")
 FORBIDDEN: Final = Refusal(4, "origin_forbidden", "Forbidden", status=403)
+ALREADY_UPGRADED: Final = Refusal(3, "already_upgraded", "Session is upgraded or upgrading")
 UNSUPPORTED_PROTOCOL: Final = Refusal(5, "protocol_unsupported", "Unsupported protocol version")
 
 

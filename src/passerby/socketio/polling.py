@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from passerby.socketio import closing, handshake
 from passerby.socketio.engineio import ProtocolError
 from passerby.socketio.handshake import Refusal, Request, join_headers, parse_query
+from passerby.socketio.timers import timeout
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -105,6 +106,10 @@ class Polling:
             assert poll is not None  # noqa: S101 - the first poll of the session
             session.end_poll(poll)
             return poll.result()
+        open_session = engine.sessions.get(sid)
+        if open_session is not None and not open_session.pace.take(0):
+            open_session.close(closing.TOO_MANY_PACKETS)
+            raise _RefusedError(handshake.BAD_REQUEST)
         if request.method == "GET":
             return await self._poll(sid, receive)
         if request.method == "POST":
@@ -141,7 +146,7 @@ class Polling:
         if length.isascii() and length.isdigit() and int(length[:20]) > options.max_payload:
             raise _RefusedError(_TOO_LARGE)
         try:
-            async with asyncio.timeout(options.stall_timeout):
+            async with timeout(self._engine.scheduler, options.stall_timeout):
                 body = await _read(receive, options.max_payload)
         except TimeoutError:
             raise _RefusedError(_TOO_SLOW) from None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from passerby.socketio.handshake import Refusal, Request
     from passerby.socketio.origins import Origins
     from passerby.socketio.session import Session
+    from passerby.socketio.timers import Scheduler
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Task[Any]"]
 """Runs work in a supervised task and keeps a reference to it until it ends."""
@@ -57,14 +58,19 @@ class Server:
         """Return the namespace `name`; create it if it does not exist."""
         return self.namespaces.setdefault(name, Namespace(name))
 
-    def start(self) -> None:
-        """Use the running event loop."""
-        self.engine.start()
+    def start(self, scheduler: Scheduler | None = None) -> None:
+        """Create the timers with `scheduler`, or in the running event loop."""
+        self.engine.start(scheduler)
         self.unconnected: DelayQueue[Client] = DelayQueue(
-            asyncio.get_running_loop(),
+            self.engine.scheduler,
             self.engine.options.connect_timeout,
             lambda client: client.session.close(closing.CONNECT_TIMEOUT),
         )
+
+    def extend(self, seconds: float) -> None:
+        """See `Engine.extend`."""
+        self.engine.extend(seconds)
+        self.unconnected.extend(seconds)
 
     async def stop(self) -> None:
         """Close every connection. Running handlers get the close timeout to end, then they are cancelled."""

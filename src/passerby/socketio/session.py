@@ -138,10 +138,12 @@ class Session:
         frames = websocket.frames
         if not frames:
             self._engine.turn.flush_soon(websocket)
-        frames += (TEXT_HEADERS[len(prefix) + len(argument) + 1], prefix, argument, b"]")
+        header = TEXT_HEADERS[len(prefix) + len(argument) + 1]
         if next_prefix:
-            size = len(next_prefix) + len(next_argument) + 1
-            frames += (TEXT_HEADERS[size], next_prefix, next_argument, b"]")
+            next_header = TEXT_HEADERS[len(next_prefix) + len(next_argument) + 1]
+            frames += (header, prefix, argument, b"]", next_header, next_prefix, next_argument, b"]")
+        else:
+            frames += (header, prefix, argument, b"]")
 
     async def drain(self) -> None:
         """Wait until most sent packets are read: a WebSocket's buffer is low, or a poll has emptied the outbox."""
@@ -226,6 +228,11 @@ class Session:
         except ProtocolError:
             self.close(closing.PARSE_ERROR)
 
+    def hold(self, size: int) -> None:
+        """The receiver keeps `size` bytes of a message that is not complete. A WebSocket then takes smaller ones."""
+        if self._websocket is not None:
+            self._websocket.hold(size)
+
     def receive_payload(self, body: str) -> None:
         """Handle the body of a POST. If it is malformed, the session is closed and ProtocolError is raised."""
         try:
@@ -274,15 +281,17 @@ class Session:
         self._websocket = websocket
         websocket.bind(self.receive_text, self.receive_binary, self._finish, self.on_drained)
 
-    def start_upgrade(self, websocket: WebSocket) -> bool:
-        """Let `websocket` probe; return False when the session cannot be upgraded in its state."""
-        if self._websocket is not None or self.state is not State.OPEN:
-            return False
+    @property
+    def can_upgrade(self) -> bool:
+        """Whether a WebSocket may probe: the session is polling, and no other WebSocket is probing."""
+        return self._websocket is None and self.state is State.OPEN
+
+    def start_upgrade(self, websocket: WebSocket) -> None:
+        """Let `websocket` probe. Only if `can_upgrade`."""
         self._candidate = websocket
         self.state = State.UPGRADING
         self._engine.upgrading.add(self)
         websocket.bind(self._on_probe, self._on_probe_binary, self._on_candidate_closed, self.on_drained)
-        return True
 
     def _on_probe(self, packet: str) -> None:
         candidate = self._candidate

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from passerby.socketio import closing, packets
+from passerby.socketio import closing, packets, timers
 from passerby.socketio.namespace import Ack, Handler, Namespace
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Socket:
         for packet in packets.encode_event(self.namespace.name, event, arguments, number):
             self._client.session.send(packet)
         try:
-            async with asyncio.timeout(timeout):
+            async with timers.timeout(self._client.server.engine.scheduler, timeout):
                 answer: list[Any] = await future
                 return answer
         finally:

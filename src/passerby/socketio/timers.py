@@ -6,11 +6,13 @@ one event-loop timer serve any number of items.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import AsyncIterator, Callable, Hashable
 
 T = TypeVar("T", bound="Hashable")
 
@@ -73,6 +75,11 @@ class DelayQueue(Generic[T]):
         """Remove `item`; no effect when it is not waiting."""
         self._due.pop(item, None)
 
+    def extend(self, seconds: float) -> None:
+        """Let all items wait `seconds` longer. The timer may come too early, and waits again."""
+        for item, due in self._due.items():
+            self._due[item] = due + seconds
+
     def close(self) -> None:
         """Remove all items and cancel the timer."""
         self._due.clear()
@@ -97,3 +104,14 @@ class DelayQueue(Generic[T]):
             if self._timer is fired:
                 first = next(iter(self._due.values()), None)
                 self._timer = None if first is None else self._scheduler.call_at(first, self._fire)
+
+
+@contextlib.asynccontextmanager
+async def timeout(scheduler: Scheduler, delay: float) -> AsyncIterator[None]:
+    """Raise TimeoutError in the block after `delay` seconds of `scheduler`."""
+    async with asyncio.timeout(None) as limit:
+        timer = scheduler.call_at(scheduler.time() + delay, lambda: limit.reschedule(asyncio.get_running_loop().time()))
+        try:
+            yield
+        finally:
+            timer.cancel()

@@ -8,9 +8,11 @@ tests/socketio/test_websocket.py fails if either changes this.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import re
+import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from picows import WSAutoPingStrategy, WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -40,6 +42,8 @@ _SILENT: Final = logging.LoggerAdapter(_picows_logger)
 _TEXT: Final = WSMsgType.TEXT
 _WRONG_VERSION: Final = Refusal(3, "bad_request", "Upgrade Required", status=426)
 _READ_BUFFER: Final = 2048
+_RECEIVE_BUFFER: Final = 64 * 1024
+"""Bytes that the kernel keeps for a WebSocket (Linux: twice as many); a chat needs a few."""
 
 
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
@@ -53,11 +57,13 @@ class WebSocket(WSListener):
         "_engine",
         "_fragments",
         "_fragments_are_text",
+        "_held",
         "_limit",
         "_max_payload",
         "_on_closed",
         "_on_drained",
         "_pace",
+        "_pong",
         "_request",
         "_turn",
         "_wire",
@@ -89,6 +95,10 @@ class WebSocket(WSListener):
         self.frames: list[bytes] = []
         """Frames of this event loop iteration, in pieces. Code that adds the first one calls `flush_soon`."""
         self.closed = False
+        self._held = 0
+        """Bytes of an incomplete message that the receiver keeps."""
+        self._pong: bytes | None = None
+        """The last pong; another one replaces it while it is the last of `frames`."""
         self.paused = False
         """Whether the client reads too slowly: the write buffer is above its high-water mark."""
 
@@ -151,9 +161,8 @@ class WebSocket(WSListener):
         session = engine.sessions.get(request.query.get("sid", ""))
         if session is None:
             engine.open(request, self)
-        elif not session.start_upgrade(self):
-            self.bind(_ignore, _ignore, _ignore, _ignore)
-            self.close(closing.ALREADY_UPGRADED)
+        else:
+            session.start_upgrade(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Handle one frame of any kind."""
@@ -193,9 +202,20 @@ class WebSocket(WSListener):
         elif kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
             self._arrive(frame.get_payload_as_bytes())
         elif kind == WSMsgType.PING:
-            self.write(pong_frame(frame.get_payload_as_bytes()))
+            self._answer_ping(pong_frame(frame.get_payload_as_bytes()))
         elif kind != WSMsgType.PONG:
             self._take_fragment(kind, frame)
+
+    def _answer_ping(self, pong: bytes) -> None:
+        """Answer only the last of several pings that arrive together (RFC 6455 §5.5.3)."""
+        frames = self.frames
+        if frames and frames[-1] is self._pong:
+            frames[-1] = pong
+        else:
+            if not frames:
+                self._turn.flush_soon(self)
+            frames.append(pong)
+        self._pong = pong
 
     def _take_late(self, transport: WSTransport, kind: WSMsgType) -> None:
         """Drop a frame after our close frame, or a frame that picows has refused as too big but still delivers."""
@@ -224,11 +244,17 @@ class WebSocket(WSListener):
             self._fragments_are_text = kind == _TEXT
         fragments = self._fragments
         fragments += frame.get_payload_as_memoryview()
-        if len(fragments) > self._max_payload:
+        if len(fragments) + self._held > self._max_payload:
             self.close(closing.MESSAGE_TOO_BIG)
         elif frame.fin:
             self._fragments = None
             self._take_message(fragments)
+
+    def hold(self, size: int) -> None:
+        """The receiver keeps `size` bytes of an incomplete message. With fragments they must not exceed a message."""
+        self._held = size
+        if self._fragments is not None and len(self._fragments) + size > self._max_payload:
+            self.close(closing.MESSAGE_TOO_BIG)
 
     def _take_message(self, data: bytearray) -> None:
         if not self._fragments_are_text:
@@ -291,6 +317,8 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
             read_buffer_init_size=_READ_BUFFER,
         )
         self._engine = engine
+        self.on_lost: Callable[[], object] = _ignore
+        """Called once when the connection has ended; set by whoever counts connections."""
         self._connections: set[Any] = server_state.connections
         self._request: Request | None = None
 
@@ -298,10 +326,16 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
         """See `asyncio.BaseProtocol`."""
         super().connection_made(transport)
         self._connections.add(self)
+        # picows' buffer doubles with each read that fills it, and never shrinks: let no read be large.
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):  # the client has gone already
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
         self._connections.discard(self)
+        self.on_lost()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
