@@ -9,15 +9,22 @@ import type { State, Step, WireEvent } from './state';
 const TYPING_LASTS_MS = 10_000;
 const DEFAULT_PAUSE_S = 2;
 const LEAST_PAUSE_MS = 250;
+/** A match may come within 25 ms, and the second click of a double click within half a second. */
+export const REST_MS = 1000;
 
-export function enter(state: State, room: Room): State {
-  return {
-    ...state,
-    view: 'conversation',
-    conversation: open(room),
-    pause: null,
-    notice: null,
-  };
+/** Two have met. */
+export function enter(state: State, room: Room): Step {
+  return [
+    {
+      ...state,
+      view: 'conversation',
+      resting: true,
+      conversation: open(room),
+      pause: null,
+      notice: null,
+    },
+    [{ do: 'timer', key: 'rest', ms: REST_MS }],
+  ];
 }
 
 /** Confirm the latest message of the partner, unless more of a replay is to come. */
@@ -112,7 +119,7 @@ export function onEvent(state: State, input: WireEvent): Step {
       return matchError(state, input.payload);
     case 'user:matched': {
       const { matchedUser: partner, roomId, epoch } = input.payload;
-      if (state.view === 'searching') return [enter(state, { partner, roomId, epoch }), []];
+      if (state.view === 'searching') return enter(state, { partner, roomId, epoch });
       // The match and our cancel crossed.
       return [
         { ...state, leaving: { roomId, epoch } },

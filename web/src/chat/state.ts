@@ -31,6 +31,8 @@ export interface State {
   limits: Limits | null;
   stats: Stats | null;
   nobodyYet: boolean;
+  /** They have just met: what ends a conversation waits, for it may have been pressed at what was there before. */
+  resting: boolean;
   conversation: Conversation | null;
   /** What is to be sent in this conversation and is not yet a message of it. */
   attachments: Queue;
@@ -59,7 +61,7 @@ export interface Saved {
   calls: readonly CallLine[];
 }
 
-export type TimerKey = 'typing' | 'search' | 'outbox' | 'upload' | 'session' | 'reconnect';
+export type TimerKey = 'typing' | 'rest' | 'search' | 'outbox' | 'upload' | 'session' | 'reconnect';
 
 export type WireEvent<Name extends keyof ServerToClient = keyof ServerToClient> = {
   [E in Name]: { type: 'event'; event: E; payload: ServerToClient[E] };
@@ -121,6 +123,7 @@ export function initial(): State {
     limits: null,
     stats: null,
     nobodyYet: false,
+    resting: false,
     conversation: null,
     attachments: EMPTY,
     pause: null,

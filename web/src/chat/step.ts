@@ -11,6 +11,7 @@ export function step(state: State, input: Input): Step {
 }
 
 function react(state: State, input: Input): Step {
+  if (actions.isRash(state, input)) return [state, []];
   switch (input.type) {
     case 'boot':
       return link.boot(state, input.saved, input.online);
@@ -82,6 +83,8 @@ function timer(state: State, key: TimerKey): Step {
     case 'typing':
       if (!conversation) return [state, []];
       return [{ ...state, conversation: { ...conversation, partnerTyping: false } }, []];
+    case 'rest':
+      return [{ ...state, resting: false }, []];
     case 'search':
       if (view !== 'searching' || !ready) return [state, []];
       return [{ ...state, notice: null }, [{ do: 'emit', event: 'user:match', payload: {} }]];

@@ -1,4 +1,5 @@
 /** Runs the state machine: feeds it what happens, does what it wants done, and shows its state to the page. */
+import { isRash } from '../chat/actions';
 import {
   credentials,
   initial,
@@ -69,7 +70,8 @@ export class Passerby {
 
   dispatch(input: Input): void {
     // While there still is a conversation to say it in.
-    if (input.type === 'next' || input.type === 'leave') this.calls.hangUp();
+    const moves = input.type === 'next' || input.type === 'leave';
+    if (moves && !isRash(this.#state, input)) this.calls.hangUp();
     const [state, effects] = step(this.#state, input);
     this.#state = state;
     this.#shown = state;
