@@ -97,6 +97,13 @@ const german = (f: Formats): Words => {
       },
       findNew: 'Jemand Neues finden',
     },
+    link: {
+      title: 'Du verlässt Passerby',
+      leads: 'Dieser Link führt zu',
+      hint: 'Was dort ist, weiß hier niemand. Das Gespräch geht in diesem Tab weiter.',
+      open: 'In neuem Tab öffnen',
+      stay: 'Hier bleiben',
+    },
     composer: {
       label: 'Nachricht',
       placeholder: 'Schreib etwas',

@@ -121,6 +121,14 @@ const english = (f: Formats) => {
       }),
       findNew: 'Find someone new',
     },
+    /** Between a link and where it leads. */
+    link: {
+      title: 'You are leaving Passerby',
+      leads: 'This link leads to',
+      hint: 'Nobody here knows what is there. The conversation goes on in this tab.',
+      open: 'Open in a new tab',
+      stay: 'Stay here',
+    },
     composer: {
       label: 'Message',
       placeholder: 'Write a message',
