@@ -66,6 +66,8 @@ export interface Conversation extends Room {
   restoring: boolean;
   partnerAway: boolean;
   partnerTyping: boolean;
+  /** Their page was loaded anew a moment ago. */
+  partnerReloaded: boolean;
   ending: Ending | null;
 }
 
@@ -85,6 +87,7 @@ export function open(room: Room): Conversation {
     restoring: false,
     partnerAway: false,
     partnerTyping: false,
+    partnerReloaded: false,
     ending: null,
   };
 }

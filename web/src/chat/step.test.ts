@@ -335,7 +335,8 @@ describe('a reload', () => {
     const before = run(talking(), write('a'), sent('a', 1), DOWN, write('b')).state;
     const fresh = reloaded(before);
     expect(fresh).toMatchObject({ view: 'conversation', conversation: { restoring: true } });
-    expect(credentials(fresh)).toEqual({ token: 'token-1', resume: { ...given.ROOM, seq: 0 } });
+    const resume = { ...given.ROOM, seq: 0, reloaded: true };
+    expect(credentials(fresh)).toEqual({ token: 'token-1', resume });
     const back = run(fresh, established(1), event('room:resumed', given.resumed({ seq: 1 })));
     expect(emitted(back.effects)).toMatchObject([['chat:message', { clientId: 'b' }]]);
     const own = given.message(1, { senderId: given.ME, clientId: 'a' });

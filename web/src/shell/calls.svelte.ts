@@ -45,6 +45,8 @@ export class Calls {
   #remote = $state.raw<MediaStream | null>(null);
   #seesOther = $state(false);
   #quality = $state<Quality>('good');
+  /** The other's page was loaded anew: until they join again there is nobody at the other end. */
+  #otherReloaded = $state(false);
 
   #peer: Peer | null = null;
   #room: string | null = null;
@@ -85,6 +87,10 @@ export class Calls {
 
   get quality(): Quality {
     return this.#quality;
+  }
+
+  get otherReloaded(): boolean {
+    return this.#otherReloaded;
   }
 
   /** Hide the guest's address from the other, or no longer: then from the next call on. */
@@ -147,6 +153,7 @@ export class Calls {
       this.#owed = [];
       this.dispatch({ type: 'over', now: performance.now() });
     }
+    if (conversation?.partnerReloaded && isJoined(this.#state)) this.#otherReloaded = true;
     const back = ready && !this.#ready;
     this.#ready = ready;
     if (!back) return;
@@ -390,6 +397,7 @@ export class Calls {
     this.#peer = null;
     this.#remote = null;
     this.#seesOther = false;
+    this.#otherReloaded = false;
     this.#quality = 'good';
     this.#nameless = [];
   }

@@ -29,6 +29,7 @@ const german = (f: Formats): Words => {
       reconnecting: 'Neu verbinden\u00a0…',
       offline: 'Offline',
       stopped: 'Nicht verbunden',
+      waits: 'Was du schreibst, geht raus, sobald die Verbindung wieder da ist.',
     },
     start: {
       title: 'Sag Hallo im Vorbeigehen.',
@@ -66,6 +67,7 @@ const german = (f: Formats): Words => {
       typing: (name) => `${name} schreibt\u00a0…`,
       away: (name) =>
         `${name} hat die Verbindung verloren. Was du schreibst, bleibt noch eine Weile liegen.`,
+      reloaded: (name) => `${name} hat die Seite neu geladen.`,
       gap: (count) =>
         f.plural(count, {
           one: '# frühere Nachricht ist nicht mehr verfügbar.',
@@ -103,6 +105,15 @@ const german = (f: Formats): Words => {
       hint: 'Was dort ist, weiß hier niemand. Das Gespräch geht in diesem Tab weiter.',
       open: 'In neuem Tab öffnen',
       stay: 'Hier bleiben',
+    },
+    partner: {
+      here: 'Da',
+      typing: 'Schreibt\u00a0…',
+      away: 'Hat die Verbindung verloren',
+      reloaded: 'Hat die Seite neu geladen',
+      inCall: 'Im Anruf mit dir',
+      unknown: 'Gerade keine Neuigkeiten',
+      gone: 'Nicht mehr da',
     },
     composer: {
       label: 'Nachricht',
@@ -195,6 +206,7 @@ const german = (f: Formats): Words => {
       weak: 'Die Verbindung ist schwach',
       good: 'Gute Verbindung',
       away: (name) => `${name} hat die Verbindung verloren. Einen Moment noch\u00a0…`,
+      reloaded: (name) => `${name} hat die Seite neu geladen und kann wieder dazukommen.`,
       opening: (bring) =>
         bring === 'video'
           ? 'Warten auf Kamera und Mikrofon\u00a0…'

@@ -10,6 +10,7 @@ import type {
 } from '../chat/call';
 import type { Ending, MessageState } from '../chat/conversation';
 import type { FileKind } from '../chat/files';
+import type { PartnerState } from '../chat/presence';
 import type { MicrophoneTrouble } from '../chat/recorder';
 import type { ClientTrouble, Trouble } from '../chat/trouble';
 import type { NameProblem } from '../text/name';
@@ -50,6 +51,7 @@ const english = (f: Formats) => {
       reconnecting: 'Reconnecting…',
       offline: 'Offline',
       stopped: 'Not connected',
+      waits: 'What you write is sent when the connection is back.',
     },
     start: {
       title: 'Say hello to a passer-by.',
@@ -89,6 +91,7 @@ const english = (f: Formats) => {
       typing: (name: string): string => `${name} is typing…`,
       away: (name: string): string =>
         `${name} lost the connection. What you write waits a little while for them.`,
+      reloaded: (name: string): string => `${name} loaded the page anew.`,
       gap: (count: number): string =>
         f.plural(count, {
           one: '# earlier message is no longer available.',
@@ -129,6 +132,16 @@ const english = (f: Formats) => {
       open: 'Open in a new tab',
       stay: 'Stay here',
     },
+    /** What the partner does, under the name. */
+    partner: typed<Record<PartnerState, string>>({
+      here: 'Here',
+      typing: 'Typing…',
+      away: 'Lost the connection',
+      reloaded: 'Loaded the page anew',
+      inCall: 'In a call with you',
+      unknown: 'No news right now',
+      gone: 'Gone',
+    }),
     composer: {
       label: 'Message',
       placeholder: 'Write a message',
@@ -225,6 +238,7 @@ const english = (f: Formats) => {
       weak: 'The connection is weak',
       good: 'Good connection',
       away: (name: string): string => `${name} lost the connection. Waiting a moment…`,
+      reloaded: (name: string): string => `${name} loaded the page anew, and can join again.`,
       opening: (bring: Bring): string =>
         bring === 'video'
           ? 'Waiting for your camera and microphone…'
