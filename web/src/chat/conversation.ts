@@ -60,6 +60,8 @@ export interface Conversation extends Room {
   delivered: number;
   /** While messages up to this seq are being replayed, the last of them is confirmed for all. */
   replayUntil: number;
+  /** Messages up to this seq were there before a reload: they are no news. */
+  old: number;
   /** Id of the partner's message to confirm next. */
   unconfirmed: string | null;
   /** Brought back from before a reload and not yet confirmed by the server. */
@@ -83,6 +85,7 @@ export function open(room: Room): Conversation {
     ahead: [],
     delivered: 0,
     replayUntil: 0,
+    old: 0,
     unconfirmed: null,
     restoring: false,
     partnerAway: false,

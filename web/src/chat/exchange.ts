@@ -129,6 +129,7 @@ export function resumed(conversation: Conversation, event: RoomResumed): Convers
     partnerReloaded: false,
     delivered: Math.max(conversation.delivered, event.delivered),
     replayUntil: event.seq,
+    old: conversation.restoring ? event.seq : conversation.old,
     unconfirmed: last?.id ?? null,
     restoring: false,
   };

@@ -37,7 +37,7 @@ type Farewell = 'webrtc:call-end' | 'webrtc:call-reject';
 export class Calls {
   readonly #host: CallHost;
   readonly #ringer = new Ringer();
-  readonly #alert = new Alert();
+  readonly #alert = new Alert('passerby-call');
   readonly #wakeLock = new WakeLock();
   /** The truth; what Svelte shows is a copy, as in Passerby. */
   #state: Call = NO_CALL;

@@ -10,10 +10,12 @@ import {
   type TimerKey,
   type WireEvent,
 } from '../chat/state';
+import { newsOf } from '../chat/news';
 import { step } from '../chat/step';
 import { Wire } from '../wire/socket';
 import * as api from './api';
 import { AttachedFiles } from './attached_files';
+import { Attention } from './attention.svelte';
 import { Calls } from './calls.svelte';
 import type { Take } from './recorder.svelte';
 import { upload } from './upload';
@@ -43,6 +45,7 @@ export class Passerby {
     },
   });
 
+  readonly attention = new Attention();
   readonly calls = new Calls({
     state: () => this.#state,
     emit: (event, payload) => {
@@ -72,12 +75,15 @@ export class Passerby {
     // While there still is a conversation to say it in.
     const moves = input.type === 'next' || input.type === 'leave';
     if (moves && !isRash(this.#state, input)) this.calls.hangUp();
-    const [state, effects] = step(this.#state, input);
+    const before = this.#state;
+    const [state, effects] = step(before, input);
     this.#state = state;
     this.#shown = state;
     store(save(state));
     for (const effect of effects) this.#run(effect);
     this.calls.follow(this.#state);
+    const news = newsOf(before, input, state);
+    if (news) this.attention.tell(news);
   }
 
   send(content: string): void {

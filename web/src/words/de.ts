@@ -56,6 +56,7 @@ const german = (f: Formats): Words => {
       nobody:
         'Gerade sucht sonst niemand. Bleib noch ein wenig: Wer als Nächstes kommt, trifft auf dich.',
       cancel: 'Abbrechen',
+      alerts: 'Bescheid geben, wenn jemand kommt',
     },
     conversation: {
       region: (name) => `Gespräch mit ${name}`,
@@ -416,10 +417,18 @@ const german = (f: Formats): Words => {
       unreachable: brokenOff,
       unexpected: 'Das Senden hat nicht geklappt.',
     },
+    news: {
+      matched: (name) => `Du sprichst mit ${name}.`,
+      message: (name) => `${name} hat dir geschrieben.`,
+      ended: (name) => `Das Gespräch mit ${name} ist vorbei.`,
+    },
+    sound: 'Töne, wenn du woanders bist',
     title: {
       plain: 'Passerby',
       unread: (count) => `(${f.number(count)}) Passerby`,
       ringing: (calls) => `${calls} · Passerby`,
+      matched: (name) => `${name} ist da · Passerby`,
+      ended: 'Gespräch vorbei · Passerby',
     },
   };
 };

@@ -10,6 +10,7 @@ import type {
 } from '../chat/call';
 import type { Ending, MessageState } from '../chat/conversation';
 import type { FileKind } from '../chat/files';
+import type { News } from '../chat/news';
 import type { PartnerState } from '../chat/presence';
 import type { MicrophoneTrouble } from '../chat/recorder';
 import type { ClientTrouble, Trouble } from '../chat/trouble';
@@ -80,6 +81,7 @@ const english = (f: Formats) => {
       calm: 'This usually takes a moment.',
       nobody: 'Nobody else is looking just now. Stay a while: the next one to come is yours.',
       cancel: 'Cancel',
+      alerts: 'Tell me when somebody comes',
     },
     conversation: {
       region: (name: string): string => `Conversation with ${name}`,
@@ -441,10 +443,19 @@ const english = (f: Formats) => {
       unreachable: brokenOff,
       unexpected: 'It could not be sent.',
     }),
+    /** For who looks elsewhere. */
+    news: typed<Record<News['what'], (name: string) => string>>({
+      matched: (name) => `You are talking with ${name}.`,
+      message: (name) => `${name} has written to you.`,
+      ended: (name) => `The conversation with ${name} is over.`,
+    }),
+    sound: 'Sounds while you look elsewhere',
     title: {
       plain: 'Passerby',
       unread: (count: number): string => `(${f.number(count)}) Passerby`,
       ringing: (calls: string): string => `${calls} · Passerby`,
+      matched: (name: string): string => `${name} is here · Passerby`,
+      ended: 'Conversation over · Passerby',
     },
   };
 };
