@@ -110,7 +110,7 @@ const german = (f: Formats): Words => {
     partner: {
       here: 'Da',
       typing: 'Schreibt\u00a0…',
-      away: 'Hat die Verbindung verloren',
+      away: 'Gerade weg',
       reloaded: 'Hat die Seite neu geladen',
       inCall: 'Im Anruf mit dir',
       unknown: 'Gerade keine Neuigkeiten',

@@ -93,7 +93,7 @@ const english = (f: Formats) => {
       typing: (name: string): string => `${name} is typing…`,
       away: (name: string): string =>
         `${name} lost the connection. What you write waits a little while for them.`,
-      reloaded: (name: string): string => `${name} loaded the page anew.`,
+      reloaded: (name: string): string => `${name} reloaded the page.`,
       gap: (count: number): string =>
         f.plural(count, {
           one: '# earlier message is no longer available.',
@@ -138,8 +138,8 @@ const english = (f: Formats) => {
     partner: typed<Record<PartnerState, string>>({
       here: 'Here',
       typing: 'Typing…',
-      away: 'Lost the connection',
-      reloaded: 'Loaded the page anew',
+      away: 'Away',
+      reloaded: 'Reloaded the page',
       inCall: 'In a call with you',
       unknown: 'No news right now',
       gone: 'Gone',
@@ -240,7 +240,7 @@ const english = (f: Formats) => {
       weak: 'The connection is weak',
       good: 'Good connection',
       away: (name: string): string => `${name} lost the connection. Waiting a moment…`,
-      reloaded: (name: string): string => `${name} loaded the page anew, and can join again.`,
+      reloaded: (name: string): string => `${name} reloaded the page and can join again.`,
       opening: (bring: Bring): string =>
         bring === 'video'
           ? 'Waiting for your camera and microphone…'
