@@ -113,7 +113,7 @@ class Presence:
 
     def _go_on(self, live: LiveGuest, link: Link, resume: Resume | None) -> None:
         if live.member is not None:
-            self._rooms.back(live)
+            self._rooms.back(live, reloaded=resume is not None and resume.reloaded)
             # A member without a replay gets no messages. If the replay fails, the client must reconnect.
             self._background.start(
                 "resumption of a room",

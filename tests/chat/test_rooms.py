@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from passerby.chat.events import (
     ChatCleared,
@@ -452,6 +453,21 @@ async def test_the_partner_is_told_who_is_back(house: House) -> None:
     assert berta.link.names() == ["room:partner_away", "room:partner_back"]
     assert berta.link.last(PartnerBack).user_id == anna.id
     assert house.rooms.online_members == 2
+
+
+async def test_the_partner_is_told_of_a_page_that_was_loaded_anew(house: House) -> None:
+    anna, berta = await house.pair()
+    resume = replace(anna.resume_from(0), reloaded=True)
+    for is_noticed in (True, False):  # the new page may be faster than the end of the old connection
+        if is_noticed:
+            anna.drop()
+        await anna.connect(resume)
+        assert berta.link.last(PartnerBack).reloaded is True
+        assert house.rooms.online_members == 2
+
+    anna.drop()
+    await anna.connect(anna.resume_from(0))
+    assert berta.link.last(PartnerBack).reloaded is UNSET
 
 
 async def test_on_return_the_room_is_told_and_what_is_missing_follows_in_order(house: House) -> None:

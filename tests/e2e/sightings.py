@@ -9,7 +9,8 @@ from playwright.async_api import TimeoutError as TooLate
 # is painted: whatever was there to be seen is noted, and nothing else.
 NOTE = """
 (() => {
-  const PLACES = '[role="status"], [role="alert"], [aria-live]:not([role="log"]), [data-testid="typing"], .away';
+  const PLACES = '[role="status"], [role="alert"], [aria-live]:not([role="log"]), [data-testid="typing"],' +
+    ' [data-testid="partner-state"], .away';
   const shown = [];
   const last = new WeakMap();
   let read = 0;

@@ -9,7 +9,7 @@ from playwright.async_api import ViewportSize, expect
 
 from tests.e2e.calling import call, devices, is_active, is_over
 from tests.e2e.conftest import Street
-from tests.e2e.visitor import MOST_OFTEN_MS, Visitor
+from tests.e2e.visitor import MOST_OFTEN_MS, REST_MS, Visitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -132,6 +132,7 @@ async def test_from_start_to_goodbye_by_keyboard_alone(street: Street) -> None:
     await anna.page.keyboard.press("Space")
     await berta.sees("Hello", "Hello yourself", "Bye")
     await expect(anna.composer).to_be_focused()
+    await anna.can_move_on()
     await tab_to(anna, "next", "Shift+Tab")
     await anna.page.keyboard.press("Enter")
     await expect(anna.part("cancel-search")).to_be_focused()
@@ -201,6 +202,7 @@ async def test_the_call_begins_and_its_devices_close_by_keyboard(street: Street)
 
 async def test_leave_is_reached_by_keyboard(street: Street) -> None:
     anna, berta = await street.pair()
+    await anna.can_move_on()
     await tab_to(anna, "leave", "Shift+Tab")
     await anna.page.keyboard.press("Enter")
     await expect(anna.part("start")).to_be_focused()
@@ -265,11 +267,13 @@ async def test_large_text_on_a_phone_is_neither_cut_off_nor_wider_than_the_page(
     await expect(anna.part("typing")).to_be_visible()
     await nothing_is_cut_off()
     await expect(anna.part("typing")).to_be_in_viewport()
-    for testid in ("composer", "send", "next", "leave", "partner-name", "connection-state"):
+    for testid in ("composer", "send", "next", "leave", "partner-name", "partner-state"):
         await expect(anna.part(testid)).to_be_in_viewport(ratio=1)
     await anna.composer.fill("x" * 1001)
     await expect(anna.words("1,001 of 1,000")).to_be_visible()
     await nothing_is_cut_off()
+    await anna.page.clock.run_for(REST_MS)
+    await anna.can_move_on()
     await anna.page.keyboard.press("Escape")
     await expect(anna.words("Press Escape once more")).to_be_in_viewport(ratio=1)
     await nothing_is_cut_off()

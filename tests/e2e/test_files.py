@@ -13,7 +13,7 @@ from playwright.async_api import FilePayload, Locator, Route, expect
 from tests.e2e.conftest import Street
 from tests.e2e.pictures import png
 from tests.e2e.test_accessibility import CUT_OFF, LOW_CONTRAST, PHONE, everything_is_named
-from tests.e2e.visitor import Visitor
+from tests.e2e.visitor import REST_MS, Visitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -236,6 +236,7 @@ async def test_files_are_there_again_after_a_reload(street: Street) -> None:
 async def test_a_picture_is_looked_at_in_full(street: Street) -> None:
     # No time passes between two presses of a key: two that count would be a pair.
     anna, berta = await street.pair(None, await street.visitor(still=True))
+    await berta.page.clock.run_for(REST_MS)
     await share(anna, PICTURE)
     thumbnail = berta.page.get_by_role("button", name="Open picture garden.png")
     await thumbnail.focus()

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.conftest import Street
-from tests.e2e.visitor import MOST_OFTEN_MS, PAUSE_MS, TOGETHER_MS
+from tests.e2e.visitor import MOST_OFTEN_MS, PAUSE_MS, REST_MS, TOGETHER_MS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -111,6 +111,8 @@ async def test_leave_goes_back_to_the_start(street: Street) -> None:
 
 async def test_escape_asks_once_and_goes_on_the_second_time(street: Street) -> None:
     anna, berta = await street.pair(await street.visitor(still=True))
+    await anna.page.clock.run_for(REST_MS)
+    await anna.can_move_on()
     await anna.page.keyboard.press("Escape")
     await expect(anna.words("Press Escape once more")).to_be_visible()
     await expect(anna.part("conversation")).to_be_visible()
@@ -121,6 +123,8 @@ async def test_escape_asks_once_and_goes_on_the_second_time(street: Street) -> N
 
 async def test_the_hint_for_escape_goes_away_and_the_conversation_stays(street: Street) -> None:
     anna, berta = await street.pair(await street.visitor(still=True))
+    await anna.page.clock.run_for(REST_MS)
+    await anna.can_move_on()
     for _ in range(2):  # too late for the second of a pair, it is a first one again
         await anna.page.keyboard.press("Escape")
         await expect(anna.words("Press Escape once more")).to_be_visible()

@@ -16,13 +16,15 @@ BROKEN_CONNECTION = r"WebSocket connection to .* failed|net::ERR_|Failed to load
 # A picture names no icon, so the browser guesses: perhaps only when the tab's next user is there.
 _NO_ICON = r"404 .*/favicon\.ico"
 
-# What the page waits for, where its clock stands still: web/src/chat/typing.ts, double_press.ts.
+# What the page waits for, where its clock stands still: web/src/chat/typing.ts, double_press.ts, events.ts.
 MOST_OFTEN_MS = 1000
 """Typing is not told of sooner after it was told of before."""
 PAUSE_MS = 3000
 """Whoever presses no key for so long is not typing."""
 TOGETHER_MS = 1500
 """Two presses of Escape within this mean it."""
+REST_MS = 1000
+"""So long after a match nothing ends the conversation."""
 
 _STORAGE_KEY = "passerby.3"
 
@@ -126,6 +128,10 @@ class Visitor:
     async def sees_conversation(self) -> None:
         await expect(self.part("conversation")).to_be_visible()
         await expect(self.composer).to_be_focused()
+
+    async def can_move_on(self) -> None:
+        """The match is no longer so new that Next, Leave and Escape rest."""
+        await expect(self.part("leave")).to_have_attribute("aria-disabled", "false")
 
     async def saw(self, words: str) -> None:
         """These words are there, or were for a moment since whatever this visitor `saw` before."""

@@ -31,6 +31,7 @@ class Resume(Struct, rename="camel", frozen=True):
         int,
         Meta(ge=0, le=INTEGER, description="Highest seq up to which the client has every message; 0 for none"),
     ]
+    reloaded: Annotated[bool, Meta(description="The page was loaded anew; the partner is told")] = False
 
 
 class SendMessage(Event):
@@ -151,6 +152,10 @@ class PartnerBack(MemberEvent):
 
     event: ClassVar[str] = "room:partner_back"
     message: Text
+    reloaded: Annotated[
+        Literal[True] | UnsetType,
+        Meta(description="Their page was loaded anew, and has left a call until it joins again"),
+    ] = UNSET
 
 
 class RoomResumed(Event):

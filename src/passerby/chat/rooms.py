@@ -212,17 +212,24 @@ class Rooms:
         if guest.member is not None:
             guest.member.attached = False
 
-    def back(self, guest: LiveGuest) -> None:
-        """A guest has reconnected: inform the partner, if they know that the guest was away."""
+    def back(self, guest: LiveGuest, *, reloaded: bool = False) -> None:
+        """A guest has reconnected: inform the partner, if they know that the guest was away, or of a new page."""
         member = guest.member
         if member is None:
             return
-        if member.away:
+        if member.away or reloaded:
+            self.online_members += member.away
             member.away = False
-            self.online_members += 1
             name = guest.guest.username
-            back = PartnerBack(user_id=guest.guest.id, username=name, message=f"{name} is back")
-            member.room.tell(member.partner, back)
+            member.room.tell(
+                member.partner,
+                PartnerBack(
+                    user_id=guest.guest.id,
+                    username=name,
+                    message=f"{name} is back",
+                    reloaded=True if reloaded else UNSET,
+                ),
+            )
         for observer in self._observers:
             try:
                 observer.member_back(member)

@@ -2,7 +2,7 @@
 import { unsent } from './conversation';
 import * as talk from './exchange';
 import { reference } from './files';
-import type { Effect, Emission, State, Step } from './state';
+import type { Effect, Emission, Input, State, Step } from './state';
 
 /** Our unacknowledged messages, in order; after the server asked for a pause, only the first. */
 function flush(state: State): Emission[] {
@@ -67,6 +67,12 @@ export function cancel(state: State): Step {
       ...(state.ready ? [{ do: 'emit', event: 'user:match:cancel', payload: {} } as const] : []),
     ],
   ];
+}
+
+/** Whether `input` would end what has just begun: nobody can have meant that yet. */
+export function isRash({ resting, conversation }: State, { type }: Input): boolean {
+  // After the end Next stands elsewhere; what rests then is what has moved to where it was.
+  return resting && (type === 'leave' || (type === 'next' && !conversation?.ending));
 }
 
 /** Turn away from the conversation; without a connection the server is told on the next one. */

@@ -29,7 +29,7 @@ export interface Facts {
   outgoing: boolean;
   /** Gives way when both negotiate at once (perfect negotiation): as the server says. */
   polite: boolean;
-  /** When sound or pictures first flowed. Clock, ms. */
+  /** When sound or pictures first flowed: ms of `performance.now()`, as every `now`. Below 0: before the page was loaded. */
   since: number | null;
 }
 
@@ -52,7 +52,7 @@ export interface Rejoin extends Facts {
 export type MediaNotice =
   DeviceTrouble | 'mic_gone' | 'mic_replaced' | 'camera_gone' | 'pictures_off';
 
-/** Attempts to find a path: how many, and since when (clock, ms). */
+/** Attempts to find a path: how many, and since when (ms). */
 export interface Trying {
   attempt: number;
   began: number;

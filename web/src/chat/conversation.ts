@@ -60,12 +60,16 @@ export interface Conversation extends Room {
   delivered: number;
   /** While messages up to this seq are being replayed, the last of them is confirmed for all. */
   replayUntil: number;
+  /** Messages up to this seq were there before a reload: they are no news. */
+  old: number;
   /** Id of the partner's message to confirm next. */
   unconfirmed: string | null;
   /** Brought back from before a reload and not yet confirmed by the server. */
   restoring: boolean;
   partnerAway: boolean;
   partnerTyping: boolean;
+  /** Their page was loaded anew a moment ago. */
+  partnerReloaded: boolean;
   ending: Ending | null;
 }
 
@@ -81,10 +85,12 @@ export function open(room: Room): Conversation {
     ahead: [],
     delivered: 0,
     replayUntil: 0,
+    old: 0,
     unconfirmed: null,
     restoring: false,
     partnerAway: false,
     partnerTyping: false,
+    partnerReloaded: false,
     ending: null,
   };
 }

@@ -7,17 +7,26 @@ import type { State, Step, WireEvent } from './state';
 
 /** Some clients say only once that they type; longer than this and they have forgotten to say stop. */
 const TYPING_LASTS_MS = 10_000;
+/** That a page was loaded anew is news for so long. */
+const RELOADED_MS = 10_000;
 const DEFAULT_PAUSE_S = 2;
 const LEAST_PAUSE_MS = 250;
+/** A match may come within 25 ms, and the second click of a double click within half a second. */
+export const REST_MS = 1000;
 
-export function enter(state: State, room: Room): State {
-  return {
-    ...state,
-    view: 'conversation',
-    conversation: open(room),
-    pause: null,
-    notice: null,
-  };
+/** Two have met. */
+export function enter(state: State, room: Room): Step {
+  return [
+    {
+      ...state,
+      view: 'conversation',
+      resting: true,
+      conversation: open(room),
+      pause: null,
+      notice: null,
+    },
+    [{ do: 'timer', key: 'rest', ms: REST_MS }],
+  ];
 }
 
 /** Confirm the latest message of the partner, unless more of a replay is to come. */
@@ -112,7 +121,7 @@ export function onEvent(state: State, input: WireEvent): Step {
       return matchError(state, input.payload);
     case 'user:matched': {
       const { matchedUser: partner, roomId, epoch } = input.payload;
-      if (state.view === 'searching') return [enter(state, { partner, roomId, epoch }), []];
+      if (state.view === 'searching') return enter(state, { partner, roomId, epoch });
       // The match and our cancel crossed.
       return [
         { ...state, leaving: { roomId, epoch } },
@@ -145,6 +154,7 @@ export function onEvent(state: State, input: WireEvent): Step {
       const [typing] = ofPartner(state, input.payload.userId, (c) => ({
         ...c,
         partnerTyping: true,
+        partnerReloaded: false,
       }));
       return [typing, [{ do: 'timer', key: 'typing', ms: TYPING_LASTS_MS }]];
     }
@@ -155,9 +165,21 @@ export function onEvent(state: State, input: WireEvent): Step {
         ...c,
         partnerAway: true,
         partnerTyping: false,
+        partnerReloaded: false,
       }));
-    case 'room:partner_back':
-      return ofPartner(state, input.payload.userId, (c) => ({ ...c, partnerAway: false }));
+    case 'room:partner_back': {
+      const { userId, reloaded: partnerReloaded = false } = input.payload;
+      const [back] = ofPartner(state, userId, (c) => ({
+        ...c,
+        partnerAway: false,
+        partnerReloaded,
+      }));
+      return [back, partnerReloaded ? [{ do: 'timer', key: 'reloaded', ms: RELOADED_MS }] : []];
+    }
+    case 'webrtc:offer':
+    case 'webrtc:answer':
+      // The new page has joined the call, or begun one.
+      return ofPartner(state, input.payload.from, (c) => ({ ...c, partnerReloaded: false }));
     case 'room:user_left':
       return ofPartner(state, input.payload.userId, (c) => talk.ended(c, 'left'));
     case 'chat:cleared':

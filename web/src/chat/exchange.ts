@@ -75,7 +75,9 @@ export function received(conversation: Conversation, message: Message, me: strin
   if (own && clientId !== undefined && conversation.lines.some((line) => line.key === clientId)) {
     return confirmedBy(accepted(conversation, clientId, { id, seq, at }), message);
   }
-  const next = own ? conversation : { ...conversation, unconfirmed: id, partnerTyping: false };
+  const next = own
+    ? conversation
+    : { ...conversation, unconfirmed: id, partnerTyping: false, partnerReloaded: false };
   if (conversation.lines.some((line) => line.id === id)) return next;
   const key = own && clientId !== undefined ? clientId : id;
   const fate = { refused: null, undelivered: false };
@@ -124,8 +126,10 @@ export function resumed(conversation: Conversation, event: RoomResumed): Convers
     partner: event.partner,
     partnerAway: event.partnerAway,
     partnerTyping: false,
+    partnerReloaded: false,
     delivered: Math.max(conversation.delivered, event.delivered),
     replayUntil: event.seq,
+    old: conversation.restoring ? event.seq : conversation.old,
     unconfirmed: last?.id ?? null,
     restoring: false,
   };
@@ -146,5 +150,6 @@ export function ended(
     restoring: false,
     partnerAway: false,
     partnerTyping: false,
+    partnerReloaded: false,
   };
 }

@@ -23,8 +23,6 @@ export interface SharedFile {
   /** Pixels; null unless both are known. */
   pixels: { width: number; height: number } | null;
   waveform: readonly number[];
-  /** Epoch ms, after which the server has it no longer; Infinity when it does not say. */
-  expires: number;
 }
 
 const KINDS: readonly unknown[] = ['image', 'video', 'audio', 'document'] satisfies FileKind[];
@@ -71,7 +69,6 @@ export function readFile(content: unknown): SharedFile | null {
     duration: positive(given.duration),
     pixels: width !== null && height !== null ? { width, height } : null,
     waveform: readPeaks(given.waveform),
-    expires: Date.parse(text(given.expiresAt)) || Infinity,
   };
 }
 

@@ -45,6 +45,16 @@ describe('TypingSignal', () => {
     expect(told).toEqual([true, false]);
   });
 
+  it('goes on when the wall clock is put back by an hour', () => {
+    const told: boolean[] = [];
+    const signal = new TypingSignal((active) => told.push(active));
+    signal.keystroke();
+    vi.setSystemTime(Date.now() - 3_600_000);
+    vi.advanceTimersByTime(5000);
+    signal.keystroke();
+    expect(told).toEqual([true, false, true]);
+  });
+
   it('does not announce each of many short messages', () => {
     const told: boolean[] = [];
     const signal = new TypingSignal((active) => told.push(active));

@@ -131,9 +131,10 @@ export function established(state: State, event: ConnectionEstablished): Step {
       const asked = conversation && !conversation.ending;
       const known = asked && sameRoom(conversation, room);
       // Nothing is sent before room:resumed has said what the server has.
-      const waiting = { ...(known ? here : enter(here, room)), ready: false, leaving: null };
+      const [entered, resting]: Step = known ? [here, []] : enter(here, room);
+      const waiting = { ...entered, ready: false, leaving: null };
       // A room we knew nothing of: come again, and ask for all of it.
-      return [waiting, !asked && room.seq > 0 ? [{ do: 'connect' }] : []];
+      return [waiting, !asked && room.seq > 0 ? [...resting, { do: 'connect' }] : resting];
     }
     effects.push({ do: 'emit', event: 'chat:clear', payload: {} });
   } else if (leaving !== 'search') {

@@ -145,9 +145,10 @@ export function connected(): State {
   return run(initial(), boot, CREATED, established(false)).state;
 }
 
-/** In a conversation that has just begun. */
+/** In a conversation that began a moment ago. */
 export function talking(): State {
-  return run(connected(), { type: 'start', username: 'CalmOtter1000' }, MATCHED).state;
+  const rested: Input = { type: 'timer', key: 'rest' };
+  return run(connected(), { type: 'start', username: 'CalmOtter1000' }, MATCHED, rested).state;
 }
 
 export function write(clientId: string, content = `text ${clientId}`): Input {

@@ -24,6 +24,7 @@ export interface State {
   creating: 'first' | 'expired' | 'named' | null;
   /** `stopped`: closed by the server, and only the guest's wish connects again. */
   link: 'connecting' | 'connected' | 'reconnecting' | 'stopped';
+  /** As the browser says, until the server is heard: it may be on this device, or the browser be wrong. */
   online: boolean;
   /** Events may be sent: the server has told us where we are. */
   ready: boolean;
@@ -31,6 +32,8 @@ export interface State {
   limits: Limits | null;
   stats: Stats | null;
   nobodyYet: boolean;
+  /** They have just met: what ends a conversation waits, for it may have been pressed at what was there before. */
+  resting: boolean;
   conversation: Conversation | null;
   /** What is to be sent in this conversation and is not yet a message of it. */
   attachments: Queue;
@@ -59,7 +62,8 @@ export interface Saved {
   calls: readonly CallLine[];
 }
 
-export type TimerKey = 'typing' | 'search' | 'outbox' | 'upload' | 'session' | 'reconnect';
+export type TimerKey =
+  'typing' | 'reloaded' | 'rest' | 'search' | 'outbox' | 'upload' | 'session' | 'reconnect';
 
 export type WireEvent<Name extends keyof ServerToClient = keyof ServerToClient> = {
   [E in Name]: { type: 'event'; event: E; payload: ServerToClient[E] };
@@ -121,6 +125,7 @@ export function initial(): State {
     limits: null,
     stats: null,
     nobodyYet: false,
+    resting: false,
     conversation: null,
     attachments: EMPTY,
     pause: null,
@@ -172,11 +177,12 @@ export function restore(saved: Saved): State {
 export function credentials(state: State): Auth {
   const { token, conversation } = state;
   if (!conversation || conversation.ending) return { token };
-  const { roomId, epoch, contiguous } = conversation;
-  return { token, resume: { roomId, epoch, seq: contiguous } };
+  const { roomId, epoch, contiguous, restoring } = conversation;
+  const resume = { roomId, epoch, seq: contiguous };
+  return { token, resume: restoring ? { ...resume, reloaded: true } : resume };
 }
 
-/** The connection as one word for the guest. */
+/** The connection as one word for the guest. A device that is offline is so before the connection knows. */
 export function connectionOf({ link, online }: State): State['link'] | 'offline' {
-  return !online && link !== 'connected' && link !== 'stopped' ? 'offline' : link;
+  return !online && link !== 'stopped' ? 'offline' : link;
 }

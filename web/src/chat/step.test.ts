@@ -299,12 +299,44 @@ describe('next and leave', () => {
   });
 });
 
+describe('who has just met', () => {
+  const met = run(connected(), START, MATCHED);
+  const left = event('room:user_left', { userId: 'guest_them', username: '', message: '' });
+
+  it('stays for a second, whatever was pressed', () => {
+    expect(met.effects).toEqual([{ do: 'timer', key: 'rest', ms: 1000 }]);
+    for (const type of ['next', 'leave'] as const) {
+      const { state, effects } = run(met.state, { type });
+      expect(effects).toEqual([]);
+      expect(state.conversation?.partner).toEqual(given.PARTNER);
+      const later = run(met.state, { type: 'timer', key: 'rest' }, { type });
+      expect(later.state.conversation).toBeNull();
+    }
+  });
+
+  it('need not wait for somebody new where the other has gone', () => {
+    const { state } = run(met.state, left);
+    expect(run(state, { type: 'next' }).state.view).toBe('searching');
+    // It stands where Next was.
+    expect(run(state, { type: 'leave' }).state.view).toBe('conversation');
+  });
+
+  it('may have met while the connection was lost, but not before a reload', () => {
+    const found = run(connected(), START, DOWN, established(true));
+    expect(found.state.resting).toBe(true);
+    expect(found.effects).toContainEqual({ do: 'timer', key: 'rest', ms: 1000 });
+    const back = run(reloaded(talking()), established(true));
+    expect(back.state.resting).toBe(false);
+  });
+});
+
 describe('a reload', () => {
   it('brings the conversation back, with what was not yet sent', () => {
     const before = run(talking(), write('a'), sent('a', 1), DOWN, write('b')).state;
     const fresh = reloaded(before);
     expect(fresh).toMatchObject({ view: 'conversation', conversation: { restoring: true } });
-    expect(credentials(fresh)).toEqual({ token: 'token-1', resume: { ...given.ROOM, seq: 0 } });
+    const resume = { ...given.ROOM, seq: 0, reloaded: true };
+    expect(credentials(fresh)).toEqual({ token: 'token-1', resume });
     const back = run(fresh, established(1), event('room:resumed', given.resumed({ seq: 1 })));
     expect(emitted(back.effects)).toMatchObject([['chat:message', { clientId: 'b' }]]);
     const own = given.message(1, { senderId: given.ME, clientId: 'a' });
@@ -346,7 +378,7 @@ describe('the connection', () => {
   it('finds a room that another tab opened and asks for all of it', () => {
     const { state, effects } = run(connected(), DOWN, established(4));
     expect(state.view).toBe('conversation');
-    expect(effects).toEqual([{ do: 'connect' }]);
+    expect(effects).toContainEqual({ do: 'connect' });
     expect(credentials(state).resume).toEqual({ ...given.ROOM, seq: 0 });
   });
 

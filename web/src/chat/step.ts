@@ -11,6 +11,7 @@ export function step(state: State, input: Input): Step {
 }
 
 function react(state: State, input: Input): Step {
+  if (actions.isRash(state, input)) return [state, []];
   switch (input.type) {
     case 'boot':
       return link.boot(state, input.saved, input.online);
@@ -64,15 +65,17 @@ function react(state: State, input: Input): Step {
       return actions.next(state);
     case 'leave':
       return actions.leave(state);
-    case 'event':
+    case 'event': {
+      const heard = state.online ? state : { ...state, online: true };
       switch (input.event) {
         case 'connection:established':
-          return link.established(state, input.payload);
+          return link.established(heard, input.payload);
         case 'connection:closing':
-          return link.closing(state, input.payload);
+          return link.closing(heard, input.payload);
         default:
-          return onEvent(state, input);
+          return onEvent(heard, input);
       }
+    }
   }
 }
 
@@ -82,6 +85,11 @@ function timer(state: State, key: TimerKey): Step {
     case 'typing':
       if (!conversation) return [state, []];
       return [{ ...state, conversation: { ...conversation, partnerTyping: false } }, []];
+    case 'reloaded':
+      if (!conversation) return [state, []];
+      return [{ ...state, conversation: { ...conversation, partnerReloaded: false } }, []];
+    case 'rest':
+      return [{ ...state, resting: false }, []];
     case 'search':
       if (view !== 'searching' || !ready) return [state, []];
       return [{ ...state, notice: null }, [{ do: 'emit', event: 'user:match', payload: {} }]];

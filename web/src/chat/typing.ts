@@ -19,7 +19,7 @@ export class TypingSignal {
 
   keystroke(): void {
     clearTimeout(this.#later);
-    const wait = this.#told + (this.#active ? REPEAT_MS : AT_MOST_EVERY_MS) - Date.now();
+    const wait = this.#told + (this.#active ? REPEAT_MS : AT_MOST_EVERY_MS) - performance.now();
     if (wait <= 0) this.#start();
     else if (!this.#active) {
       this.#later = setTimeout(() => {
@@ -42,7 +42,7 @@ export class TypingSignal {
 
   #start(): void {
     this.#active = true;
-    this.#told = Date.now();
+    this.#told = performance.now();
     this.#signal(true);
   }
 }

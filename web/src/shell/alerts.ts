@@ -1,4 +1,4 @@
-/** A call reaches a guest who looks elsewhere; and the screen stays on for who is in one. */
+/** Notifications for who looks elsewhere; and the screen stays on for who is in a call. */
 
 export function canAskForAlerts(): boolean {
   return 'Notification' in window && Notification.permission === 'default';
@@ -9,7 +9,13 @@ export async function askForAlerts(): Promise<void> {
 }
 
 export class Alert {
+  readonly #tag: string;
   #shown: Notification | null = null;
+
+  /** Of all with the same tag, the last one is shown. */
+  constructor(tag: string) {
+    this.#tag = tag;
+  }
 
   /** Only to those who look elsewhere, and have allowed it. */
   show(text: string): void {
@@ -20,7 +26,7 @@ export class Alert {
       const { lang, dir } = document.documentElement;
       this.#shown = new Notification(text, {
         icon: '/icon.svg',
-        tag: 'passerby-call',
+        tag: this.#tag,
         lang,
         dir: dir === 'rtl' ? 'rtl' : 'ltr',
       });

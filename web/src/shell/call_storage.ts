@@ -1,7 +1,8 @@
 /** What of a call outlives a reload: kept for this tab alone. */
 import type { Rejoin } from '../chat/call';
 
-const CALL = 'passerby.call';
+// The number changes when the shape does.
+const CALL = 'passerby.call.2';
 const HIDE = 'passerby.hideAddress';
 const LOOKED = 'passerby.looked';
 
@@ -28,8 +29,18 @@ function write(key: string, value: string | null): void {
   }
 }
 
+/**
+ * A clock that is set may jump, and the page's own begins anew with every page. So `since` is kept as counted from
+ * now: where the next page's clock is at 0, for a reload begins when this page goes.
+ */
 export function keepCall(kept: Kept | null): void {
-  write(CALL, kept && JSON.stringify(kept));
+  if (!kept) {
+    write(CALL, null);
+    return;
+  }
+  const { since } = kept.rejoin;
+  const rejoin = { ...kept.rejoin, since: since === null ? null : since - performance.now() };
+  write(CALL, JSON.stringify({ ...kept, rejoin }));
 }
 
 export function keptCall(): Kept | null {

@@ -37,7 +37,7 @@ type Farewell = 'webrtc:call-end' | 'webrtc:call-reject';
 export class Calls {
   readonly #host: CallHost;
   readonly #ringer = new Ringer();
-  readonly #alert = new Alert();
+  readonly #alert = new Alert('passerby-call');
   readonly #wakeLock = new WakeLock();
   /** The truth; what Svelte shows is a copy, as in Passerby. */
   #state: Call = NO_CALL;
@@ -45,6 +45,8 @@ export class Calls {
   #remote = $state.raw<MediaStream | null>(null);
   #seesOther = $state(false);
   #quality = $state<Quality>('good');
+  /** The other's page was loaded anew: until they join again there is nobody at the other end. */
+  #otherReloaded = $state(false);
 
   #peer: Peer | null = null;
   #room: string | null = null;
@@ -87,6 +89,10 @@ export class Calls {
     return this.#quality;
   }
 
+  get otherReloaded(): boolean {
+    return this.#otherReloaded;
+  }
+
   /** Hide the guest's address from the other, or no longer: then from the next call on. */
   hide(hide: boolean): void {
     this.ice.hide(hide);
@@ -122,11 +128,11 @@ export class Calls {
 
   join(): void {
     if (this.#state.at === 'preparing' && this.#state.bring === 'video') storage.looked();
-    this.dispatch({ type: 'join', now: Date.now() });
+    this.dispatch({ type: 'join', now: performance.now() });
   }
 
   hangUp(): void {
-    this.dispatch({ type: 'hangUp', now: Date.now() });
+    this.dispatch({ type: 'hangUp', now: performance.now() });
   }
 
   dispatch(input: CallInput): void {
@@ -145,8 +151,9 @@ export class Calls {
     if (room !== this.#room || view !== 'conversation') {
       this.#room = room;
       this.#owed = [];
-      this.dispatch({ type: 'over', now: Date.now() });
+      this.dispatch({ type: 'over', now: performance.now() });
     }
+    if (conversation?.partnerReloaded && isJoined(this.#state)) this.#otherReloaded = true;
     const back = ready && !this.#ready;
     this.#ready = ready;
     if (!back) return;
@@ -155,7 +162,7 @@ export class Calls {
   }
 
   signal({ event, payload }: WireEvent): void {
-    const now = Date.now();
+    const now = performance.now();
     switch (event) {
       case 'webrtc:ringing': {
         const { callId, type: kind, polite } = payload;
@@ -215,11 +222,11 @@ export class Calls {
 
   #keep(state: Call): void {
     const { conversation } = this.#host.state();
-    const facts = isJoined(state) ? factsOf(state) : null;
+    const facts = isJoined(state) ? factsOf(state) : state.at === 'idle' ? state.rejoin : null;
     if (facts?.callId && conversation) {
       const { roomId, epoch } = conversation;
       storage.keepCall({ roomId, epoch, rejoin: { ...facts, callId: facts.callId } });
-    } else if (state.at !== 'idle' || !state.rejoin) storage.keepCall(null);
+    } else storage.keepCall(null);
   }
 
   #run(effect: CallEffect): void {
@@ -258,7 +265,7 @@ export class Calls {
         clearTimeout(this.#timer);
         if (effect.ms === null) break;
         this.#timer = setTimeout(() => {
-          this.dispatch({ type: 'tick', now: Date.now() });
+          this.dispatch({ type: 'tick', now: performance.now() });
         }, effect.ms);
         break;
       case 'record':
@@ -269,7 +276,7 @@ export class Calls {
 
   async #open(bring: Bring): Promise<void> {
     try {
-      if (await this.media.open(bring)) this.dispatch({ type: 'opened', now: Date.now() });
+      if (await this.media.open(bring)) this.dispatch({ type: 'opened', now: performance.now() });
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
       this.dispatch({ type: 'trouble', code: error.code });
@@ -285,7 +292,7 @@ export class Calls {
       configuration = await this.ice.configuration();
     } catch {
       if (turn === this.#turn)
-        this.dispatch({ type: 'impossible', notice: 'unreachable', now: Date.now() });
+        this.dispatch({ type: 'impossible', notice: 'unreachable', now: performance.now() });
       return;
     }
     const facts = factsOf(this.#state);
@@ -328,13 +335,13 @@ export class Calls {
         this.#named();
       },
       path: (path) => {
-        this.dispatch({ type: 'path', path, now: Date.now() });
+        this.dispatch({ type: 'path', path, now: performance.now() });
       },
       remote: () => {
         this.#showRemote();
       },
       reborn: (offer) => {
-        this.dispatch({ type: 'path', path: 'down', now: Date.now() });
+        this.dispatch({ type: 'path', path: 'down', now: performance.now() });
         void this.#connect(offer);
       },
     };
@@ -372,6 +379,8 @@ export class Calls {
     if (this.#state.at === 'calling') this.hangUp();
     const callId = factsOf(this.#state)?.callId;
     if (callId && this.#ready) this.#host.emit('webrtc:leaving', { callId });
+    // How long it has lasted is known only now.
+    this.#keep(this.#state);
     this.media.close();
   }
 
@@ -388,6 +397,7 @@ export class Calls {
     this.#peer = null;
     this.#remote = null;
     this.#seesOther = false;
+    this.#otherReloaded = false;
     this.#quality = 'good';
     this.#nameless = [];
   }

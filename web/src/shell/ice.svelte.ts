@@ -7,7 +7,7 @@ export class Ice {
   readonly #token: () => string | null;
   #servers = $state.raw<IceServers | null>(null);
   #hides = $state(hidesAddress());
-  /** When to ask anew. Clock, ms. */
+  /** When to ask anew. Ms of `performance.now()`. */
   #until = 0;
 
   constructor(token: () => string | null) {
@@ -34,11 +34,11 @@ export class Ice {
   /** For an RTCPeerConnection; raises `ApiError`. */
   async configuration(): Promise<RTCConfiguration> {
     const token = this.#token();
-    if (!this.#servers || Date.now() >= this.#until) {
+    if (!this.#servers || performance.now() >= this.#until) {
       if (token === null) throw new api.ApiError('token_required');
       this.#servers = await api.iceServers(token);
       // Halfway: a call that begins now is to be able to restart with them.
-      this.#until = Date.now() + (this.#servers.ttl / 2) * 1000;
+      this.#until = performance.now() + (this.#servers.ttl / 2) * 1000;
     }
     const relay = this.hiding === 'on' || this.hiding === 'always';
     return {

@@ -1,4 +1,5 @@
 /** Runs the state machine: feeds it what happens, does what it wants done, and shows its state to the page. */
+import { isRash } from '../chat/actions';
 import {
   credentials,
   initial,
@@ -9,10 +10,12 @@ import {
   type TimerKey,
   type WireEvent,
 } from '../chat/state';
+import { newsOf } from '../chat/news';
 import { step } from '../chat/step';
 import { Wire } from '../wire/socket';
 import * as api from './api';
 import { AttachedFiles } from './attached_files';
+import { Attention } from './attention.svelte';
 import { Calls } from './calls.svelte';
 import type { Take } from './recorder.svelte';
 import { upload } from './upload';
@@ -42,6 +45,7 @@ export class Passerby {
     },
   });
 
+  readonly attention = new Attention();
   readonly calls = new Calls({
     state: () => this.#state,
     emit: (event, payload) => {
@@ -69,13 +73,17 @@ export class Passerby {
 
   dispatch(input: Input): void {
     // While there still is a conversation to say it in.
-    if (input.type === 'next' || input.type === 'leave') this.calls.hangUp();
-    const [state, effects] = step(this.#state, input);
+    const moves = input.type === 'next' || input.type === 'leave';
+    if (moves && !isRash(this.#state, input)) this.calls.hangUp();
+    const before = this.#state;
+    const [state, effects] = step(before, input);
     this.#state = state;
     this.#shown = state;
     store(save(state));
     for (const effect of effects) this.#run(effect);
     this.calls.follow(this.#state);
+    const news = newsOf(before, input, state);
+    if (news) this.attention.tell(news);
   }
 
   send(content: string): void {

@@ -123,6 +123,10 @@ export interface Auth {
  */
 export interface Resume {
   epoch: number;
+  /**
+   * The page was loaded anew; the partner is told
+   */
+  reloaded?: boolean;
   roomId: string;
   /**
    * Highest seq up to which the client has every message; 0 for none
@@ -1012,6 +1016,10 @@ export interface PartnerBack {
    * English text for people; programs use `code`
    */
   message: string;
+  /**
+   * Their page was loaded anew, and has left a call until it joins again
+   */
+  reloaded?: true;
   /**
    * Public id of a guest
    */

@@ -29,6 +29,7 @@ const german = (f: Formats): Words => {
       reconnecting: 'Neu verbinden\u00a0…',
       offline: 'Offline',
       stopped: 'Nicht verbunden',
+      waits: 'Was du schreibst, geht raus, sobald die Verbindung wieder da ist.',
     },
     start: {
       title: 'Sag Hallo im Vorbeigehen.',
@@ -55,6 +56,7 @@ const german = (f: Formats): Words => {
       nobody:
         'Gerade sucht sonst niemand. Bleib noch ein wenig: Wer als Nächstes kommt, trifft auf dich.',
       cancel: 'Abbrechen',
+      alerts: 'Bescheid geben, wenn jemand kommt',
     },
     conversation: {
       region: (name) => `Gespräch mit ${name}`,
@@ -66,6 +68,7 @@ const german = (f: Formats): Words => {
       typing: (name) => `${name} schreibt\u00a0…`,
       away: (name) =>
         `${name} hat die Verbindung verloren. Was du schreibst, bleibt noch eine Weile liegen.`,
+      reloaded: (name) => `${name} hat die Seite neu geladen.`,
       gap: (count) =>
         f.plural(count, {
           one: '# frühere Nachricht ist nicht mehr verfügbar.',
@@ -96,6 +99,22 @@ const german = (f: Formats): Words => {
           `Deine Sitzung ist abgelaufen, darum ist auch das Gespräch mit ${name} zu Ende. Du hast eine neue Sitzung.`,
       },
       findNew: 'Jemand Neues finden',
+    },
+    link: {
+      title: 'Du verlässt Passerby',
+      leads: 'Dieser Link führt zu',
+      hint: 'Was dort ist, weiß hier niemand. Das Gespräch geht in diesem Tab weiter.',
+      open: 'In neuem Tab öffnen',
+      stay: 'Hier bleiben',
+    },
+    partner: {
+      here: 'Da',
+      typing: 'Schreibt\u00a0…',
+      away: 'Gerade weg',
+      reloaded: 'Hat die Seite neu geladen',
+      inCall: 'Im Anruf mit dir',
+      unknown: 'Gerade keine Neuigkeiten',
+      gone: 'Nicht mehr da',
     },
     composer: {
       label: 'Nachricht',
@@ -188,6 +207,7 @@ const german = (f: Formats): Words => {
       weak: 'Die Verbindung ist schwach',
       good: 'Gute Verbindung',
       away: (name) => `${name} hat die Verbindung verloren. Einen Moment noch\u00a0…`,
+      reloaded: (name) => `${name} hat die Seite neu geladen und kann wieder dazukommen.`,
       opening: (bring) =>
         bring === 'video'
           ? 'Warten auf Kamera und Mikrofon\u00a0…'
@@ -397,10 +417,18 @@ const german = (f: Formats): Words => {
       unreachable: brokenOff,
       unexpected: 'Das Senden hat nicht geklappt.',
     },
+    news: {
+      matched: (name) => `Du sprichst mit ${name}.`,
+      message: (name) => `${name} hat dir geschrieben.`,
+      ended: (name) => `Das Gespräch mit ${name} ist vorbei.`,
+    },
+    sound: 'Töne, wenn du woanders bist',
     title: {
       plain: 'Passerby',
       unread: (count) => `(${f.number(count)}) Passerby`,
       ringing: (calls) => `${calls} · Passerby`,
+      matched: (name) => `${name} ist da · Passerby`,
+      ended: 'Gespräch vorbei · Passerby',
     },
   };
 };

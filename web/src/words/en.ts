@@ -10,6 +10,8 @@ import type {
 } from '../chat/call';
 import type { Ending, MessageState } from '../chat/conversation';
 import type { FileKind } from '../chat/files';
+import type { News } from '../chat/news';
+import type { PartnerState } from '../chat/presence';
 import type { MicrophoneTrouble } from '../chat/recorder';
 import type { ClientTrouble, Trouble } from '../chat/trouble';
 import type { NameProblem } from '../text/name';
@@ -50,6 +52,7 @@ const english = (f: Formats) => {
       reconnecting: 'Reconnecting…',
       offline: 'Offline',
       stopped: 'Not connected',
+      waits: 'What you write is sent when the connection is back.',
     },
     start: {
       title: 'Say hello to a passer-by.',
@@ -78,6 +81,7 @@ const english = (f: Formats) => {
       calm: 'This usually takes a moment.',
       nobody: 'Nobody else is looking just now. Stay a while: the next one to come is yours.',
       cancel: 'Cancel',
+      alerts: 'Tell me when somebody comes',
     },
     conversation: {
       region: (name: string): string => `Conversation with ${name}`,
@@ -89,6 +93,7 @@ const english = (f: Formats) => {
       typing: (name: string): string => `${name} is typing…`,
       away: (name: string): string =>
         `${name} lost the connection. What you write waits a little while for them.`,
+      reloaded: (name: string): string => `${name} reloaded the page.`,
       gap: (count: number): string =>
         f.plural(count, {
           one: '# earlier message is no longer available.',
@@ -121,6 +126,24 @@ const english = (f: Formats) => {
       }),
       findNew: 'Find someone new',
     },
+    /** Between a link and where it leads. */
+    link: {
+      title: 'You are leaving Passerby',
+      leads: 'This link leads to',
+      hint: 'Nobody here knows what is there. The conversation goes on in this tab.',
+      open: 'Open in a new tab',
+      stay: 'Stay here',
+    },
+    /** What the partner does, under the name. */
+    partner: typed<Record<PartnerState, string>>({
+      here: 'Here',
+      typing: 'Typing…',
+      away: 'Away',
+      reloaded: 'Reloaded the page',
+      inCall: 'In a call with you',
+      unknown: 'No news right now',
+      gone: 'Gone',
+    }),
     composer: {
       label: 'Message',
       placeholder: 'Write a message',
@@ -217,6 +240,7 @@ const english = (f: Formats) => {
       weak: 'The connection is weak',
       good: 'Good connection',
       away: (name: string): string => `${name} lost the connection. Waiting a moment…`,
+      reloaded: (name: string): string => `${name} reloaded the page and can join again.`,
       opening: (bring: Bring): string =>
         bring === 'video'
           ? 'Waiting for your camera and microphone…'
@@ -419,10 +443,19 @@ const english = (f: Formats) => {
       unreachable: brokenOff,
       unexpected: 'It could not be sent.',
     }),
+    /** For who looks elsewhere. */
+    news: typed<Record<News['what'], (name: string) => string>>({
+      matched: (name) => `You are talking with ${name}.`,
+      message: (name) => `${name} has written to you.`,
+      ended: (name) => `The conversation with ${name} is over.`,
+    }),
+    sound: 'Sounds while you look elsewhere',
     title: {
       plain: 'Passerby',
       unread: (count: number): string => `(${f.number(count)}) Passerby`,
       ringing: (calls: string): string => `${calls} · Passerby`,
+      matched: (name: string): string => `${name} is here · Passerby`,
+      ended: 'Conversation over · Passerby',
     },
   };
 };

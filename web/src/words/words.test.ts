@@ -218,7 +218,6 @@ describe('sizes', () => {
       duration: null,
       pixels: null,
       waveform: [],
-      expires: Infinity,
     };
     expect(plain(fileFacts(de, { ...file, name: 'plan.pdf' }))).toBe('PDF · 1,5 kB');
     expect(plain(fileFacts(de, { ...file, name: 'README' }))).toBe('Datei · 1,5 kB');

@@ -1,0 +1,11 @@
+/** Show the dialog over everything else as long as it is there. */
+export function modal(dialog: HTMLDialogElement): () => void {
+  const before = document.activeElement;
+  dialog.showModal();
+  return () => {
+    // Closed by us too, when the conversation ends: while it is open nothing else takes the focus.
+    dialog.close();
+    // What was pressed to come here; not every browser remembers.
+    if (before instanceof HTMLElement && before.isConnected) before.focus();
+  };
+}
