@@ -134,7 +134,7 @@ class Upload:
         if not self._room_files.is_open:
             raise room_closed()
         self._room_files.files[file.id] = (file, self._reservation)
-        self._reservation.keep(self._stored)
+        self._reservation.keep(min(self._stored, self._reservation.held))  # what completes a picture is not counted
         self._let_go()
         return file
 
