@@ -42,6 +42,7 @@ test: $(DEV) $(CLIENT) ## run all tests, including those in a browser (ARGS="-k 
 	@$(PY) -m tests.e2e.browser >/dev/null || true # tests that need it fail with a message
 	@$(PY) -m tests.calls.turnserver >/dev/null || true
 	@$(PY) -m tests.proxies.proxy >/dev/null || true
+	@$(PY) -m tests.media.exiftool >/dev/null || true
 	$(PY) -m pytest $(ARGS)
 	cd web && CI=1 npm run --silent --if-present test
 

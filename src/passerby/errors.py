@@ -10,7 +10,7 @@ PasserbyError
 ├── ConflictError          409  not_in_room, already_in_room, not_searching, room_closed
 │                               call_active, no_call, no_offer, too_many_candidates
 ├── TooLargeError          413  file_too_large, room_storage_full, guest_storage_full, picture_too_large
-├── UnsupportedTypeError   415  unsupported_type, not_audio
+├── UnsupportedTypeError   415  unsupported_type, file_damaged, not_audio
 ├── RateLimitedError       429  rate_limited (retryable, with `retry_after`)
 ├── InternalError          500  internal (retryable: the cause is the server's)
 ├── UnavailableError       503  unavailable (retryable)
@@ -50,6 +50,7 @@ class Code(StrEnum):
     LINK_INVALID = "link_invalid"
     PICTURE_TOO_LARGE = "picture_too_large"
     UNSUPPORTED_TYPE = "unsupported_type"
+    FILE_DAMAGED = "file_damaged"
     NOT_AUDIO = "not_audio"
     DURATION_INVALID = "duration_invalid"
     UPLOAD_MALFORMED = "upload_malformed"

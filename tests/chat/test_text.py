@@ -43,6 +43,8 @@ def code(text: str) -> str:
         "0",
         "\U0001f3f3\ufe0f\u200d\U0001f308",
         "no\u00a0break",
+        "\uf8ff",
+        "\U000f0000\U0010fffd",
     ],
 )
 def test_what_a_person_can_write_passes_unchanged(text: str) -> None:

@@ -79,6 +79,31 @@ async def read(store: BlobStore, file_id: str = "file_one", start: int = 0, stop
 # ── writing and reading ───────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("place", [0, 1, PIECE - 3, PIECE, 2 * PIECE + 7, len(CONTENT) - 40])
+async def test_what_is_written_can_be_overwritten_until_it_is_published(store: BlobStore, place: int) -> None:
+    await write(store)
+    end = place + 40
+
+    await store.amend("file_one", [(place, b"first"), (place + 5, bytes(30)), (place + 35, b"last!")])
+    await store.publish(described(), LIFETIME)
+
+    assert await read(store) == CONTENT[:place] + b"first" + bytes(30) + b"last!" + CONTENT[end:]
+
+
+async def test_so_much_can_be_overwritten_at_once(store: BlobStore) -> None:
+    await write(store)
+    await write(store, b"another", "file_two")
+    places = range(0, len(CONTENT) - 1024, len(CONTENT) // 64)
+
+    await store.amend("file_one", [(place, bytes(1024)) for place in places])
+    await store.publish(described(), LIFETIME)
+
+    expected = bytearray(CONTENT)
+    for place in places:
+        expected[place : place + 1024] = bytes(1024)
+    assert await read(store) == expected
+
+
 async def test_a_published_file_is_found_with_every_field_and_read_whole(store: BlobStore) -> None:
     await put(store)
 

@@ -272,6 +272,17 @@ async def test_the_headers_of_a_picture(shared_server: RunningServer) -> None:
         assert "transfer-encoding" not in answer.headers
 
 
+async def test_sound_may_be_loaded_by_the_page_that_plays_it_and_nothing_else(shared_server: RunningServer) -> None:
+    two = await Two.meet(shared_server)
+    info = await two.upload(wav(1))
+
+    shown, saved = [await two.http.get(place) for place in places(info)[:2]]
+
+    allowed = "sandbox allow-same-origin; default-src 'none'; media-src 'self'"
+    assert shown.headers.get_list("content-security-policy") == [allowed]
+    assert saved.headers.get_list("content-security-policy") == ["sandbox; default-src 'none'"]
+
+
 @pytest.mark.parametrize("changes", [{}, {"Range": "bytes=0-3"}, {"Range": "bytes=999-"}, {"If-None-Match": "etag"}])
 @pytest.mark.parametrize("kind", ["temp", "download"])
 async def test_every_answer_guards_the_browser(

@@ -203,6 +203,9 @@ async def test_a_voice_note_is_what_its_bytes_say(shared_server: RunningServer, 
     assert (info["mimeType"], info["fileType"]) == ("video/webm", "video")
 
 
+OGG_WITHOUT_SOUND = b"OggS\0\2" + bytes(20) + b"\1\x13OpusHead\1\1" + bytes(9)
+
+
 async def test_a_duration_is_never_nothing(shared_server: RunningServer) -> None:
     two = await Two.meet(shared_server)
     head = b"\0\0\0\x18ftypisom\0\0\0\0isommp42"
@@ -210,7 +213,7 @@ async def test_a_duration_is_never_nothing(shared_server: RunningServer) -> None
     video = head + struct.pack(">I4s", 8 + len(short) + 4, b"moov") + struct.pack(">I", len(short) + 4) + short[4:]
 
     for info in (
-        await two.upload(b"OggS" + bytes(22) + b"\0", duration="0.0001"),
+        await two.upload(OGG_WITHOUT_SOUND, duration="0.0001"),
         await two.upload(video + bytes(4), claimed="video/mp4"),
     ):
         assert info.get("duration", 1) > 0
@@ -381,8 +384,13 @@ async def test_no_refused_upload_leaves_anything_behind(start_server: StartServe
     for body, status, _ in BAD_FORMS.values():
         assert (await two.post(body.replace(b"<room>", two.room_id.encode()))).status_code == status
         await emptied(server)
-    for bad in (PNG[:-3], b"II*\0" + noise(200_000), png(chunk(b"IDAT", noise(200_000)))[:-20]):
-        refused(await two.put(bad), 415, "unsupported_type")
+    bad = png(chunk(b"IDAT", noise(200_000)) + b"\0\0\0\1!!!!")
+    for body, code in (
+        (PNG[:40], "file_damaged"),
+        (b"II*\0" + noise(200_000), "unsupported_type"),
+        (bad, "file_damaged"),
+    ):
+        refused(await two.put(body), 415, code)
         await emptied(server)
     refused(await two.put(wav(200), duration="0"), 400, "duration_invalid")
     refused(await two.put(noise(200_000), duration="1"), 415, "not_audio")
@@ -659,20 +667,45 @@ async def test_a_picture_of_too_many_pixels_is_refused_before_it_is_whole(start_
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "code"),
     [
-        PNG[:-3],
-        b"\xff\xd8\xff\xe0\0\x10JFIF",
-        b"\0\0\0\x18ftypheic" + bytes(50),
-        b"II*\0" + bytes(50),
-        b"GIF89a" + bytes(9),
+        (PNG[:40], "file_damaged"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "file_damaged"),
+        (b"GIF89a" + bytes(9), "file_damaged"),
+        (b"RIFF\0\0\0\0WAVE", "file_damaged"),
+        (b"\0\0\0\x18ftypheic" + bytes(50), "unsupported_type"),
+        (b"II*\0" + bytes(50), "unsupported_type"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(50), "unsupported_type"),
     ],
-    ids=["half a PNG", "half a JPEG", "HEIC", "TIFF", "an empty GIF"],
+    ids=["a bit of a PNG", "a bit of a JPEG", "an empty GIF", "an empty WAV", "HEIC", "TIFF", "WMA"],
 )
-async def test_a_damaged_or_unsafe_picture_is_refused(shared_server: RunningServer, body: bytes) -> None:
+async def test_a_damaged_or_unsafe_file_is_refused(shared_server: RunningServer, body: bytes, code: str) -> None:
     two = await Two.meet(shared_server)
 
-    refused(await two.put(body), 415, "unsupported_type")
+    refused(await two.put(body), 415, code)
+
+
+async def test_a_picture_without_its_end_is_completed(start_server: StartServer, tmp_path: Path) -> None:
+    for store in ("memory", "disk"):
+        server = await start_server(file_store=store, file_directory=str(tmp_path))
+        two = await Two.meet(server)
+
+        assert await two.read(await two.upload(PNG[:-12])) == PNG
+
+
+@pytest.mark.parametrize("store", ["memory", "disk"])
+async def test_what_is_known_only_at_the_end_is_written_before_anybody_reads_it(
+    start_server: StartServer, tmp_path: Path, store: str
+) -> None:
+    server = await start_server(file_store=store, file_directory=str(tmp_path))
+    two = await Two.meet(server)
+    sound = wav(100)
+    unknown = sound[:4] + b"\xff" * 4 + sound[8:40] + b"\xff" * 4 + sound[44:]
+
+    info = await two.upload(unknown)
+
+    assert await two.read(info) == sound
+    assert info["duration"] == pytest.approx(100)
 
 
 # ── access ────────────────────────────────────────────────────────────────────────────────────────
@@ -854,7 +887,7 @@ async def test_a_refused_upload_costs_no_space(start_server: StartServer) -> Non
     server = await start_server(file_limit=LIMIT, room_files_limit=LIMIT, guest_files_limit=LIMIT)
     two = await Two.meet(server)
     for _ in range(5):
-        refused(await two.put(b"\xff\xd8\xff\xe0\0\4JF" + bytes(50_000)), 415, "unsupported_type")
+        refused(await two.put(b"\xff\xd8\xff\xe0\0\4JF" + bytes(50_000)), 415, "file_damaged")
         refused(await two.put(noise(LIMIT), room="another"), 403, "not_your_room")
 
     assert (await two.put(noise(LIMIT))).status_code == 201
@@ -1227,7 +1260,7 @@ async def test_the_log_of_a_real_process_holds_no_names_links_or_tokens(
         await two.tell(info, client_id="c")
         await two.read(info)
         refused(await two.http.get(info["fileUrl"] + "x"), 403, "link_invalid")
-        refused(await two.put(PNG[:-3], "a-very-private-name.png"), 415, "unsupported_type")
+        refused(await two.put(PNG[:40], "a-very-private-name.png"), 415, "file_damaged")
         refused(await two.post(b"a-very-private-name"), 400, "upload_malformed")
         wire = await Wire.open(server)
         await wire.send(f"PUT /api/files/{two.room_id} HTTP/1.1", bearer(two), "Content-Length: 99", body=b"x")

@@ -133,6 +133,12 @@ def riff_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
+def wav(data: bytes) -> bytes:
+    """Return a WAV of one channel: 8,000 bytes a second."""
+    form = riff_chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 8000, 1, 8))
+    return riff(b"WAVE", form, riff_chunk(b"data", data))
+
+
 def vp8x(flags: int, width: int, height: int) -> bytes:
     size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return riff_chunk(b"VP8X", struct.pack("<I", flags) + size)
@@ -147,6 +153,10 @@ def box(kind: bytes, *parts: bytes, long: bool = False) -> bytes:
     if long:
         return struct.pack(">I4sQ", 1, kind, 16 + len(body)) + body
     return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def ftyp(brand: bytes, *compatible: bytes) -> bytes:
+    return box(b"ftyp", brand, bytes(4), *compatible)
 
 
 def mvhd(scale: int, duration: int, version: int = 0) -> bytes:
@@ -182,7 +192,7 @@ def with_box(mp4: bytes, path: Iterable[bytes], new: bytes) -> bytes:
     return bytes(changed[:place]) + new + bytes(changed[place:])
 
 
-# ── WebM, Ogg, MP3 ────────────────────────────────────────────────────────────────────────────────
+# ── WebM, Ogg, MP3, AAC, FLAC ────────────────────────────────────────────────────────────────────────────
 
 UNKNOWN = -1
 """An unknown size."""
@@ -196,19 +206,86 @@ def element(identifier: int, *parts: bytes, size: int | None = None) -> bytes:
     return identifier.to_bytes((identifier.bit_length() + 7) // 8) + length + body
 
 
+WEBM = element(0x1A45DFA3, element(0x4282, b"webm"))
+SOUND, PICTURE = element(0x83, b"\2"), element(0x83, b"\1")
+"""What makes a track sound or picture."""
+
+
+def webm(*entries: bytes, data: bytes = bytes(99)) -> bytes:
+    """Return a WebM with a track for each of `entries`, and one block of track 1 that contains `data`."""
+    tracks = [element(0xAE, element(0xD7, bytes([number])), entry) for number, entry in enumerate(entries, 1)]
+    block = element(0xA3, b"\x81\0\0\x80" + data)
+    return WEBM + element(0x18538067, element(0x1654AE6B, *tracks), element(0x1F43B675, block))
+
+
 def ogg_page(granule: int, packet: bytes, serial: int = 1) -> bytes:
     lacing = b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255])
     header = b"OggS\0\0" + struct.pack("<qIII", granule, serial, 0, 0)
     return header + bytes([len(lacing)]) + lacing + packet
 
 
+def ogg_pages(ogg: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield headers (with their tables) and bodies of the pages, which must fill the file and have right checksums."""
+    place = 0
+    while place < len(ogg):
+        assert ogg[place : place + 5] == b"OggS\0"
+        start = place + 27 + ogg[place + 26]
+        end = start + sum(ogg[place + 27 : start])
+        page = ogg[place : place + 22] + bytes(4) + ogg[place + 26 : end]
+        assert ogg_checksum(page) == int.from_bytes(ogg[place + 22 : place + 26], "little")
+        yield ogg[place:start], ogg[start:end]
+        place = end
+
+
+def ogg_checksum(page: bytes) -> int:
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+    return crc
+
+
 def opus_head(pre_skip: int) -> bytes:
     return b"OpusHead\x01\x01" + struct.pack("<HIHB", pre_skip, 44_100, 0, 0)
 
 
-def mp3_frame(*, padded: bool = False) -> bytes:
+def mp3_frame(body: bytes = b"", *, padded: bool = False) -> bytes:
     """Return a frame of MPEG 1 layer III: 128 kbit/s, 44.1 kHz, 1,152 samples."""
-    return bytes([0xFF, 0xFB, 0x92 if padded else 0x90, 0xC0]) + bytes(413 + padded)
+    return bytes([0xFF, 0xFB, 0x92 if padded else 0x90, 0xC0]) + body.ljust(413 + padded, b"\0")
+
+
+def mp3_frames(content: bytes) -> bytes:
+    """Return frames that contain `content`, and one more."""
+    return b"".join(mp3_frame(content[place : place + 413]) for place in range(0, len(content) + 1, 413)) + mp3_frame()
+
+
+def adts_frame(body: bytes = bytes(100)) -> bytes:
+    """Return a frame of AAC: 44.1 kHz, 1,024 samples."""
+    size = 7 + len(body)
+    return bytes([0xFF, 0xF1, 0x50, 0x80 | size >> 11, size >> 3 & 0xFF, (size & 7) << 5 | 0x1F, 0xFC]) + body
+
+
+def flac(content: bytes, *blocks: tuple[int, bytes], samples: int = 4096) -> bytes:
+    """Return FLAC of one frame that contains `content`, with further blocks of metadata; 44.1 kHz."""
+    info = struct.pack(">HH", 4096, 4096) + bytes(6) + (44_100 << 44 | samples).to_bytes(8) + bytes(16)
+    metadata = [(0, info), *blocks]
+    written = [
+        bytes([kind | (0x80 if number == len(metadata) else 0)]) + len(body).to_bytes(3) + body
+        for number, (kind, body) in enumerate(metadata, 1)
+    ]
+    return b"fLaC" + b"".join(written) + flac_frame(0) + content
+
+
+def flac_frame(number: int) -> bytes:
+    """Return the header of a frame of 4,096 samples."""
+    header = b"\xff\xf8\xc0\0" + chr(number).encode()
+    crc = 0
+    for byte in header:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ (7 if crc & 0x80 else 0)) & 0xFF
+    return header + bytes([crc])
 
 
 def id3(body: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import strategies as st
 
-from passerby.media.stream import MediaError, Stream
+from passerby.media.stream import MediaError, Stream, damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,20 +23,33 @@ class Fed(NamedTuple):
     out: bytes
     rest: bytes
     whole: bool
+    """Whether it was whole before the end of the file."""
     size: tuple[int, int] | None
     seconds: float | None
 
-    @property
-    def everything(self) -> bytes:
-        return self.out + self.rest
+    tracks: frozenset[str]
+    everything: bytes
+    """All output, with what is known only at the end."""
 
 
-def fed(parse: Parse, *pieces: bytes) -> Fed:
-    """Feed all pieces. Raises MediaError."""
+def fed(parse: Parse, *pieces: bytes, ends: bool = True) -> Fed:
+    """Feed all pieces; the file is whole unless it does not end there. Raises MediaError."""
     stream = Stream(parse)
     out = b"".join([stream.feed(piece) for piece in pieces])
     whole = stream.whole
-    return Fed(out, stream.finish(), whole, stream.size, stream.seconds)
+    rest = b""
+    if ends:
+        rest = stream.finish()
+        if not stream.whole:
+            raise damaged()
+    everything = bytearray(out + rest)
+    for place, new in stream.amendments:
+        assert place + len(new) <= len(everything)
+        everything[place : place + len(new)] = new
+    for place, length in zip(stream.blanks[::2], stream.blanks[1::2], strict=True):
+        end = min(place + length, len(everything))
+        everything[place:end] = bytes(max(0, end - place))
+    return Fed(out, rest, whole, stream.size, stream.seconds, frozenset(stream.tracks), bytes(everything))
 
 
 def outcome(parse: Parse, *pieces: bytes) -> Fed | str:

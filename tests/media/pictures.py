@@ -32,7 +32,7 @@ XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>' + SECRET + b"</rdf:RDF></
 
 
 class Picture(NamedTuple):
-    """A picture: `laden` with metadata, and the expected result `clean`."""
+    """A picture: `laden` with metadata, the expected result `clean`, and the size as it is shown."""
 
     parse: Parse
     laden: bytes
@@ -77,7 +77,8 @@ def clean_jpeg(plain: bytes, orientation: bytes) -> bytes:
 
 def _jpeg(plain: bytes, orientation: int) -> Picture:
     laden = laden_jpeg(plain, exif(orientation))
-    return Picture(pictures.jpeg(MAX_PIXELS), laden, clean_jpeg(plain, only_orientation(orientation)))
+    clean = clean_jpeg(plain, only_orientation(orientation))
+    return Picture(pictures.jpeg(MAX_PIXELS), laden, clean, (17, 9) if orientation < 5 else (9, 17))
 
 
 # ── PNG ───────────────────────────────────────────────────────────────────────────────────────────
@@ -130,9 +131,13 @@ _TOLD = [
 ]
 
 
+ORIENTATION = chunk(b"eXIf", only_orientation(6)[10:])
+
+
 def _png(plain: list[bytes]) -> Picture:
     laden = plain[0] + b"".join(b"".join(_TOLD) + each for each in plain[1:])
-    return Picture(pictures.png(MAX_PIXELS), PNG_MAGIC + laden, PNG_MAGIC + b"".join(plain))
+    clean = plain[0] + ORIENTATION + b"".join(plain[1:])
+    return Picture(pictures.png(MAX_PIXELS), PNG_MAGIC + laden, PNG_MAGIC + clean, (9, 17))
 
 
 # ── GIF ───────────────────────────────────────────────────────────────────────────────────────────

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     from tests.media.feeding import Parse
 
+COMPLETED = 64
+"""Maximum bytes by which a picture becomes longer: its end, and an orientation whose Exif is shorter than ours."""
 every_picture = pytest.mark.parametrize("name", sorted(PICTURES))
 """Parametrized by name: a failure shows the name, hypothesis would print the whole picture."""
 
@@ -106,16 +108,27 @@ def test_what_is_clean_stays_as_it_is(name: str) -> None:
 
 @every_picture
 @pytest.mark.parametrize("of", ["laden", "clean"])
-def test_a_picture_that_is_cut_short_is_not_whole(name: str, of: str) -> None:
+def test_a_picture_that_is_cut_short_is_refused_or_completed(name: str, of: str) -> None:
     picture = PICTURES[name]
     content = picture.laden if of == "laden" else picture.clean
     stream = Stream(picture.parse)
+    outcomes: list[bool] = []
     for place, byte in enumerate(one_by_one(content)):
         assert not stream.whole, place
-        assert not fed(picture.parse, content[:place]).whole, place
+        result = outcome(picture.parse, content[:place])
+        outcomes.append(not isinstance(result, str))
+        if isinstance(result, str):
+            assert result == "file_damaged"
+        else:
+            assert SECRET[:5] not in result.everything
+            assert result.size == picture.size
+            if not name.startswith("webp"):  # its header says how long it should be
+                assert fed(picture.parse, result.everything).out == result.everything, "it is complete now"
         stream.feed(byte)
 
     assert stream.whole
+    assert outcomes == sorted(outcomes), "from where on there is something to show, it passes"
+    assert outcomes[-1]
 
 
 @every_picture
@@ -129,7 +142,7 @@ def test_a_damaged_picture_is_refused_or_passes_the_same_in_any_split(name: str,
 
     assert outcome(picture.parse, *data.draw(splits(damaged))) == whole
     if not isinstance(whole, str):
-        assert len(whole.everything) <= len(damaged)
+        assert len(whole.everything) <= len(damaged) + COMPLETED
 
 
 @every_picture
@@ -140,8 +153,8 @@ def test_what_is_left_of_a_damaged_picture_is_clean_too(name: str, data: st.Data
     result = outcome(picture.parse, data.draw(mutants(picture.laden)))
 
     if not isinstance(result, str) and result.whole:
-        again = fed(picture.parse, result.out)
-        assert (again.out, again.whole, again.size) == (result.out, True, result.size)
+        again = fed(picture.parse, result.everything)
+        assert (again.everything, again.whole, again.size) == (result.everything, True, result.size)
 
 
 @pytest.mark.parametrize("start", [picture.clean[:3] for picture in PICTURES.values()], ids=list(PICTURES))
@@ -196,7 +209,7 @@ FLOODS = {
 @pytest.mark.parametrize("name", sorted(FLOODS))
 def test_a_flood_of_pixels_is_refused_at_once(name: str) -> None:
     format_of, start = FLOODS[name]
-    assert fed(format_of(MAX_PIXELS), start[:12]).whole is False
+    assert fed(format_of(MAX_PIXELS), start[:12], ends=False).whole is False
     assert outcome(format_of(MAX_PIXELS), *one_by_one(start[:64])) == "picture_too_large"
     with pytest.raises(MediaError, match="50,000,000 pixels"):
         fed(format_of(MAX_PIXELS), start)
@@ -215,7 +228,7 @@ def test_a_flood_of_pixels_is_refused_at_once(name: str) -> None:
     ids=["jpeg", "png", "gif", "webp", "webp_lossy", "webp_lossless"],
 )
 def test_as_many_pixels_as_allowed_pass_and_one_more_does_not(format_of: Callable[[int], Parse], start: bytes) -> None:
-    assert fed(format_of(600), start).size == (30, 20)
+    assert fed(format_of(600), start, ends=False).size == (30, 20)
     assert outcome(format_of(599), start) == "picture_too_large"
 
 
@@ -234,7 +247,7 @@ def test_as_many_pixels_as_allowed_pass_and_one_more_does_not(format_of: Callabl
     ids=["jpeg_w", "jpeg_h", "png_w", "png_h", "gif_w", "gif_h", "webp_w", "webp_h"],
 )
 def test_a_picture_without_pixels_is_refused(parse: Parse, start: bytes) -> None:
-    assert outcome(parse, start) == "unsupported_type"
+    assert outcome(parse, start) == "file_damaged"
 
 
 @pytest.mark.parametrize(
@@ -267,7 +280,7 @@ def test_a_picture_without_pixels_is_refused(parse: Parse, start: bytes) -> None
     ],
 )
 def test_a_picture_without_its_header_is_refused(parse: Parse, content: bytes) -> None:
-    assert outcome(parse, content) == "unsupported_type"
+    assert outcome(parse, content) == "file_damaged"
 
 
 # ── JPEG ──────────────────────────────────────────────────────────────────────────────────────────
@@ -343,11 +356,53 @@ def test_segments_that_are_reserved_do_not_pass() -> None:
     assert fed(jpeg, start, reserved, *others).out == recordings.BASELINE
 
 
-@pytest.mark.parametrize("junk", [b"\0", b"no marker", b"\xff\0", b"\xff\xe1\0\1", b"\xff\xe1\0\0"])
-def test_what_is_no_segment_is_refused(junk: bytes) -> None:
+@pytest.mark.parametrize("junk", [b"\0", b"no marker", b"\xff\0", SECRET * 9, b"\xff\xd3", b"\xff\x01\xff\xff"])
+def test_what_is_between_segments_is_dropped(junk: bytes) -> None:
+    start, *others = segments(recordings.BASELINE)
+    content = start + junk.join([b"", *others[:-1]]) + others[-1]
+
+    assert fed(jpeg, content).out == recordings.BASELINE
+    assert fed(jpeg, *one_by_one(content)).out == recordings.BASELINE
+
+
+@pytest.mark.parametrize("segment", [b"\xff\xe1\0\1", b"\xff\xe1\0\0", b"\xff\xd8"], ids=["short", "empty", "start"])
+def test_what_no_browser_shows_is_refused(segment: bytes) -> None:
     start, *others = segments(recordings.BASELINE)
 
-    assert outcome(jpeg, start + junk + b"".join(others)) == "unsupported_type"
+    assert outcome(jpeg, start + segment + b"".join(others)) == "file_damaged"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_width_and_height_are_those_that_are_shown(orientation: int) -> None:
+    shown = (9, 17) if orientation >= 5 else (17, 9)
+    start, *others = segments(recordings.BASELINE)
+    told = segment(0xE1, exif(orientation))
+    png = chunk(b"eXIf", exif(orientation)[6:])
+    data, end = chunk(b"IDAT", b"x"), chunk(b"IEND")
+
+    assert fed(jpeg, start, told, *others).size == shown
+    assert fed(jpeg, start, *others[:3], told, *others[3:]).size == shown, "also behind the size"
+    assert fed(jpeg, start, told, segment(0xE1, exif(1)), *others).size == shown, "the first one counts"
+    assert fed(pictures.png(MAX_PIXELS), PNG_MAGIC, ihdr(17, 9), png, data, end).size == shown
+    assert fed(pictures.png(MAX_PIXELS), PNG_MAGIC, ihdr(17, 9), data, png, end).size == (17, 9), "nobody looks there"
+
+
+def test_of_the_exif_of_a_png_only_the_orientation_stays() -> None:
+    content = PNG_MAGIC + ihdr(17, 9) + chunk(b"eXIf", exif(6, "<")[6:]) + chunk(b"IDAT", b"x") + chunk(b"IEND")
+
+    out = fed(pictures.png(MAX_PIXELS), content).out
+
+    assert chunks(out)[1] == (b"eXIf", only_orientation(6)[10:])
+    assert SECRET not in out
+
+
+def test_a_webp_is_never_turned() -> None:
+    content = riff(b"WEBP", vp8x(8, 17, 9), vp8(17, 9), riff_chunk(b"EXIF", exif(6)[6:]))
+
+    result = fed(pictures.webp(MAX_PIXELS), content)
+
+    assert result.size == (17, 9)
+    assert b"EXIF" not in result.out
 
 
 # ── PNG, GIF, WebP: read by another decoder ───────────────────────────────────────────────────────
@@ -358,7 +413,7 @@ def test_the_chunks_of_a_cleaned_png_are_sound_and_hold_its_pixels() -> None:
 
     assert zlib.decompress(b"".join(body for kind, body in found if kind == b"IDAT")) == ROWS
     assert [kind for kind, _ in found] == [
-        *[b"IHDR", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"cICP", b"bKGD", b"tRNS", b"pHYs"],
+        *[b"IHDR", b"eXIf", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"cICP", b"bKGD", b"tRNS", b"pHYs"],
         *[b"IDAT", b"IDAT", b"IEND"],
     ]
 

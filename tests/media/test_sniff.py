@@ -15,7 +15,26 @@ from passerby.media.sniff import ATTACHMENT, HEAD, is_active, kind_of
 from passerby.media.stream import MediaError
 from passerby.models import Guest
 from tests.media import recordings
-from tests.media.containers import PNG_MAGIC, box, chunk, element, id3, mp3_frame, ogg_page, opus_head, riff, segment
+from tests.media.containers import (
+    PNG_MAGIC,
+    SOUND,
+    WEBM,
+    adts_frame,
+    box,
+    chunk,
+    element,
+    flac,
+    ftyp,
+    id3,
+    mp3_frame,
+    mp3_frames,
+    ogg_page,
+    opus_head,
+    riff,
+    segment,
+    wav,
+    webm,
+)
 from tests.media.feeding import splits
 from tests.media.pictures import MAX_PIXELS, PICTURES, ihdr
 from tests.support.clock import ManualClock
@@ -23,14 +42,9 @@ from tests.support.clock import ManualClock
 if TYPE_CHECKING:
     from passerby.models import StoredFile
 
-WEBM = element(0x1A45DFA3, element(0x4282, b"webm"))
 MATROSKA = element(0x1A45DFA3, element(0x4282, b"matroska"))
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 ODT = "application/vnd.oasis.opendocument.text"
-
-
-def ftyp(brand: bytes, *compatible: bytes) -> bytes:
-    return box(b"ftyp", brand, bytes(4), *compatible)
 
 
 # Name: first bytes, claimed type; then the expected MIME type, category, and whether it may be displayed.
@@ -48,13 +62,27 @@ KINDS: dict[str, tuple[bytes, str, str, str, bool]] = {
     "webm": (WEBM, "", "video/webm", "video", True),
     "webm_voice": (WEBM, "audio/webm", "audio/webm", "audio", True),
     "matroska": (MATROSKA, "video/webm", "video/x-matroska", "video", False),
+    "film_without_ftyp": (box(b"moov", bytes(8)), "", "video/quicktime", "video", True),
+    "film_of_data_first": (box(b"wide") + box(b"mdat", bytes(8)), "video/mp4", "video/quicktime", "video", True),
+    "avi": (riff(b"AVI "), "video/mp4", "video/x-msvideo", "video", False),
     "ogg": (ogg_page(0, opus_head(0)), "", "audio/ogg", "audio", True),
     "ogg_film": (ogg_page(0, b"\x80theora"), "video/ogg", "video/ogg", "video", True),
     "wav": (riff(b"WAVE"), "", "audio/wav", "audio", True),
     "flac": (b"fLaC\0\0\0\x22", "", "audio/flac", "audio", True),
-    "aac": (b"\xff\xf1\x50\x80", "", "audio/aac", "audio", True),
-    "mp3": (mp3_frame(), "", "audio/mpeg", "audio", True),
-    "mp3_mpeg2": (b"\xff\xf3\x40\xc0", "", "audio/mpeg", "audio", True),
+    "wav_large": (b"RF64\xff\xff\xff\xffWAVEds64", "", "audio/wav", "audio", True),
+    "aac": (adts_frame() * 2, "", "audio/aac", "audio", True),
+    "aac_begins": ((adts_frame() * 2)[:120], "", "audio/aac", "audio", True),
+    "aac_of_one_frame": (adts_frame(), "", "audio/aac", "audio", True),
+    "aac_once": (adts_frame() + bytes(200), "", ATTACHMENT, "document", False),
+    "mp3": (mp3_frame() * 2, "", "audio/mpeg", "audio", True),
+    "mp3_of_one_frame": (mp3_frame(), "", "audio/mpeg", "audio", True),
+    "mp3_once": (mp3_frame() + bytes(500), "", ATTACHMENT, "document", False),
+    "mp3_header": (mp3_frame()[:4] + bytes(20), "", ATTACHMENT, "document", False),
+    "mp3_mpeg2": ((b"\xff\xf3\x40\xc0" + bytes(100)) * 2, "", "audio/mpeg", "audio", True),
+    "mp2": ((b"\xff\xfd\x10\xc0" + bytes(100)) * 2, "", "audio/mpeg", "audio", True),
+    "mac_address": (b"MAC address list", "", "text/plain", "document", False),
+    "caffeine": (b"caffeine, TAG, MThd", "audio/x-caf", "text/plain", "document", False),
+    "ogg_in_words": (b"OggS is a word in a text", "audio/ogg", "text/plain", "document", False),
     "mp3_id3": (id3(b""), "", "audio/mpeg", "audio", True),
     "pdf": (b"%PDF-1.7\n", "image/png", "application/pdf", "document", False),
     "zip": (b"PK\x03\x04", "application/java-archive", "application/zip", "document", False),
@@ -180,7 +208,7 @@ def test_any_text_is_text_unless_it_is_active(text: str) -> None:
     assert not kind.inline
 
 
-# ── pictures that cannot be cleaned ───────────────────────────────────────────────────────────────
+# ── what cannot be cleaned ───────────────────────────────────────────────────────────────
 
 REFUSED = {
     "heic": ftyp(b"heic", b"mif1", b"heic"),
@@ -201,12 +229,42 @@ REFUSED = {
     "jxl": b"\xff\x0a\xfa\x1f",
     "jxl_box": b"\0\0\0\x0cJXL \r\n\x87\n",
     "jpeg2000": b"\0\0\0\x0cjP  \r\n\x87\n",
+    "jpeg2000_stream": b"\xff\x4f\xff\x51\0",
+    "jpeg_xr": b"II\xbc\x01",
+    "olympus": b"IIRO\x08\0\0\0",
+    "panasonic": b"IIU\0\x18\0\0\0",
+    "fujifilm": b"FUJIFILMCCD-RAW 0201",
+    "canon_old": b"II\x1a\0\0\0HEAPCCDR",
+    "sigma": b"FOVb\0",
+    "minolta": b"\0MRM\0",
+    "gimp": b"gimp xcf v011\0",
+    "openexr": b"v/1\x01\2\0",
+    "dicom": bytes(128) + b"DICM",
+    "asf": b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9",
+    "aiff": b"FORM\0\0\0\0AIFF",
+    "caf": b"caff\0\1",
+    "au": b".snd\0\0\0\x18",
+    "wave64": b"riff\x2e\x91\xcf\x11",
+    "monkeys_audio": b"MAC \x96\x0f\0",
+    "wavpack": b"wvpk\0\0",
+    "musepack": b"MPCK\0",
+    "dsd": b"DSD \x1c\0",
+    "realmedia": b".RMF\0\0",
+    "midi": b"MThd\0\0\0\x06",
+    "ape_tag": b"APETAGEX\xd0\x07\0\0",
+    "id3_old": b"TAG" + bytes(125),
+    "flash": b"FLV\x01\x05\0",
+    "mpeg_program": b"\0\0\x01\xba\x44",
+    "mpeg_transport": (b"G" + bytes(187)) * 3,
+    "mpeg_transport_of_cameras": (bytes(4) + b"G" + bytes(187)) * 3,
+    "mxf": b"\x06\x0e\x2b\x34\2\5\1\1",
+    "digital_video": b"\x1f\x07\0\xbf",
 }
 
 
 @pytest.mark.parametrize("claimed", ["", "image/heic", "video/mp4", "application/octet-stream"])
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_pictures_that_cannot_be_cleaned_are_refused(name: str, claimed: str) -> None:
+def test_what_cannot_be_cleaned_is_refused(name: str, claimed: str) -> None:
     with pytest.raises(MediaError, match="JPEG, PNG, WebP or GIF") as refusal:
         kind_of(REFUSED[name] + bytes(100), claimed, max_pixels=MAX_PIXELS)
 
@@ -272,17 +330,37 @@ ACTIVE = {
     "png_with_html_in_its_data": PNG_MAGIC + ihdr(1, 1) + chunk(b"IDAT", bytes(4000) + HTML) + chunk(b"IEND"),
     "jpeg_with_html": SOI + segment(0xDB, HTML) + recordings.BASELINE[2:],
     "jpeg_with_php": SOI + segment(0xE2, b"ICC_PROFILE\0\1\1<?php x") + recordings.BASELINE[2:],
-    "wav_with_html": riff(b"WAVE") + HTML,
-    "mp3_with_html": id3(HTML) + mp3_frame(),
+    "wav_with_html": wav(HTML),
+    "mp3_with_html": mp3_frames(HTML),
     "mp3_of_nothing_but_html": b"ID3<html>",
-    "ogg_with_html": ogg_page(0, opus_head(0)) + HTML,
+    "ogg_with_html": ogg_page(0, opus_head(0)) + ogg_page(0, b"OpusTags" + bytes(8)) + ogg_page(960, HTML),
     "ogg_of_nothing_but_html": b"OggS<script>alert(1)",
-    "wav_of_nothing_but_html": b"RIFF\0\0\0\0WAVE<html>",
-    "webm_with_html": WEBM + HTML,
-    "mp4_with_html": ftyp(b"isom") + box(b"free", HTML),
-    "mp4_of_nothing_but_html": ftyp(b"isom") + b"<html>",
-    "flac_with_html": b"fLaC" + HTML,
-    "aac_with_html": b"\xff\xf1\x50\x80" + HTML,
+    "webm_with_html": webm(SOUND, data=HTML),
+    "mp4_with_html": ftyp(b"isom") + box(b"moov") + box(b"mdat", HTML),
+    "flac_with_html": flac(HTML),
+    "flac_of_nothing_but_html": b"fLaC" + HTML,
+    "aac_with_html": adts_frame(HTML) * 2,
+}
+CLEANED = {
+    "wav_with_html": wav(b"12") + HTML,
+    "mp3_with_html": id3(HTML) + mp3_frame() * 2 + HTML,
+    "ogg_with_html": ogg_page(0, opus_head(0)) + ogg_page(0, b"OpusTags" + HTML) + ogg_page(960, b"1") + HTML,
+    "webm_with_html": webm(SOUND, element(0x86, HTML), data=b"12"),
+    "mp4_with_html": ftyp(b"isom") + box(b"moov", box(b"udta", HTML)) + box(b"free", HTML),
+    "flac_with_html": flac(bytes(200), (4, HTML)),
+    "aac_with_html": adts_frame() * 2 + HTML,
+}
+DAMAGED = {
+    "wav": riff(b"WAVE") + HTML,
+    "wav_without_a_form": b"RIFF\0\0\0\0WAVE<html>",
+    "mp3": id3(HTML) + mp3_frame() + HTML,
+    "ogg": ogg_page(0, HTML),
+    "ogg_page": b"OggS" + bytes(22) + b"\x05",
+    "webm": WEBM + HTML,
+    "mp4": ftyp(b"isom") + b"<html>",
+    "mp4_type": ftyp(b"isom")[:15],
+    "flac": b"fLaC\0\0\0\x22" + bytes(500),
+    "avi": riff(b"AVI ", HTML),
 }
 
 
@@ -327,18 +405,38 @@ async def test_what_metadata_said_does_not_count_once_it_is_gone() -> None:
     assert HTML not in stored
 
 
-@pytest.mark.parametrize("name", sorted(name for name in PICTURES if name != "webp"))
-async def test_a_picture_that_is_cut_short_is_refused(name: str) -> None:
-    with pytest.raises(UnsupportedTypeError, match="damaged"):
-        await uploaded(PICTURES[name].laden[:-1])
+@pytest.mark.parametrize("name", sorted(CLEANED))
+async def test_what_is_removed_cannot_be_run(name: str) -> None:
+    file, stored = await uploaded(CLEANED[name], claimed="audio/anything")
+
+    assert file.inline
+    assert HTML not in stored
+    assert file.size == len(stored)
 
 
-@pytest.mark.parametrize("content", [b"OggS" + bytes(22) + b"\x05", ftyp(b"isom")[:15], b"ID3", b"RIFF\0\0\0\0WAVE"])
-async def test_of_a_short_sound_nothing_is_lost(content: bytes) -> None:
-    file, stored = await uploaded(content)
+@pytest.mark.parametrize("name", sorted(DAMAGED))
+async def test_what_holds_no_sound_and_no_film_is_refused(name: str) -> None:
+    with pytest.raises(UnsupportedTypeError, match="damaged") as refusal:
+        await uploaded(DAMAGED[name])
 
-    assert stored == content
-    assert file.size == len(content)
+    assert refusal.value.code == "file_damaged"
+
+
+@pytest.mark.parametrize("name", sorted(PICTURES))
+async def test_a_picture_that_is_cut_short_is_completed(name: str) -> None:
+    picture = PICTURES[name]
+
+    file, _ = await uploaded(picture.laden[:-1])
+
+    assert (file.inline, file.category, file.width, file.height) == (True, "image", *picture.size)
+
+
+@pytest.mark.parametrize("name", sorted(PICTURES))
+async def test_a_picture_without_anything_to_show_is_refused(name: str) -> None:
+    with pytest.raises(UnsupportedTypeError, match="damaged") as refusal:
+        await uploaded(PICTURES[name].laden[:25])
+
+    assert refusal.value.code == "file_damaged"
 
 
 async def test_only_the_name_is_the_senders() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passerby.media.stream import MAX_TAKE, STEPS, MediaError, Stream
+from passerby.media.stream import MAX_TAKE, STEPS, EndedError, MediaError, Stream
 from tests.media.feeding import fed, one_by_one, splits
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ def test_steps_do_not_depend_on_how_bytes_come(pieces: list[bytes]) -> None:
 
 def test_a_parser_that_wants_more_is_not_whole() -> None:
     for place in range(72):
-        assert not fed(every_step, CONTENT[:place]).whole
+        stream = Stream(every_step)
+        stream.feed(CONTENT[:place])
+        assert not stream.whole
+        stream.finish()
+        assert not stream.whole, "the file ends too early"
     assert fed(every_step, CONTENT[:72]).whole
 
 
@@ -56,12 +60,67 @@ def test_bytes_pass_as_soon_as_it_is_known_that_they_may() -> None:
     assert passed == [0] * 4 + [5] + [1] * 10 + [0] * 15 + [1] * 20 + [0] + [1] * 20 + [2] + [0] * 28
 
 
-def test_what_was_held_back_comes_at_the_end() -> None:
+def test_half_an_element_does_not_pass() -> None:
     stream = Stream(every_step)
 
     assert stream.feed(b"abc") == b""
-    assert stream.finish() == b"abc"
     assert stream.finish() == b""
+    assert stream.finish() == b""
+
+
+@pytest.mark.parametrize("place", range(72))
+def test_a_parser_is_told_where_the_file_ends(place: int) -> None:
+    missing: list[int] = []
+
+    def completing(stream: Stream) -> Parser:
+        try:
+            yield from every_step(stream)
+        except EndedError as ended:
+            missing.append(ended.missing)
+            stream.give(b"end")
+
+    result = fed(completing, *one_by_one(CONTENT[:place]))
+
+    assert not result.whole
+    assert result.rest.endswith(b"end")
+    assert missing[0] == (5 - place if place < 5 else 15 - place if place < 15 else missing[0])
+
+
+def test_what_is_held_back_is_output_or_blanked() -> None:
+    def parse(stream: Stream) -> Parser:
+        stream.hold()
+        yield from stream.keep(10)
+        stream.release()
+        stream.hold()
+        yield from stream.keep(10)
+        stream.blank_held(b"free")
+        yield from stream.keep(10)
+        stream.show()
+        yield from stream.keep(10)
+
+    result = fed(parse, *one_by_one(CONTENT))
+
+    assert result.out == CONTENT[:10] + b"free" + bytes(16) + CONTENT[30:40]
+    assert Stream(parse).feed(CONTENT[:10]) == CONTENT[:10]
+
+
+def test_nothing_large_is_held_back() -> None:
+    def parse(stream: Stream) -> Parser:
+        stream.hold()
+        yield from stream.keep(MAX_TAKE + 1)
+
+    with pytest.raises(MediaError, match="damaged"):
+        fed(parse, bytes(MAX_TAKE + 1))
+
+
+def test_what_is_put_back_is_taken_again() -> None:
+    def parse(stream: Stream) -> Parser:
+        taken = yield from stream.take(5)
+        stream.back(taken[2:])
+        assert stream.consumed == 2
+        stream.give((yield from stream.take(8)))
+
+    assert fed(parse, CONTENT).out == CONTENT[2:10]
 
 
 def test_behind_the_end_nothing_passes() -> None:
@@ -103,7 +162,7 @@ def test_no_parser_may_hold_a_whole_file() -> None:
     size = MAX_TAKE + 1
     with pytest.raises(MediaError, match="damaged") as refusal:
         fed(parse, b"")
-    assert refusal.value.code == "unsupported_type"
+    assert refusal.value.code == "file_damaged"
 
 
 def test_a_chunk_of_many_elements_is_processed_in_portions() -> None:

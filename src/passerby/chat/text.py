@@ -15,8 +15,9 @@ _FLAG: Final = re.compile("[\U0001f1e6-\U0001f1ff]{1,2}")
 """Two regional indicators are one character (UAX #29, GB12 and GB13). `\\X` counts a row of them in quadratic time."""
 # C0 and C1 controls except newline and tab, and surrogates, which JSON can escape but Unicode text must not contain.
 _FORBIDDEN: Final = regex.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-# A visible character: not white space, not a format character, not default-ignorable.
-_VISIBLE: Final = regex.compile(r"[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]")
+# A visible character: not white space, not a format character, not default-ignorable. One for private use is visible:
+# systems have pictures there, as Apple's logo at U+F8FF.
+_VISIBLE: Final = regex.compile(r"[^\p{Z}\p{Cc}\p{Cf}\p{Cn}\p{Cs}\p{Default_Ignorable_Code_Point}\u2800]")
 _CODE_POINTS_PER_CHARACTER: Final = 16
 """The longest emoji (families, flags) have about a dozen; more would only flood the recipient's screen."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from passerby.models import StoredFile
 
@@ -20,6 +20,12 @@ class BlobStore(Protocol):
         """Append `piece` (1 byte to 64 KiB) to an unpublished file; the first piece creates it.
 
         Raises OSError when there is no space.
+        """
+
+    async def amend(self, file_id: str, changes: Sequence[tuple[int, bytes]]) -> None:
+        """Overwrite parts of an unpublished file: places and their new bytes, together at most 64 KiB in 64 parts.
+
+        All of them are within what has been written. Raises OSError when they cannot be written.
         """
 
     async def publish(self, file: StoredFile, lifetime: float) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from passerby.files.blobs_index import PIECE, Index
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from passerby.clock import Clock
     from passerby.models import StoredFile
@@ -40,11 +40,11 @@ class DiskBlobStore:
 
     async def write(self, file_id: str, piece: bytes) -> None:
         """See BlobStore."""
-        writing = asyncio.ensure_future(asyncio.to_thread(self._append, self._path(file_id), piece))
-        try:
-            await asyncio.shield(writing)
-        finally:
-            await asyncio.wait([writing])  # a cancelled thread continues; a removal must come after it
+        await self._finished(self._append, self._path(file_id), piece)
+
+    async def amend(self, file_id: str, changes: Sequence[tuple[int, bytes]]) -> None:
+        """See BlobStore."""
+        await self._finished(self._overwrite, self._path(file_id), changes)
 
     async def publish(self, file: StoredFile, lifetime: float) -> None:
         """See BlobStore."""
@@ -89,6 +89,15 @@ class DiskBlobStore:
             if lock is not None:
                 os.close(lock)
 
+    @staticmethod
+    async def _finished(write: Callable[..., None], *arguments: object) -> None:
+        """Write in a thread. If this is cancelled, it still waits for the thread: a removal must come after it."""
+        writing = asyncio.ensure_future(asyncio.to_thread(write, *arguments))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            await asyncio.wait([writing])
+
     def _try_to_write(self) -> None:
         path = self._path("check")
         self._append(path, b"x")
@@ -108,6 +117,13 @@ class DiskBlobStore:
         descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         with os.fdopen(descriptor, "ab") as file:  # buffered: a full disk raises an error instead of a short write
             file.write(piece)
+
+    @staticmethod
+    def _overwrite(path: str, changes: Sequence[tuple[int, bytes]]) -> None:
+        with open(path, "r+b") as file:
+            for place, data in changes:
+                file.seek(place)
+                file.write(data)
 
     @staticmethod
     def _slice(path: str, start: int, size: int) -> bytes:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from typing import TYPE_CHECKING, Final
 
 from passerby.files.allocator import give_back
 from passerby.files.blobs_index import PIECE, Index
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from passerby.clock import Clock
     from passerby.models import StoredFile
@@ -31,6 +33,22 @@ class MemoryBlobStore:
     async def write(self, file_id: str, piece: bytes) -> None:
         """See BlobStore."""
         self._pieces.setdefault(file_id, []).append(piece)
+
+    async def amend(self, file_id: str, changes: Sequence[tuple[int, bytes]]) -> None:
+        """See BlobStore."""
+        pieces = self._pieces.get(file_id, [])
+        ends = list(itertools.accumulate(map(len, pieces)))
+        changed: dict[int, bytearray] = {}
+        for place, data in changes:
+            number = bisect.bisect_right(ends, place)
+            while data:
+                piece = changed.setdefault(number, bytearray(pieces[number]))
+                at = place - (ends[number] - len(piece))
+                part = data[: len(piece) - at]
+                piece[at : at + len(part)] = part
+                place, data, number = place + len(part), data[len(part) :], number + 1  # noqa: PLW2901 - what is left
+        for number, piece in changed.items():
+            pieces[number] = bytes(piece)
 
     async def publish(self, file: StoredFile, lifetime: float) -> None:
         """See BlobStore."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -18,12 +19,12 @@ from passerby.errors import (
 )
 from passerby.files.names import clean_name
 from passerby.media.markup import Search
-from passerby.media.sniff import ATTACHMENT, HEAD, Kind, is_polyglot, kind_of, of_tracks
-from passerby.media.stream import MediaError, Stream
+from passerby.media.sniff import ATTACHMENT, HEAD, Kind, is_polyglot, kind_of, of_stream
+from passerby.media.stream import MediaError, Stream, damaged
 from passerby.models import StoredFile
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from passerby.clock import Clock
     from passerby.files.blobs import BlobStore
@@ -33,6 +34,10 @@ _PIECE: Final = 16 * 1024
 """Minimum bytes per write to the store, so that a body in tiny chunks costs no more than one in large chunks."""
 _LARGE_PIECE: Final = 64 * 1024
 """Maximum bytes per write to the store."""
+_CHANGES: Final = 64
+"""Maximum changes at once, of bytes that were already written."""
+_CHANGE: Final = 1024
+"""Maximum bytes of each."""
 _TOLERANCE: Final = 1.0
 """Seconds that a measured voice note may exceed the limit: recorders stop only between two packets."""
 
@@ -113,11 +118,12 @@ class Upload:
             raise InvalidInputError(Code.FILE_EMPTY, "The file is empty", field="file")
         if self._head is not None:
             await self._take(self._recognise())
-        if self._kind.bounded and not self._stream.whole:
-            raise UnsupportedTypeError(Code.UNSUPPORTED_TYPE, "The file is damaged")
-        rest = self._stream.finish()
-        await self._pass_on(rest, last=True)
-        self._kind = of_tracks(self._kind, self._stream.tracks)
+        await self._process(self._stream.ending())
+        if not self._stream.whole:
+            raise _refusal(damaged())
+        await self._pass_on(b"", last=True)
+        await self._amend()
+        self._kind = of_stream(self._kind, self._stream)
         if self.voice:
             self._check_sound()
             self._seconds = self._duration(seconds)
@@ -128,7 +134,7 @@ class Upload:
         if not self._room_files.is_open:
             raise room_closed()
         self._room_files.files[file.id] = (file, self._reservation)
-        self._reservation.keep(self._stored)
+        self._reservation.keep(min(self._stored, self._reservation.held))  # what completes a picture is not counted
         self._let_go()
         return file
 
@@ -180,8 +186,11 @@ class Upload:
             raise UnsupportedTypeError(Code.NOT_AUDIO, "A voice note is a sound: WebM, Ogg, MP4, MP3 or WAV")
 
     async def _take(self, data: bytes) -> None:
-        """Process `data` in portions, between which others have their turn. Raises what `write` raises."""
-        portions = self._stream.portions(data)
+        """Process `data`. Raises what `write` raises."""
+        await self._process(self._stream.portions(data))
+
+    async def _process(self, portions: Iterator[bytes]) -> None:
+        """Process portions, between which others have their turn. Raises what `write` raises."""
         while True:
             try:
                 portion = next(portions, None)
@@ -214,6 +223,26 @@ class Upload:
             except OSError as error:
                 raise StorageFullError from error
         self._piece += waiting
+
+    async def _amend(self) -> None:
+        """Overwrite what could be known only at the end of the file."""
+        changes = self._changes()
+        while some := list(itertools.islice(changes, _CHANGES)):
+            try:
+                await self._store.amend(self.id, some)
+            except OSError as error:
+                raise StorageFullError from error
+            await asyncio.sleep(0)
+            if not self._room_files.is_open:
+                raise room_closed()
+
+    def _changes(self) -> Iterator[tuple[int, bytes]]:
+        yield from self._stream.amendments
+        blanks = self._stream.blanks
+        for number in range(0, len(blanks), 2):
+            end = min(blanks[number] + blanks[number + 1], self._stored)
+            for place in range(blanks[number], end, _CHANGE):
+                yield place, bytes(min(_CHANGE, end - place))
 
     def _duration(self, claimed: float | None) -> float:
         measured, limit = self._stream.seconds, self._quotas.seconds

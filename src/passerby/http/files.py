@@ -70,6 +70,9 @@ _BYTES: Final = refusals(
 )
 
 
+_SANDBOX: Final = "sandbox; default-src 'none'"
+_PLAYED: Final = "sandbox allow-same-origin; default-src 'none'; media-src 'self'"
+"""For sound and video: the page that a browser makes to play a link loads the link again, from its own origin."""
 _ACCESS: Final[list[dict[str, list[str]]]] = [{}, {"token": []}]
 """For OpenAPI: the signature in the link, or a member's token."""
 
@@ -399,7 +402,7 @@ def _answer(request: Request[Any, Any, Any], services: Services, file: StoredFil
         "accept-ranges": "bytes",
         "cache-control": "private, no-store",
         "content-disposition": _disposition(file.filename, inline=inline),
-        "content-security-policy": "sandbox; default-src 'none'",
+        "content-security-policy": _PLAYED if inline and file.category in {"audio", "video"} else _SANDBOX,
         "cross-origin-resource-policy": "cross-origin",  # the signed link grants access, from any page
     }
     known = request.headers.get("if-none-match", "")

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from typing import TYPE_CHECKING, Final
 
 from passerby.errors import Code
-from passerby.media.stream import MediaError
+from passerby.media.stream import MAX_TAKE, EndedError, MediaError, damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from passerby.media.stream import Parser, Stream
 
-_DAMAGED: Final = "The picture is damaged"
-
 
 def _check(stream: Stream, width: int, height: int, max_pixels: int) -> None:
     if not width or not height:
-        raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
+        raise damaged("picture")
     if width * height > max_pixels:
         raise _too_large(max_pixels)
     stream.size = width, height
@@ -37,51 +36,94 @@ def _too_large(max_pixels: int) -> MediaError:
 
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 """A marker within scan data: not a stuffed zero, not a restart marker."""
+_BEGIN: Final = _MARKER
+"""Restart markers have no segment either."""
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD})
-_SCAN, _END, _ADOBE = 0xDA, 0xD9, 0xEE
+_START, _SCAN, _END, _ADOBE = 0xD8, 0xDA, 0xD9, 0xEE
 _JFIF, _EXIF, _ICC = 0xE0, 0xE1, 0xE2
 _ORIENTATION: Final = 0x0112
 
 
 def jpeg(max_pixels: int) -> Callable[[Stream], Parser]:
-    """Return the parser for JPEG. Of the metadata only the orientation is kept, so that the picture is not rotated."""
+    """Return the parser for JPEG. Of the metadata only the orientation is kept, so that the picture is not rotated.
+
+    What browsers show in spite of damage passes: bytes between segments are dropped, a missing end is added.
+    """
 
     def parse(stream: Stream) -> Parser:
         yield from stream.keep(2)
-        while True:
-            marker = yield from _next_marker(stream)
-            if marker == _END:
-                if stream.size is None:
-                    raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
-                stream.give(b"\xff\xd9")
-                return
-            length = int.from_bytes((yield from stream.take(2))) - 2
-            if length < 0:
-                raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
-            segment = yield from stream.take(length)
-            if marker in _FRAMES:
-                height, width = struct.unpack(">xHH", segment[:5].ljust(5, b"\0"))
-                _check(stream, width, height, max_pixels)
-            kept = _kept(marker, segment)
-            if kept is not None:
-                stream.give(struct.pack(">BBH", 0xFF, marker, len(kept) + 2) + kept)
-            if marker == _SCAN:
-                if stream.size is None:
-                    raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
-                yield from stream.keep_until(_MARKER, 1)
+        picture = _Jpeg(stream, max_pixels)
+        try:
+            yield from picture.segments()
+        except EndedError:
+            if not picture.has_data:
+                raise
+            stream.give(stream.rest().rstrip(b"\xff") if picture.is_in_scan else b"")
+        stream.give(b"\xff\xd9")
 
     return parse
 
 
+class _Jpeg:
+    def __init__(self, stream: Stream, max_pixels: int) -> None:
+        self._stream = stream
+        self._max_pixels = max_pixels
+        self._orientation: int | None = None
+        self._size: tuple[int, int] | None = None
+        self.has_data = False
+        """Whether there is something to show."""
+        self.is_in_scan = False
+
+    def segments(self) -> Parser:
+        """Pass on all segments before the end of the picture. Raises MediaError, EndedError."""
+        stream = self._stream
+        while True:
+            self.is_in_scan = False
+            marker = yield from _next_marker(stream)
+            if marker == _END:
+                if not self.has_data:
+                    raise damaged("picture")
+                return
+            length = int.from_bytes((yield from stream.take(2))) - 2
+            if length < 0 or marker == _START:
+                raise damaged("picture")
+            segment = yield from stream.take(length)
+            is_turned = self._orientation is not None
+            self._read(marker, segment)
+            kept = None if is_turned and marker == _EXIF else _kept(marker, segment)
+            if kept is not None:
+                stream.give(struct.pack(">BBH", 0xFF, marker, len(kept) + 2) + kept)
+            if marker == _SCAN:
+                if self._size is None:
+                    raise damaged("picture")
+                self.has_data = self.is_in_scan = True
+                yield from stream.keep_until(_MARKER, 1)
+
+    def _read(self, marker: int, segment: bytes) -> None:
+        """Note the size and how the picture is turned."""
+        if marker in _FRAMES:
+            height, width = struct.unpack(">xHH", segment[:5].ljust(5, b"\0"))
+            _check(self._stream, width, height, self._max_pixels)
+            self._size = width, height
+        elif marker == _EXIF and segment.startswith(b"Exif\0\0") and self._orientation is None:
+            self._orientation = _orientation(segment[6:])
+        if self._size is not None:
+            self._stream.size = _shown(self._size, self._orientation)
+
+
+def _shown(size: tuple[int, int], orientation: int | None) -> tuple[int, int]:
+    """Return width and height as shown: the orientations from 5 on are turned by a quarter."""
+    return size[::-1] if orientation is not None and orientation >= 5 else size  # noqa: PLR2004 - as above
+
+
 def _next_marker(stream: Stream) -> Generator[None, None, int]:
-    first = yield from stream.take(1)
-    marker = yield from stream.take(1)
-    while marker == b"\xff":  # fill bytes
-        marker = yield from stream.take(1)
-    if first != b"\xff" or marker == b"\0":
-        raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
-    return marker[0]
+    """Take the next marker that begins a segment; what is before it is dropped, as decoders do."""
+    while True:
+        yield from stream.skip_until(_BEGIN, 1)
+        marker = yield from stream.take(2)
+        if marker[1] != 1:  # a marker for private use without a segment
+            return marker[1]
 
 
 def _kept(marker: int, segment: bytes) -> bytes | None:
@@ -97,9 +139,13 @@ def _kept(marker: int, segment: bytes) -> bytes | None:
     if marker == _EXIF and segment.startswith(b"Exif\0\0"):
         orientation = _orientation(segment[6:])
         if orientation is not None:
-            ifd = struct.pack(">HHHIHHI", 1, _ORIENTATION, 3, 1, orientation, 0, 0)
-            return b"Exif\0\0MM\0*\0\0\0\x08" + ifd
+            return b"Exif\0\0" + _only_orientation(orientation)
     return None
+
+
+def _only_orientation(orientation: int) -> bytes:
+    """Return Exif's TIFF structure with the orientation alone."""
+    return b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, _ORIENTATION, 3, 1, orientation, 0, 0)
 
 
 def _orientation(tiff: bytes) -> int | None:
@@ -121,37 +167,120 @@ def _orientation(tiff: bytes) -> int | None:
 
 # ── PNG (W3C PNG, 3rd edition) ────────────────────────────────────────────────────────────────────
 
+_END_CHUNK: Final = b"\0\0\0\0IEND\xae\x42\x60\x82"
+_PART: Final = 64 * 1024
+"""Bytes of a chunk to pass on at once."""
 _CHUNKS: Final = frozenset(
     b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs acTL fcTL fdAT".split()
 )
 
 
+_DATA: Final = frozenset({b"IDAT", b"fdAT"})
+_CHUNK_NAME: Final = re.compile(rb"[A-Za-z]{4}")
+
+
 def png(max_pixels: int) -> Callable[[Stream], Parser]:
-    """Return the parser for PNG: text, time, Exif and unknown chunks are dropped."""
+    """Return the parser for PNG: text, time and unknown chunks are dropped. Of Exif only the orientation is kept.
+
+    If the file ends too early, its last chunk and the picture are completed.
+    """
 
     def parse(stream: Stream) -> Parser:
         yield from stream.keep(8)
+        picture = _Png(stream, max_pixels)
+        try:
+            yield from picture.chunks()
+        except EndedError:
+            if not picture.has_data:
+                raise
+            picture.complete()
+
+    return parse
+
+
+class _Png:
+    def __init__(self, stream: Stream, max_pixels: int) -> None:
+        self._stream = stream
+        self._max_pixels = max_pixels
+        self.has_data = False
+        """Whether there is something to show."""
+        self._has_orientation = False
+        self._open = b""
+        """The type of the data chunk that is being read."""
+        self._length = 0
+        self._at = 0
+        """Where it begins in the output."""
+        self._crc = 0
+
+    def chunks(self) -> Parser:
+        """Pass on all chunks. Raises MediaError, EndedError."""
+        stream = self._stream
         kind = b""
         while kind != b"IEND":
             header = yield from stream.take(8)
             length, kind = int.from_bytes(header[:4]), header[4:]
-            if (stream.size is None) != (kind == b"IHDR"):
-                raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
+            if (stream.size is None) != (kind == b"IHDR") or not _CHUNK_NAME.fullmatch(kind):
+                raise damaged("picture")
+            if kind == b"IEND" and not self.has_data:
+                raise damaged("picture")
             if kind == b"IHDR":
-                if length != 13:  # noqa: PLR2004 - defined by the specification
-                    raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
-                start = yield from stream.take(8)
-                width, height = struct.unpack(">II", start)
-                _check(stream, width, height, max_pixels)
-                stream.give(header + start)
-                yield from stream.keep(5 + 4)
+                yield from self._header(header, length)
+            elif kind in _DATA:
+                yield from self._data(header, length)
+            elif kind == b"eXIf" and length <= MAX_TAKE and not self._has_orientation:
+                self._exif((yield from stream.take(length + 4))[:length])
+            elif kind in _CHUNKS and length + 12 <= MAX_TAKE:
+                stream.give(header + (yield from stream.take(length + 4)))
             elif kind in _CHUNKS:
                 stream.give(header)
                 yield from stream.keep(length + 4)
             else:
                 yield from stream.skip(length + 4)
 
-    return parse
+    def _header(self, header: bytes, length: int) -> Parser:
+        stream = self._stream
+        if length != 13:  # noqa: PLR2004 - defined by the specification
+            raise damaged("picture")
+        start = yield from stream.take(8)
+        width, height = struct.unpack(">II", start)
+        _check(stream, width, height, self._max_pixels)
+        stream.give(header + start)
+        yield from stream.keep(5 + 4)
+
+    def _data(self, header: bytes, length: int) -> Parser:
+        """Pass on a chunk with pixels, and compute its checksum in case that it ends too early."""
+        stream = self._stream
+        self._open, self._length, self._at = header[4:], length, stream.position
+        self._crc = zlib.crc32(header[4:])
+        stream.give(header)
+        left = length
+        while left:
+            part = yield from stream.some(min(left, _PART))
+            stream.give(part)
+            self._crc = zlib.crc32(part, self._crc)
+            left -= len(part)
+            self.has_data = self.has_data or self._open == b"IDAT"
+        stream.give((yield from stream.take(4)))
+        self._open = b""
+
+    def _exif(self, told: bytes) -> None:
+        orientation = _orientation(told)
+        if orientation is None:
+            return
+        self._has_orientation = True
+        exif = b"eXIf" + _only_orientation(orientation)
+        self._stream.give(struct.pack(">I", len(exif) - 4) + exif + zlib.crc32(exif).to_bytes(4))
+        if not self.has_data and self._stream.size is not None:  # browsers do not read it behind the pixels
+            self._stream.size = _shown(self._stream.size, orientation)
+
+    def complete(self) -> None:
+        """Complete the chunk that was cut, and the picture."""
+        stream = self._stream
+        if self._open:
+            length = min(self._length, stream.position - self._at - 8)
+            stream.amend(self._at, length.to_bytes(4))
+            stream.give(self._crc.to_bytes(4))
+        stream.give(_END_CHUNK)
 
 
 # ── GIF (89a) ─────────────────────────────────────────────────────────────────────────────────────
@@ -159,10 +288,15 @@ def png(max_pixels: int) -> Callable[[Stream], Parser]:
 _IMAGE, _EXTENSION, _TRAILER = b",", b"!", b";"
 _CONTROL, _APPLICATION = b"\xf9", b"\xff"
 _LOOPS: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
+_LOOP_BLOCKS: Final = 8
+"""An extension for animation has fewer blocks."""
 
 
 def gif(max_pixels: int) -> Callable[[Stream], Parser]:
-    """Return the parser for GIF: of the extensions, only those for animation are kept."""
+    """Return the parser for GIF: of the extensions, only those for animation are kept.
+
+    A picture that ends too early is completed. Bytes between blocks end it, as in browsers.
+    """
 
     def parse(stream: Stream) -> Parser:
         header = yield from stream.take(13)
@@ -170,25 +304,34 @@ def gif(max_pixels: int) -> Callable[[Stream], Parser]:
         _check(stream, width, height, max_pixels)
         stream.give(header)
         yield from stream.keep(_colours(flags))
-        while True:
-            block = yield from stream.take(1)
-            if block == _TRAILER:
-                stream.give(block)
-                return
-            if block == _IMAGE:
-                descriptor = yield from stream.take(9)
-                left, top, across, down = struct.unpack_from("<HHHH", descriptor)
-                if (left + across) * (
-                    top + down
-                ) > max_pixels:  # browsers allocate memory for frames outside the screen
-                    raise _too_large(max_pixels)
-                stream.give(block + descriptor)
-                yield from stream.keep(_colours(descriptor[8]) + 1)
-                yield from _sub_blocks(stream, keep=True)
-            elif block == _EXTENSION:
-                yield from _extension(stream)
-            else:
-                raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
+        has_frame = is_in_frame = False
+        try:
+            while True:
+                block = yield from stream.take(1)
+                if block == _IMAGE:
+                    descriptor = yield from stream.take(9)
+                    left, top, across, down = struct.unpack_from("<HHHH", descriptor)
+                    if (left + across) * (
+                        top + down
+                    ) > max_pixels:  # browsers allocate memory for frames outside the screen
+                        raise _too_large(max_pixels)
+                    begin = yield from stream.take(_colours(descriptor[8]) + 1)
+                    stream.give(block + descriptor + begin)
+                    has_frame = is_in_frame = True
+                    yield from _pixels(stream)
+                    is_in_frame = False
+                elif block == _EXTENSION:
+                    yield from _extension(stream)
+                elif block == _TRAILER or has_frame:
+                    break
+                else:
+                    raise damaged("picture")
+        except EndedError:
+            if not has_frame:
+                raise
+            if is_in_frame:
+                stream.give(b"\0")
+        stream.give(_TRAILER)
 
     return parse
 
@@ -201,21 +344,23 @@ def _extension(stream: Stream) -> Parser:
     label = yield from stream.take(1)
     length = yield from stream.take(1)
     first = yield from stream.take(length[0])
-    keep = label == _CONTROL or (label == _APPLICATION and first in _LOOPS)
-    if keep:
-        stream.give(_EXTENSION + label + length + first)
-    if length != b"\0":
-        yield from _sub_blocks(stream, keep=keep)
-
-
-def _sub_blocks(stream: Stream, *, keep: bool) -> Parser:
-    while True:
+    kept = [_EXTENSION + label + length + first]
+    while length != b"\0":
         length = yield from stream.take(1)
-        if keep:
-            stream.give(length)
-        if length == b"\0":
-            return
-        yield from (stream.keep if keep else stream.skip)(length[0])
+        if len(kept) < _LOOP_BLOCKS:
+            kept.append(length + (yield from stream.take(length[0])))
+        else:
+            yield from stream.skip(length[0])
+    if (label == _CONTROL or (label == _APPLICATION and first in _LOOPS)) and len(kept) < _LOOP_BLOCKS:
+        stream.give(b"".join(kept))
+
+
+def _pixels(stream: Stream) -> Parser:
+    """Pass on the sub-blocks of a frame."""
+    length = b""
+    while length != b"\0":
+        length = yield from stream.take(1)
+        stream.give(length + (yield from stream.take(length[0])))
 
 
 # ── WebP (RFC 9649) ───────────────────────────────────────────────────────────────────────────────
@@ -227,34 +372,44 @@ _FRAME: Final = frozenset({b"ALPH", b"VP8 ", b"VP8L"})
 
 
 def webp(max_pixels: int) -> Callable[[Stream], Parser]:
-    """Return the parser for WebP. The header contains the size, so metadata is overwritten as JUNK of the same size."""
+    """Return the parser for WebP. The header contains the size, so metadata is overwritten as JUNK of the same size.
+
+    Browsers show what there is of a file that ends too early, so it passes.
+    """
 
     def parse(stream: Stream) -> Parser:
-        riff = yield from stream.take(12)
-        stream.give(riff)
-        left = int.from_bytes(riff[4:8], "little") - 4
-        while left > 0:
-            header = yield from stream.take(8)
-            kind, length = header[:4], int.from_bytes(header[4:], "little")
-            padded = length + length % 2
-            left -= 8 + padded
-            if kind in (b"VP8X", b"VP8 ", b"VP8L"):
-                start = yield from stream.take(min(10, padded))
-                width, height = _webp_size(kind, start.ljust(10, b"\0"))
-                _check(stream, width, height, max_pixels)
-                if kind == b"VP8X":
-                    if length != 10:  # noqa: PLR2004 - defined by the specification
-                        raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
-                    start = bytes([start[0] & ~_METADATA_FLAGS]) + start[1:]
-                stream.give(header + start)
-                yield from stream.keep(padded - len(start))
-            elif kind == b"ANMF":
-                stream.give(header)
-                yield from _frame(stream, padded)
-            else:
-                yield from _chunk(stream, header, padded, _STILL)
+        has_data = False
+        try:
+            riff = yield from stream.take(12)
+            stream.give(riff)
+            left = int.from_bytes(riff[4:8], "little") - 4
+            while left > 0:
+                header = yield from stream.take(8)
+                kind, length = header[:4], int.from_bytes(header[4:], "little")
+                padded = length + length % 2
+                left -= 8 + padded
+                if kind in (b"VP8X", b"VP8 ", b"VP8L"):
+                    start = yield from stream.take(min(10, padded))
+                    width, height = _webp_size(kind, start.ljust(10, b"\0"))
+                    _check(stream, width, height, max_pixels)
+                    if kind == b"VP8X":
+                        if length != 10:  # noqa: PLR2004 - defined by the specification
+                            raise damaged("picture")
+                        start = bytes([start[0] & ~_METADATA_FLAGS]) + start[1:]
+                    has_data = has_data or kind != b"VP8X"
+                    stream.give(header + start)
+                    yield from stream.keep(padded - len(start))
+                elif kind == b"ANMF":
+                    has_data = True
+                    stream.give(header)
+                    yield from _frame(stream, padded)
+                else:
+                    yield from _chunk(stream, header, padded, _STILL)
+        except EndedError:
+            if not has_data:
+                raise
         if stream.size is None:
-            raise MediaError(Code.UNSUPPORTED_TYPE, _DAMAGED)
+            raise damaged("picture")
 
     return parse
 

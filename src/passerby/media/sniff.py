@@ -13,11 +13,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from passerby.errors import Code
-from passerby.media import markup, mp4, pictures, sound
-from passerby.media.stream import MediaError, Stream
+from passerby.media import frames, markup, mp4, ogg, pictures, riff, webm
+from passerby.media.stream import MediaError, Stream, anything
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
 HEAD: Final = 4096
 """Bytes needed to detect the type."""
@@ -32,13 +32,12 @@ class Kind(Struct, frozen=True):
     mime_type: str
     category: Category = "document"
     inline: bool = False
-    parse: Callable[[Stream], Any] = sound.anything
-    bounded: bool = False
-    """Whether the format has an end marker: a file without it is damaged."""
+    parse: Callable[[Stream], Any] = anything
     by_tracks: bool = False
     """Whether the tracks, which are read later, decide between audio and video."""
 
 
+_RIFF: Final = frozenset({b"RIFF", b"RF64", b"BW64"})
 _PICTURES: Final = {
     "image/jpeg": (re.compile(rb"\xff\xd8\xff"), pictures.jpeg),
     "image/png": (re.compile(rb"\x89PNG\r\n\x1a\n"), pictures.png),
@@ -47,7 +46,32 @@ _PICTURES: Final = {
 }
 PICTURE_TYPES: Final = tuple(_PICTURES)
 """Accepted picture types: their metadata can be removed."""
-_TOO_MUCH_KNOWN: Final = "Send pictures as JPEG, PNG, WebP or GIF: from others, place and time cannot be removed"
+_TOO_MUCH_KNOWN: Final = (
+    "Send pictures as JPEG, PNG, WebP or GIF, sound as MP3, M4A, Ogg, WAV or FLAC, and films as MP4, MOV, WebM, MKV or"
+    " AVI: from others, place and time cannot be removed"
+)
+_UNCLEANABLE: Final = re.compile(
+    b"|".join(
+        (
+            # pictures: TIFF, raw pictures of cameras (most of them are TIFF), JPEG XL, 2000 and XR, Photoshop, …
+            rb"II[*+]\0|MM\0[*+]|II(?:RO|RS|U\0|T\0)|MMOR|II\x1a\0\0\0HEAP|II\xbc[\0\x01]|FUJIFILMCCD-RAW|FOVb",
+            rb"\0MRM",
+            rb"8BP[SB]\0|\xff\x0a|\0\0\0\x0c(?:JXL |jP  )|\xffO\xffQ|gimp xcf |v/1\x01|BPG\xfb|FLIF|\x8aMNG|\x8bJNG",
+            rb"#\?R(?:ADIANCE|GBE)|SDPX|XPDS|.{128}DICM",
+            # sound: ASF (WMA and WMV), AIFF, CAF, AU, Wave64, Monkey's Audio, WavPack, Musepack, TTA, DSD, RealMedia, …
+            rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11|FORM.{4}(?:AIF[FC]|8SVX)|caff|\.snd|RIFX|riff\x2e\x91\xcf\x11",
+            rb"MAC |wvpk|MP\+|MPCK|TTA[12]|OFR |DSD |FRM8|\.RMF|\.ra\xfd|MThd|ADIF|APETAGEX|TAG.{125}",
+            rb"Creative Voice File",
+            # film: Flash, MPEG programs and transport streams, MXF, RED, DV, NUT
+            rb"FLV\x01|\0\0\x01[\xb3\xba]|(?:G.{187}){2}G|(?:.{4}G.{187}){2}.{4}G|\x06\x0e\x2b\x34|.{4}RED[12]",
+            rb"\x1f\x07\0[\xbf\x3f]|nut/multimedia container",
+        )
+    ),
+    re.DOTALL,
+)
+"""Pictures, sound and films with room for metadata that no parser here removes."""
+_QUICKTIME: Final = re.compile(rb"\0.{3}(?:moov|mdat|free|skip|wide|pnot)", re.DOTALL)
+"""A film without `ftyp`, as QuickTime wrote it before MP4."""
 _ACTIVE: Final = re.compile(
     b"|".join(map(re.escape, (*markup.BEGINNINGS, b"<%", b"%pdf-", b"javascript:"))), re.IGNORECASE
 )
@@ -65,16 +89,26 @@ def kind_of(head: bytes, claimed: str, *, max_pixels: int) -> Kind:
     """Return the type of a file; `head` is its first HEAD bytes, or the whole file if it is shorter.
 
     `claimed` is the sender's MIME type; it only decides between audio and video in the same container.
-    Raises MediaError (unsupported_type) for pictures whose metadata cannot be removed.
+    Raises MediaError (unsupported_type) for pictures, sound and films whose metadata cannot be removed.
     """
-    return _picture(head, max_pixels) or _media(head, claimed) or _document(head, claimed)
+    picture = _picture(head, max_pixels)
+    if picture is not None:
+        return picture
+    is_text = _is_text(head)
+    if not is_text and (not _STILLS.isdisjoint(_brands(head)) or _UNCLEANABLE.match(head)):
+        raise MediaError(Code.UNSUPPORTED_TYPE, _TOO_MUCH_KNOWN)
+    return (None if is_text else _film(head, claimed) or _sound(head, claimed)) or _document(
+        head, claimed, is_text=is_text
+    )
 
 
-def of_tracks(kind: Kind, tracks: Collection[str]) -> Kind:
-    """Return the final type when the tracks are known: a video track makes it a video, whatever the sender claims."""
-    if not kind.by_tracks or not tracks:
+def of_stream(kind: Kind, stream: Stream) -> Kind:
+    """Return the final type when the file is read: a video track makes it a video, whatever the sender claims."""
+    if stream.subtype is not None:
+        return replace(kind, mime_type=f"{kind.category}/{stream.subtype}")
+    if not kind.by_tracks or not stream.tracks:
         return kind
-    category: Literal["audio", "video"] = "video" if "video" in tracks else "audio"
+    category: Literal["audio", "video"] = "video" if "video" in stream.tracks else "audio"
     return replace(kind, category=category, mime_type=f"{category}/{kind.mime_type.partition('/')[2]}")
 
 
@@ -91,11 +125,7 @@ def is_polyglot(head: bytes) -> bool:
 def _picture(head: bytes, max_pixels: int) -> Kind | None:
     for mime_type, (beginning, parser) in _PICTURES.items():
         if beginning.match(head):
-            return Kind(mime_type, "image", inline=True, parse=parser(max_pixels), bounded=True)
-    is_still = not _STILLS.isdisjoint(_brands(head))
-    is_tiff = head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
-    if is_still or is_tiff or head.startswith((b"8BPS", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ")):
-        raise MediaError(Code.UNSUPPORTED_TYPE, _TOO_MUCH_KNOWN)
+            return Kind(mime_type, "image", inline=True, parse=parser(max_pixels))
     return None
 
 
@@ -106,36 +136,53 @@ def _brands(head: bytes) -> set[bytes]:
     return {head[8:12]} | {head[place : place + 4] for place in range(16, min(int.from_bytes(head[:4]), len(head)), 4)}
 
 
-def _media(head: bytes, claimed: str) -> Kind | None:
-    second = head[1] if len(head) > 1 else 0
+def _film(head: bytes, claimed: str) -> Kind | None:
+    """Return the type of a container of sound or film."""
     by_claim: Literal["audio", "video"] = "audio" if claimed.startswith("audio/") else "video"
-    riff, brand = head[8:12] if head[:4] == b"RIFF" else b"", head[8:12] if head[4:8] == b"ftyp" else b""
+    brand = head[8:12] if head[4:8] == b"ftyp" else b""
     if brand in (b"M4A ", b"M4B "):
-        kind = _played("audio", "mp4", mp4.mp4)  # audio books contain pictures as a video track
-    elif brand == b"qt  ":
-        kind = _played("video", "quicktime", mp4.mp4)
-    elif brand:
-        kind = _played(by_claim, "mp4", mp4.mp4, by_tracks=True)
-    elif head.startswith(b"\x1aE\xdf\xa3"):
-        is_webm = b"webm" in head[:64]
-        kind = _played(by_claim, "webm", sound.webm, by_tracks=True) if is_webm else Kind("video/x-matroska", "video")
-    elif head.startswith(b"OggS"):
-        kind = _played("video" if claimed.startswith("video/") else "audio", "ogg", sound.ogg, by_tracks=True)
-    elif riff == b"WAVE":
-        kind = _played("audio", "wav", sound.wav)
+        return _played("audio", "mp4", mp4.mp4)  # audio books contain pictures as a video track
+    if brand == b"qt  " or _QUICKTIME.match(head):
+        return _played("video", "quicktime", mp4.mp4)
+    if brand:
+        return _played(by_claim, "mp4", mp4.mp4, by_tracks=True)
+    return _other_film(head, by_claim)
+
+
+def _other_film(head: bytes, by_claim: Literal["audio", "video"]) -> Kind | None:
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        if b"webm" in head[:64]:
+            return _played(by_claim, "webm", webm.webm, by_tracks=True)
+        return Kind("video/x-matroska", "video", parse=webm.webm)
+    if head[:4] in _RIFF and head[8:12] == b"AVI ":
+        return Kind("video/x-msvideo", "video", parse=riff.avi)
+    return None
+
+
+def _sound(head: bytes, claimed: str) -> Kind | None:
+    if head.startswith(b"OggS"):
+        kind = _played("video" if claimed.startswith("video/") else "audio", "ogg", ogg.ogg, by_tracks=True)
+    elif head[:4] in _RIFF and head[8:12] == b"WAVE":
+        kind = _played("audio", "wav", riff.wav)
     elif head.startswith(b"fLaC"):
-        kind = _played("audio", "flac", sound.anything)
-    elif head[:1] == b"\xff" and second & 0xF6 == 0xF0:  # noqa: PLR2004 - ADTS
-        kind = _played("audio", "aac", sound.anything)
-    elif head.startswith(b"ID3") or (head[:1] == b"\xff" and second & 0xE6 == 0xE2):  # noqa: PLR2004 - layer III
-        kind = _played("audio", "mpeg", sound.mp3)
+        kind = _played("audio", "flac", frames.flac)
+    elif head.startswith(b"ID3"):
+        kind = _played("audio", "mpeg", frames.tagged)
+    elif frames.is_frames(head, frames.adts_frame):
+        kind = _played("audio", "aac", frames.adts)
+    elif frames.is_frames(head, frames.mp3_frame):
+        kind = _played("audio", "mpeg", frames.mp3)
     else:
         return None
     return kind
 
 
 def _played(
-    category: Literal["audio", "video"], subtype: str, parse: Callable[[Stream], Any], *, by_tracks: bool = False
+    category: Literal["audio", "video"],
+    subtype: str,
+    parse: Callable[[Stream], Any],
+    *,
+    by_tracks: bool = False,
 ) -> Kind:
     return Kind(f"{category}/{subtype}", category, inline=True, parse=parse, by_tracks=by_tracks)
 
@@ -153,14 +200,17 @@ _DOCUMENTS: Final = (
 )
 
 
-def _document(head: bytes, claimed: str) -> Kind:
+def _is_text(head: bytes) -> bool:
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be incomplete
+    except UnicodeDecodeError:
+        return False
+    return not any(character < " " and character not in "\t\n\r\f" for character in text)
+
+
+def _document(head: bytes, claimed: str, *, is_text: bool) -> Kind:
     for magic, mime_type in _DOCUMENTS:
         if head.startswith(magic):
             office = mime_type == "application/zip" and _OFFICE.fullmatch(claimed)
             return Kind(claimed if office else mime_type)
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be incomplete
-    except UnicodeDecodeError:
-        return Kind(ATTACHMENT)
-    is_plain = not any(character < " " and character not in "\t\n\r\f" for character in text)
-    return Kind("text/plain" if is_plain and not is_active(head) else ATTACHMENT)
+    return Kind("text/plain" if is_text and not is_active(head) else ATTACHMENT)

@@ -49,6 +49,7 @@ const FINAL = new Set<Trouble>([
   'file_too_large',
   'too_large',
   'unsupported_type',
+  'file_damaged',
   'picture_too_large',
   'not_audio',
   'duration_invalid',

@@ -230,6 +230,7 @@ describe('another try', () => {
     ['file_too_large', false],
     ['too_large', false],
     ['unsupported_type', false],
+    ['file_damaged', false],
     ['room_storage_full', false],
   ])('after %s is worth it: %s', (code, worth) => {
     expect(worthRetrying(code)).toBe(worth);

@@ -19,6 +19,7 @@ export type Code =
   | 'duplicate_poll'
   | 'duration_invalid'
   | 'extension_not_agreed'
+  | 'file_damaged'
   | 'file_empty'
   | 'file_missing'
   | 'file_not_found'

@@ -362,7 +362,8 @@ const german = (f: Formats): Words => {
       guest_storage_full: ({ guestFilesSize }) =>
         `Du hast die Grenze für Dateien in einem Gespräch erreicht: ${f.size(guestFilesSize)}.`,
       unsupported_type: ({ pictureTypes }) =>
-        `Diese Datei ist beschädigt oder von einer Art, die sich nicht senden lässt. Bilder können ${f.either(pictureTypes)} sein.`,
+        `Dateien dieser Art lassen sich nicht senden, weil sich Ort und Zeit nicht aus ihnen entfernen lassen. Bilder können ${f.either(pictureTypes)} sein.`,
+      file_damaged: 'Diese Datei ist beschädigt und lässt sich nicht senden.',
       not_audio: 'Das klingt nicht nach einer Sprachnachricht.',
       storage_full:
         'Der Server hat gerade keinen Platz für Dateien. Versuch es in einer Weile noch einmal.',

@@ -387,7 +387,8 @@ const english = (f: Formats) => {
       guest_storage_full: ({ guestFilesSize }) =>
         `You have reached the limit for files in a conversation: ${f.size(guestFilesSize)}.`,
       unsupported_type: ({ pictureTypes }) =>
-        `This file is damaged, or of a kind that cannot be sent. Pictures can be ${f.either(pictureTypes)}.`,
+        `Files of this kind cannot be sent, because place and time cannot be removed from them. Pictures can be ${f.either(pictureTypes)}.`,
+      file_damaged: 'This file is damaged and cannot be sent.',
       not_audio: 'This does not sound like a voice note.',
       storage_full: 'The server has no room for files right now. Please try again in a while.',
       not_found: 'The server has this no longer.',

@@ -148,8 +148,8 @@ describe('troubles', () => {
     [
       'unsupported_type',
       LIMITS,
-      'This file is damaged, or of a kind that cannot be sent. Pictures can be JPEG, WebP or GIF.',
-      'Diese Datei ist beschädigt oder von einer Art, die sich nicht senden lässt. Bilder können JPEG, WebP oder GIF sein.',
+      'Files of this kind cannot be sent, because place and time cannot be removed from them. Pictures can be JPEG, WebP or GIF.',
+      'Dateien dieser Art lassen sich nicht senden, weil sich Ort und Zeit nicht aus ihnen entfernen lassen. Bilder können JPEG, WebP oder GIF sein.',
     ],
   ])('%s', (code, limits, inEnglish, inGerman) => {
     expect(plain(troubleText(en, code, limits))).toBe(inEnglish);

@@ -1,0 +1,149 @@
+"""Records sound and film with PyAV (FFmpeg), with metadata wherever a format has room for it."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRETS = (b"SECRET", b"52.01", b"2021-05", b"2021:05")
+"""What must not be in a cleaned file."""
+METADATA = {
+    "creation_time": "2021-05-06T07:08:09Z",
+    "date": "2021-05-06",
+    "location": "+52.0116+004.3571/",
+    "title": "SECRETTITLE",
+    "artist": "SECRETARTIST",
+    "comment": "SECRETCOMMENT",
+    "encoder": "SECRETENCODER",
+}
+_COVER = 1024
+"""FFmpeg's flag of a stream that is a cover."""
+_EXPERIMENTAL = {"vorbis": {"strict": "experimental"}}
+_LAYOUT = {"vorbis": "stereo"}
+"""What FFmpeg's own encoders need; others are mono."""
+_RATE = 10
+"""Pictures a second."""
+
+
+def recorded(
+    form: str,
+    *,
+    video: str | None = None,
+    audio: str | None = None,
+    seconds: float = 2,
+    rate: int = 44_100,
+    options: dict[str, str] | None = None,
+) -> bytes:
+    """Return a file of `form` (FFmpeg's name) with a moving picture, a tone, or both."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "recording"
+        _record(path, form, options or {}, video, audio, seconds, rate)
+        return path.read_bytes()
+
+
+def _record(  # noqa: PLR0917 - as they are given to `recorded`
+    path: Path,
+    form: str,
+    options: dict[str, str],
+    video: str | None,
+    audio: str | None,
+    seconds: float,
+    rate: int,
+) -> None:
+    with av.open(path, "w", format=form, options=options) as container:
+        container.metadata.update(METADATA)
+        streams: list[tuple[Any, Iterator[Any]]] = []
+        if video is not None:
+            pictures: Any = container.add_stream(video, rate=_RATE)
+            pictures.width, pictures.height = 64, 48
+            pictures.pix_fmt = "yuvj420p" if video == "mjpeg" else "yuv420p"
+            streams.append((pictures, _pictures(seconds)))
+        if audio is not None:
+            sound: Any = container.add_stream(
+                audio, rate=rate, options=_EXPERIMENTAL.get(audio, {}), layout=_LAYOUT.get(audio, "mono")
+            )
+            streams.append((sound, _sounds(sound, seconds, rate)))
+        for stream, _ in streams:
+            stream.metadata.update({"handler_name": "SECRETHANDLER", "title": "SECRETTITLE", "language": "nld"})
+        for stream, frames in streams:
+            for frame in frames:
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+
+
+def _pictures(seconds: float) -> Iterator[VideoFrame]:
+    for number in range(round(seconds * _RATE)):
+        frame = VideoFrame(64, 48, "yuv420p")
+        for plane, value in zip(frame.planes, (number * 9 % 256, 90, 200), strict=True):
+            plane.update(bytes([value]) * plane.buffer_size)
+        frame.pts = number
+        frame.time_base = Fraction(1, _RATE)
+        yield frame
+
+
+def _sounds(stream: Any, seconds: float, rate: int) -> Iterator[AudioFrame]:  # noqa: ANN401 - PyAV's stream
+    samples = [round(9000 * math.sin(number * 440 * 2 * math.pi / rate)) for number in range(round(seconds * rate))]
+    resampler = av.AudioResampler(format=stream.format, layout=stream.layout, rate=rate)
+    stream.codec_context.open(strict=False)
+    size = stream.codec_context.frame_size or 1024
+    fifo = av.AudioFifo()
+    for place in range(0, len(samples), 4096):
+        part = samples[place : place + 4096]
+        frame = AudioFrame("s16", "mono", len(part))
+        frame.planes[0].update(struct.pack(f"<{len(part)}h", *part))
+        frame.sample_rate, frame.pts, frame.time_base = rate, place, Fraction(1, rate)
+        for each in resampler.resample(frame):
+            fifo.write(each)
+        while (whole := fifo.read(size)) is not None:
+            yield whole
+    if (rest := fifo.read(size, partial=True)) is not None:
+        yield rest
+
+
+def decoded(content: bytes) -> list[bytes]:
+    """Return the pixels and samples of all pictures and sounds in a file, but of no cover."""
+    with av.open(io.BytesIO(content), "r") as container:
+        indexes = [
+            stream.index
+            for stream in container.streams
+            if stream.type in {"video", "audio"} and not int(stream.disposition) & _COVER
+        ]
+    found: list[bytes] = []
+    for index in indexes:
+        with av.open(io.BytesIO(content), "r") as container:
+            for frame in container.decode(container.streams[index]):
+                assert isinstance(frame, AudioFrame | VideoFrame)
+                found.append(b"".join(bytes(plane) for plane in frame.planes))
+    return found
+
+
+def tags(content: bytes) -> dict[str, str]:
+    """Return what FFmpeg finds of metadata: of the file, its streams and its chapters."""
+    with av.open(io.BytesIO(content), "r") as container:
+        found = dict(container.metadata)
+        for stream in container.streams:
+            found |= stream.metadata
+        for chapter in container.chapters():
+            found |= chapter["metadata"]
+    return found
+
+
+def seconds(content: bytes) -> float:
+    """Return how long the sounds and pictures in a file play, decoded."""
+    with av.open(io.BytesIO(content), "r") as container:
+        frames = list(container.decode(container.streams[0]))
+        return sum(
+            frame.samples / frame.sample_rate if isinstance(frame, AudioFrame) else 1 / _RATE for frame in frames
+        )
