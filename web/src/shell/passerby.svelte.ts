@@ -13,7 +13,7 @@ import { step } from '../chat/step';
 import { Wire } from '../wire/socket';
 import * as api from './api';
 import { AttachedFiles } from './attached_files';
-import { Calls } from './calls.svelte';
+import { CallDoor } from './call_door.svelte';
 import type { Take } from './recorder.svelte';
 import { upload } from './upload';
 import { load, store } from './storage';
@@ -32,7 +32,7 @@ export class Passerby {
     event: (event, payload) => {
       const input = { type: 'event', event, payload } as WireEvent;
       this.dispatch(input);
-      if (event.startsWith('webrtc:')) this.calls.signal(input);
+      if (event.startsWith('webrtc:')) this.door.signal(input);
     },
     down: (retrying) => {
       this.dispatch({ type: 'down', retrying });
@@ -42,15 +42,21 @@ export class Passerby {
     },
   });
 
-  readonly calls = new Calls({
-    state: () => this.#state,
-    emit: (event, payload) => {
-      this.#wire.emit(event, payload);
+  /** To calls. */
+  readonly door = new CallDoor(
+    {
+      state: () => this.#state,
+      emit: (event, payload) => {
+        this.#wire.emit(event, payload);
+      },
+      record: (record) => {
+        this.dispatch({ type: 'called', record, at: new Date().toISOString() });
+      },
     },
-    record: (record) => {
-      this.dispatch({ type: 'called', record, at: new Date().toISOString() });
+    () => {
+      this.missPart();
     },
-  });
+  );
 
   get state(): State {
     return this.#shown;
@@ -64,18 +70,23 @@ export class Passerby {
       this.dispatch({ type: 'online', online: false });
     });
     this.dispatch({ type: 'boot', saved: load(), online: navigator.onLine });
-    this.calls.boot(this.#state.conversation);
+    this.door.boot(this.#state.conversation);
   }
 
   dispatch(input: Input): void {
     // While there still is a conversation to say it in.
-    if (input.type === 'next' || input.type === 'leave') this.calls.hangUp();
+    if (input.type === 'next' || input.type === 'leave') this.door.hangUp();
     const [state, effects] = step(this.#state, input);
     this.#state = state;
     this.#shown = state;
     store(save(state));
     for (const effect of effects) this.#run(effect);
-    this.calls.follow(this.#state);
+    this.door.follow(this.#state);
+  }
+
+  /** A part of the page cannot be loaded. */
+  missPart(): void {
+    this.dispatch({ type: 'partMissing' });
   }
 
   send(content: string): void {
