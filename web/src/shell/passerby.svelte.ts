@@ -1,4 +1,5 @@
 /** Runs the state machine: feeds it what happens, does what it wants done, and shows its state to the page. */
+import type { Attached } from '../chat/attachments';
 import {
   credentials,
   initial,
@@ -15,6 +16,7 @@ import * as api from './api';
 import { AttachedFiles } from './attached_files';
 import { CallDoor } from './call_door.svelte';
 import type { Take } from './recorder.svelte';
+import { jpegName, needsReencoding, reencoded } from './reencode';
 import { upload } from './upload';
 import { load, store } from './storage';
 
@@ -142,13 +144,25 @@ export class Passerby {
       this.dispatch({ type: 'uploadProgress', id, share });
     };
     try {
-      const file = await upload({ ...taken, roomId, token, onprogress });
+      const sent = await this.#prepared(taken);
+      if (taken.signal.aborted) return;
+      const file = await upload({ ...sent, signal: taken.signal, roomId, token, onprogress });
       this.dispatch({ type: 'uploaded', id, file, at: new Date().toISOString() });
     } catch (error) {
       if (!(error instanceof api.ApiError)) throw error;
       const { trouble, retryAfter } = error;
       this.dispatch({ type: 'uploadFailed', id, trouble, retryAfter });
     }
+  }
+
+  /** The file as the server takes it, as far as this browser can make it so. */
+  async #prepared({ file, about }: { file: Blob; about: Attached }) {
+    const { limits } = this.#state;
+    if (about.kind === 'voice' || !limits) return { file, about };
+    if (!needsReencoding(about, limits.pictureTypes)) return { file, about };
+    const drawn = await reencoded(file);
+    if (!drawn) return { file, about };
+    return { file: drawn, about: { ...about, name: jpegName(about.name), mimeType: drawn.type } };
   }
 
   async #createSession(username: string | null): Promise<void> {

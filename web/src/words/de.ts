@@ -138,6 +138,9 @@ const german = (f: Formats): Words => {
       downloadOf: (name) => `${name} herunterladen`,
       gone: 'Mit dem Gespräch verschwunden',
       unavailable: 'Das ließ sich nicht laden.',
+      unplayable: 'Dieser Browser kann es nicht zeigen oder abspielen.',
+      unplayableSave:
+        'Dieser Browser kann es nicht zeigen oder abspielen, aber du kannst es sichern.',
       expired: 'Das ist abgelaufen: Dateien bleiben nur begrenzte Zeit.',
       reload: 'Noch einmal',
     },
@@ -396,6 +399,8 @@ const german = (f: Formats): Words => {
           one: 'Das war viel auf einmal: Nur die erste Datei wurde übernommen.',
           other: 'Das war viel auf einmal: Nur die ersten # Dateien wurden übernommen.',
         }),
+      file_unreadable:
+        'Diese Datei ist nicht mehr lesbar: Sie wurde nach dem Auswählen verschoben, geändert oder gelöscht.',
       part_missing:
         'Dieser Teil der Seite ließ sich nicht laden. Wenn deine Verbindung in Ordnung ist, lade die Seite neu.',
       session_anew:

@@ -167,6 +167,8 @@ const english = (f: Formats) => {
       downloadOf: (name: string): string => `Download ${name}`,
       gone: 'Gone with the conversation',
       unavailable: 'This could not be loaded.',
+      unplayable: 'This browser cannot show or play it.',
+      unplayableSave: 'This browser cannot show or play it, but you can save it.',
       expired: 'This has expired: files stay for a limited time.',
       reload: 'Try again',
     },
@@ -417,6 +419,8 @@ const english = (f: Formats) => {
           one: 'That was a lot at once: only the first file was taken.',
           other: 'That was a lot at once: only the first # files were taken.',
         }),
+      file_unreadable:
+        'This file can no longer be read: it was moved, changed or deleted after you chose it.',
       part_missing:
         'This part of the page could not be loaded. If your connection is fine, load the page again.',
       session_anew:
