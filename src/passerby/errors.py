@@ -8,7 +8,7 @@ PasserbyError
 ├── NotFoundError          404  session_not_found, not_found, file_not_found
 ├── UploadTimeoutError     408  upload_timeout
 ├── ConflictError          409  not_in_room, already_in_room, not_searching, room_closed
-│                               call_active, no_call, no_offer, too_many_candidates
+│                               call_active, call_declined, no_call, no_offer, too_many_candidates
 ├── TooLargeError          413  file_too_large, room_storage_full, guest_storage_full, picture_too_large
 ├── UnsupportedTypeError   415  unsupported_type, file_damaged, not_audio
 ├── RateLimitedError       429  rate_limited (retryable, with `retry_after`)
@@ -60,6 +60,7 @@ class Code(StrEnum):
     STORAGE_FULL = "storage_full"
     # Calls.
     CALL_ACTIVE = "call_active"
+    CALL_DECLINED = "call_declined"
     NO_CALL = "no_call"
     NO_OFFER = "no_offer"
     TOO_MANY_CANDIDATES = "too_many_candidates"

@@ -168,8 +168,58 @@ async def test_a_ringing_call_ends_as_either_side_says(how: type[Hangup], event:
     callee.hang_up(how)
 
     assert len(caller.person.link.of(event)) == 1
-    caller.offer()  # a new call may start
-    assert callee.got() == ["webrtc:offer", "webrtc:offer"]
+    callee.offer()  # a new call may start
+    assert caller.got()[-1] == "webrtc:offer"
+
+
+async def test_who_was_declined_waits_before_the_next_call_and_longer_each_time() -> None:
+    house = House()
+    caller, callee = await phones(house)
+    for pause in (10, 30, 120, 600, 600):
+        caller.offer()
+        callee.hang_up(RejectCall)
+
+        with pytest.raises(ConflictError) as caught:
+            caller.offer()
+
+        assert (caught.value.code, caught.value.retry_after) == ("call_declined", pause)
+        await house.pass_time(pause - 0.1)
+        with pytest.raises(ConflictError):
+            caller.offer()
+        await house.pass_time(0.2)
+    caller.offer()
+    assert len(callee.got()) == 6
+
+
+async def test_a_call_that_is_answered_or_called_back_ends_the_pauses() -> None:
+    house = House()
+    caller, callee = await phones(house)
+    caller.offer()
+    callee.hang_up(RejectCall)
+    callee.offer()  # called back
+    callee.hang_up(EndCall)
+    caller.offer()
+    callee.hang_up(RejectCall)
+    await house.pass_time(11)
+    caller.offer()
+    callee.answer()
+    callee.hang_up(EndCall)
+    caller.offer()
+    callee.hang_up(RejectCall)
+    with pytest.raises(ConflictError) as caught:
+        caller.offer()
+    assert caught.value.retry_after == 10
+
+
+async def test_who_gives_up_or_is_not_answered_may_call_again() -> None:
+    house = House()
+    caller, callee = await phones(house)
+    caller.offer()
+    caller.hang_up(EndCall)
+    caller.offer()
+    await house.pass_time(RING)
+    caller.offer()
+    assert callee.got().count("webrtc:offer") == 3
 
 
 async def test_nobody_rings_for_ever() -> None:

@@ -107,11 +107,28 @@ class Street:
         return visitor
 
     async def second_tab(self, visitor: Visitor) -> Visitor:
-        """The visitor duplicates the tab: the same session in both."""
+        """The visitor duplicates the tab, which copies its session."""
         async with visitor.page.context.expect_page() as opened:
             await visitor.page.evaluate("open(location.href)")  # copies the session storage, as duplicating does
         second = Visitor(await opened.value, visitor.url)
         self._stack.push_async_callback(second.page.close)
+        return second
+
+    async def same_guest(self, visitor: Visitor) -> Visitor:
+        """The visitor's session in another browser, where no tab knows of the first."""
+        second = await self.visitor()
+        await expect(second.part("start")).to_be_enabled()
+        own = await second.token()
+        self._stack.push_async_callback(end_session, second.page, second.url, own)
+        kept = await visitor.page.evaluate("JSON.stringify(sessionStorage)")
+        await second.page.evaluate(
+            """(kept) => {
+              for (const [key, value] of Object.entries(JSON.parse(kept))) sessionStorage.setItem(key, value);
+              Storage.prototype.setItem = () => {};
+              location.reload();
+            }""",
+            kept,
+        )
         return second
 
     async def pair(self, first: Visitor | None = None, second: Visitor | None = None) -> tuple[Visitor, Visitor]:

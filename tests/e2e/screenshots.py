@@ -84,13 +84,13 @@ async def visit(browser: Browser, url: str, size: Size) -> AsyncIterator[Visitor
 async def arrive(visitor: Visitor, photographer: Photographer) -> None:
     """The start, and the search while nobody else looks."""
     await visitor.part("name-input").fill(NAME)
-    await expect(visitor.part("online-count")).to_have_text(str(2 * PAIRS_AROUND + 1))
+    await expect(visitor.part("online-count")).to_have_text(str(2 * PAIRS_AROUND))
     await expect(visitor.words(f"{PAIRS_AROUND} conversations")).to_be_visible()
     await photographer.take(visitor.page, "start")
     await visitor.start()
     await visitor.sees_connection("Connected")
     await expect(visitor.words("Nobody else is looking just now")).to_be_visible()
-    await expect(visitor.part("online-count")).to_have_text(str(2 * PAIRS_AROUND + 1))
+    await expect(visitor.part("online-count")).to_have_text(str(2 * PAIRS_AROUND))
     await photographer.take(visitor.page, "search")
 
 
@@ -111,7 +111,7 @@ async def talk(visitor: Visitor, partner: Visitor, photographer: Photographer) -
 async def share(visitor: Visitor, partner: Visitor, photographer: Photographer) -> None:
     """A picture and a document, and a voice note in return."""
     await partner.part("file-input").set_input_files(FILES)
-    await partner.part("send-attachments").click()
+    await partner.part("send").click()
     await expect(visitor.part("picture")).to_have_js_property("naturalWidth", 480)
     await expect(visitor.messages).to_have_count(len(TALK) + len(FILES))
     await visitor.page.context.grant_permissions(["microphone"])

@@ -163,7 +163,7 @@ async def test_what_a_key_has_pressed_away_leaves_the_focus_where_one_goes_on(st
     await expect(anna.composer).to_be_focused()
 
     await anna.part("file-input").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"a"})
-    await anna.part("send-attachments").press("Enter")
+    await anna.part("send").press("Enter")
     await expect(anna.composer).to_be_focused()
     await expect(berta.messages).to_have_count(1)
 

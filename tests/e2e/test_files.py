@@ -6,6 +6,7 @@ import base64
 import contextlib
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import FilePayload, Locator, Route, expect
@@ -87,7 +88,7 @@ async def choose(visitor: Visitor, *files: FilePayload) -> None:
 
 async def share(visitor: Visitor, *files: FilePayload) -> None:
     await choose(visitor, *files)
-    await visitor.part("send-attachments").click()
+    await visitor.part("send").click()
 
 
 @contextlib.asynccontextmanager
@@ -195,7 +196,7 @@ async def test_a_picture_can_be_pasted_dropped_and_taken_back(street: Street) ->
     await choose(anna, PDF)
     await anna.page.get_by_role("button", name="Remove timetable.pdf").click()
     await expect(anna.part("attachment")).to_have_count(2)
-    await expect(anna.part("send-attachments")).to_have_text("Send 2 files")
+    await expect(anna.part("send")).to_have_accessible_name("Send 2 files")
 
     # Words and Enter take them along.
     await anna.composer.fill("Two pictures")
@@ -317,12 +318,97 @@ async def test_what_cannot_be_sent_says_why_and_offers_no_second_try(street: Str
     rows = anna.part("attachment")
     await expect(rows.nth(0)).to_contain_text("This file is empty.")
     await expect(rows.nth(1)).to_contain_text("At most 10 MB is allowed.")
-    await anna.part("send-attachments").click()
+    await anna.part("send").click()
     await expect(rows.nth(2)).to_contain_text("Pictures can be JPEG, PNG, WebP or GIF.")
     await expect(anna.part("attachment-retry")).to_have_count(0)
     await anna.part("leave").click()
     await berta.sees_ended("has moved on")
     await expect(berta.messages).to_have_count(0)
+
+
+async def test_back_closes_the_full_view_and_leaves_nothing(street: Street) -> None:
+    anna, berta = await street.pair()
+    await share(anna, PICTURE)
+    for _ in range(2):
+        await berta.part("picture").click()
+        await expect(berta.part("full-view")).to_be_visible()
+        await berta.page.evaluate("history.back()")
+        await expect(berta.part("full-view")).to_have_count(0)
+    await berta.part("picture").click()
+    await berta.part("full-view-close").click()
+    await expect(berta.part("full-view")).to_have_count(0)
+    await berta.say("Still here")
+    await expect(anna.message("Still here")).to_be_visible()
+
+
+async def test_what_this_browser_cannot_play_stays_a_card_that_can_be_saved(street: Street) -> None:
+    anna, berta = await street.pair()
+    berta.expect_complaint()
+    await berta.page.route("**/api/temp-files/**", lambda route: route.fulfill(status=200, body="no picture"))
+    await share(anna, PICTURE)
+    card = berta.part("file-unavailable")
+    await expect(card).to_contain_text("garden.png")
+    await expect(card).to_contain_text("This browser cannot show or play it, but you can save it.")
+    await expect(card.get_by_test_id("download")).to_be_visible()
+    await expect(card.get_by_role("button")).to_have_count(0)
+    await expect(anna.part("picture")).to_have_css("object-fit", "contain")
+    await berta.page.unroute("**/api/temp-files/**")
+
+
+async def test_what_cannot_be_had_now_is_asked_for_again(street: Street) -> None:
+    anna, berta = await street.pair()
+    berta.expect_complaint()
+    await berta.page.route("**/api/temp-files/**", lambda route: route.abort())
+    await share(anna, PICTURE)
+    card = berta.part("file-unavailable")
+    await expect(card).to_contain_text("This could not be loaded.")
+    await expect(card.get_by_test_id("file-card")).to_be_visible()
+    await berta.page.unroute("**/api/temp-files/**")
+    await card.get_by_role("button", name="Try again").click()
+    await berta.page.wait_for_function(is_loaded(1))
+
+
+async def test_a_file_that_was_deleted_after_choosing_says_so(street: Street, tmp_path: Path) -> None:
+    anna, _ = await street.pair()
+    anna.expect_complaint()
+    gone = tmp_path / "gone.txt"
+    gone.write_text("here today")
+    await anna.part("file-input").set_input_files(gone)
+    await expect(anna.part("attachment")).to_have_count(1)
+    gone.unlink()
+    await anna.part("send").click()
+    await expect(anna.part("attachment")).to_contain_text("This file can no longer be read")
+    await expect(anna.part("attachment-retry")).to_have_count(0)
+
+
+async def test_where_only_get_and_post_pass_files_still_go(street: Street) -> None:
+    anna, berta = await street.pair()
+    anna.expect_complaint()
+    methods: list[str] = []
+
+    async def firewall(route: Route) -> None:
+        methods.append(route.request.method)
+        if route.request.method == "PUT":
+            await route.fulfill(status=405, content_type="text/html", body="<h1>Blocked</h1>")
+        else:
+            await route.continue_()
+
+    await anna.page.route(UPLOADS, firewall)
+    await share(anna, PICTURE)
+    await berta.page.wait_for_function(is_loaded(1))
+    await share(anna, PDF)
+    await expect(berta.part("file-card")).to_contain_text("timetable.pdf")
+    assert methods == ["PUT", "POST", "POST"]
+    await anna.page.unroute(UPLOADS)
+
+
+async def test_a_picture_that_the_server_does_not_take_is_drawn_anew(street: Street) -> None:
+    anna, berta = await street.pair()
+    await share(anna, {**PICTURE, "name": "garden.avif", "mimeType": "image/avif"})
+    await berta.page.wait_for_function(is_loaded(1))
+    await berta.part("picture").click()
+    await expect(berta.part("full-view")).to_contain_text("garden.jpg")
+    await berta.part("full-view-close").click()
 
 
 # ── voice notes ───────────────────────────────────────────────────────────────────────────────────
@@ -458,7 +544,7 @@ async def test_large_text_on_a_phone_and_contrast(street: Street, dark: bool) ->
         await expect(anna.words("This file is empty.")).to_be_visible()
         await fine()
         await anna.page.get_by_role("button", name="Remove nothing.txt").click()
-        await anna.part("send-attachments").click()
+        await anna.part("send").click()
         await share(berta, PDF)
         await expect(anna.part("file-card").last).to_be_visible()
         async with microphone(anna):
@@ -491,7 +577,7 @@ async def test_targets_are_large_enough_for_a_finger(street: Street) -> None:
 
     await choose(anna, PICTURE, PDF)
     await large_enough()
-    await anna.part("send-attachments").tap()
+    await anna.part("send").tap()
     await expect(anna.messages).to_have_count(2)
     async with microphone(anna):
         await record(anna)

@@ -76,11 +76,32 @@ async def test_a_search_goes_on_with_the_new_session(street: Street) -> None:
     await berta.sees_conversation()
 
 
-async def test_a_second_tab_of_the_same_guest_takes_over_and_gives_back(street: Street) -> None:
+async def test_a_duplicated_tab_is_a_guest_of_its_own(street: Street) -> None:
+    anna, berta = await street.pair()
+    await anna.say("In the first tab")
+    second = await street.second_tab(anna)
+    await expect(second.part("start")).to_be_enabled()
+    token = await second.token()
+    assert token not in (None, await anna.token())
+    carla = await street.visitor()
+    await street.pair(second, carla)
+    await carla.say("Hello, copy")
+    await second.sees("Hello, copy")
+    await berta.say("Still here")
+    await anna.sees("In the first tab", "Still here")
+    # Loaded again, each is who it was.
+    await anna.page.reload()
+    await anna.sees("In the first tab", "Still here")
+    await second.page.reload()
+    await second.sees("Hello, copy")
+    await second.end_session()
+
+
+async def test_the_same_guest_in_another_browser_takes_over_and_gives_back(street: Street) -> None:
     anna, berta = await street.pair()
     await anna.say("In the first tab")
     await berta.sees("In the first tab")
-    second = await street.second_tab(anna)
+    second = await street.same_guest(anna)
     await second.sees("In the first tab")
     await expect(anna.words("Passerby is open for you in another tab or window")).to_be_visible()
     await expect(anna.part("use-here")).to_have_text("Use here")

@@ -2,6 +2,7 @@ import { mount } from 'svelte';
 import App from './App.svelte';
 import './app.css';
 import { Passerby } from './shell/passerby.svelte';
+import { claimTab } from './shell/tab';
 import { followViewport } from './shell/viewport';
 import { begin } from './words/spoken.svelte';
 
@@ -9,7 +10,8 @@ const target = document.getElementById('app');
 if (!target) throw new Error('index.html has no #app');
 
 async function open(target: HTMLElement): Promise<void> {
-  if (!(await begin())) {
+  const [spoken] = await Promise.all([begin(), claimTab()]);
+  if (!spoken) {
     document.getElementById('unloaded')?.removeAttribute('hidden');
     return;
   }

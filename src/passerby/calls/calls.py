@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 _MAX_MISSED: Final = 16
 """Maximum number of ended calls kept for a member who is away: the newest. Each is a name and ids, some 200 bytes."""
+_PAUSES: Final = (10.0, 30.0, 120.0, 600.0)
+"""Seconds after which one may call again who was declined: once, twice, … in this conversation."""
 _PORTION: Final = 65_536
 """Bytes of signals sent at once, or one signal: far below OUTBOX_LIMIT, beside a room's replay."""
 
@@ -71,6 +73,8 @@ class Calls:
         self._calls: dict[Room, Call] = {}
         self._had_calls: set[Room] = set()
         """Rooms that had a call: late signals are ignored there instead of refused."""
+        self._declined: dict[Member, tuple[int, float]] = {}
+        """Of members whose calls were declined: how often, and when they may call again (monotonic)."""
         self._missed: dict[Member, deque[Signal]] = {}
         """Events about calls that ended while a member was away."""
         self._told: dict[Member, Signal] = {}
@@ -86,8 +90,8 @@ class Calls:
     def offer(self, guest: LiveGuest, payload: SendOffer) -> None:
         """Start a call, or renegotiate within one.
 
-        If both members call at once, the first offer counts. Raises ConflictError (not_in_room, call_active, no_call),
-        InvalidInputError.
+        If both members call at once, the first offer counts. Raises ConflictError (not_in_room, call_active, no_call,
+        call_declined), InvalidInputError.
         """
         member = guest.membership()
         if payload.offer.type != "offer":
@@ -108,6 +112,7 @@ class Calls:
             raise ConflictError(Code.CALL_ACTIVE, "You are calling already")
 
     def _begin(self, member: Member, payload: SendOffer) -> None:
+        self._check_pause(member)
         call = Call(payload.type, member, self._clock.monotonic() + self._ring)
         call.caller.relay_only = payload.relay_only
         offer = self._offer_of(call, call.caller, payload)
@@ -121,6 +126,21 @@ class Calls:
         )
         member.room.tell(member, self._ringing(call))
         self._pass_on(call.caller, call.callee, offer)
+
+    def _check_pause(self, member: Member) -> None:
+        """Raise ConflictError (call_declined) if the partner has just declined; a call back ends the pause."""
+        _, until = self._declined.get(member, (0, 0.0))
+        left = until - self._clock.monotonic()
+        if left > 0:
+            raise ConflictError(
+                Code.CALL_DECLINED, "The last call was declined: wait before the next", retry_after=round(left, 3)
+            )
+        self._declined.pop(member.partner, None)
+
+    def _decline(self, caller: Member) -> None:
+        times, _ = self._declined.get(caller, (0, 0.0))
+        pause = _PAUSES[min(times, len(_PAUSES) - 1)]
+        self._declined[caller] = (times + 1, self._clock.monotonic() + pause)
 
     def _negotiate(self, call: Call, member: Member, payload: SendOffer) -> None:
         own, other = call.sides(member)
@@ -152,6 +172,7 @@ class Calls:
         self._pass_on(own, other, Answer(from_=guest_id, from_username=name, call_id=call.id, answer=answer))
         if taken:
             call.started = self._clock.time()
+            self._declined.pop(call.caller.member, None)
             self._stop_ringing(call)
             self._catch_up(call, own)  # with the caller's candidates
 
@@ -205,6 +226,8 @@ class Calls:
         act = {EndCall: Act.END, RejectCall: Act.REJECT, GiveUpCall: Act.TIME_OUT}[how]
         if (call.state, act) not in NEXT:
             act, event = Act.END, CallEnded
+        if act is not Act.TIME_OUT and call.state is State.RINGING and own is call.callee:
+            self._decline(other.member)
         self._end(call, act)
         sender = own.member.guest
         self._tell_end(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
@@ -238,6 +261,7 @@ class Calls:
             self._end(call, Act.END)
         self._had_calls.discard(room)
         for member in room.members:
+            self._declined.pop(member, None)
             self._missed.pop(member, None)
             self._told.pop(member, None)
 

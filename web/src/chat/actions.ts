@@ -1,5 +1,5 @@
 /** What the guest does. */
-import { unsent } from './conversation';
+import { unsent, type Line } from './conversation';
 import * as talk from './exchange';
 import { reference } from './files';
 import type { Effect, Emission, Input, State, Step } from './state';
@@ -9,14 +9,16 @@ function flush(state: State): Emission[] {
   const { conversation, ready, pause } = state;
   if (!conversation || conversation.ending || !ready) return [];
   const waiting = unsent(conversation);
-  return (pause === null ? waiting : waiting.slice(0, 1)).map(({ key, type, content }) => {
-    const payload = {
-      type,
-      content: type === 'text' ? content : reference(content),
-      clientId: key,
-    };
-    return { do: 'emit', event: 'chat:message', payload };
-  });
+  return (pause === null ? waiting : waiting.slice(0, 1)).map(emission);
+}
+
+function emission({ key, type, content }: Line): Emission {
+  const payload = {
+    type,
+    content: type === 'text' ? content : reference(content),
+    clientId: key,
+  };
+  return { do: 'emit', event: 'chat:message', payload };
 }
 
 /** Send what is waiting; with nothing left, nothing holds us back. */
@@ -112,10 +114,10 @@ export function retry(state: State, clientId: string): Step {
 
 /** Send one message now; held back, it waits for its turn. */
 export function post(state: State, clientId: string): Step {
-  if (state.pause !== null) return [state, []];
-  const own = ({ payload }: Emission): boolean =>
-    'clientId' in payload && payload.clientId === clientId;
-  return [state, flush(state).filter(own)];
+  const { conversation, ready, pause } = state;
+  if (pause !== null || !conversation || conversation.ending || !ready) return [state, []];
+  const own = talk.waiting(conversation, clientId);
+  return [state, own ? [emission(own[0])] : []];
 }
 
 export function typing(state: State, active: boolean): Step {

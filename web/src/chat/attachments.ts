@@ -46,6 +46,7 @@ export const EMPTY: Queue = { items: [], held: false };
 /** Answers that the same file would get again. */
 const FINAL = new Set<Trouble>([
   'file_empty',
+  'file_unreadable',
   'file_too_large',
   'too_large',
   'unsupported_type',

@@ -41,7 +41,7 @@ export interface CallRecord {
 }
 
 /** Said until it is dismissed, or the next call begins. */
-export type CallNotice = 'unreachable' | 'refused' | 'lost' | 'failed';
+export type CallNotice = 'unreachable' | 'refused' | 'declined' | 'lost' | 'failed';
 
 /** What outlives a reload of the page. */
 export interface Rejoin extends Facts {

@@ -224,6 +224,12 @@ function ended(state: Call, { callId, how, now }: CallInput & { type: 'ended' })
 function refused(state: Call, { code, now }: CallInput & { type: 'refused' }): CallStep {
   if (state.at !== 'calling' && !isJoined(state)) return [state, []];
   if (code === 'no_call' || code === 'not_in_room') return over(state, 'failed', now, 'failed');
+  // After a call of ours that was declined nobody was called.
+  if (code === 'call_declined' && state.at === 'calling')
+    return [
+      { at: 'idle', notice: 'declined', rejoin: null },
+      [{ do: 'timer', ms: null }, { do: 'close' }],
+    ];
   // The paths that are known may do; what was said too fast is said again by the ladder; and a call that
   // is there already is ours, whose name was lost on the way.
   const bearable = code === 'too_many_candidates' || code === 'call_active' || code === 'no_offer';

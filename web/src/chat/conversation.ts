@@ -7,6 +7,7 @@
  */
 import type { Message, Partner } from '../wire/types';
 import type { CallRecord } from './call';
+import { findLast, NO_LINES, position, type Lines } from './lines';
 import type { Trouble } from './trouble';
 
 export type MessageState = 'sending' | 'sent' | 'delivered' | 'failed' | 'undelivered' | 'received';
@@ -49,7 +50,9 @@ export interface Room {
 }
 
 export interface Conversation extends Room {
-  lines: readonly Line[];
+  lines: Lines;
+  /** How many messages of the partner are among them. */
+  heard: number;
   calls: readonly CallLine[];
   gaps: readonly Gap[];
   /** Every message up to this seq is here, or is known to be lost. */
@@ -78,7 +81,8 @@ export function open(room: Room): Conversation {
     roomId: room.roomId,
     epoch: room.epoch,
     partner: room.partner,
-    lines: [],
+    lines: NO_LINES,
+    heard: 0,
     calls: [],
     gaps: [],
     contiguous: 0,
@@ -99,7 +103,7 @@ export function sameRoom(a: Omit<Room, 'partner'>, b: Omit<Room, 'partner'>): bo
   return a.roomId === b.roomId && a.epoch === b.epoch;
 }
 
-export function stateOf(conversation: Conversation, line: Line): MessageState {
+export function stateOf(conversation: Pick<Conversation, 'delivered'>, line: Line): MessageState {
   if (!line.own) return 'received';
   if (line.refused) return 'failed';
   if (line.undelivered) return 'undelivered';
@@ -107,20 +111,28 @@ export function stateOf(conversation: Conversation, line: Line): MessageState {
   return line.seq <= conversation.delivered ? 'delivered' : 'sent';
 }
 
+/** What is still without a seq stands last; the search for it ends at the first line that has one. */
+export function isSettled(line: Line): boolean {
+  return position(line) !== Infinity;
+}
+
 /** Our messages that the server has not acknowledged, in the order of writing. */
 export function unsent(conversation: Conversation): Line[] {
-  return conversation.lines.filter((line) => stateOf(conversation, line) === 'sending');
+  const waiting: Line[] = [];
+  findLast(
+    conversation.lines,
+    (line) => {
+      if (stateOf(conversation, line) === 'sending') waiting.push(line);
+      return false;
+    },
+    isSettled,
+  );
+  return waiting.reverse();
 }
 
 /** The highest seq here, holes or not. */
 export function lastSeq(conversation: Conversation): number {
   return Math.max(conversation.contiguous, ...conversation.ahead);
-}
-
-/** Where a line stands among the seqs. */
-export function position(line: Line): number {
-  if (line.seq !== null) return line.seq;
-  return line.refused ? line.after + 0.5 : Infinity;
 }
 
 /** `conversation` with a call that has just ended. */
@@ -129,26 +141,9 @@ export function called(conversation: Conversation, record: CallRecord, at: strin
   return { ...conversation, calls: [...conversation.calls, line] };
 }
 
-/** `conversation` with these lines, put in order. */
-export function withLines(conversation: Conversation, lines: readonly Line[]): Conversation {
-  // Sorting is stable: messages still without a seq keep the order of writing.
-  const sorted = [...lines].sort((a, b) => {
-    const [left, right] = [position(a), position(b)];
-    return left === right ? 0 : left - right;
-  });
-  return { ...conversation, lines: sorted };
-}
-
-/** `conversation` with `changes` made to the lines that match. */
-export function change(
-  conversation: Conversation,
-  matches: (line: Line) => boolean,
-  changes: Partial<Line>,
-): Conversation {
-  return withLines(
-    conversation,
-    conversation.lines.map((line) => (matches(line) ? { ...line, ...changes } : line)),
-  );
+/** The message of this seq is here, or is known to be lost. */
+export function isKnown({ contiguous, ahead }: Conversation, seq: number): boolean {
+  return seq <= contiguous || ahead.includes(seq);
 }
 
 /** `conversation` knowing that the message of this seq is here. */

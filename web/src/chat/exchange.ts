@@ -1,14 +1,15 @@
 /** What happens to a conversation: each function returns the next one. */
 import type { Message, RoomResumed, Undelivered } from '../wire/types';
 import {
-  change,
+  isKnown,
+  isSettled,
   lastSeq,
   seen,
-  withLines,
   type Conversation,
   type Ending,
   type Line,
 } from './conversation';
+import { findLast, inserted, mapped, removed, replaced, type Place } from './lines';
 import type { Trouble } from './trouble';
 
 /** A message of our own, before the server has it. */
@@ -17,6 +18,16 @@ export interface Draft {
   type: Message['type'];
   content: Message['content'];
   at: string;
+}
+
+const drafts = new WeakMap<Line, Draft>();
+
+/** The draft that a line of ours was; always the same one, so that nobody stores it twice. */
+export function draftOf(line: Line): Draft {
+  const { key: clientId, type, content, at } = line;
+  const draft = drafts.get(line) ?? { clientId, type, content, at };
+  drafts.set(line, draft);
+  return draft;
 }
 
 export function wrote(conversation: Conversation, draft: Draft): Conversation {
@@ -33,7 +44,17 @@ export function wrote(conversation: Conversation, draft: Draft): Conversation {
     refused: null,
     undelivered: false,
   };
-  return withLines(conversation, [...conversation.lines, line]);
+  return { ...conversation, lines: inserted(conversation.lines, line) };
+}
+
+/** A message of ours that the server has not answered for yet. */
+export function waiting({ lines }: Conversation, clientId: string): [Line, Place] | null {
+  return findLast(lines, ({ key }) => key === clientId, isSettled);
+}
+
+/** One of ours that was refused: it may be anywhere. */
+function refusedOne({ lines }: Conversation, clientId: string): [Line, Place] | null {
+  return findLast(lines, ({ key, refused }) => key === clientId && refused !== null);
 }
 
 /** The server has our message: `chat:message:sent`, or the message itself in a replay. */
@@ -42,11 +63,13 @@ export function accepted(
   clientId: string,
   message: { id: string; seq: number; at: string },
 ): Conversation {
-  const changed = change(conversation, (line) => line.own && line.key === clientId, {
-    ...message,
-    refused: null,
-  });
-  return seen(changed, message.seq);
+  const found =
+    waiting(conversation, clientId) ??
+    (isKnown(conversation, message.seq) ? null : refusedOne(conversation, clientId));
+  if (!found) return seen(conversation, message.seq);
+  const [line, place] = found;
+  const lines = replaced(conversation.lines, place, { ...line, ...message, refused: null });
+  return seen({ ...conversation, lines }, message.seq);
 }
 
 export function refused(
@@ -54,17 +77,20 @@ export function refused(
   clientId: string,
   trouble: Trouble,
 ): Conversation {
-  return change(conversation, (line) => line.key === clientId && line.seq === null, {
-    refused: trouble,
-    after: lastSeq(conversation),
-  });
+  const found = waiting(conversation, clientId);
+  if (!found) return conversation;
+  const [line, place] = found;
+  const after = lastSeq(conversation);
+  const lines = replaced(conversation.lines, place, { ...line, refused: trouble, after });
+  return { ...conversation, lines };
 }
 
 export function retried(conversation: Conversation, clientId: string): Conversation {
-  const again = conversation.lines.find((line) => line.key === clientId && line.refused);
-  if (!again) return conversation;
-  const others = conversation.lines.filter((line) => line !== again);
-  return withLines(conversation, [...others, { ...again, refused: null }]);
+  const found = refusedOne(conversation, clientId);
+  if (!found) return conversation;
+  const [line, place] = found;
+  const others = removed(conversation.lines, place);
+  return { ...conversation, lines: inserted(others, { ...line, refused: null }) };
 }
 
 /** A message from the server: the partner's, or in a replay our own. A known one changes nothing. */
@@ -72,17 +98,20 @@ export function received(conversation: Conversation, message: Message, me: strin
   const own = message.senderId === me;
   if (!own && message.senderId !== conversation.partner.id) return conversation;
   const { id, seq, timestamp: at, type, content, clientId } = message;
-  if (own && clientId !== undefined && conversation.lines.some((line) => line.key === clientId)) {
-    return confirmedBy(accepted(conversation, clientId, { id, seq, at }), message);
+  if (own && clientId !== undefined) {
+    const ours = waiting(conversation, clientId) ?? refusedOne(conversation, clientId);
+    if (ours) return confirmedBy(accepted(conversation, clientId, { id, seq, at }), message);
   }
   const next = own
     ? conversation
     : { ...conversation, unconfirmed: id, partnerTyping: false, partnerReloaded: false };
-  if (conversation.lines.some((line) => line.id === id)) return next;
+  if (isKnown(conversation, seq)) return own ? confirmedBy(next, message) : next;
   const key = own && clientId !== undefined ? clientId : id;
   const fate = { refused: null, undelivered: false };
   const line: Line = { key, own, id, seq, after: seq, type, content, at, ...fate };
-  return confirmedBy(seen(withLines(next, [...next.lines, line]), seq), message);
+  const lines = inserted(next.lines, line);
+  const heard = next.heard + (own ? 0 : 1);
+  return confirmedBy(seen({ ...next, lines, heard }, seq), message);
 }
 
 function confirmedBy(conversation: Conversation, message: Message): Conversation {
@@ -93,7 +122,12 @@ function confirmedBy(conversation: Conversation, message: Message): Conversation
 
 /** The partner's client confirmed this message of ours, and with it every earlier one. */
 export function delivered(conversation: Conversation, messageId: string): Conversation {
-  const line = conversation.lines.find((candidate) => candidate.id === messageId);
+  const [line] =
+    findLast(
+      conversation.lines,
+      ({ id }) => id === messageId,
+      ({ own, seq }) => own && seq !== null && seq <= conversation.delivered,
+    ) ?? [];
   if (!line?.own || line.seq === null) return conversation;
   return { ...conversation, delivered: Math.max(conversation.delivered, line.seq) };
 }
@@ -120,7 +154,7 @@ export function resumed(conversation: Conversation, event: RoomResumed): Convers
         : conversation.gaps,
   };
   // A confirmation may have been lost with the old connection, so the last one is given again.
-  const last = conversation.lines.findLast((line) => !line.own);
+  const [last] = findLast(conversation.lines, ({ own }) => !own) ?? [];
   return {
     ...skipped,
     partner: event.partner,
@@ -145,7 +179,10 @@ export function ended(
   const lost = (line: Line): boolean =>
     line.own && !line.refused && (line.seq === null || ids.has(line.key) || ids.has(line.id ?? ''));
   return {
-    ...change(conversation, lost, { undelivered: true }),
+    ...conversation,
+    lines: mapped(conversation.lines, (line) =>
+      lost(line) ? { ...line, undelivered: true } : line,
+    ),
     ending,
     restoring: false,
     partnerAway: false,

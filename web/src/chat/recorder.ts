@@ -10,7 +10,13 @@
 const TAP_MS = 400;
 
 export type MicrophoneTrouble =
-  'mic_refused' | 'mic_absent' | 'mic_in_use' | 'mic_insecure' | 'mic_unsupported' | 'mic_failed';
+  | 'mic_refused'
+  | 'mic_absent'
+  | 'mic_in_use'
+  | 'mic_insecure'
+  | 'mic_unsupported'
+  | 'mic_failed'
+  | 'part_missing';
 
 /** `held` as long as the button is held down; `locked` until it is stopped. */
 export type Mode = 'held' | 'locked';

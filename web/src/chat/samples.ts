@@ -1,7 +1,8 @@
 /** Events and states for the tests, with only what matters left to say. */
 import type { FileInfo, Limits, Message, Partner, RoomResumed } from '../wire/types';
 import type { Attached } from './attachments';
-import { open, type Conversation } from './conversation';
+import { open, type Conversation, type Line } from './conversation';
+import { allOf } from './lines';
 import { initial, type Effect, type Input, type State, type WireEvent } from './state';
 import { step } from './step';
 
@@ -30,6 +31,11 @@ export const LIMITS: Limits = {
   grace: 15,
   fileLifetime: 1800,
 };
+
+/** What is shown of the conversation; nothing without one. */
+export function linesOf({ conversation }: Pick<State, 'conversation'>): Line[] {
+  return conversation ? allOf(conversation.lines) : [];
+}
 
 export function conversation(): Conversation {
   return open({ ...ROOM, partner: PARTNER });

@@ -11,7 +11,7 @@ import type {
 import { EMPTY, type Attached, type Queue } from './attachments';
 import type { CallRecord } from './call';
 import { open, unsent, type CallLine, type Conversation, type Room } from './conversation';
-import { wrote, type Draft } from './exchange';
+import { draftOf, wrote, type Draft } from './exchange';
 import type { Trouble } from './trouble';
 
 export type View = 'start' | 'searching' | 'conversation';
@@ -92,6 +92,8 @@ export type Input =
   | { type: 'uploaded'; id: string; file: unknown; at: string }
   | { type: 'uploadFailed'; id: string; trouble: Trouble; retryAfter: number | null }
   | { type: 'called'; record: CallRecord; at: string }
+  /** A part of the page cannot be loaded. */
+  | { type: 'partMissing' }
   | { type: 'next' }
   | { type: 'leave' }
   | { type: 'reconnect' };
@@ -146,14 +148,7 @@ export function save(state: State): Saved | null {
     searching: state.view === 'searching',
     leaving: state.leaving,
     room: alive && { roomId: alive.roomId, epoch: alive.epoch, partner: alive.partner },
-    outbox: alive
-      ? unsent(alive).map(({ key: clientId, type, content, at }) => ({
-          clientId,
-          type,
-          content,
-          at,
-        }))
-      : [],
+    outbox: alive ? unsent(alive).map(draftOf) : [],
     calls: alive?.calls ?? [],
   };
 }

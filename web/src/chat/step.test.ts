@@ -1,8 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import type { ChatError, Code, MatchError } from '../wire/types';
 import { stateOf } from './conversation';
+import { NO_LINES } from './lines';
 import * as given from './samples';
-import { connected, emitted, established, event, MATCHED, run, talking, write } from './samples';
+import {
+  connected,
+  emitted,
+  established,
+  event,
+  linesOf,
+  MATCHED,
+  run,
+  talking,
+  write,
+} from './samples';
 import { connectionOf, credentials, initial, save, type Input, type State } from './state';
 
 function refused(code: Code | null, retryAfter: number | null = null): Input {
@@ -24,7 +35,7 @@ function sent(clientId: string, seq: number): Input {
 }
 
 function lineStates({ conversation }: State): string[] {
-  return conversation?.lines.map((line) => stateOf(conversation, line)) ?? [];
+  return conversation ? linesOf({ conversation }).map((line) => stateOf(conversation, line)) : [];
 }
 
 function reloaded(state: State): State {
@@ -108,7 +119,7 @@ describe('the search', () => {
     expect(nobody.nobodyYet).toBe(true);
     expect(run(nobody, MATCHED).state).toMatchObject({
       view: 'conversation',
-      conversation: { partner: given.PARTNER, lines: [] },
+      conversation: { partner: given.PARTNER, lines: NO_LINES },
     });
   });
 
@@ -219,7 +230,7 @@ describe('a conversation', () => {
     const refusal: ChatError = { message: 'too long', code: 'text_too_long', clientId: 'a' };
     const { state } = run(talking(), write('a'), event('chat:error', refusal));
     expect(lineStates(state)).toEqual(['failed']);
-    expect(state.conversation?.lines[0]?.refused).toBe('text_too_long');
+    expect(linesOf(state)[0]?.refused).toBe('text_too_long');
     const again = run(state, { type: 'retry', clientId: 'a' });
     expect(lineStates(again.state)).toEqual(['sending']);
     expect(emitted(again.effects)).toHaveLength(1);
@@ -341,7 +352,7 @@ describe('a reload', () => {
     expect(emitted(back.effects)).toMatchObject([['chat:message', { clientId: 'b' }]]);
     const own = given.message(1, { senderId: given.ME, clientId: 'a' });
     const { state } = run(back.state, event('chat:message', own));
-    expect(state.conversation?.lines.map((line) => line.key)).toEqual(['a', 'b']);
+    expect(linesOf(state).map((line) => line.key)).toEqual(['a', 'b']);
     expect(state.conversation?.restoring).toBe(false);
   });
 

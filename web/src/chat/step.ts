@@ -61,6 +61,8 @@ function react(state: State, input: Input): Step {
         [],
       ];
     }
+    case 'partMissing':
+      return [{ ...state, notice: 'part_missing' }, []];
     case 'next':
       return actions.next(state);
     case 'leave':

@@ -8,6 +8,10 @@ export type ClientTrouble =
   /** An answer that is not the server's: of a proxy, say. */
   | 'unexpected'
   | 'too_many_files'
+  /** It was moved, changed or deleted after it was chosen. */
+  | 'file_unreadable'
+  /** A part of the page that is loaded when it is needed. */
+  | 'part_missing'
   /** A fresh session took the place of one that had ended. */
   | 'session_anew';
 

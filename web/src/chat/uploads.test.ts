@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { worthRetrying } from './attachments';
-import { stateOf } from './conversation';
 import * as given from './samples';
-import { attached, emitted, established, event, fileInfo, LIMITS, run, talking } from './samples';
+import {
+  attached,
+  emitted,
+  established,
+  event,
+  fileInfo,
+  LIMITS,
+  linesOf,
+  run,
+  talking,
+} from './samples';
 import { initial, save, type Effect, type Input, type State } from './state';
 import type { Trouble } from './trouble';
 
@@ -106,7 +115,7 @@ describe('sent files', () => {
       discard('a'),
       upload('b'),
     ]);
-    expect(state.conversation?.lines).toMatchObject([
+    expect(linesOf(state)).toMatchObject([
       { key: 'a', type: 'file', own: true, content: fileInfo() },
     ]);
   });
@@ -121,7 +130,7 @@ describe('sent files', () => {
     expect(cancelled.effects).toEqual([discard('a'), upload('b')]);
     const { state, effects } = run(cancelled.state, uploaded('a'), failure('a', 'unreachable'));
     expect(effects).toEqual([]);
-    expect(state.conversation?.lines).toEqual([]);
+    expect(linesOf(state)).toEqual([]);
   });
 
   it('that fail let the next one pass, and are sent again when asked', () => {
@@ -215,9 +224,8 @@ describe('a replay after a reload', () => {
   it('brings files back with their content', () => {
     const content = { ...fileInfo(), waveform: [3] };
     const message = given.message(1, { type: 'voice', content });
-    const { conversation } = run(talking(), event('chat:message', message)).state;
-    expect(conversation?.lines).toMatchObject([{ type: 'voice', content }]);
-    expect(conversation?.lines.map((line) => stateOf(conversation, line))).toEqual(['received']);
+    const { state } = run(talking(), event('chat:message', message));
+    expect(linesOf(state)).toMatchObject([{ type: 'voice', content, own: false }]);
   });
 });
 

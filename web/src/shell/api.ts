@@ -66,13 +66,6 @@ export async function endSession(token: string): Promise<void> {
   });
 }
 
-/** Whether the server has this file no longer; false when it cannot be asked. */
-export async function isGone(url: string): Promise<boolean> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const answer = await fetch(url, { headers: { Range: 'bytes=0-0' }, signal }).catch(() => null);
-  return answer?.status === 404 || answer?.status === 403;
-}
-
 export function iceServers(token: string): Promise<IceServers> {
   return request('GET', 'ice-servers', { headers: { Authorization: `Bearer ${token}` } });
 }

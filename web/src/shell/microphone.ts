@@ -2,7 +2,8 @@
 import type { MicrophoneTrouble } from '../chat/recorder';
 import { levelOf } from '../chat/waveform';
 
-const TYPES = ['audio/webm;codecs=opus', 'audio/ogg;codecs=opus', 'audio/mp4'];
+// Ogg first: the WebM of Firefox has neither lengths nor an index, and does not play everywhere.
+const TYPES = ['audio/ogg;codecs=opus', 'audio/webm;codecs=opus', 'audio/mp4'];
 /** At 48 kHz as long as it takes until the next look, so that no sound is missed in between. */
 const WINDOW = 4096;
 /** Enough for speech; five minutes are about a megabyte. */

@@ -1,5 +1,6 @@
 /** Runs the state machine: feeds it what happens, does what it wants done, and shows its state to the page. */
 import { isRash } from '../chat/actions';
+import type { Attached } from '../chat/attachments';
 import {
   credentials,
   initial,
@@ -16,8 +17,9 @@ import { Wire } from '../wire/socket';
 import * as api from './api';
 import { AttachedFiles } from './attached_files';
 import { Attention } from './attention.svelte';
-import { Calls } from './calls.svelte';
+import { CallDoor } from './call_door.svelte';
 import type { Take } from './recorder.svelte';
+import { jpegName, needsReencoding, reencoded } from './reencode';
 import { upload } from './upload';
 import { load, store } from './storage';
 
@@ -35,7 +37,7 @@ export class Passerby {
     event: (event, payload) => {
       const input = { type: 'event', event, payload } as WireEvent;
       this.dispatch(input);
-      if (event.startsWith('webrtc:')) this.calls.signal(input);
+      if (event.startsWith('webrtc:')) this.door.signal(input);
     },
     down: (retrying) => {
       this.dispatch({ type: 'down', retrying });
@@ -46,15 +48,21 @@ export class Passerby {
   });
 
   readonly attention = new Attention();
-  readonly calls = new Calls({
-    state: () => this.#state,
-    emit: (event, payload) => {
-      this.#wire.emit(event, payload);
+  /** To calls. */
+  readonly door = new CallDoor(
+    {
+      state: () => this.#state,
+      emit: (event, payload) => {
+        this.#wire.emit(event, payload);
+      },
+      record: (record) => {
+        this.dispatch({ type: 'called', record, at: new Date().toISOString() });
+      },
     },
-    record: (record) => {
-      this.dispatch({ type: 'called', record, at: new Date().toISOString() });
+    () => {
+      this.missPart();
     },
-  });
+  );
 
   get state(): State {
     return this.#shown;
@@ -68,22 +76,27 @@ export class Passerby {
       this.dispatch({ type: 'online', online: false });
     });
     this.dispatch({ type: 'boot', saved: load(), online: navigator.onLine });
-    this.calls.boot(this.#state.conversation);
+    this.door.boot(this.#state.conversation);
   }
 
   dispatch(input: Input): void {
     // While there still is a conversation to say it in.
     const moves = input.type === 'next' || input.type === 'leave';
-    if (moves && !isRash(this.#state, input)) this.calls.hangUp();
+    if (moves && !isRash(this.#state, input)) this.door.hangUp();
     const before = this.#state;
     const [state, effects] = step(before, input);
     this.#state = state;
     this.#shown = state;
     store(save(state));
     for (const effect of effects) this.#run(effect);
-    this.calls.follow(this.#state);
+    this.door.follow(this.#state);
     const news = newsOf(before, input, state);
     if (news) this.attention.tell(news);
+  }
+
+  /** A part of the page cannot be loaded. */
+  missPart(): void {
+    this.dispatch({ type: 'partMissing' });
   }
 
   send(content: string): void {
@@ -139,13 +152,25 @@ export class Passerby {
       this.dispatch({ type: 'uploadProgress', id, share });
     };
     try {
-      const file = await upload({ ...taken, roomId, token, onprogress });
+      const sent = await this.#prepared(taken);
+      if (taken.signal.aborted) return;
+      const file = await upload({ ...sent, signal: taken.signal, roomId, token, onprogress });
       this.dispatch({ type: 'uploaded', id, file, at: new Date().toISOString() });
     } catch (error) {
       if (!(error instanceof api.ApiError)) throw error;
       const { trouble, retryAfter } = error;
       this.dispatch({ type: 'uploadFailed', id, trouble, retryAfter });
     }
+  }
+
+  /** The file as the server takes it, as far as this browser can make it so. */
+  async #prepared({ file, about }: { file: Blob; about: Attached }) {
+    const { limits } = this.#state;
+    if (about.kind === 'voice' || !limits) return { file, about };
+    if (!needsReencoding(about, limits.pictureTypes)) return { file, about };
+    const drawn = await reencoded(file);
+    if (!drawn) return { file, about };
+    return { file: drawn, about: { ...about, name: jpegName(about.name), mimeType: drawn.type } };
   }
 
   async #createSession(username: string | null): Promise<void> {

@@ -1,7 +1,10 @@
 /** Runs the recorder's state machine: the microphone, the clock and the sound that comes of them. */
 import { IDLE, record, type RecorderInput, type Recording } from '../chat/recorder';
 import { peaksOf } from '../chat/waveform';
-import { Microphone, MicrophoneError } from './microphone';
+import type { Microphone } from './microphone';
+import { part } from './parts';
+
+export const loadMicrophone = (): Promise<typeof import('./microphone')> => import('./microphone');
 
 /** How often the level is read, and the clock. */
 const TICK_MS = 80;
@@ -92,13 +95,21 @@ export class Recorder {
     const turn = this.#turn;
     this.#seconds = 0;
     this.#levels = [];
+    let code: Awaited<ReturnType<typeof loadMicrophone>>;
+    try {
+      code = await part(loadMicrophone);
+    } catch {
+      if (turn === this.#turn) this.dispatch({ type: 'failed', code: 'part_missing' });
+      return;
+    }
+    if (turn !== this.#turn) return;
     let microphone: Microphone;
     try {
-      microphone = await Microphone.open(() => {
+      microphone = await code.Microphone.open(() => {
         this.dispatch({ type: 'stop' });
       });
     } catch (error) {
-      if (!(error instanceof MicrophoneError)) throw error;
+      if (!(error instanceof code.MicrophoneError)) throw error;
       if (turn === this.#turn) this.dispatch({ type: 'failed', code: error.code });
       return;
     }

@@ -12,11 +12,32 @@ export function load(): Saved | null {
   }
 }
 
+/** What was stored last: to write all of it again for every key of the partner would cost. */
+let stored: Saved | null = null;
+
 export function store(saved: Saved | null): void {
+  if (isSame(saved, stored)) return;
+  stored = saved;
   try {
     if (saved) sessionStorage.setItem(KEY, JSON.stringify(saved));
     else sessionStorage.removeItem(KEY);
   } catch {
     // Storage may be forbidden or full: then a reload starts anew, and nothing else is lost.
   }
+}
+
+function isSame(a: Saved | null, b: Saved | null): boolean {
+  if (!a || !b) return false;
+  return (
+    a.token === b.token &&
+    a.username === b.username &&
+    a.searching === b.searching &&
+    a.leaving === b.leaving &&
+    a.room?.roomId === b.room?.roomId &&
+    a.room?.epoch === b.room?.epoch &&
+    a.room?.partner === b.room?.partner &&
+    a.calls === b.calls &&
+    a.outbox.length === b.outbox.length &&
+    a.outbox.every((draft, index) => draft === b.outbox[index])
+  );
 }

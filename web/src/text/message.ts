@@ -1,8 +1,25 @@
-const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+// Some browsers have no Segmenter: what they count is near enough, and the server counts anyway.
+const graphemes =
+  'Segmenter' in Intl ? new Intl.Segmenter(undefined, { granularity: 'grapheme' }) : null;
 
-/** How many characters a person would count in `text`: a flag or a family emoji is one. */
-export function characterCount(text: string): number {
-  return Array.from(graphemes.segment(text)).length;
+// A flag; an emoji with what belongs to it, and others joined to it; anything else with its marks.
+const ROUGHLY =
+  /\p{RI}\p{RI}|\p{ExtPict}[\p{EMod}\p{M}\u{e0020}-\u{e007f}]*(?:\u200d\p{ExtPict}[\p{EMod}\p{M}]*)*|\r\n|\P{M}\p{M}*|\p{M}+/gu;
+
+/** The code points that the server takes for each character (docs/protocol.md), at two units of UTF-16 each. */
+export const UNITS_PER_CHARACTER = 32;
+
+/**
+ * How many characters a person would count in `text`: a flag or a family emoji is one. The count ends
+ * at `most`: however long the text, it costs no more.
+ */
+export function characterCount(text: string, most = Infinity): number {
+  const characters = (graphemes ? graphemes.segment(text) : text.matchAll(ROUGHLY))[
+    Symbol.iterator
+  ]();
+  let count = 0;
+  while (count < most && !characters.next().done) count += 1;
+  return count;
 }
 
 // Control characters but newline and tab, and halves of characters: the server refuses them, and they
@@ -15,5 +32,6 @@ export function tidy(text: string): string {
   return text
     .replace(/\r\n?/g, '\n')
     .replace(UNSENDABLE, '')
-    .replace(/^(?:[^\S\n]*\n)+|\s+$/g, '');
+    .replace(/^(?:[^\S\n]*\n)+/, '')
+    .trimEnd();
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { characterCount, tidy } from './message';
 import { nameProblem } from './name';
 
@@ -30,6 +30,44 @@ describe('characterCount', () => {
     ['a\nb', 3],
   ])('%j: %i', (text, count) => {
     expect(characterCount(text)).toBe(count);
+  });
+});
+
+describe('without Intl.Segmenter', () => {
+  afterEach(() => {
+    vi.unstubAllGlobals();
+    vi.resetModules();
+  });
+
+  it.each([
+    ['', 0],
+    ['hello', 5],
+    ['👩‍👩‍👧‍👦👋🏽', 2],
+    ['🇳🇴🇫🇷', 2],
+    ['e\u0301', 1],
+    ['a\nb', 3],
+  ])('%j still counts %i', async (text, count) => {
+    vi.stubGlobal('Intl', { ...Intl, Segmenter: undefined });
+    Reflect.deleteProperty(Intl, 'Segmenter');
+    vi.resetModules();
+    const { characterCount: roughly } = await import('./message');
+    expect(roughly(text)).toBe(count);
+  });
+});
+
+describe('a million characters', () => {
+  const million = 'x'.repeat(1_000_000);
+
+  it('are counted no further than matters', () => {
+    expect(characterCount(million, 1001)).toBe(1001);
+    expect(characterCount('abc', 1001)).toBe(3);
+  });
+
+  it('are tidied in no time, whatever they are', () => {
+    const blanks = `a${' '.repeat(100_000)}b`;
+    const begin = performance.now();
+    expect(tidy(blanks)).toBe(blanks);
+    expect(performance.now() - begin).toBeLessThan(500);
   });
 });
 

@@ -13,6 +13,7 @@ export type Code =
   | 'bad_method'
   | 'bad_request'
   | 'call_active'
+  | 'call_declined'
   | 'client_disconnect'
   | 'connect_timeout'
   | 'connection_unknown'

@@ -47,7 +47,9 @@ const german = (f: Formats): Words => {
       starting: 'Gleich geht’s los\u00a0…',
     },
     counts: {
-      online: (count) => f.plural(count, { one: '# Mensch hier', other: '# Menschen hier' }),
+      online: (count) =>
+        f.plural(count, { one: '# anderer Mensch hier', other: '# andere Menschen hier' }),
+      alone: 'Gerade ist sonst niemand hier',
       talking: (pairs) => f.plural(pairs, { one: '# Gespräch', other: '# Gespräche' }),
     },
     search: {
@@ -123,7 +125,9 @@ const german = (f: Formats): Words => {
       keys: 'Enter sendet, Umschalt+Enter beginnt eine neue Zeile, zweimal Escape geht weiter.',
       keysInCall: 'Enter sendet, Umschalt+Enter beginnt eine neue Zeile.',
       count: (count, most) => `${f.number(count)} von ${f.number(most)}`,
+      countOver: (least, most) => `Über ${f.number(least)} von ${f.number(most)}`,
       over: 'Die Nachricht ist zu lang zum Senden.',
+      cut: 'Der Text war zu lang: Sein Ende wurde weggelassen.',
       held: 'Zu viele Nachrichten auf einmal. Der Rest wird gleich gesendet.',
     },
     attachments: {
@@ -153,6 +157,9 @@ const german = (f: Formats): Words => {
       downloadOf: (name) => `${name} herunterladen`,
       gone: 'Mit dem Gespräch verschwunden',
       unavailable: 'Das ließ sich nicht laden.',
+      unplayable: 'Dieser Browser kann es nicht zeigen oder abspielen.',
+      unplayableSave:
+        'Dieser Browser kann es nicht zeigen oder abspielen, aber du kannst es sichern.',
       expired: 'Das ist abgelaufen: Dateien bleiben nur begrenzte Zeit.',
       reload: 'Noch einmal',
     },
@@ -190,6 +197,7 @@ const german = (f: Formats): Words => {
           'Browser erlauben Aufnahmen nur auf sicheren Seiten, und diese wurde ohne https geöffnet.',
         mic_unsupported: 'Dieser Browser kann keine Sprachnachrichten aufnehmen.',
         mic_failed: 'Die Aufnahme hat nicht geklappt. Versuch es noch einmal.',
+        part_missing: 'Der Rekorder ließ sich nicht laden. Versuch es gleich noch einmal.',
       },
       dismiss: 'Schließen',
     },
@@ -275,6 +283,7 @@ const german = (f: Formats): Words => {
         lost: 'Der Anruf ist abgebrochen und ließ sich nicht wiederherstellen. Du kannst noch einmal anrufen.',
         failed:
           'Zwischen euch beiden kam keine Verbindung zustande. Schreiben könnt ihr weiterhin.',
+        declined: 'Dein Anruf wurde abgelehnt. Warte ein wenig, bevor du wieder anrufst.',
       },
       media: {
         mic_refused:
@@ -330,6 +339,7 @@ const german = (f: Formats): Words => {
       text_control_characters: 'Darin sind Zeichen, die sich nicht senden lassen.',
       not_in_room: 'Du bist in keinem Gespräch.',
       call_active: 'Es läuft schon ein Anruf.',
+      call_declined: 'Dein Anruf wurde abgelehnt. Warte ein wenig, bevor du wieder anrufst.',
       no_call: 'Dieser Anruf ist vorbei.',
       no_offer: 'Es gibt keinen Anruf, den du annehmen könntest.',
       too_many_candidates: 'Dieser Anruf hat keine Verbindung gefunden.',
@@ -410,6 +420,10 @@ const german = (f: Formats): Words => {
           one: 'Das war viel auf einmal: Nur die erste Datei wurde übernommen.',
           other: 'Das war viel auf einmal: Nur die ersten # Dateien wurden übernommen.',
         }),
+      file_unreadable:
+        'Diese Datei ist nicht mehr lesbar: Sie wurde nach dem Auswählen verschoben, geändert oder gelöscht.',
+      part_missing:
+        'Dieser Teil der Seite ließ sich nicht laden. Wenn deine Verbindung in Ordnung ist, lade die Seite neu.',
       session_anew:
         'Deine frühere Sitzung war abgelaufen, darum hast du eine neue. Alles geht wie zuvor.',
     },
@@ -424,6 +438,9 @@ const german = (f: Formats): Words => {
       ended: (name) => `Das Gespräch mit ${name} ist vorbei.`,
     },
     sound: 'Töne, wenn du woanders bist',
+    part: {
+      again: 'Seite neu laden',
+    },
     title: {
       plain: 'Passerby',
       unread: (count) => `(${f.number(count)}) Passerby`,

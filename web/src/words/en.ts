@@ -72,7 +72,8 @@ const english = (f: Formats) => {
     },
     counts: {
       online: (count: number): string =>
-        f.plural(count, { one: '# person here', other: '# people here' }),
+        f.plural(count, { one: '# other person here', other: '# other people here' }),
+      alone: 'Nobody else is here just now',
       talking: (pairs: number): string =>
         f.plural(pairs, { one: '# conversation', other: '# conversations' }),
     },
@@ -151,7 +152,10 @@ const english = (f: Formats) => {
       keys: 'Enter sends, Shift+Enter makes a new line, Escape twice moves on.',
       keysInCall: 'Enter sends, Shift+Enter makes a new line.',
       count: (count: number, most: number): string => `${f.number(count)} of ${f.number(most)}`,
+      countOver: (least: number, most: number): string =>
+        `Over ${f.number(least)} of ${f.number(most)}`,
       over: 'The message is too long to send.',
+      cut: 'The text was too long: its end was left out.',
       held: 'Too many messages at once. The rest will be sent soon.',
     },
     attachments: {
@@ -186,6 +190,8 @@ const english = (f: Formats) => {
       downloadOf: (name: string): string => `Download ${name}`,
       gone: 'Gone with the conversation',
       unavailable: 'This could not be loaded.',
+      unplayable: 'This browser cannot show or play it.',
+      unplayableSave: 'This browser cannot show or play it, but you can save it.',
       expired: 'This has expired: files stay for a limited time.',
       reload: 'Try again',
     },
@@ -222,6 +228,7 @@ const english = (f: Formats) => {
           'Browsers allow recording only on secure pages, and this one was opened without https.',
         mic_unsupported: 'This browser cannot record voice notes.',
         mic_failed: 'The recording did not work. Please try again.',
+        part_missing: 'The recorder could not be loaded. Please try again in a moment.',
       }),
       dismiss: 'Close',
     },
@@ -305,6 +312,7 @@ const english = (f: Formats) => {
         refused: 'The call could not be made. Please try again in a moment.',
         lost: 'The call broke off, and no way back was found. You can call again.',
         failed: 'No connection between the two of you was found. You can go on in writing.',
+        declined: 'Your call was declined. Wait a little before you ring again.',
       }),
       media: typed<Record<MediaNotice, string>>({
         mic_refused:
@@ -356,6 +364,7 @@ const english = (f: Formats) => {
       text_control_characters: 'There are characters in it that cannot be sent.',
       not_in_room: 'You are not in a conversation.',
       call_active: 'There is a call already.',
+      call_declined: 'Your call was declined. Wait a little before you ring again.',
       no_call: 'This call is over.',
       no_offer: 'There is no call to be answered.',
       too_many_candidates: 'This call could not find a connection.',
@@ -435,6 +444,10 @@ const english = (f: Formats) => {
           one: 'That was a lot at once: only the first file was taken.',
           other: 'That was a lot at once: only the first # files were taken.',
         }),
+      file_unreadable:
+        'This file can no longer be read: it was moved, changed or deleted after you chose it.',
+      part_missing:
+        'This part of the page could not be loaded. If your connection is fine, load the page again.',
       session_anew:
         'Your earlier session ended, so you have a new one. Everything works as before.',
     }),
@@ -451,6 +464,9 @@ const english = (f: Formats) => {
       ended: (name) => `The conversation with ${name} is over.`,
     }),
     sound: 'Sounds while you look elsewhere',
+    part: {
+      again: 'Load the page again',
+    },
     title: {
       plain: 'Passerby',
       unread: (count: number): string => `(${f.number(count)}) Passerby`,

@@ -1,0 +1,103 @@
+"""Where people write: nothing of it is lost, and it fits the screen."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, ViewportSize, expect
+
+from tests.e2e.calling import call, devices
+from tests.e2e.conftest import Street
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+PHONE: ViewportSize = {"width": 390, "height": 844}
+ABOVE_THE_KEYBOARD: ViewportSize = {"width": 390, "height": 400}
+
+
+async def test_a_draft_outlives_a_reload_and_what_was_sent_does_not_come_back(street: Street) -> None:
+    anna, berta = await street.pair()
+    await anna.composer.press_sequentially("Half a thou")
+    await anna.page.reload()
+    await expect(anna.composer).to_have_value("Half a thou")
+    await anna.composer.press_sequentially("ght")
+    await anna.composer.press("Enter")
+    await berta.sees("Half a thought")
+    await anna.page.reload()
+    await anna.sees("Half a thought")
+    await expect(anna.composer).to_have_value("")
+
+
+async def test_the_field_is_as_high_as_its_text_whatever_changes(street: Street) -> None:
+    anna, _ = await street.pair()
+    height = "element => element.clientHeight"
+    await anna.composer.fill("All the words of a sentence that is a little longer than the field is wide.")
+    wide = await anna.composer.evaluate(height)
+    await anna.page.set_viewport_size(PHONE)
+    await anna.page.wait_for_function(
+        "before => document.querySelector('[data-testid=composer]').clientHeight > before", arg=wide
+    )
+    narrow = await anna.composer.evaluate(height)
+    await anna.page.add_style_tag(content="html { font-size: 150% !important }")
+    await anna.page.wait_for_function(
+        "before => document.querySelector('[data-testid=composer]').clientHeight > before", arg=narrow
+    )
+    fits = "element => element.scrollHeight <= element.clientHeight + 1"
+    assert await anna.composer.evaluate(fits)
+
+
+async def test_on_a_phone_the_text_has_the_screen(street: Street) -> None:
+    anna, berta = await street.pair(await street.visitor(viewport=PHONE, touch=True))
+    header = await anna.page.locator("header").bounding_box()
+    field = await anna.composer.bounding_box()
+    assert header is not None
+    assert field is not None
+    assert header["height"] < 90
+    assert field["width"] > 300
+    await expect(anna.part("send")).to_be_hidden()
+    await expect(anna.part("record")).to_be_visible()
+    await anna.composer.fill("ok")
+    await expect(anna.part("send")).to_be_visible()
+    await expect(anna.part("record")).to_be_hidden()
+    await anna.part("send").click()
+    await berta.sees("ok")
+    # The time stands in the line.
+    bubble = await anna.messages.first.locator(".bubble").bounding_box()
+    assert bubble is not None
+    assert bubble["height"] < 50
+
+
+async def test_what_is_written_during_a_call_stays_above_the_keyboard(street: Street) -> None:
+    anna, berta = await street.pair(await street.visitor(viewport=PHONE))
+    async with devices(anna, berta):
+        await call(anna, berta, "video", answer="video")
+        await anna.page.set_viewport_size(ABOVE_THE_KEYBOARD)
+        await anna.composer.focus()
+        await expect(anna.composer).to_be_in_viewport(ratio=1)
+        await berta.say("Can you read this?")
+        await expect(anna.message("Can you read this?")).to_be_in_viewport()
+        assert await anna.page.evaluate("document.documentElement.scrollHeight") <= ABOVE_THE_KEYBOARD["height"]
+        await anna.page.set_viewport_size(PHONE)
+        await anna.part("hang-up").click()
+
+
+async def test_whose_call_was_declined_does_not_ring_again_at_once(street: Street) -> None:
+    anna, berta = await street.pair()
+    async with devices(anna, berta):
+        await anna.part("call-audio").click()
+        await berta.part("decline").click()
+        await expect(anna.part("call-line")).to_have_attribute("data-outcome", "declined")
+        await anna.part("call-audio").click()
+        await expect(anna.part("call-notice")).to_have_text(
+            "Your call was declined. Wait a little before you ring again."
+        )
+        await expect(anna.part("call-line")).to_have_count(1)
+        await expect(berta.part("call-incoming")).to_have_count(0)
+
+
+async def test_a_browser_that_cannot_count_characters_shows_the_page(street: Street) -> None:
+    async def without_segmenter(page: Page) -> None:
+        await page.add_init_script("delete Intl.Segmenter")
+
+    anna, berta = await street.pair(await street.visitor(touch=True, before=without_segmenter))
+    await anna.say("👩\u200d👩\u200d👧\u200d👦 hello")
+    await berta.sees("👩\u200d👩\u200d👧\u200d👦 hello")
