@@ -102,9 +102,9 @@ async def hears(anna: Visitor, client: Client, first: int, last: int) -> None:
 
 
 async def longest(anna: Visitor, doing: Callable[[], Awaitable[None]]) -> float:
-    """The longest task of the page meanwhile, in ms, or 0: the best of three, for others use the machine too."""
+    """The longest task of the page meanwhile, in ms, or 0: the best of a few, for others use the machine too."""
     best = math.inf
-    for _ in range(3):
+    for _ in range(8):
         await anna.page.evaluate(TAKE_LONGEST)
         await doing()
         best = min(best, await anna.page.evaluate(TAKE_LONGEST))
