@@ -74,6 +74,21 @@ TRANSFER = """
 """
 
 
+# A browser that records everything that it is asked for: what that is.
+KNOWS_OGG = """
+() => {
+  window.asked = [];
+  window.MediaRecorder = class extends MediaRecorder {
+    static isTypeSupported = () => true;
+    constructor(stream, options) {
+      asked.push(options.mimeType);
+      super(stream, { ...options, mimeType: 'audio/webm;codecs=opus' });
+    }
+  };
+}
+"""
+
+
 def is_loaded(count: int) -> str:
     """Return the condition that so many pictures are on the page, and none is broken."""
     return f"""() => {{
@@ -450,6 +465,16 @@ async def test_a_voice_note_is_recorded_heard_and_sent_by_keyboard_alone(street:
     for speed in (1.5, 2, 1):
         await berta.part("speed").press("Enter")
         await expect(audio).to_have_js_property("playbackRate", speed)
+
+
+async def test_ogg_is_recorded_where_the_browser_can(street: Street) -> None:
+    anna, _ = await street.pair()
+    async with microphone(anna):
+        await anna.page.evaluate(KNOWS_OGG)
+        await record(anna)
+        await is_recording(anna)
+        assert await anna.page.evaluate("asked") == ["audio/ogg;codecs=opus"]
+        await anna.part("recorder-cancel").click()
 
 
 async def test_the_button_held_down_records_until_it_is_let_go(street: Street) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -103,9 +102,9 @@ async def hears(anna: Visitor, client: Client, first: int, last: int) -> None:
 
 
 async def longest(anna: Visitor, doing: Callable[[], Awaitable[None]]) -> float:
-    """The longest task of the page meanwhile, in ms, or 0: the best of three, for others use the machine too."""
+    """The longest task of the page meanwhile, in ms, or 0: the best of a few, for others use the machine too."""
     best = math.inf
-    for _ in range(3):
+    for _ in range(8):
         await anna.page.evaluate(TAKE_LONGEST)
         await doing()
         best = min(best, await anna.page.evaluate(TAKE_LONGEST))
@@ -118,9 +117,9 @@ async def test_ten_thousand_messages_make_the_page_no_slower(street: Street) -> 
     anna = await street.visitor()
     async with talkative(street, anna) as client:
         await hears(anna, client, 1, 100)
-        early = statistics.median(await anna.page.evaluate(COST, 30))
+        early = min(await anna.page.evaluate(COST, 30))
         await hears(anna, client, 101, MANY)
-        late = statistics.median(await anna.page.evaluate(COST, 30))
+        late = min(await anna.page.evaluate(COST, 30))
         # Sixty-fold it was when every line was looked at; the rest is what the machine does besides.
         assert late < 3 * early + 5, f"{early} ms after a hundred messages, {late} ms after all"
 

@@ -97,6 +97,13 @@ describe('a call that we make', () => {
     expect(run(CALLING, ANSWERED).call).toMatchObject({ facts: { callId: 'call_1' } });
   });
 
+  it('does not ring again at once after it was declined, and leaves no line', () => {
+    const soon = run(CALLING, { type: 'refused', code: 'call_declined', now: 0 });
+    expect(soon.call).toMatchObject({ at: 'idle', notice: 'declined' });
+    expect(soon.effects).toContainEqual({ do: 'close' });
+    expect(record(soon.effects)).toBeUndefined();
+  });
+
   it('says why there is none', () => {
     const impossible: CallInput = { type: 'impossible', notice: 'unreachable', now: 0 };
     expect(run(CALLING, impossible).call).toMatchObject({ at: 'idle', notice: 'unreachable' });
