@@ -269,11 +269,7 @@ async def test_large_text_on_a_phone_is_neither_cut_off_nor_wider_than_the_page(
     await expect(anna.part("typing")).to_be_visible()
     await nothing_is_cut_off()
     await expect(anna.part("typing")).to_be_in_viewport()
-<<<<<<< HEAD
-    for testid in ("composer", "send", "next", "leave", "partner-name", "partner-state"):
-=======
-    for testid in ("composer", "record", "next", "leave", "partner-name", "connection-state"):
->>>>>>> c2-client
+    for testid in ("composer", "record", "next", "leave", "partner-name", "partner-state"):
         await expect(anna.part(testid)).to_be_in_viewport(ratio=1)
     await anna.composer.fill("x" * 1001)
     await expect(anna.words("1,001 of 1,000")).to_be_visible()
