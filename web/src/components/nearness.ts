@@ -3,7 +3,7 @@
 /** How far beyond the view a part is still near: in heights of the view. */
 const MARGIN = '150%';
 /** A frame has 16 ms, and other things to do. */
-const BUDGET_MS = 6;
+const BUDGET_MS = 2;
 
 interface Watched {
   tell: (near: boolean) => void;
