@@ -25,7 +25,7 @@ given = $(if $(filter command line,$(origin $(1))),--$(2) $($(1)))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test e2e check format types bench screenshots lock clean
+.PHONY: help setup run dev test e2e long check format types bench screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,10 @@ e2e: $(DEV) $(CLIENT) ## run only the tests in a browser
 	@$(PY) -m tests.e2e.browser >/dev/null
 	@$(PY) -m tests.calls.turnserver >/dev/null || true
 	$(PY) -m pytest -m e2e $(ARGS)
+
+long: $(DEV) $(CLIENT) ## run the browser test of 10,000 messages, on a machine that does nothing else
+	@$(PY) -m tests.e2e.browser >/dev/null
+	MESSAGES=10000 $(PY) -m pytest tests/e2e/test_long.py
 
 check: $(DEV) $(WEB) ## check formatting, lint, types, generated files; changes nothing
 	$(VENV)/bin/ruff format --check .

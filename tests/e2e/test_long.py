@@ -1,9 +1,14 @@
-"""A long conversation is as quick as a short one, and nothing of it is lost on the way."""
+"""A long conversation is as quick as a short one, and nothing of it is lost on the way.
+
+`make long` has ten thousand messages, and measures the page's longest task, which needs a machine that does nothing
+else.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -19,7 +24,9 @@ pytestmark = [
     pytest.mark.parametrize("settings", [{"limits_scale": "1000000"}]),
 ]
 
-MANY = 10_000
+MANY = int(os.environ.get("MESSAGES", "1500"))
+IS_LONG = MANY >= 10_000
+MIDDLE = f"Message number {MANY // 2}"
 SHARE = 100
 """Messages on their way at a time: fewer than the server keeps for a client that is slow."""
 
@@ -113,7 +120,7 @@ async def longest(anna: Visitor, doing: Callable[[], Awaitable[None]]) -> float:
     return best
 
 
-async def test_ten_thousand_messages_make_the_page_no_slower(street: Street) -> None:
+async def test_many_messages_make_the_page_no_slower(street: Street) -> None:
     anna = await street.visitor()
     async with talkative(street, anna) as client:
         await hears(anna, client, 1, 100)
@@ -138,16 +145,16 @@ async def test_ten_thousand_messages_make_the_page_no_slower(street: Street) -> 
         async def scrolls() -> None:
             await anna.page.evaluate(SCROLL)
 
-        for doing in (types, receives, scrolls):
+        for doing in (types, receives, scrolls) if IS_LONG else ():
             assert await longest(anna, doing) == 0, doing
 
         # Only what is near is there in full; the rest is its text, to be found and selected.
-        await expect(anna.message("Message number 5000")).to_have_count(0)
+        await expect(anna.message(MIDDLE)).to_have_count(0)
         assert await anna.messages.count() < 500
-        assert await anna.page.evaluate("find('Message number 5000', true, false, true)")
-        found = anna.message("Message number 5000")
+        assert await anna.page.evaluate(f"find('{MIDDLE}', true, false, true)")
+        found = anna.message(MIDDLE)
         await expect(found).to_be_in_viewport()
-        assert await anna.page.evaluate("getSelection().toString()") == "Message number 5000"
+        assert await anna.page.evaluate("getSelection().toString()") == MIDDLE
         anchored = "getSelection().anchorNode.parentElement.closest('[data-testid=message]') !== null"
         assert await anna.page.evaluate(anchored)
 
@@ -164,7 +171,7 @@ async def test_ten_thousand_messages_make_the_page_no_slower(street: Street) -> 
         log = anna.page.get_by_role("log")
         await expect(log).to_have_attribute("aria-live", "polite")
         quiet = log.locator("[aria-live=off]")
-        await expect(quiet.filter(has_text="Message number 5000")).to_have_count(1)
+        await expect(quiet.filter(has_text=MIDDLE)).to_have_count(1)
         await expect(quiet.filter(has=anna.message(f"Message number {last + 1}"))).to_have_count(0)
 
 

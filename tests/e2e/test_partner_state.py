@@ -90,6 +90,6 @@ async def test_what_is_said_of_the_connection_stands_in_the_window(street: Stree
     anna, _ = await street.pair(await street.visitor(through=mine, viewport=viewport))
     anna.expect_complaint()
     mine.cut()
-    for testid in ("connection-state", "composer", "partner-state", "send"):
+    for testid in ("connection-state", "composer", "partner-state", "record"):
         await expect(anna.part(testid)).to_be_in_viewport(ratio=1)
     mine.mend()

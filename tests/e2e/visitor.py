@@ -48,7 +48,14 @@ class Visitor:
 
     async def go_away(self) -> None:
         """Leave the page, for a picture on the same server."""
-        await self.page.goto(f"{self.url}/icon.svg")
+        await self._leave_for(self.url)
+
+    async def _leave_for(self, server: str) -> None:
+        # What has just closed takes its entry out of the history, and that would stop this way out.
+        await self.page.wait_for_function(
+            "() => !history.state?.overlay || document.querySelector('dialog[open]') !== null"
+        )
+        await self.page.goto(f"{server}/icon.svg")
 
     async def go_for_good(self, server: str) -> str | None:
         """Leave and forget; return the token of the session, which goes on.
@@ -60,7 +67,7 @@ class Visitor:
         self.page.remove_listener("pageerror", self._page_error)
         await self.page.evaluate("Storage.prototype.setItem = () => {}; sessionStorage.clear()")
         await self.page.context.set_offline(offline=False)
-        await self.page.goto(f"{server}/icon.svg")
+        await self._leave_for(server)
         return token
 
     def _page_error(self, error: Error) -> None:
