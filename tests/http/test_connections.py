@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import resource
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from passerby.http.guard import MAX_PIPELINED, MAX_REFUSED, Guard
+from passerby.http.guard import MAX_PIPELINED, MAX_REFUSED, Guard, GuardedHttpProtocol
 from passerby.socketio import Options
 from passerby.socketio.websocket import WebSocketProtocol
 from tests.support.conversation import Two, Wire, noise
@@ -237,6 +238,16 @@ async def test_connections_of_both_kinds_are_counted_and_refused(
     await until(lambda: not guard.count)
     assert (await ask(port)).status == 200
     await until(lambda: (guard.count, guard.refused, guard.addresses._counts) == (0, 0, {}))
+
+
+async def test_a_websocket_keeps_nothing_of_the_request_that_it_was(start_server: StartServer) -> None:
+    server = await start_server()
+    guard = server.application.guard
+
+    async with WebSocketClient.open(port_of(server)):
+        gc.collect()
+        protocols = [kept for kept in gc.get_objects() if isinstance(kept, GuardedHttpProtocol)]
+        assert [kept for kept in protocols if kept._guard is guard] == []
 
 
 async def test_a_websocket_that_is_refused_is_no_longer_counted(start_server: StartServer) -> None:

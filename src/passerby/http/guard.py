@@ -153,11 +153,13 @@ class Guard:
         forwarded = b", ".join(value for name, value in headers if name == b"x-forwarded-for")
         return self.address.of(peer, forwarded.decode("latin-1"))
 
-    def leave(self, peer: str) -> None:
-        """An accepted connection has ended."""
+    def leave(self, peer: str, client: str | None) -> None:
+        """An accepted connection has ended; `client` is the one behind a proxy whose WebSocket it was, or None."""
         self.count -= 1
         if not self.address.is_proxy(peer):
             self.addresses.give_back(peer)
+        if client is not None:
+            self.addresses.give_back(client)
 
     def unread(self) -> DelayQueue[GuardedHttpProtocol]:
         """Return the connections with bytes that their client has not read yet."""
@@ -364,9 +366,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._refusal is not None:
             guard.refused -= 1
             return
-        guard.leave(self._peer)
-        if self._client is not None:
-            guard.addresses.give_back(self._client)
+        guard.leave(self._peer, self._client)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -495,7 +495,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self.transport = self._wire
         super().handle_websocket_upgrade()  # if it fails, the connection ends here, in `connection_lost`
         upgraded: Any = self._wire.get_protocol()
-        upgraded.on_lost = self._leave
+        # Not a method of this object, which has done its work: it must not stay in memory with each guest.
+        upgraded.on_lost = partial(guard.leave, self._peer, client)
 
     def _expect_head(self) -> None:
         self._in_head = True
