@@ -72,7 +72,12 @@ HOLD_DEVICES = """
 }
 """
 
-PLACE = "({ offsetLeft, offsetTop }) => [offsetLeft, offsetTop]"
+# Where a control stands, and what the line above it says: on a busy machine the connection may become weak meanwhile,
+# and longer words move what is below them.
+PLACE = """
+({ offsetLeft, offsetTop }) =>
+  [offsetLeft, offsetTop, document.querySelector('[data-testid="call-state"]').textContent]
+"""
 PHONE_ON_ITS_SIDE: ViewportSize = {"width": PHONE["height"], "height": PHONE["width"]}
 
 SEES_NOTHING = """
@@ -486,11 +491,17 @@ async def test_nothing_lies_over_the_controls(street: Street, text: str) -> None
         for viewport in (PHONE, PHONE_ON_ITS_SIDE, LAPTOP):
             await anna.page.set_viewport_size(viewport)
             assert await anna.page.evaluate(COVERED) == []
-            before = await anna.part("hang-up").evaluate(PLACE)
-            await anna.part("call-settings").click()
-            await expect(anna.part("choose-camera")).to_be_visible()
+            while True:
+                *before, words = await anna.part("hang-up").evaluate(PLACE)
+                await anna.part("call-settings").click()
+                await expect(anna.part("choose-camera")).to_be_visible()
+                *after, words_then = await anna.part("hang-up").evaluate(PLACE)
+                if words == words_then:
+                    break
+                await anna.part("call-settings").click()
+                await expect(anna.part("choose-camera")).to_have_count(0)
+            assert after == before
             assert await anna.page.evaluate(COVERED) == []
-            assert await anna.part("hang-up").evaluate(PLACE) == before
             for choice in ("microphone", "camera", "speaker"):
                 await anna.part(f"choose-{choice}").click(trial=True)
             await anna.part("call-settings").click()
