@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import logging
 import re
@@ -68,6 +69,7 @@ def _parse_hop(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     return _parse(text if with_port is None else with_port[1] or with_port[2])
 
 
+@functools.lru_cache(maxsize=1024)
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return the address, or None if `text` is not one. An IPv4-mapped IPv6 address is returned as IPv4."""
     try:

@@ -14,6 +14,7 @@ import pytest
 
 from passerby.http.guard import MAX_PIPELINED, MAX_REFUSED, Guard, GuardedHttpProtocol
 from passerby.socketio import Options
+from passerby.socketio.session import Session
 from passerby.socketio.websocket import WebSocketProtocol
 from tests.support.conversation import Two, Wire, noise
 from tests.support.sio_client import (
@@ -144,7 +145,7 @@ async def test_requests_behind_a_poll_are_bounded() -> None:
 async def test_a_body_that_trickles_in_is_answered_and_ended(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("passerby.http.guard.BODY_TIMEOUT", 0.5)
+    monkeypatch.setattr("passerby.http.guard.PART_TIMEOUT", 0.5)
     server = await start_server()
     async with Line.open(port_of(server)) as line:
         line.write(request_head("POST", "/api/guest", [HOST, ("Content-Length", "1000")]))
@@ -163,7 +164,7 @@ async def test_a_body_that_trickles_in_is_answered_and_ended(
 async def test_the_rest_of_a_body_that_was_answered_early_has_a_deadline(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("passerby.http.guard.BODY_TIMEOUT", 0.5)
+    monkeypatch.setattr("passerby.http.guard.PART_TIMEOUT", 0.5)
     server = await start_server()
     two = await Two.meet(server)
     guard = server.application.guard
@@ -184,7 +185,7 @@ async def test_the_rest_of_a_body_that_was_answered_early_has_a_deadline(
 
 
 async def test_an_upload_has_a_time_of_its_own(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("passerby.http.guard.BODY_TIMEOUT", 0.5)
+    monkeypatch.setattr("passerby.http.guard.PART_TIMEOUT", 0.5)
     server = await start_server()
     two = await Two.meet(server)
     wire = await Wire.open(server)
@@ -248,6 +249,29 @@ async def test_a_websocket_keeps_nothing_of_the_request_that_it_was(start_server
         gc.collect()
         protocols = [kept for kept in gc.get_objects() if isinstance(kept, GuardedHttpProtocol)]
         assert [kept for kept in protocols if kept._guard is guard] == []
+
+
+async def test_what_has_ended_is_freed_without_the_garbage_collector(start_server: StartServer) -> None:
+    server = await start_server()
+    port, guard = port_of(server), server.application.guard
+
+    def is_ours(kept: object) -> bool:
+        if isinstance(kept, GuardedHttpProtocol):
+            return kept._guard is guard
+        return isinstance(kept, Session) and kept._engine is server.application.server.engine
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert (await ask(port)).status == 200
+        assert (await http(port, "GET", "/api/guest/me")).status == 401
+        assert (await http(port, "GET", "bad")).status == 400
+        async with WebSocketClient.open(port), PollingClient.open(port) as polling:
+            await polling.send("1")
+        await until(lambda: not guard.count)
+        await until(lambda: not [kept for kept in gc.get_objects() if is_ours(kept)])
+    finally:
+        gc.enable()
 
 
 async def test_a_websocket_that_is_refused_is_no_longer_counted(start_server: StartServer) -> None:

@@ -19,8 +19,7 @@ HOST = ("Host", "h")
 
 @pytest.fixture
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("passerby.http.guard.HEAD_TIMEOUT", 0.3)
-    monkeypatch.setattr("passerby.http.guard.BODY_TIMEOUT", 0.3)
+    monkeypatch.setattr("passerby.http.guard.PART_TIMEOUT", 0.3)
 
 
 @pytest.mark.usefixtures("short_times")

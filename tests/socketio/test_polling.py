@@ -175,8 +175,7 @@ async def test_the_application_may_refuse_to_open_a_session(transport: str) -> N
 
 
 async def test_a_poll_outlives_the_time_for_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("passerby.http.guard.HEAD_TIMEOUT", 0.2)
-    monkeypatch.setattr("passerby.http.guard.BODY_TIMEOUT", 0.2)
+    monkeypatch.setattr("passerby.http.guard.PART_TIMEOUT", 0.2)
     engine, _ = engine_echo(Options(ping_interval=0.4))
     async with running(engine) as server, PollingClient.open(server.port) as client, Line.open(server.port) as line:
         line.write(request_head("GET", client.target, [HOST]))

@@ -42,14 +42,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HEAD_TIMEOUT: Final = 10.0
-"""Seconds for a complete request head, from the connection or from the first byte after the previous request."""
+PART_TIMEOUT: Final = 10.0
+"""Maximum seconds for a request head, from the connection or from the first byte after the previous request; and then
+for its body. If the application sets its own pace, the seconds between two parts of the body."""
 HEAD_LIMIT: Final = 32 * 1024
 """Maximum bytes of a request head: much more than browsers send, even with a token and cookies."""
 MAX_HEADERS: Final = 128
 """Header lines of a request, at most: browsers send about 20, and proxies add some."""
-BODY_TIMEOUT: Final = 10.0
-"""Maximum seconds for a request body; if the application sets its own pace, between two parts of it."""
 READ_SIZE: Final = 32 * 1024
 """Maximum bytes per read. Reading pauses while a part of a body waits for the application."""
 MAX_PIPELINED: Final = 8
@@ -110,7 +109,18 @@ class Guard:
         self._limit = connections
         self._full = Sampled(log.warning, "connections refused: MAX_CONNECTIONS are open")
         self._scheduler = scheduler
-        self._unread: DelayQueue[GuardedHttpProtocol] | None = None
+        self._loop: _Loop | None = None
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> _Loop:
+        """Return what uvicorn's protocols use instead of `loop`. All connections have the same loop."""
+        if self._loop is None:
+            scheduler = self._scheduler or loop
+            self.late: DelayQueue[GuardedHttpProtocol] = DelayQueue(scheduler, PART_TIMEOUT, GuardedHttpProtocol.cut)
+            """The connections that wait for the rest of a request."""
+            self.unread: DelayQueue[_Writes] = DelayQueue(scheduler, self.stall_timeout, _Writes.check_reader)
+            """The connections with bytes that their client has not read yet."""
+            self._loop = _Loop(loop, self)
+        return self._loop
 
     def call_later(self, delay: float, callback: Callable[..., object], *arguments: object) -> Timer:
         """Call `callback(*arguments)` once, `delay` seconds from now."""
@@ -119,8 +129,9 @@ class Guard:
 
     def extend(self, seconds: float) -> None:
         """Give everyone `seconds` more: the process was paused."""
-        if self._unread is not None:
-            self._unread.extend(seconds)
+        if self._loop is not None:
+            self.late.extend(seconds)
+            self.unread.extend(seconds)
 
     def enter(self, peer: str) -> Code | None:
         """Count a new connection; or return why it is refused."""
@@ -160,13 +171,6 @@ class Guard:
             self.addresses.give_back(peer)
         if client is not None:
             self.addresses.give_back(client)
-
-    def unread(self) -> DelayQueue[GuardedHttpProtocol]:
-        """Return the connections with bytes that their client has not read yet."""
-        if self._unread is None:
-            scheduler = self._scheduler or asyncio.get_running_loop()
-            self._unread = DelayQueue(scheduler, self.stall_timeout, lambda slow: slow.check_reader())
-        return self._unread
 
 
 def _in_kernel(transport: asyncio.Transport) -> int:
@@ -266,22 +270,45 @@ class _SampledLogger:
 
 
 class _Writes(asyncio.Transport):
-    """The transport as uvicorn sees it: counts what is written."""
+    """The transport as uvicorn sees it: aborts the connection of a client that does not read what is written."""
 
-    def __init__(self, transport: asyncio.Transport, protocol: GuardedHttpProtocol) -> None:
+    def __init__(self, transport: asyncio.Transport, queue: DelayQueue[_Writes]) -> None:
         super().__init__()
         self._transport = transport
-        self._protocol = protocol
-        self.written = 0
+        self._queue = queue
+        self._written = 0
+        self._unread = 0
+        """Bytes that waited for the client at the last look, of which it must have read some at the next one."""
+        self._read = 0
+        """Bytes that the client had received at the last look."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._transport.is_closing():
             return  # uvicorn learns of it a moment later
-        self.written += len(data)
+        self._written += len(data)
         self._transport.write(data)
-        self._protocol.wrote()
+        if self not in self._queue:
+            self._look_again()
 
-    def unread(self) -> int:
+    def check_reader(self) -> None:
+        """Abort the connection if the client reads nothing, or next to nothing, of what waits for it."""
+        if not self._transport.get_write_buffer_size():
+            return  # the rest is the kernel's
+        if self._written - self._waiting() - self._read < min(self._unread, LEAST_READ):
+            self._transport.abort()
+        else:
+            self._look_again()
+
+    def stop_looking(self) -> None:
+        """The connection has ended, or is no longer HTTP."""
+        self._queue.discard(self)
+
+    def _look_again(self) -> None:
+        self._unread = self._waiting()
+        self._read = self._written - self._unread
+        self._queue.add(self)
+
+    def _waiting(self) -> int:
         """Return the bytes that the client has not received."""
         return self._transport.get_write_buffer_size() + _in_kernel(self._transport)
 
@@ -314,13 +341,15 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         """`guard` has the limits of the server."""
         super().__init__(*arguments, **named)
         self.logger = cast("logging.Logger", guard.logger)
-        self.loop = cast("asyncio.AbstractEventLoop", _Loop(self.loop, guard))
+        self.loop = cast("asyncio.AbstractEventLoop", guard.bind(self.loop))
         self._guard = guard
         self._refusal: Code | None = None
         self._peer = ""
         self._client: str | None = None
         """The client behind a proxy whose WebSocket this connection is, while it is counted."""
-        self._timer: Timer | None = None
+        self._late = guard.late
+        self._answer_soon: Timer | None = None
+        """To answer a refused connection."""
         self._in_head = False
         self._fed = 0
         """Bytes received since the head began; also counts an unfinished header, which the parser buffers."""
@@ -330,18 +359,15 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         """Header lines of the head."""
         self._own_pace = False
         """Whether the application limits the time of this request's body."""
-        self._unread = 0
-        """Bytes that waited for the client at the last look, of which it must have read some at the next one."""
-        self._read = 0
-        """Bytes that the client had received at the last look."""
+        self._requests = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """See `asyncio.BaseProtocol`."""
+        guard = self._guard
         self._wire = transport
-        self._writes = _Writes(transport, self)
+        self._writes = _Writes(transport, guard.unread)
         super().connection_made(self._writes)
         self._peer = self.client[0] if self.client else ""
-        guard = self._guard
         self._refusal = guard.enter(self._peer)
         if self._refusal is None:
             self._expect_head()
@@ -350,15 +376,22 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             transport.abort()
         else:
             guard.refused += 1
-            self._timer = self.loop.call_later(REFUSAL_WAIT, self._refuse)
+            self._answer_soon = self.loop.call_later(REFUSAL_WAIT, self._refuse)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
-        self._expect_nothing()
-        self._guard.unread().discard(self)
+        self._late.discard(self)
+        self._writes.stop_looking()
+        self._forget_refusal()
         self.pipeline.clear()
         self._leave()
         super().connection_lost(exc)
+        self._release()
+
+    def _release(self) -> None:
+        """Break all reference cycles, which the garbage collector would need more time for than a request takes."""
+        own: Any = self
+        own.parser = own.scope = own.cycle = None
 
     def _leave(self) -> None:
         """The connection has ended. It is no longer counted, whatever it was."""
@@ -374,7 +407,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._refuse()
             return
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request, unlike uvicorn's annotation
-        if self._timer is None and (cycle is None or cycle.response_complete):
+        if self not in self._late and (cycle is None or cycle.response_complete):
             self._expect_head()
         was_in_head = self._in_head
         super().data_received(data)
@@ -382,15 +415,20 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._fed += len(data)
             if self._fed > HEAD_LIMIT:
                 self.transport.abort()
-        elif self._own_pace and not self._in_head and self._timer is not None:
-            self._expect_body()
+        elif self._own_pace and not self._in_head and self in self._late:
+            self._late.add(self)
 
     # ── refused connections ───────────────────────────────────────────────────────────────────────
 
     def _refuse(self) -> None:
-        self._expect_nothing()
+        self._forget_refusal()
         if self._refusal is not None and not self._wire.is_closing():
             self._answer(_FULL if self._refusal is Code.UNAVAILABLE else _TOO_MANY, _RETRY)
+
+    def _forget_refusal(self) -> None:
+        if self._answer_soon is not None:
+            self._answer_soon.cancel()
+            self._answer_soon = None
 
     def _answer(self, answer: _Answer, retry_after: int | None = None) -> None:
         """Answer without the application, and close the connection."""
@@ -421,8 +459,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         own: dict[str, object] = self.scope  # type: ignore[assignment]  # a TypedDict without these keys
         own["passerby.cut"] = self.transport.abort
-        scope = self.scope
-        own["passerby.own_pace"] = lambda: self._leave_pace_to_application(scope)
+        self._requests += 1
+        own["passerby.own_pace"] = partial(self._leave_pace_to_application, self._requests)
 
     def on_url(self, url: bytes) -> None:
         """Count a part of the request target."""
@@ -445,7 +483,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is complete; wait for the body."""
         self._in_head = False
-        self._expect_body()
+        self._late.add(self)
         if not self.url.startswith(b"/"):
             self._take_origin_form()
         super().on_headers_complete()
@@ -460,9 +498,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     # ── request bodies ────────────────────────────────────────────────────────────────────────────
 
-    def _leave_pace_to_application(self, scope: object) -> None:
-        """From now on the whole body of this request may take longer; only a pause is limited."""
-        self._own_pace = self.scope is scope
+    def _leave_pace_to_application(self, request: int) -> None:
+        """From now on the whole body of that request may take longer; only a pause is limited."""
+        self._own_pace = self._requests == request
 
     def on_body(self, body: bytes) -> None:
         """Pause reading until the application asks for more of the body."""
@@ -472,74 +510,44 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The body is complete; stop the timeout."""
-        self._expect_nothing()
+        self._late.discard(self)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """If the body is not complete yet, nobody reads it any more: its time is limited again."""
-        if self._own_pace and not self._in_head and self._timer is not None:
+        if self._own_pace and not self._in_head and self in self._late:
             self._own_pace = False
-            self._expect_body()
+            self._late.add(self)
         super().on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
         """Pass the connection on to the WebSocket transport, which has its own limits. It is still counted."""
-        self._expect_nothing()
+        self._late.discard(self)
         guard = self._guard
         client = guard.through_proxy(self._peer, self.headers)
         if client is not None and not guard.addresses.take(client):
             self._answer(_TOO_MANY, _RETRY)
             return
         self._client = client
-        guard.unread().discard(self)
+        self._writes.stop_looking()
         self.transport = self._wire
         super().handle_websocket_upgrade()  # if it fails, the connection ends here, in `connection_lost`
         upgraded: Any = self._wire.get_protocol()
         # Not a method of this object, which has done its work: it must not stay in memory with each guest.
         upgraded.on_lost = partial(guard.leave, self._peer, client)
+        self._release()
 
     def _expect_head(self) -> None:
         self._in_head = True
         self._fed = 0
-        self._timer = self.loop.call_later(HEAD_TIMEOUT, self._cut)
+        self._late.add(self)
 
-    def _expect_body(self) -> None:
-        self._expect_nothing()
-        self._timer = self.loop.call_later(BODY_TIMEOUT, self._cut)
-
-    def _expect_nothing(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _cut(self) -> None:
-        self._timer = None
+    def cut(self) -> None:
+        """The rest of a request has not come in time."""
         flow: FlowControl = self.flow
         if flow.read_paused:
-            self._expect_body()  # the application does not read; the client is not at fault
+            self._late.add(self)  # the application does not read; the client is not at fault
         elif self._in_head or self.cycle.response_started or self.pipeline:
             self.transport.abort()
         else:
             self._answer(_LATE)
-
-    # ── responses ─────────────────────────────────────────────────────────────────────────────────
-
-    def wrote(self) -> None:
-        """Something was written: look whether the client reads it."""
-        unread = self._guard.unread()
-        if self not in unread:
-            self._look_again(unread)
-
-    def check_reader(self) -> None:
-        """Abort the connection if the client reads nothing, or next to nothing, of what waits for it."""
-        if not self._wire.get_write_buffer_size():
-            return  # the rest is the kernel's
-        if self._writes.written - self._writes.unread() - self._read < min(self._unread, LEAST_READ):
-            self._wire.abort()
-        else:
-            self._look_again(self._guard.unread())
-
-    def _look_again(self, unread: DelayQueue[GuardedHttpProtocol]) -> None:
-        self._unread = self._writes.unread()
-        self._read = self._writes.written - self._unread
-        unread.add(self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from passerby.socketio import closing
 from passerby.socketio.engineio import (
@@ -48,6 +48,22 @@ class Receiver(Protocol):
 
     def on_close(self, reason: Closing) -> None:
         """Called once when the session has closed; nothing can be sent any more."""
+
+
+class _Nobody:
+    """Receives what still comes to a closed session."""
+
+    def on_text(self, packet: str) -> None:
+        pass
+
+    def on_binary(self, data: bytes) -> None:
+        pass
+
+    def on_close(self, reason: Closing) -> None:
+        pass
+
+
+_NOBODY: Final = _Nobody()
 
 
 class State(Enum):
@@ -367,9 +383,11 @@ class Session:
         if self._candidate is not None:
             self.abandon_upgrade()
         self.state = State.CLOSED
-        # Sessions and transports reference each other. Breaking the cycle frees them at once, without the collector.
+        # Sessions, transports and receivers reference each other. Breaking the cycles frees them at once, without the
+        # garbage collector.
         self._websocket = None
+        receiver, self.receiver = self.receiver, _NOBODY
         self._outbox.clear()
         self.on_drained()
         self._engine.forget(self)
-        self.receiver.on_close(reason)
+        receiver.on_close(reason)
