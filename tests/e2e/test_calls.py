@@ -489,7 +489,7 @@ async def test_nothing_lies_over_the_controls(street: Street, text: str) -> None
         await see_each_other(anna)
         await anna.page.evaluate("size => { document.documentElement.style.fontSize = size }", text)
         for viewport in (PHONE, PHONE_ON_ITS_SIDE, LAPTOP):
-            await anna.page.set_viewport_size(viewport)
+            await anna.resize(viewport)
             assert await anna.page.evaluate(COVERED) == []
             while True:
                 *before, words = await anna.part("hang-up").evaluate(PLACE)

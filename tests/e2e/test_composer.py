@@ -32,7 +32,7 @@ async def test_the_field_is_as_high_as_its_text_whatever_changes(street: Street)
     height = "element => element.clientHeight"
     await anna.composer.fill("All the words of a sentence that is a little longer than the field is wide.")
     wide = await anna.composer.evaluate(height)
-    await anna.page.set_viewport_size(PHONE)
+    await anna.resize(PHONE)
     await anna.page.wait_for_function(
         "before => document.querySelector('[data-testid=composer]').clientHeight > before", arg=wide
     )
@@ -70,13 +70,13 @@ async def test_what_is_written_during_a_call_stays_above_the_keyboard(street: St
     anna, berta = await street.pair(await street.visitor(viewport=PHONE))
     async with devices(anna, berta):
         await call(anna, berta, "video", answer="video")
-        await anna.page.set_viewport_size(ABOVE_THE_KEYBOARD)
+        await anna.resize(ABOVE_THE_KEYBOARD)
         await anna.composer.focus()
         await expect(anna.composer).to_be_in_viewport(ratio=1)
         await berta.say("Can you read this?")
         await expect(anna.message("Can you read this?")).to_be_in_viewport()
         assert await anna.page.evaluate("document.documentElement.scrollHeight") <= ABOVE_THE_KEYBOARD["height"]
-        await anna.page.set_viewport_size(PHONE)
+        await anna.resize(PHONE)
         await anna.part("hang-up").click()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, Route, expect
 
 from tests.e2e.conftest import Street
 
@@ -56,6 +57,26 @@ async def test_no_more_than_twenty_characters_can_be_typed(street: Street) -> No
     await anna.part("name-input").press_sequentially("abcdefghijklmnopqrstuvwxyz")
     await expect(anna.part("name-input")).to_have_value("abcdefghijklmnopqrst")
     await expect(anna.part("start")).to_be_enabled()
+
+
+async def test_a_name_that_arrives_late_is_replaced_by_what_is_typed(street: Street) -> None:
+    may_arrive = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await may_arrive.wait()
+        await route.continue_()
+
+    async def hold(page: Page) -> None:
+        await page.route("**/api/guest", late)
+
+    anna = await street.visitor(before=hold)
+    field = anna.part("name-input")
+    await field.focus()
+    may_arrive.set()
+    await expect(field).to_have_value(RANDOM)
+    await field.press_sequentially("Anna_1")
+    await expect(field).to_have_value("Anna_1")
+    await anna.page.unroute("**/api/guest", late)
 
 
 async def test_the_name_stays_after_leaving_and_can_be_changed(street: Street) -> None:

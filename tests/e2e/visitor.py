@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from playwright.async_api import ConsoleMessage, Error, Locator, Page, expect
+from playwright.async_api import ConsoleMessage, Error, Locator, Page, ViewportSize, expect
 
 from tests.e2e import sightings
 
@@ -45,6 +45,14 @@ class Visitor:
         self._expected = [_NO_ICON, *expecting]
         page.on("console", self._console)
         page.on("pageerror", self._page_error)
+
+    async def resize(self, window: ViewportSize) -> None:
+        """Change the size of the window, and wait until the page has followed (web/src/shell/viewport.ts)."""
+        await self.page.set_viewport_size(window)
+        await self.page.wait_for_function(
+            "height => document.documentElement.style.getPropertyValue('--viewport-height') === `${height}px`",
+            arg=window["height"],
+        )
 
     async def go_away(self) -> None:
         """Leave the page, for a picture on the same server."""
