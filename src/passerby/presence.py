@@ -158,6 +158,7 @@ class Presence:
         """End the session at the guest's request. When it returns, the room is closed and the token is refused."""
         live = self._guests.live(guest.session_id)
         if live is None:
+            self._guests.forget_unused(guest.session_id)
             self._writer.remove(guest.session_id)
         else:
             self._background.attempt("suspending a search", self._matchmaking.suspend, live)

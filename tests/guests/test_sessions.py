@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import typing
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from passerby import ids
 from passerby.errors import NotFoundError, UnauthorizedError, UnavailableError
@@ -13,7 +16,7 @@ from passerby.guests.store_memory import MemorySessionStore
 from passerby.models import OnlineUser, Username
 from tests.support.clock import ManualClock, turns
 from tests.support.fakes import SlowSessionStore
-from tests.support.house import SESSION_TTL, House
+from tests.support.house import SESSION_TTL, House, Person
 
 PATTERN = re.compile(r"[A-Z][a-z]+[A-Z][a-z]+[0-9]{4}")
 
@@ -344,3 +347,70 @@ async def test_of_many_sessions_that_begin_at_once_no_more_are_made_than_may_exi
         assert 1 <= at_once <= 3
         assert at_once + sum([await made() for _ in range(6)]) == 3
         clock.advance(SESSION_TTL)
+
+
+async def test_a_session_that_nobody_uses_is_replaced_when_there_are_too_many() -> None:
+    house = House(sessions_limit=3)
+    unused, used = await house.newcomer(), await house.visitor()
+    await house.pass_time(30)
+    later = await house.newcomer()
+
+    with pytest.raises(UnavailableError):
+        await house.newcomer()  # someone may still be about to connect
+    await house.pass_time(30)
+    await house.newcomer()
+
+    assert await house.adapters.store.load(unused.session_id) is None
+    assert await house.adapters.store.load(used.session_id) is not None
+    with pytest.raises(UnavailableError):
+        await house.newcomer()
+    await house.pass_time(30)
+    await house.newcomer()
+    assert await house.adapters.store.load(later.session_id) is None
+
+
+async def test_a_session_that_has_expired_is_not_remembered_as_unused() -> None:
+    house = House()
+    await house.newcomer()
+    await house.pass_time(SESSION_TTL)
+    latest = await house.newcomer()
+
+    assert list(house.guests._unused) == [latest.session_id]
+
+
+Step = typing.Literal["create", "connect", "drop", "end", "wait"]
+STEPS = st.tuples(st.sampled_from(["create", "create", *typing.get_args(Step)]), st.integers(0, 9))
+
+
+@given(st.lists(STEPS, min_size=20, max_size=60))
+@settings(max_examples=60)
+async def test_sessions_stay_within_their_limit_and_who_is_here_keeps_theirs(steps: list[tuple[Step, int]]) -> None:
+    house = House(sessions_limit=4)
+    people: list[Person] = []
+    for step, number in steps:
+        person = people[number % len(people)] if people else None
+        if step == "create":
+            with contextlib.suppress(UnavailableError):
+                people.append(await house.newcomer())
+        elif step == "wait":
+            await house.pass_time(60)
+        elif person is not None:
+            await act(house, people, person, step)
+        await house.settle()
+
+        assert await house.adapters.store.count() <= 4
+        for live in house.lives():
+            assert await house.adapters.store.load(live.guest.session_id) is not None
+
+
+async def act(house: House, people: list[Person], person: Person, step: Step) -> None:
+    live = house.guests.live(person.session_id)
+    if step == "end":
+        people.remove(person)
+        with contextlib.suppress(NotFoundError):
+            await house.presence.end(await house.guests.public(person.session_id))
+    elif step == "drop" and live is not None and live.link is not None:
+        person.drop()
+    elif step == "connect":
+        with contextlib.suppress(UnauthorizedError):
+            await person.arrive()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from passerby import errors, ids
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _RETRY: Final = 30
 """Seconds after which a guest may ask again for a session, when there are too many."""
+_UNUSED: Final = 60.0
+"""Seconds after which a session without a connection may be replaced by a new one, when there are too many."""
 
 
 class Guests:
@@ -52,6 +56,8 @@ class Guests:
         self._ttl = session_ttl
         self._limit = limit
         self._creating = 0
+        self._unused: OrderedDict[str, float] = OrderedDict()
+        """When the sessions that have never had a connection were created, the oldest first."""
         self._full = Sampled(log.warning, "new sessions refused: SESSIONS_LIMIT exist", clock.monotonic)
         self._changed = changed
         self._is_ended = is_ended
@@ -65,19 +71,37 @@ class Guests:
     async def create(
         self, username: str | None, location: str | None, gender: str | None, language: str | None
     ) -> tuple[Guest, str]:
-        """Create a session that lasts `session_ttl` seconds; return it and its token. Raises UnavailableError."""
+        """Create a session that lasts `session_ttl` seconds; return it and its token.
+
+        When there are too many, the oldest one that was never used is replaced, or UnavailableError is raised.
+        """
         ahead = self._creating  # whom the store may not count yet: else of many at once all would fit
         self._creating += 1
         try:
             if await self._store.count() + ahead >= self._limit:
-                self._full.note()
-                raise UnavailableError(["new sessions"], retry_after=_RETRY)
+                await self._replace()
             guest = self._new(username, location, gender, language)
             await self._store.save(guest, self._ttl)
         finally:
             self._creating -= 1
+        self._note_unused(guest.session_id)
         token, _ = self._tokens.issue(guest.session_id)
         return guest, token
+
+    async def _replace(self) -> None:
+        """Remove a session that was never used. Else who only creates sessions would soon lock out everybody."""
+        oldest, created = next(iter(self._unused.items()), ("", math.inf))
+        if self._clock.monotonic() - created < _UNUSED:
+            self._full.note()
+            raise UnavailableError(["new sessions"], retry_after=_RETRY)
+        del self._unused[oldest]
+        await self._store.remove(oldest)
+
+    def _note_unused(self, session_id: str) -> None:
+        now = self._clock.monotonic()
+        self._unused[session_id] = now
+        while next(iter(self._unused.values())) <= now - self._ttl:
+            self._unused.popitem(last=False)
 
     def _new(self, username: str | None, location: str | None, gender: str | None, language: str | None) -> Guest:
         now = self.timestamps.now()
@@ -152,6 +176,7 @@ class Guests:
 
     def attach(self, guest: Guest, link: Link, socket_id: str) -> LiveGuest:
         """The guest's client has connected through `link`."""
+        self._unused.pop(guest.session_id, None)
         live = self._by_session.get(guest.session_id)
         if live is None:
             live = self._by_session[guest.session_id] = LiveGuest(guest)
@@ -188,3 +213,7 @@ class Guests:
         if live.grace is not None:
             live.grace.cancel()
             live.grace = None
+
+    def forget_unused(self, session_id: str) -> None:
+        """The session ends without ever having had a connection. The caller removes it from the store."""
+        self._unused.pop(session_id, None)
