@@ -147,3 +147,24 @@ def seconds(content: bytes) -> float:
         return sum(
             frame.samples / frame.sample_rate if isinstance(frame, AudioFrame) else 1 / _RATE for frame in frames
         )
+
+
+def shown(content: bytes) -> float:
+    """Return when the last picture or sound in a file ends, as players show it: edit lists count.
+
+    A picture that does not say how long it lasts does so as long as the one before.
+    """
+    end = 0.0
+    with av.open(io.BytesIO(content), "r") as container:
+        streams = len(container.streams)
+    for index in range(streams):
+        with av.open(io.BytesIO(content), "r") as container:
+            before = last = 0.0
+            length = 0.0
+            for frame in container.decode(container.streams[index]):
+                assert isinstance(frame, AudioFrame | VideoFrame)
+                assert frame.time is not None
+                before, last = last, frame.time
+                length = frame.samples / frame.sample_rate if isinstance(frame, AudioFrame) else last - before
+            end = max(end, last + length)
+    return end
