@@ -47,6 +47,13 @@ async (media) => {
 }
 """
 PLAY_ADDRESS = f"([kind, src]) => ({PLAY})(Object.assign(document.createElement(kind), {{ src }}))"
+DURATION = """
+(src) => new Promise((resolve, reject) => {
+  const film = Object.assign(document.createElement('video'), { src });
+  film.addEventListener('loadedmetadata', () => resolve(film.duration));
+  film.addEventListener('error', () => reject(new Error(film.error.message)));
+})
+"""
 AS_BASE64 = "(bytes) => btoa(Array.from(new Uint8Array(bytes), (byte) => String.fromCharCode(byte)).join(''))"
 
 VOICE = """document.querySelector('[data-testid="voice"] audio')"""
@@ -179,3 +186,12 @@ async def test_webm_of_firefox_plays_in_chromium(street: Street, firefox: Firefo
     assert info["mimeType"] == f"{kind}/webm"
     assert info["duration"] == pytest.approx(studio.shown(recording), abs=0.1)
     plays(played, studio.shown(recording))
+
+
+async def test_films_are_as_long_as_chromium_says(street: Street) -> None:
+    visitor = await street.visitor()
+    async with two_of_the_api(street.server.url) as two:
+        for name, film in studio.FILMS.items():
+            info = await two.upload(film(), "film.mp4", claimed="video/mp4")
+            duration = await visitor.page.evaluate(DURATION, info["fileUrl"])
+            assert info["duration"] == pytest.approx(duration, abs=0.1), name

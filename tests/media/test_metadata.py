@@ -261,11 +261,16 @@ def test_mutagen_finds_no_tags(name: str) -> None:
 
 @every_file
 def test_how_long_it_plays_is_told_within_a_tenth_of_a_second(name: str) -> None:
-    if name == "mp4_fragments":
-        return  # the film begins late; see test_sound
     content = made(name)
 
-    assert cleaned(content)[1].seconds == pytest.approx(studio.seconds(content), abs=0.101)
+    assert cleaned(content)[1].seconds == pytest.approx(studio.shown(content), abs=0.101)
+
+
+@pytest.mark.parametrize("name", sorted(studio.FILMS))
+def test_a_film_lasts_as_it_is_shown_however_it_says_so(name: str) -> None:
+    content = studio.FILMS[name]()
+
+    assert cleaned(content)[1].seconds == pytest.approx(studio.shown(content), abs=0.1)
 
 
 @every_file
