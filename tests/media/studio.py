@@ -7,11 +7,14 @@ import math
 import struct
 import tempfile
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
 from av.audio.frame import AudioFrame
+from av.container import OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 
 if TYPE_CHECKING:
@@ -105,6 +108,41 @@ def _record(  # noqa: PLR0917 - as they are given to `recorded`
             for frame in frames:
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
+
+
+def telemetry(*, header_first: bool, brand: bytes, kind: bytes) -> bytes:
+    """Return a film as action cameras and phones write it: its header is at its beginning or at its end.
+
+    Three tracks of positions lie between its pictures and sounds, in samples of a `kind`; a fourth has the time.
+    """
+    options = {"movflags": "faststart"} if header_first else {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film"
+        with av.open(path, "w", format="mp4", options=options) as container:
+            container.metadata.update(METADATA | {"timecode": "07:08:09:00"})
+            _record_telemetry(container)
+        content = path.read_bytes().replace(b"gpmd", kind)
+    return content[:8] + brand + content[12:]
+
+
+def _record_telemetry(container: OutputContainer) -> None:
+    pictures: Any = container.add_stream("libx264", rate=_RATE)
+    pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+    sound: Any = container.add_stream("aac", rate=44_100, layout="mono")
+    tracks: list[Any] = [container.add_data_stream("bin_data") for _ in range(3)]
+    for track in tracks:
+        track.metadata["handler_name"] = "SECRETHANDLER"
+    sounds = _sounds(sound, 2, 44_100)
+    for frame in _pictures(2, 0):
+        container.mux(pictures.encode(frame))
+        container.mux([packet for each in islice(sounds, 5) for packet in sound.encode(each)])
+        for track in tracks:
+            place: Any = Packet(b"GPS N52.0116 E4.3571 SECRETPLACE")
+            place.stream, place.pts, place.dts, place.time_base = track, frame.pts, frame.pts, frame.time_base
+            container.mux(place)
+    container.mux(pictures.encode(None))
+    container.mux([packet for each in sounds for packet in sound.encode(each)])
+    container.mux(sound.encode(None))
 
 
 def _pictures(seconds: float, late: float) -> Iterator[VideoFrame]:

@@ -149,7 +149,7 @@ class _Film:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self.is_film = False
-        """Whether there is what a player needs."""
+        """Whether there is what a player needs, and the whole of it: else nobody knows whose samples lie where."""
         self._scale = 0
         self._played: float | None = None
         """Duration by the film's own header."""
@@ -218,8 +218,11 @@ class _Film:
             yield from self._trak(header, body)
             return
         self._stream.give(header)
-        self.is_film = self.is_film or kind == b"moov"
-        if kind in self._known:
+        if kind == b"moov":
+            self.is_film = False
+            yield from self.boxes(kind, body)
+            self.is_film = True
+        elif kind in self._known:
             yield from self._known[kind](body)
         elif kind in _INSIDE:
             if kind == b"minf" and self._track.handler is None:
