@@ -40,6 +40,7 @@ dev: $(DEV) $(WEB) ## serve with reload, for development (HOST=… PORT=… of t
 
 test: $(DEV) $(CLIENT) ## run all tests, including those in a browser (ARGS="-k matching")
 	@$(PY) -m tests.e2e.browser >/dev/null || true # tests that need it fail with a message
+	@$(PY) -m tests.e2e.firefox >/dev/null || true
 	@$(PY) -m tests.calls.turnserver >/dev/null || true
 	@$(PY) -m tests.proxies.proxy >/dev/null || true
 	@$(PY) -m tests.media.exiftool >/dev/null || true
@@ -48,6 +49,7 @@ test: $(DEV) $(CLIENT) ## run all tests, including those in a browser (ARGS="-k 
 
 e2e: $(DEV) $(CLIENT) ## run only the tests in a browser
 	@$(PY) -m tests.e2e.browser >/dev/null
+	@$(PY) -m tests.e2e.firefox >/dev/null || true
 	@$(PY) -m tests.calls.turnserver >/dev/null || true
 	$(PY) -m pytest -m e2e $(ARGS)
 

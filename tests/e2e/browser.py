@@ -61,7 +61,7 @@ class NoBrowserError(Exception):
 def executable() -> str:
     """The path of a Chromium that starts; raises `NoBrowserError`. Fetches nothing."""
     for path in _candidates():
-        if _starts(path):
+        if starts(path):
             return path
     raise NoBrowserError
 
@@ -96,7 +96,8 @@ def _playwrights_own() -> str:
     return _run((sys.executable, "-c", _ASK_PLAYWRIGHT), _START_SECONDS) or ""
 
 
-def _starts(path: str) -> bool:
+def starts(path: str) -> bool:
+    """Whether there is a browser at `path` that starts."""
     # Existing is not enough: Playwright's may lack libraries, and Ubuntu's is a stub without snap.
     return os.access(path, os.X_OK) and _run((path, "--version"), _START_SECONDS) is not None
 
@@ -107,7 +108,7 @@ def _fetch_by_playwright() -> None:
     environment = {"PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT": _CONNECT_MILLISECONDS}
     _run((*playwright, "install", "--no-shell", "chromium"), _FETCH_SECONDS, environment)
     own = _playwrights_own()
-    if os.access(own, os.X_OK) and not _starts(own) and _root() is not None:
+    if os.access(own, os.X_OK) and not starts(own) and _root() is not None:
         _say("installing the libraries that it lacks")
         _run((*playwright, "install-deps", "chromium"), _APT_SECONDS)
 

@@ -15,6 +15,8 @@ from tests.e2e.conftest import Street
 from tests.e2e.pictures import png
 from tests.e2e.test_accessibility import CUT_OFF, LOW_CONTRAST, PHONE, everything_is_named
 from tests.e2e.visitor import REST_MS, Visitor
+from tests.media import heif
+from tests.media.containers import segments
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -328,7 +330,7 @@ async def test_what_cannot_be_sent_says_why_and_offers_no_second_try(street: Str
         anna,
         {"name": "nothing.txt", "mimeType": "text/plain", "buffer": b""},
         {"name": "huge.bin", "mimeType": "application/octet-stream", "buffer": bytes(MOST_BYTES + 1)},
-        {"name": "photo.heic", "mimeType": "image/heic", "buffer": b"\0\0\0\x18ftypheic" + bytes(64)},
+        {"name": "photo.heic", "mimeType": "image/heic", "buffer": heif.heif("heic", turns=1)},
     )
     rows = anna.part("attachment")
     await expect(rows.nth(0)).to_contain_text("This file is empty.")
@@ -417,11 +419,54 @@ async def test_where_only_get_and_post_pass_files_still_go(street: Street) -> No
     await anna.page.unroute(UPLOADS)
 
 
-async def test_a_picture_that_the_server_does_not_take_is_drawn_anew(street: Street) -> None:
+# The colours in the middle of the four quarters, row by row.
+QUARTERS = """
+async (picture) => {
+  await picture.decode();
+  const { naturalWidth: width, naturalHeight: height } = picture;
+  const context = Object.assign(document.createElement('canvas'), { width, height }).getContext('2d');
+  context.drawImage(picture, 0, 0);
+  const { data } = context.getImageData(0, 0, width, height);
+  const colours = [1, 3].flatMap((y) => [1, 3].flatMap((x) => {
+    const at = 4 * ((y * height / 4) * width + x * width / 4);
+    return Array.from(data.subarray(at, at + 3));
+  }));
+  return [width, height, colours];
+}
+"""
+RED, GREEN, BLUE, WHITE = heif.COLOURS
+
+
+@pytest.mark.parametrize(
+    ("turns", "mirror", "size", "quarters"),
+    [
+        (0, None, (heif.WIDTH, heif.HEIGHT), (RED, GREEN, BLUE, WHITE)),
+        (1, None, (heif.HEIGHT, heif.WIDTH), (GREEN, WHITE, RED, BLUE)),
+        (3, 1, (heif.HEIGHT, heif.WIDTH), (RED, BLUE, GREEN, WHITE)),
+    ],
+    ids=["upright", "turned", "turned and mirrored"],
+)
+async def test_avif_reaches_the_other_as_a_jpeg_that_looks_the_same(
+    street: Street, turns: int, mirror: int | None, size: tuple[int, int], quarters: tuple[tuple[int, ...], ...]
+) -> None:
     anna, berta = await street.pair()
-    await share(anna, {**PICTURE, "name": "garden.avif", "mimeType": "image/avif"})
-    await berta.page.wait_for_function(is_loaded(1))
-    await berta.part("picture").click()
+    # Its Exif has another orientation, which does not count, and a place.
+    avif = heif.heif("avif", turns=turns, mirror=mirror, orientation=6)
+    await choose(anna, {"name": "garden.avif", "mimeType": "image/avif", "buffer": avif})
+    chosen = await anna.part("attachment").locator("img").evaluate(QUARTERS)
+    await anna.part("send").click()
+    picture = berta.part("picture")
+    got = await picture.evaluate(QUARTERS)
+    answer = await berta.page.request.get(str(await picture.evaluate("picture => picture.src")))
+    content = await answer.body()
+
+    for width, height, colours in (chosen, got):
+        assert (width, height) == size
+        assert colours == pytest.approx([part for colour in quarters for part in colour], abs=12)
+    assert answer.headers["content-type"] == "image/jpeg"
+    told = [segment for segment in segments(content) if segment[1] in {*range(0xE1, 0xF0), 0xFE}]
+    assert all(segment[4:].startswith(b"ICC_PROFILE\0") for segment in told), "the canvas's colours, nothing else"
+    await picture.click()
     await expect(berta.part("full-view")).to_contain_text("garden.jpg")
     await berta.part("full-view-close").click()
 

@@ -26,7 +26,7 @@ TOGETHER_MS = 1500
 REST_MS = 1000
 """So long after a match nothing ends the conversation."""
 
-_STORAGE_KEY = "passerby.3"
+STORAGE_KEY = "passerby.3"
 
 
 async def end_session(page: Page, url: str, token: str | None) -> None:
@@ -116,7 +116,7 @@ class Visitor:
         return await self.part("partner-name").inner_text()
 
     async def token(self) -> str | None:
-        stored: str | None = await self.page.evaluate("key => sessionStorage.getItem(key)", _STORAGE_KEY)
+        stored: str | None = await self.page.evaluate("key => sessionStorage.getItem(key)", STORAGE_KEY)
         return None if stored is None else str(json.loads(stored)["token"])
 
     async def end_session(self) -> None:

@@ -9,17 +9,16 @@ install.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+
+from tests.support import packages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _PACKAGE = "libimage-exiftool-perl"
-_APT_SECONDS = 420
 
 
 class NoExifToolError(Exception):
@@ -31,28 +30,10 @@ class NoExifToolError(Exception):
 
 def ensure() -> str:
     """Return the path of `exiftool`; install it if necessary, which may take minutes. Raises NoExifToolError."""
-    found = shutil.which("exiftool")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _fetch()
-        found = shutil.which("exiftool")
+    found = packages.ensure("exiftool", _PACKAGE)
     if found is None:
         raise NoExifToolError
     return found
-
-
-def _fetch() -> None:
-    print(f"exiftool: installing the package {_PACKAGE}", file=sys.stderr, flush=True)
-    apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=60", "-o", "Acquire::http::Timeout=15")
-    for command in (("update",), ("install", "--yes", "--no-install-recommends", _PACKAGE)):
-        subprocess.run(
-            (*apt, *command),
-            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_APT_SECONDS,
-            check=False,  # the caller checks whether it is installed
-        )
 
 
 def read(path: Path) -> dict[str, Any]:

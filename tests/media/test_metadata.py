@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from passerby.media import mp4
 from passerby.media.sniff import HEAD, kind_of, of_stream
 from passerby.media.stream import MediaError, Stream
 from tests.media import exiftool, recordings, studio
@@ -145,6 +146,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "mp4_text": lambda: with_text_track(studio.recorded("mp4", video="libx264")),
     "mp4_text_of_one_size": lambda: with_text_track(studio.recorded("mp4", video="libx264"), form=b"same"),
     "mp4_text_far_away": lambda: with_text_track(studio.recorded("mp4", video="libx264"), 700, b"co64"),
+    "mp4_action_camera": lambda: studio.telemetry(header_first=True, brand=b"mp42", kind=b"gpmd"),
+    "mov_phone": lambda: studio.telemetry(header_first=False, brand=b"qt  ", kind=b"mebx"),
     "m4a": lambda: studio.recorded("ipod", audio="alac"),
     "mp4_flac": lambda: studio.recorded("mp4", audio="flac"),
     "3gp": lambda: studio.recorded("3gp", video="mpeg4", audio="aac"),
@@ -261,11 +264,16 @@ def test_mutagen_finds_no_tags(name: str) -> None:
 
 @every_file
 def test_how_long_it_plays_is_told_within_a_tenth_of_a_second(name: str) -> None:
-    if name == "mp4_fragments":
-        return  # the film begins late; see test_sound
     content = made(name)
 
-    assert cleaned(content)[1].seconds == pytest.approx(studio.seconds(content), abs=0.101)
+    assert cleaned(content)[1].seconds == pytest.approx(studio.shown(content), abs=0.101)
+
+
+@pytest.mark.parametrize("name", sorted(studio.FILMS))
+def test_a_film_lasts_as_it_is_shown_however_it_says_so(name: str) -> None:
+    content = studio.FILMS[name]()
+
+    assert cleaned(content)[1].seconds == pytest.approx(studio.shown(content), abs=0.1)
 
 
 @every_file
@@ -321,6 +329,17 @@ def test_cut_short_anywhere_nothing_is_left_of_it(name: str, data: st.DataObject
     else:
         samples_are_known = not name.startswith("mp4_text") or b"moov" in result
         assert not holds_a_secret(result) or not samples_are_known
+
+
+def test_a_film_whose_header_is_cut_off_is_refused() -> None:
+    """Where the positions are, nobody knows then."""
+    content = made("mov_phone")
+    (header,) = [place for kind, *place in boxes(content) if kind == b"moov"]
+    begin, _, end = header
+
+    assert content[:begin].count(b"SECRETPLACE") == 60
+    for cut in range(begin + 8, end, 7):
+        assert outcome(mp4.mp4, content[:cut]) == "file_damaged"
 
 
 # ── pictures ──────────────────────────────────────────────────────────────────────────────────────

@@ -383,6 +383,70 @@ def test_or_the_sample_itself(flags: int) -> None:
     assert fed(mp4.mp4, *one_by_one(content)) == result
 
 
+def shown(*samples: tuple[int, int], version: int = 1) -> bytes:
+    """Return a fragment's table: durations of its samples, and how much later than they are decoded they are shown."""
+    table = b"".join(struct.pack(">Ii", *sample) for sample in samples)
+    return box(b"trun", bytes([version]) + b"\0\x09\0", len(samples).to_bytes(4), table)
+
+
+def decoded_at(ticks: int, *, version: int = 0) -> bytes:
+    return box(b"tfdt", bytes([version, 0, 0, 0]), ticks.to_bytes(8 if version else 4))
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_pictures_that_are_shown_in_another_order_last_as_long_as_all_of_them(version: int) -> None:
+    pictures = shown((100, 200), (100, 500), (100, 200), (100, 0), (100, 100), version=version)
+    behind = shown((100, 0), (100, 300), (100, 0), (100, -200), (100, -100), version=version)
+
+    for run in (pictures, behind):
+        content = recorded(fragment(run), fragment(run))
+
+        assert fed(mp4.mp4, content).seconds == pytest.approx(2)
+        assert fed(mp4.mp4, content).everything == content
+        assert fed(mp4.mp4, *one_by_one(content)) == fed(mp4.mp4, content)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_what_lies_between_fragments_counts_and_what_lies_before_them_does_not(version: int) -> None:
+    parts = [fragment(decoded_at(ticks, version=version), run(1, 500)) for ticks in (10_000, 10_500, 12_000)]
+
+    assert fed(mp4.mp4, recorded(*parts)).seconds == 5
+    assert fed(mp4.mp4, *one_by_one(recorded(*parts))).seconds == 5
+
+
+def test_until_others_are_decoded_is_not_how_long_a_picture_is_shown() -> None:
+    """An encoder that was paused: the second picture waits for the third, which is shown before it."""
+    paused = shown((100, 200), (3000, 3400), (100, 200), (100, 200))
+    content = recorded(fragment(paused), fragment(shown(*[(100, 300)] * 10)))
+
+    assert fed(mp4.mp4, content).seconds == pytest.approx((4600 - 200) / 500)
+
+
+def edited(*edits: tuple[int, int], version: int = 0) -> bytes:
+    """Return an edit list: durations in the film's time, and places in the track's time or -1."""
+    entries = [struct.pack(">QqI" if version else ">IiI", *edit, 1 << 16) for edit in edits]
+    return box(b"edts", box(b"elst", bytes([version, 0, 0, 0]), len(edits).to_bytes(4), *entries))
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("edits", [((1500, -1), (0, 200)), ((700, -1), (800, -1), (0, 200), (0, 900), (0, 1200))])
+def test_a_track_in_fragments_begins_where_its_edits_say(version: int, edits: tuple[tuple[int, int], ...]) -> None:
+    content = with_box(recorded(), [b"moov", b"trak"], edited(*edits, version=version))
+    other = fragment(run(1, 500)).replace(TRACK.to_bytes(4), bytes([0, 0, 0, 9]))
+    content += other + fragment(shown((500, 200), (500, 200)))
+
+    assert fed(mp4.mp4, content).seconds == pytest.approx(1.5 + 2)
+    assert fed(mp4.mp4, *one_by_one(content)) == fed(mp4.mp4, content)
+
+
+def test_fragments_follow_on_the_samples_of_the_film() -> None:
+    stts = box(b"stbl", box(b"stts", struct.pack(">IIII", 0, 1, 4, 250)))
+    content = with_box(recorded(), [b"moov", b"trak", b"mdia"], box(b"minf", stts))
+
+    assert fed(mp4.mp4, content + fragment(run(2, 500, 500))).seconds == 4
+    assert fed(mp4.mp4, content + fragment(decoded_at(1000), run(2, 500, 500))).seconds == 4
+
+
 def test_a_table_that_promises_more_than_it_holds_counts_what_it_holds() -> None:
     assert fed(mp4.mp4, recorded(fragment(run(2**32 - 1, 500, 500)))).seconds == 2
 

@@ -35,6 +35,12 @@ def texts(count: int) -> bytes:
     return c.box(b"moov", c.box(b"trak", media))
 
 
+def fragments(track: int) -> bytes:
+    """Return as many fragments of a track as fit into a sixteenth."""
+    head = c.box(b"tfhd", b"\0\0\0\x08", track.to_bytes(4), b"\0\0\0\1")
+    return c.box(b"traf", head, c.box(b"trun", bytes(7) + b"\1") * (SIZE // 16 // 16))
+
+
 WORST = {
     "mp3_false_frames": (frames.mp3, c.mp3_frame()[:4] * (SIZE // 4)),
     "mp3_small_frames": (frames.mp3, (b"\xff\xf3\x18\xc0" + bytes(20)) * (SIZE // 24)),
@@ -53,6 +59,11 @@ WORST = {
     "webm_track": (webm.webm, LIVE + c.element(0xAE, b"\x9c\x80" * 60_000)),
     "mp4_boxes": (mp4.mp4, c.box(b"moov") * (SIZE // 8)),
     "mp4_fragment": (mp4.mp4, c.box(b"moof", c.box(b"traf", c.box(b"trun", b"\0\0\1\0" + b"\xff" * 4 + bytes(SIZE))))),
+    "mp4_fragment_offsets": (
+        mp4.mp4,
+        c.box(b"moof", c.box(b"traf", c.box(b"trun", b"\0\0\x09\0" + b"\xff" * 4 + bytes(SIZE)))),
+    ),
+    "mp4_fragments": (mp4.mp4, c.box(b"moof", *[fragments(track) for track in range(16)])),
     "mp4_texts": (mp4.mp4, texts(30_000)),
     "jpeg_markers": (pictures.jpeg(99), b"\xff\xd8" + b"\xff\x01" * (SIZE // 2)),
     "jpeg_segments": (pictures.jpeg(99), b"\xff\xd8" + b"\xff\xe3\0\2" * (SIZE // 4)),

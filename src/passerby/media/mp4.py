@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import struct
 from array import array
+from itertools import accumulate, repeat
+from operator import add
 from typing import TYPE_CHECKING, Final
 
 from passerby.errors import Code
 from passerby.media.stream import TO_THE_END, EndedError, MediaError, damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from passerby.media.stream import Parser, Stream
 
@@ -43,6 +45,11 @@ _INSIDE: Final = {
 _HANDLERS: Final = {b"soun": "audio", b"vide": "video"}
 _TRACKS_AT_MOST: Final = 16
 """Maximum number of tracks whose fragments are counted: memory must not grow with the file."""
+_EDITS_AT_MOST: Final = 16
+"""Edits that may stand before the first one that shows something."""
+_DURATIONS: Final = 0x100
+_OFFSETS: Final = 0x800
+"""Flags of a fragment's table: each sample has a duration, and an offset from when it is decoded to when it plays."""
 _AT_ONCE: Final = 256
 """Bytes of a table to read at once."""
 _REMOVED_AT_MOST: Final = 1 << 15
@@ -89,13 +96,60 @@ class _Track:
         return self.handler is not None and self.handler not in _HANDLERS
 
 
+class _Timeline:
+    """When a track plays, in its own ticks, as far as its fragments are read."""
+
+    def __init__(self) -> None:
+        self.scale = 0
+        """Ticks a second; 0 if they are those of the film."""
+        self.default = 0
+        """The duration of a sample whose fragment does not say it."""
+        self.delay = 0
+        """How long nothing plays before it, in ticks of the film."""
+        self.skipped = 0
+        """What does not play of its beginning."""
+        self.next = 0
+        """When the next sample is decoded."""
+        self.ticks = 0
+        """Its samples together."""
+        self.is_known = False
+        """Whether there were samples."""
+        self.first = 0
+        """When the first one begins to play."""
+        self.last = 0, 0
+        """When the last one begins to play, and for how long."""
+
+    def sample(self, durations: Sequence[int], offsets: Iterable[int]) -> None:
+        """Add samples: how long each plays, and how much later than it is decoded it does."""
+        *decoded, following = accumulate(durations, initial=self.next)
+        shown = list(map(add, decoded, offsets))
+        # Of a sample that others play after, the duration is only how long nothing else is decoded.
+        last = max(zip(shown, durations, strict=True))
+        if self.is_known:
+            self.first, self.last = min(self.first, *shown), max(self.last, last)
+        else:
+            self.first, self.last, self.is_known = min(shown), last, True
+        self.ticks += following - self.next
+        self.next = following
+
+    def fill(self, ticks: int) -> None:
+        """Add samples that play as they are decoded."""
+        self.sample((ticks,), (0,))
+
+    def seconds(self, film: int) -> tuple[float, float, float]:
+        """Return when it begins and ends, and its samples together; `film` is the film's ticks a second."""
+        scale, delay = self.scale or film or 1, self.delay / (film or 1)
+        first = max(self.first - self.skipped, 0) if self.skipped else self.first
+        return delay + first / scale, delay + (sum(self.last) - self.skipped) / scale, self.ticks / scale
+
+
 class _Film:
-    """One file. A fragmented recording is as long as the sum of its fragments."""
+    """One file. A fragmented recording lasts from when its first sample plays until its last one has played."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self.is_film = False
-        """Whether there is what a player needs."""
+        """Whether there is what a player needs, and the whole of it: else nobody knows whose samples lie where."""
         self._scale = 0
         self._played: float | None = None
         """Duration by the film's own header."""
@@ -107,9 +161,10 @@ class _Film:
         self._number = 0
         """The track of the boxes that follow."""
         self._removed: set[int] = set()
-        self._scales: dict[int, int] = {}
-        self._defaults: dict[int, int] = {}
-        self._ticks: dict[int, int] = {}
+        self._timelines: dict[int, _Timeline] = {}
+        self._timeline = _Timeline()
+        """That of the boxes that follow."""
+        self._is_fragmented = False
         self._default = 0
         """The default sample duration of the current fragment."""
         self._known: dict[bytes, Callable[[int], Parser]] = {
@@ -128,6 +183,7 @@ class _Film:
             b"co64": self._co64,
             b"trex": self._trex,
             b"tfhd": self._tfhd,
+            b"tfdt": self._tfdt,
             b"trun": self._trun,
         }
 
@@ -162,8 +218,11 @@ class _Film:
             yield from self._trak(header, body)
             return
         self._stream.give(header)
-        self.is_film = self.is_film or kind == b"moov"
-        if kind in self._known:
+        if kind == b"moov":
+            self.is_film = False
+            yield from self.boxes(kind, body)
+            self.is_film = True
+        elif kind in self._known:
             yield from self._known[kind](body)
         elif kind in _INSIDE:
             if kind == b"minf" and self._track.handler is None:
@@ -200,12 +259,12 @@ class _Film:
 
     def _tkhd(self, body: int) -> Parser:
         start = yield from self._timed(body, 24)
-        self._number = _number(start, 20 if start[0] == 1 else 12)
+        self._follow(_number(start, 20 if start[0] == 1 else 12))
 
     def _mdhd(self, body: int) -> Parser:
         start = yield from self._timed(body, 36, language=True)
         self._track.scale = _number(start, 20 if start[0] == 1 else 12)
-        self._note(self._scales, self._track.scale)
+        self._timeline.scale = self._track.scale
 
     def _hdlr(self, body: int) -> Parser:
         start = yield from self._start(body, 12)
@@ -221,8 +280,22 @@ class _Film:
         yield from self._stream.blank(body - min(body, 12))  # its name: often that of the camera or of its maker
 
     def _elst(self, body: int) -> Parser:
+        """Learn when the track begins. How long a film without fragments lasts with its edits, its header says."""
         self._track.is_edited = True
-        yield from self._stream.keep(body)
+        line = self._timeline
+        start = yield from self._start(body, 8)
+        self._stream.give(start[: min(body, 8)])
+        form = ">QqI" if start[0] == 1 else ">IiI"
+        size, left = struct.calcsize(form), max(0, body - 8)
+        edits = min(_number(start, 4), left // size, _EDITS_AT_MOST)
+        table = yield from self._stream.take(edits * size)
+        self._stream.give(table)
+        for ticks, place, _ in struct.iter_unpack(form, table):
+            if place >= 0:
+                line.skipped = place
+                break
+            line.delay += ticks
+        yield from self._stream.keep(left - len(table))
 
     def _dref(self, body: int) -> Parser:
         """Pass on where the samples are, without the path that they had."""
@@ -253,7 +326,10 @@ class _Film:
         stream.show()
         if track.is_removed:
             yield from self._remove_samples(track)
-        elif track.handler == b"soun" and track.scale and not track.is_edited:
+            return
+        if track.ticks:
+            self._timeline.fill(track.ticks)
+        if track.handler == b"soun" and track.scale and not track.is_edited:
             self._longest = max(self._longest, track.ticks / track.scale)
             self._tell()
 
@@ -356,59 +432,83 @@ class _Film:
             yield from stream.work(1 + min(samples, len(track.sizes)) // 64)
 
     def _tell(self) -> None:
-        """Note the duration: the film's own, unless its sound is longer."""
+        """Note the duration: the film's own, unless its sound is longer, or there are fragments."""
         played = self._played or 0.0
-        self._stream.seconds = (self._longest if self._longest > played + 1 else played) or None
+        seconds = self._longest if self._longest > played + 1 else played
+        told = [line.seconds(self._scale) for line in self._timelines.values() if line.is_known]
+        if told and self._is_fragmented:
+            firsts, ends, sums = zip(*told, strict=True)
+            seconds = max(seconds, max(ends) - min(firsts), *sums)
+        self._stream.seconds = seconds or None
 
     # ── fragments ─────────────────────────────────────────────────────────────────────────────────
+
+    def _follow(self, number: int) -> None:
+        """Note the track of the boxes that follow."""
+        self._number = number
+        line = self._timelines.get(number)
+        if line is None:
+            line = _Timeline()
+            if len(self._timelines) < _TRACKS_AT_MOST:
+                self._timelines[number] = line
+        self._timeline = line
 
     def _trex(self, body: int) -> Parser:
         start = yield from self._start(body, 16)
         self._stream.give(start[: min(body, 16)])
-        self._number = _number(start, 4)
-        self._note(self._defaults, _number(start, 12))
+        self._follow(_number(start, 4))
+        self._timeline.default = _number(start, 12)
         yield from self._stream.keep(body - min(body, 16))
 
     def _tfhd(self, body: int) -> Parser:
         start = yield from self._start(body, 24)
-        self._number = _number(start, 4)
+        self._follow(_number(start, 4))
         if self._number in self._removed:
             raise unsupported()
         behind = 8 + 8 * (start[3] & 1) + 2 * (start[3] & 2)
         own = start[3] & 8
-        self._default = _number(start, behind) if own else self._defaults.get(self._number, 0)
+        self._default = _number(start, behind) if own else self._timeline.default
         self._stream.give(start[: min(body, 24)])
         yield from self._stream.keep(body - min(body, 24))
 
-    def _note(self, numbers: dict[int, int], number: int) -> None:
-        if self._number in numbers or len(numbers) < _TRACKS_AT_MOST:
-            numbers[self._number] = number
+    def _tfdt(self, body: int) -> Parser:
+        start = yield from self._start(body, 12)
+        self._stream.give(start[: min(body, 12)])
+        self._timeline.next = int.from_bytes(start[4:]) if start[0] == 1 else _number(start, 4)
+        yield from self._stream.keep(body - min(body, 12))
 
     def _trun(self, body: int) -> Parser:
-        """Add up the duration of a fragment's samples."""
+        """Add the samples of a fragment."""
         start = yield from self._start(body, 8)
         self._stream.give(start[: min(body, 8)])
         left = body - min(body, 8)
         flags, count = _number(start, 0), _number(start, 4)
-        ticks = 0 if flags & 0x100 else count * self._default
-        if flags & 0x100:
+        if flags & (_DURATIONS | _OFFSETS):
             before = min(left, 4 * (flags & 1) + (flags & 4))
             yield from self._stream.keep(before)
             left -= before
-            words = (flags & 0xF00).bit_count()
-            while count and left >= 4 * words:
-                samples = min(count, left // (4 * words), _AT_ONCE // (4 * words))
-                table = yield from self._stream.take(samples * 4 * words)
-                self._stream.give(table)
-                ticks += sum(struct.unpack(f">{samples * words}I", table)[::words])
-                count -= samples
-                left -= len(table)
-        ticks += self._ticks.get(self._number, 0)
-        self._note(self._ticks, ticks)
-        scale = self._scales.get(self._number, 0) or self._scale
-        if scale and ticks:
-            self._stream.seconds = max(self._stream.seconds or 0.0, ticks / scale)
+            left -= yield from self._samples(flags, min(count, left // (4 * (flags & 0xF00).bit_count())))
+        elif count * self._default:
+            self._timeline.fill(count * self._default)
+        self._is_fragmented = True
+        self._tell()
+        yield from self._stream.work(len(self._timelines))
         yield from self._stream.keep(left)
+
+    def _samples(self, flags: int, count: int) -> Generator[None, None, int]:
+        """Pass on a table of samples and add them; return its bytes."""
+        words = (flags & 0xF00).bit_count()
+        form = "I" * (words - 1) + "i" if flags & _OFFSETS else "I" * words
+        size, most = 4 * words, _AT_ONCE // (4 * words)
+        for done in range(0, count, most):
+            samples = min(most, count - done)
+            table = yield from self._stream.take(samples * size)
+            self._stream.give(table)
+            numbers = struct.unpack(">" + form * samples, table)
+            durations = numbers[::words] if flags & _DURATIONS else (self._default,) * samples
+            self._timeline.sample(durations, numbers[words - 1 :: words] if flags & _OFFSETS else repeat(0))
+            yield from self._stream.work(samples // 16)
+        return count * size
 
 
 # ── descriptions of samples ───────────────────────────────────────────────────────────────────────

@@ -33,7 +33,7 @@ export class MicrophoneError extends Error {
 export class Microphone {
   readonly #stream: MediaStream;
   readonly #recorder: MediaRecorder;
-  readonly #context: AudioContext | null;
+  #context: AudioContext | null;
   readonly #analyser: AnalyserNode | null;
   readonly #samples = new Float32Array(WINDOW);
   readonly #parts: Blob[] = [];
@@ -95,7 +95,9 @@ export class Microphone {
   close(): void {
     if (this.#recorder.state !== 'inactive') this.#recorder.stop();
     release(this.#stream);
-    if (this.#context && this.#context.state !== 'closed') void this.#context.close();
+    // Until it is closed it does not say so, and Firefox complains of a second time.
+    void this.#context?.close();
+    this.#context = null;
   }
 }
 
