@@ -1,6 +1,7 @@
 import { mount } from 'svelte';
 import App from './App.svelte';
 import './app.css';
+import { followHistory } from './shell/overlays';
 import { Passerby } from './shell/passerby.svelte';
 import { claimTab } from './shell/tab';
 import { followViewport } from './shell/viewport';
@@ -16,6 +17,7 @@ async function open(target: HTMLElement): Promise<void> {
     return;
   }
   const passerby = new Passerby();
+  followHistory();
   followViewport();
   passerby.boot();
   mount(App, { target, props: { passerby } });

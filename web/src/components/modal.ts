@@ -1,14 +1,14 @@
-import { closedByBack } from '../shell/back';
+import { opened } from '../shell/overlays';
 
 /** Show the dialog over everything else as long as it is there. */
 export function modal(dialog: HTMLDialogElement): () => void {
   const before = document.activeElement;
   dialog.showModal();
-  const closed = closedByBack(() => {
+  const overlay = opened(() => {
     dialog.close();
   });
   return () => {
-    closed();
+    overlay.closed();
     // Closed by us too, when the conversation ends: while it is open nothing else takes the focus.
     dialog.close();
     // What was pressed to come here; not every browser remembers.
