@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
@@ -45,13 +47,29 @@ async def test_the_field_is_as_high_as_its_text_whatever_changes(street: Street)
     assert await anna.composer.evaluate(fits)
 
 
+@pytest.mark.parametrize("name", ["Ada", "QuietHeron11485", "MMMMMMMMMMMMMMMMMMMM"])
+async def test_on_a_phone_name_and_buttons_are_one_row_and_the_whole_name_a_press_away(
+    street: Street, name: str
+) -> None:
+    anna, berta = await street.visitor(viewport=PHONE, touch=True), await street.visitor()
+    await asyncio.gather(anna.start(), berta.start(name))
+    await anna.sees_conversation()
+    header = await anna.page.locator("header").bounding_box()
+    assert header is not None
+    assert header["height"] < 60
+    await anna.part("about").tap()
+    whole = anna.part("about-panel").get_by_text(name)
+    await expect(whole).to_be_in_viewport(ratio=1)
+    assert await whole.evaluate("name => name.scrollWidth <= name.parentElement.clientWidth")
+
+
 async def test_on_a_phone_the_text_has_the_screen(street: Street) -> None:
     anna, berta = await street.pair(await street.visitor(viewport=PHONE, touch=True))
     header = await anna.page.locator("header").bounding_box()
     field = await anna.composer.bounding_box()
     assert header is not None
     assert field is not None
-    assert header["height"] < 90
+    assert header["height"] < 60
     assert field["width"] > 300
     await expect(anna.part("send")).to_be_hidden()
     await expect(anna.part("record")).to_be_visible()
