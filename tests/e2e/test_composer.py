@@ -9,6 +9,7 @@ from playwright.async_api import Page, ViewportSize, expect
 
 from tests.e2e.calling import call, devices
 from tests.e2e.conftest import Street
+from tests.e2e.test_files import PICTURE, choose
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -27,6 +28,33 @@ async def test_a_draft_outlives_a_reload_and_what_was_sent_does_not_come_back(st
     await anna.page.reload()
     await anna.sees("Half a thought")
     await expect(anna.composer).to_have_value("")
+
+
+async def test_what_was_written_to_one_is_never_shown_or_sent_to_another(street: Street) -> None:
+    mine = await street.cable()
+    anna, berta = await street.pair(await street.visitor(through=mine))
+    await anna.can_move_on()
+    mine.cut()
+    anna.expect_complaint()
+    await anna.say("Sent to Berta alone, later")
+    await choose(anna, PICTURE)
+    await anna.composer.press_sequentially("Half a thought for Berta")
+    await anna.part("next").click()
+    await expect(anna.part("searching")).to_be_visible()
+    mine.mend()
+    carla = await street.visitor()
+    await carla.start()
+    await anna.sees_conversation()
+    await carla.sees_conversation()
+    for _ in range(2):
+        await expect(anna.composer).to_have_value("")
+        await expect(anna.part("attachment")).to_have_count(0)
+        await expect(anna.messages).to_have_count(0)
+        await anna.page.reload()
+        await anna.sees_conversation()
+    await anna.say("Hello, Carla")
+    await carla.sees("Hello, Carla")
+    await expect(berta.messages).to_have_count(0)
 
 
 async def test_the_field_is_as_high_as_its_text_whatever_changes(street: Street) -> None:
