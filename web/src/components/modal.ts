@@ -1,6 +1,6 @@
 import { opened } from '../shell/overlays';
 
-/** Show the dialog over everything else as long as it is there. */
+/** Show the dialog over everything else as long as it is there. Its `autofocus` says where the focus begins. */
 export function modal(dialog: HTMLDialogElement): () => void {
   const before = document.activeElement;
   dialog.showModal();
@@ -14,4 +14,9 @@ export function modal(dialog: HTMLDialogElement): () => void {
     // What was pressed to come here; not every browser remembers.
     if (before instanceof HTMLElement && before.isConnected) before.focus();
   };
+}
+
+/** Close the dialog that this was pressed in. */
+export function closeModal({ currentTarget }: { currentTarget: Element }): void {
+  currentTarget.closest('dialog')?.close();
 }
