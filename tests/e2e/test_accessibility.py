@@ -18,6 +18,7 @@ LAPTOP: ViewportSize = {"width": 1280, "height": 800}
 SOMETHING = re.compile(r"\S")
 
 # Text that is cut off: outside of the window, or outside of a box that hides what overflows and cannot be scrolled.
+# What ends in an ellipsis is shortened, and says so.
 CUT_OFF = """
 () => {
   const found = [];
@@ -33,8 +34,9 @@ CUT_OFF = """
     for (const box of range.getClientRects()) {
       let cut = box.left < -1 || box.right > document.documentElement.clientWidth + 1;
       for (let around = node.parentElement; around; around = around.parentElement) {
-        const { overflowX, overflowY } = getComputedStyle(around);
+        const { overflowX, overflowY, textOverflow } = getComputedStyle(around);
         const edge = around.getBoundingClientRect();
+        if (overflowX !== 'visible' && textOverflow === 'ellipsis') break;
         if (overflowX !== 'visible') cut ||= box.left < edge.left - 1 || box.right > edge.right + 1;
         if (overflowY === 'hidden' || overflowY === 'clip')
           cut ||= box.top < edge.top - 1 || box.bottom > edge.bottom + 1;
@@ -271,6 +273,8 @@ async def test_large_text_on_a_phone_is_neither_cut_off_nor_wider_than_the_page(
     await expect(anna.part("typing")).to_be_in_viewport()
     for testid in ("composer", "record", "next", "leave", "partner-name", "partner-state"):
         await expect(anna.part(testid)).to_be_in_viewport(ratio=1)
+    for testid in ("partner-name", "partner-state"):
+        await expect(anna.part(testid)).to_have_css("text-overflow", "clip")
     await anna.composer.fill("x" * 1001)
     await expect(anna.words("1,001 of 1,000")).to_be_visible()
     await expect(anna.part("send")).to_be_in_viewport(ratio=1)

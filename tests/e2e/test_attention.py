@@ -101,6 +101,38 @@ async def test_who_looks_hears_nothing_and_the_switch_silences_for_good(street: 
     await expect(switch).to_be_checked()
 
 
+async def test_on_a_phone_sounds_are_switched_where_the_partner_is(street: Street) -> None:
+    anna, berta = await street.pair(await street.visitor(viewport=PHONE))
+    await anna.page.evaluate(NOTE, "denied")
+    name = await anna.partner()
+    button = anna.page.get_by_role("button", name=f"About {name}, and sounds")
+    switch = anna.page.get_by_role("switch", name="Sounds while you look elsewhere")
+    await expect(switch).to_have_count(0)
+    await button.press("Enter")
+    await expect(button).to_have_attribute("aria-expanded", "true")
+    await anna.page.keyboard.press("Tab")
+    await expect(switch).to_be_focused()
+    await expect(switch).to_be_checked()
+    await anna.page.keyboard.press("Space")
+    await expect(switch).not_to_be_checked()
+    await anna.page.keyboard.press("Escape")
+    await expect(switch).to_have_count(0)
+    await expect(button).to_be_focused()
+    await anna.page.evaluate(LOOK_AWAY)
+    await berta.say("Quietly")
+    await expect(anna.page).to_have_title("(1) Passerby")
+    assert await heard(anna) == []
+    await anna.page.evaluate(LOOK_BACK)
+    await anna.page.evaluate("localStorage.clear()")
+
+    # A finger opens it, and closes it anywhere else.
+    await button.click()
+    await expect(switch).to_be_visible()
+    await anna.sees("Quietly")
+    await anna.message("Quietly").click()
+    await expect(switch).to_have_count(0)
+
+
 async def test_a_reload_in_the_background_brings_no_old_news(street: Street) -> None:
     anna, berta = await street.pair()
     await berta.say("Old")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
 from tests.e2e.calling import call, devices
 from tests.e2e.conftest import Street
+from tests.e2e.test_files import PICTURE, choose
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -27,6 +30,33 @@ async def test_a_draft_outlives_a_reload_and_what_was_sent_does_not_come_back(st
     await expect(anna.composer).to_have_value("")
 
 
+async def test_what_was_written_to_one_is_never_shown_or_sent_to_another(street: Street) -> None:
+    mine = await street.cable()
+    anna, berta = await street.pair(await street.visitor(through=mine))
+    await anna.can_move_on()
+    mine.cut()
+    anna.expect_complaint()
+    await anna.say("Sent to Berta alone, later")
+    await choose(anna, PICTURE)
+    await anna.composer.press_sequentially("Half a thought for Berta")
+    await anna.part("next").click()
+    await expect(anna.part("searching")).to_be_visible()
+    mine.mend()
+    carla = await street.visitor()
+    await carla.start()
+    await anna.sees_conversation()
+    await carla.sees_conversation()
+    for _ in range(2):
+        await expect(anna.composer).to_have_value("")
+        await expect(anna.part("attachment")).to_have_count(0)
+        await expect(anna.messages).to_have_count(0)
+        await anna.page.reload()
+        await anna.sees_conversation()
+    await anna.say("Hello, Carla")
+    await carla.sees("Hello, Carla")
+    await expect(berta.messages).to_have_count(0)
+
+
 async def test_the_field_is_as_high_as_its_text_whatever_changes(street: Street) -> None:
     anna, _ = await street.pair()
     height = "element => element.clientHeight"
@@ -45,13 +75,29 @@ async def test_the_field_is_as_high_as_its_text_whatever_changes(street: Street)
     assert await anna.composer.evaluate(fits)
 
 
+@pytest.mark.parametrize("name", ["Ada", "QuietHeron11485", "MMMMMMMMMMMMMMMMMMMM"])
+async def test_on_a_phone_name_and_buttons_are_one_row_and_the_whole_name_a_press_away(
+    street: Street, name: str
+) -> None:
+    anna, berta = await street.visitor(viewport=PHONE, touch=True), await street.visitor()
+    await asyncio.gather(anna.start(), berta.start(name))
+    await anna.sees_conversation()
+    header = await anna.page.locator("header").bounding_box()
+    assert header is not None
+    assert header["height"] < 60
+    await anna.part("about").tap()
+    whole = anna.part("about-panel").get_by_text(name)
+    await expect(whole).to_be_in_viewport(ratio=1)
+    assert await whole.evaluate("name => name.scrollWidth <= name.parentElement.clientWidth")
+
+
 async def test_on_a_phone_the_text_has_the_screen(street: Street) -> None:
     anna, berta = await street.pair(await street.visitor(viewport=PHONE, touch=True))
     header = await anna.page.locator("header").bounding_box()
     field = await anna.composer.bounding_box()
     assert header is not None
     assert field is not None
-    assert header["height"] < 90
+    assert header["height"] < 60
     assert field["width"] > 300
     await expect(anna.part("send")).to_be_hidden()
     await expect(anna.part("record")).to_be_visible()

@@ -343,21 +343,6 @@ async def test_what_cannot_be_sent_says_why_and_offers_no_second_try(street: Str
     await expect(berta.messages).to_have_count(0)
 
 
-async def test_back_closes_the_full_view_and_leaves_nothing(street: Street) -> None:
-    anna, berta = await street.pair()
-    await share(anna, PICTURE)
-    for _ in range(2):
-        await berta.part("picture").click()
-        await expect(berta.part("full-view")).to_be_visible()
-        await berta.page.evaluate("history.back()")
-        await expect(berta.part("full-view")).to_have_count(0)
-    await berta.part("picture").click()
-    await berta.part("full-view-close").click()
-    await expect(berta.part("full-view")).to_have_count(0)
-    await berta.say("Still here")
-    await expect(anna.message("Still here")).to_be_visible()
-
-
 async def test_what_this_browser_cannot_play_stays_a_card_that_can_be_saved(street: Street) -> None:
     anna, berta = await street.pair()
     berta.expect_complaint()

@@ -26,6 +26,8 @@ TOGETHER_MS = 1500
 REST_MS = 1000
 """So long after a match nothing ends the conversation."""
 
+_OVERLAYS = "dialog[open], [data-testid=about-panel], [data-testid=call-devices]"
+
 STORAGE_KEY = "passerby.3"
 
 
@@ -61,7 +63,7 @@ class Visitor:
     async def _leave_for(self, server: str) -> None:
         # What has just closed takes its entry out of the history, and that would stop this way out.
         await self.page.wait_for_function(
-            "() => !history.state?.overlay || document.querySelector('dialog[open]') !== null"
+            "overlays => !history.state?.overlay || document.querySelector(overlays) !== null", arg=_OVERLAYS
         )
         await self.page.goto(f"{server}/icon.svg")
 

@@ -1,17 +1,22 @@
-import { closedByBack } from '../shell/back';
+import { opened } from '../shell/overlays';
 
-/** Show the dialog over everything else as long as it is there. */
+/** Show the dialog over everything else as long as it is there. Its `autofocus` says where the focus begins. */
 export function modal(dialog: HTMLDialogElement): () => void {
   const before = document.activeElement;
   dialog.showModal();
-  const closed = closedByBack(() => {
+  const overlay = opened(() => {
     dialog.close();
   });
   return () => {
-    closed();
+    overlay.closed();
     // Closed by us too, when the conversation ends: while it is open nothing else takes the focus.
     dialog.close();
     // What was pressed to come here; not every browser remembers.
     if (before instanceof HTMLElement && before.isConnected) before.focus();
   };
+}
+
+/** Close the dialog that this was pressed in. */
+export function closeModal({ currentTarget }: { currentTarget: Element }): void {
+  currentTarget.closest('dialog')?.close();
 }

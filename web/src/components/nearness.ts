@@ -27,7 +27,7 @@ export class Nearness {
           watched.near = isIntersecting;
           this.#waiting.add(target);
         }
-        this.#work();
+        this.#plan();
       },
       { root, rootMargin: `${MARGIN} 0px` },
     );
@@ -49,8 +49,15 @@ export class Nearness {
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
   }
 
+  /** At the beginning of a frame, which is laid out afterwards: observers are told after that, and it would be twice. */
+  #plan(): void {
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = undefined;
+      this.#work();
+    });
+  }
+
   #work(): void {
-    this.#frame = undefined;
     const until = performance.now() + BUDGET_MS;
     for (const element of this.#inOrder()) {
       const watched = this.#watched.get(element);
@@ -59,9 +66,7 @@ export class Nearness {
       this.#waiting.delete(element);
       if (watched) this.#change(element, watched);
       if (performance.now() >= until) {
-        this.#frame = requestAnimationFrame(() => {
-          this.#work();
-        });
+        this.#plan();
         return;
       }
     }

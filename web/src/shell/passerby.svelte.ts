@@ -1,6 +1,5 @@
 /** Runs the state machine: feeds it what happens, does what it wants done, and shows its state to the page. */
 import { isRash } from '../chat/actions';
-import type { Attached } from '../chat/attachments';
 import {
   credentials,
   initial,
@@ -19,9 +18,10 @@ import { AttachedFiles } from './attached_files';
 import { Attention } from './attention.svelte';
 import { CallDoor } from './call_door.svelte';
 import type { Take } from './recorder.svelte';
-import { jpegName, needsReencoding, reencoded } from './reencode';
-import { upload } from './upload';
+import { part } from './parts';
 import { load, store } from './storage';
+
+export const loadUpload = (): Promise<typeof import('./upload')> => import('./upload');
 
 export class Passerby {
   /**
@@ -151,26 +151,22 @@ export class Passerby {
     const onprogress = (share: number): void => {
       this.dispatch({ type: 'uploadProgress', id, share });
     };
+    let code: Awaited<ReturnType<typeof loadUpload>>;
     try {
-      const sent = await this.#prepared(taken);
-      if (taken.signal.aborted) return;
-      const file = await upload({ ...sent, signal: taken.signal, roomId, token, onprogress });
+      code = await part(loadUpload);
+    } catch {
+      this.dispatch({ type: 'uploadFailed', id, trouble: 'part_missing', retryAfter: null });
+      return;
+    }
+    const pictureTypes = this.#state.limits?.pictureTypes ?? null;
+    try {
+      const file = await code.upload({ ...taken, roomId, token, pictureTypes, onprogress });
       this.dispatch({ type: 'uploaded', id, file, at: new Date().toISOString() });
     } catch (error) {
       if (!(error instanceof api.ApiError)) throw error;
       const { trouble, retryAfter } = error;
       this.dispatch({ type: 'uploadFailed', id, trouble, retryAfter });
     }
-  }
-
-  /** The file as the server takes it, as far as this browser can make it so. */
-  async #prepared({ file, about }: { file: Blob; about: Attached }) {
-    const { limits } = this.#state;
-    if (about.kind === 'voice' || !limits) return { file, about };
-    if (!needsReencoding(about, limits.pictureTypes)) return { file, about };
-    const drawn = await reencoded(file);
-    if (!drawn) return { file, about };
-    return { file: drawn, about: { ...about, name: jpegName(about.name), mimeType: drawn.type } };
   }
 
   async #createSession(username: string | null): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import type { Attached } from '../chat/attachments';
 import { ApiError, dataOf } from './api';
+import { jpegName, needsReencoding, reencoded } from './reencode';
 
 /** As long as this nothing moved: the connection is gone, though nobody said so. */
 const STALLED_MS = 45_000;
@@ -13,6 +14,8 @@ export interface UploadRequest {
   token: string;
   file: Blob;
   about: Pick<Attached, 'kind' | 'name' | 'mimeType' | 'duration'>;
+  /** What the server takes as pictures, if it has told. */
+  pictureTypes: readonly string[] | null;
   /** From 0 to 1. */
   onprogress: (share: number) => void;
   signal: AbortSignal;
@@ -52,7 +55,8 @@ function form({ roomId, file, about }: UploadRequest): Way {
 let onlyForms = false;
 
 /** What the server says of the file; raises `ApiError`. When broken off by the signal it never ends. */
-export async function upload(wanted: UploadRequest): Promise<unknown> {
+export async function upload(request: UploadRequest): Promise<unknown> {
+  const wanted = await prepared(request);
   if (onlyForms) return send(wanted, form(wanted));
   try {
     return await send(wanted, put(wanted));
@@ -64,6 +68,20 @@ export async function upload(wanted: UploadRequest): Promise<unknown> {
   const file = await send(wanted, form(wanted));
   onlyForms = true;
   return file;
+}
+
+/** With the file as the server takes it, as far as this browser can make it so. */
+async function prepared(wanted: UploadRequest): Promise<UploadRequest> {
+  const { file, about, pictureTypes } = wanted;
+  if (about.kind === 'voice' || !pictureTypes || !needsReencoding(about, pictureTypes))
+    return wanted;
+  const drawn = await reencoded(file);
+  if (!drawn) return wanted;
+  return {
+    ...wanted,
+    file: drawn,
+    about: { ...about, name: jpegName(about.name), mimeType: drawn.type },
+  };
 }
 
 /** The server has not answered, but perhaps somebody on the way. */

@@ -62,6 +62,7 @@ const german = (f: Formats): Words => {
     },
     conversation: {
       region: (name) => `Gespräch mit ${name}`,
+      about: (name) => `Über ${name}, und Töne`,
       log: 'Nachrichten',
       met: (name) => `Du und ${name} seid euch gerade begegnet. Sag Hallo.`,
       began: (name) => `Du sprichst mit ${name}.`,

@@ -86,6 +86,7 @@ const english = (f: Formats) => {
     },
     conversation: {
       region: (name: string): string => `Conversation with ${name}`,
+      about: (name: string): string => `About ${name}, and sounds`,
       log: 'Messages',
       met: (name: string): string => `You and ${name} have just met. Say hello.`,
       began: (name: string): string => `You are talking with ${name}.`,
