@@ -41,10 +41,13 @@ class ClientAddress:
         address = _parse(peer)
         if address is None:
             return peer
-        for hop in reversed(forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:] if forwarded_for else ()):
+        for hop in reversed(forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
+            text = hop.strip()
+            if not text:
+                continue  # RFC 9110 §5.6.1: empty elements of a list do not count
             if not any(address in network for network in self._trusted):
                 break
-            before = _parse_hop(hop.strip())
+            before = _parse_hop(text.strip('"'))
             if before is None:
                 self._complain()
                 break

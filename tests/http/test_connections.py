@@ -26,6 +26,7 @@ from tests.support.sio_client import (
     http,
     read_answer,
     request_head,
+    upgrade_head,
 )
 from tests.support.sio_server import BOUND, PATH, engine_echo, running, until
 
@@ -65,6 +66,43 @@ async def test_a_download_that_is_not_read_is_cut(start_server: StartServer) -> 
         await until(lambda: guard.count == before + 1)
         await until(lambda: guard.count == before)
         await until(lambda: not any(files.downloads for files in server.application.services.files._by_room.values()))
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(upgrade_head(80, f"{PATH}?EIO=4&transport=websocket"), id="an upgrade"),
+        pytest.param(upgrade_head(80, "/nothing"), id="an upgrade of nothing"),
+        pytest.param(request_head("GET", "/health", [HOST]), id="another request"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_download_with_something_behind_it_ends_with_its_connection(
+    start_server: StartServer, behind: bytes, *, at_once: bool
+) -> None:
+    server = await start_server()
+    two = await Two.meet(server)
+    info = await two.upload(noise(8 * MIB))
+    guard = server.application.guard
+    before = guard.count
+    async with Line.open(port_of(server), receive_buffer=SMALL) as line:
+        line.write(request_head("GET", target_of(info["fileUrl"]), [HOST]) + (behind if at_once else b""))
+        if not at_once:
+            await until(lambda: answering() == 1)
+            line.write(behind)
+        if b"pgrade" in behind:
+            with contextlib.suppress(ConnectionError):
+                await line.read_all()
+            await until(lambda: guard.count == before)
+        else:
+            await until(lambda: answering() == 1)
+            await two.part_ways()  # the download cuts its connection, and waits until that is gone
+    await until(lambda: not answering())
+
+
+def answering() -> int:
+    """Return the number of requests that are being answered."""
+    return sum("run_asgi" in repr(task.get_coro()) for task in asyncio.all_tasks())
 
 
 async def test_a_download_that_is_read_slowly_is_not_cut(start_server: StartServer) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from passerby.http.guard import HEAD_LIMIT, MAX_HEADERS, Guard, GuardedHttpProtocol
+from passerby.http.guard import HEAD_LIMIT, MAX_HEADERS, TARGET_LIMIT, Guard, GuardedHttpProtocol
 from passerby.socketio import Options
 from tests.support.sio_client import ClosedError, Line, WebSocketClient, read_answer, request_head, upgrade_head
 from tests.support.sio_server import PATH, engine_echo, running, until
@@ -225,7 +226,7 @@ each_piece = pytest.mark.parametrize("piece", [17, 1_000, 16_000, 1_000_000])
 async def test_a_head_within_the_limit_is_taken_however_it_comes(where: str, piece: int) -> None:
     connection = Guarded()
     for number in range(1, 4):
-        await connection.feed(head_of(HEAD_LIMIT - 2_000, where), piece)
+        await connection.feed(head_of((TARGET_LIMIT if where == "target" else HEAD_LIMIT) - 2_000, where), piece)
         assert connection.requests == number
     assert connection.transport.written.count(b"HTTP/1.1 204") == 3
     connection.lose()
@@ -258,3 +259,23 @@ async def test_a_head_has_at_most_so_many_lines(piece: int) -> None:
         await guarded.feed(b"GET / HTTP/1.1\r\nHost: h\r\n" + b"a:\r\n" * (lines - 1) + b"\r\n", piece)
         assert guarded.requests == accepted
         guarded.lose()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(b"BROKEN\r\n\r\n", id="no request line"),
+        pytest.param(request_head("GET", "/?" + "%" * TARGET_LIMIT, [HOST]), id="a long target"),
+        pytest.param(request_head("POST", "/", [HOST, ("Content-Length", "0" * 5000 + "1")]), id="a long length"),
+        pytest.param(request_head("GET", "/", [HOST, *[("X", "")] * MAX_HEADERS]), id="many headers"),
+    ],
+)
+async def test_a_broken_request_is_answered_with_a_code(broken: bytes) -> None:
+    connection = Guarded()
+    connection.protocol.data_received(broken)
+
+    head, _, body = bytes(connection.transport.written).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["code"] == "http_error"
+    assert connection.transport.ended
+    connection.lose()

@@ -40,6 +40,8 @@ _OVERHEAD: Final = 64 * 1024
 """Maximum bytes of a multipart body besides the file."""
 _FIELD_LIMIT: Final = 256
 """Maximum bytes of a form field that is not the file."""
+_NAME_HEADER: Final = 4096
+"""Maximum characters of `X-File-Name`, more than the longest name has percent-encoded; the rest is cut like a name."""
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 PACE_GRACE: Final = 10.0
 """Seconds before the first window in which an upload must keep its pace: a connection begins slowly."""
@@ -107,7 +109,7 @@ class FileController(Controller):
         duration = request.headers.get("x-duration")
         upload = services.files.begin(
             services.guests.live(guest.session_id),
-            name=unquote(request.headers.get("x-file-name", "")),
+            name=unquote(request.headers.get("x-file-name", "")[:_NAME_HEADER]),
             claimed=request.headers.get("content-type", ""),
             size=_announced(request),
             voice=duration is not None,

@@ -47,6 +47,10 @@ PART_TIMEOUT: Final = 10.0
 for its body. If the application sets its own pace, the seconds between two parts of the body."""
 HEAD_LIMIT: Final = 32 * 1024
 """Maximum bytes of a request head: much more than browsers send, even with a token and cookies."""
+TARGET_LIMIT: Final = 8 * 1024
+"""Maximum bytes of a request target. Ours are much shorter, and to decode one costs more than to read it."""
+LENGTH_DIGITS: Final = 18
+"""Maximum digits of a Content-Length: more than any body has, and Python refuses to read thousands of them."""
 MAX_HEADERS: Final = 128
 """Header lines of a request, at most: browsers send about 20, and proxies add some."""
 READ_SIZE: Final = 32 * 1024
@@ -75,6 +79,7 @@ class _Answer(NamedTuple):
 
 _FULL: Final = _Answer("503 Service Unavailable", Code.UNAVAILABLE, "The server has as many connections as it may")
 _TOO_MANY: Final = _Answer("429 Too Many Requests", Code.RATE_LIMITED, "Too many connections from your address")
+_BROKEN: Final = _Answer("400 Bad Request", Code.HTTP_ERROR, "The request is malformed")
 _LATE: Final = _Answer("408 Request Timeout", Code.REQUEST_TIMEOUT, "The request did not arrive in time")
 
 
@@ -360,6 +365,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._own_pace = False
         """Whether the application limits the time of this request's body."""
         self._requests = 0
+        self._answering: RequestResponseCycle | None = None
+        """The request that was started last. uvicorn knows only the one that arrived last, which may still wait."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """See `asyncio.BaseProtocol`."""
@@ -385,13 +392,29 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._forget_refusal()
         self.pipeline.clear()
         self._leave()
+        self._tell_application()
         super().connection_lost(exc)
         self._release()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's signature
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    @property
+    def _is_answering(self) -> bool:
+        return self._answering is not None and not self._answering.response_complete
+
+    def _tell_application(self) -> None:
+        """The client has gone: whoever answers it must not wait for it any longer."""
+        cycle = self._answering
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def _release(self) -> None:
         """Break all reference cycles, which the garbage collector would need more time for than a request takes."""
         own: Any = self
-        own.parser = own.scope = own.cycle = None
+        own.parser = own.scope = own.cycle = own._answering = None
 
     def _leave(self) -> None:
         """The connection has ended. It is no longer counted, whatever it was."""
@@ -442,9 +465,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer a broken request, unless the connection is already cut."""
-        if not self.transport.is_closing():
-            super().send_400_response(msg)
+        """Answer a broken request, unless the connection is already cut, or another answer has begun."""
+        if self._is_answering:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self._answer(_BROKEN)
 
     # ── request heads ─────────────────────────────────────────────────────────────────────────────
 
@@ -466,12 +491,16 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         """Count a part of the request target."""
         self._count(len(url))
         super().on_url(url)
+        if len(self.url) > TARGET_LIMIT:
+            raise ValueError("request target too long")  # as below
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header."""
         self._lines += 1
         if self._lines > MAX_HEADERS:
             raise ValueError("too many header lines")  # as below
+        if len(value) > LENGTH_DIGITS and name.lower() == b"content-length":
+            raise ValueError("Content-Length too long")  # as below
         self._count(len(name) + len(value))
         super().on_header(name, value)
 
@@ -521,8 +550,14 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Pass the connection on to the WebSocket transport, which has its own limits. It is still counted."""
+        """Pass the connection on to the WebSocket transport, which has its own limits. It is still counted.
+
+        Only if nothing else is to be sent: the WebSocket would not know who waits until it is.
+        """
         self._late.discard(self)
+        if self._is_answering or self._wire.get_write_buffer_size():
+            self.transport.abort()
+            return
         guard = self._guard
         client = guard.through_proxy(self._peer, self.headers)
         if client is not None and not guard.addresses.take(client):
