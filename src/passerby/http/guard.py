@@ -49,8 +49,8 @@ HEAD_LIMIT: Final = 32 * 1024
 """Maximum bytes of a request head: much more than browsers send, even with a token and cookies."""
 TARGET_LIMIT: Final = 8 * 1024
 """Maximum bytes of a request target. Ours are much shorter, and to decode one costs more than to read it."""
-LENGTH_DIGITS: Final = 18
-"""Maximum digits of a Content-Length: more than any body has, and Python refuses to read thousands of them."""
+LENGTH_DIGITS: Final = 100
+"""Maximum digits of a Content-Length. More are no mistake, and Python refuses to read thousands of them."""
 MAX_HEADERS: Final = 128
 """Header lines of a request, at most: browsers send about 20, and proxies add some."""
 READ_SIZE: Final = 32 * 1024
@@ -414,7 +414,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def _release(self) -> None:
         """Break all reference cycles, which the garbage collector would need more time for than a request takes."""
         own: Any = self
-        own.parser = own.scope = own.cycle = own._answering = None
+        own.parser = own.scope = own.cycle = None
+        self._answering = None
 
     def _leave(self) -> None:
         """The connection has ended. It is no longer counted, whatever it was."""
@@ -464,7 +465,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self.transport.write(head.encode() + body)
         self.transport.close()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """Answer a broken request, unless the connection is already cut, or another answer has begun."""
         if self._is_answering:
             self.transport.abort()
