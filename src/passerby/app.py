@@ -135,22 +135,26 @@ class Application:
     ) -> None:
         """Serve one HTTP request: long polling at `/socket.io/`, a file of the web client, or a route of Litestar."""
         if self._stopped:  # over a connection that was open before
-            closing = [(b"connection", b"close"), (b"cache-control", b"no-store")]
-            await send({"type": "http.response.start", "status": 503, "headers": closing})
-            await send({"type": "http.response.body", "body": b""})
+            await http.STOPPED.send(send)
             return
         client = scope.get("client")
-        with self.guard.request(client[0] if client else "", scope["headers"]) as refusal:
-            if refusal is None:
-                await self._serve(scope, receive, send)
-            else:
-                await refusal(scope, receive, send)
+        try:
+            with self.guard.request(client[0] if client else "", scope["headers"]) as refusal:
+                if refusal is None:
+                    await self._serve(scope, receive, send)
+                else:
+                    await refusal(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - of any part outside Litestar, which answers its own
+            self.services.background.failed("request", error)
+            await http.FAILED.send(send)  # uvicorn refuses it and closes the connection if an answer has begun
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["path"].rstrip("/") == "/socket.io":
             await self.polling(scope, receive, send)
         elif (asset := self.client_files.find(scope["path"])) is not None:
             await self.client_files.send(asset, scope, send)
+        elif http.is_forbidden_preflight(self.http, scope):
+            await http.ORIGIN_FORBIDDEN.send(send)
         else:
             if scope["method"] == "HEAD":
                 scope = {**scope, "method": "GET", "passerby.head": True}  # uvicorn omits the body

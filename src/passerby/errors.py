@@ -11,6 +11,7 @@ PasserbyError
 │                               call_active, call_declined, no_call, no_offer, too_many_candidates
 ├── TooLargeError          413  file_too_large, room_storage_full, guest_storage_full, picture_too_large
 ├── UnsupportedTypeError   415  unsupported_type, file_damaged, not_audio
+├── BadRangeError          416  range_not_satisfiable
 ├── RateLimitedError       429  rate_limited (retryable, with `retry_after`)
 ├── InternalError          500  internal (retryable: the cause is the server's)
 ├── UnavailableError       503  unavailable (retryable)
@@ -73,6 +74,7 @@ class Code(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     HTTP_ERROR = "http_error"
     # Refused Engine.IO handshakes; see `passerby.socketio.handshake`.
     TRANSPORT_UNKNOWN = "transport_unknown"
@@ -168,6 +170,16 @@ class UnsupportedTypeError(PasserbyError):
     """The type of the file is not accepted."""
 
     status = 415
+
+
+class BadRangeError(PasserbyError):
+    """The range begins behind the end of the file."""
+
+    status = 416
+
+    def __init__(self) -> None:
+        """The answer's Content-Range has the size of the file."""
+        super().__init__(Code.RANGE_NOT_SATISFIABLE, "The range begins behind the end of the file")
 
 
 class StorageFullError(PasserbyError):

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from msgspec import UNSET, UnsetType
 
 from passerby.chat import log as port
 from passerby.chat.log import Replay
+from passerby.chat.log_memory import MemoryRoomLog
+from passerby.limits import TokenBucket
 from passerby.models import Message
 from passerby.settings import Settings
 
@@ -370,6 +372,81 @@ async def test_of_each_sender_the_newest_client_ids_are_remembered(log: RoomLog)
     assert new, "more than twice as many are kept"
 
 
+async def test_each_sending_lengthens_the_memory(log: RoomLog) -> None:
+    first, _ = await append(log, message("original", client_id="c"))
+    expected = answer(first)
+    number = 0
+    for between in range(CLIENT_IDS):
+        for _ in range(5):
+            for _ in range(between):
+                number += 1
+                await append(log, message("x", client_id=str(number)))
+            again, new = await append(log, message("resent", client_id="c"))
+            assert (answer(again), new) == (expected, False)
+
+
+async def test_duplicates_lengthen_no_memory_but_their_own(log: RoomLog) -> None:
+    await append(log, message("original", client_id="c"))
+    for number in range(2 * CLIENT_IDS):
+        for _ in range(3):
+            await append(log, message("x", client_id=str(number)))
+            await append(log, message("x", client_id=str(max(0, number - CLIENT_IDS + 1))))
+
+    _, new = await append(log, message("again", client_id="c"))
+    assert new, "more than twice as many are kept"
+
+
+def test_a_flood_of_duplicates_makes_the_memory_no_larger() -> None:
+    log = MemoryRoomLog(MAX_MESSAGES, MAX_BYTES, CLIENT_IDS)
+    log.open(ROOM, EPOCH)
+    largest = 0
+    for number in range(20 * CLIENT_IDS):
+        log.append(ROOM, EPOCH, message("x", client_id=str(number)), lambda *_: None, None)
+        for back in range(3 * CLIENT_IDS):  # of both generations, and forgotten ones
+            log.append(ROOM, EPOCH, message("x", client_id=str(max(0, number - back))), lambda *_: None, None)
+            sent = log._logs[ROOM].sent["guest_a"]
+            assert not sent.now.keys() & sent.before.keys()
+            largest = max(largest, len(sent.now) + len(sent.before))
+
+    assert largest < 2 * CLIENT_IDS
+
+
+@given(st.lists(st.integers(0, 3 * CLIENT_IDS), max_size=80))
+def test_whatever_was_sent_lately_has_one_number(sendings: list[int]) -> None:
+    log = MemoryRoomLog(MAX_MESSAGES, MAX_BYTES, CLIENT_IDS)
+    log.open(ROOM, EPOCH)
+    numbers: list[int] = []
+    for place, sending in enumerate(sendings):
+        log.append(ROOM, EPOCH, message("x", client_id=str(sending)), lambda _, own, *__: numbers.append(own.seq), None)
+        last = next((at for at in range(place - 1, -1, -1) if sendings[at] == sending), None)
+        if last is not None and len({*sendings[last + 1 : place]}) < CLIENT_IDS:
+            assert numbers[place] == numbers[last]
+
+
+async def test_the_defaults_remember_what_is_sent_again_and_again(backend: Backend) -> None:
+    """See CLIENT_IDS: each acknowledgement is lost, and the guest writes on as fast as allowed."""
+    defaults = Settings()
+    seconds = defaults.ping_interval + defaults.ping_timeout + defaults.grace
+    for before in (0, 1, port.CLIENT_IDS - 1, port.CLIENT_IDS):
+        log = backend.room_log(MAX_MESSAGES, MAX_BYTES, port.CLIENT_IDS)
+        log.open(ROOM, EPOCH)
+        allowed = TokenBucket(defaults.limit_messages, 0.0)
+        for number in range(before):
+            await append(log, message("x", client_id=f"before-{number}"))
+        first, _ = await append(log, message("x", client_id="c"))
+        expected = answer(first)
+        number, now, resendings = 0, 0.0, 0
+        while resendings < 6:
+            now += 0.05
+            if now >= (resendings + 1) * seconds:
+                resendings += 1
+                again, new = await append(log, message("x", client_id="c"))
+                assert (answer(again), new) == (expected, False)
+            elif not allowed.take(now):
+                number += 1
+                await append(log, message("x", client_id=str(number)))
+
+
 async def test_the_defaults_remember_all_that_a_guest_can_have_to_send_again(backend: Backend) -> None:
     """See CLIENT_IDS."""
     defaults = Settings()
@@ -493,6 +570,8 @@ class Model:
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.accepted: list[tuple[str, str | None, str]] = []
+        self.sendings: list[tuple[str, str]] = []
+        """Sender and client id of all messages that have one, duplicates too."""
         self.answers: list[tuple[str, str, int, str | UnsetType]] = []
         self.kept = 0
 
@@ -505,10 +584,10 @@ class Model:
         size = sum(len(json.dumps(text)) + OVERHEAD_AT_MOST for text in self._newest(count))
         return count <= MAX_MESSAGES and size <= MAX_BYTES
 
-    def since(self, place: int) -> int:
-        """Return how many client ids the sender of a message has used after it."""
-        sender = self.accepted[place][0]
-        return sum(by == sender and known_as is not None for by, known_as, _ in self.accepted[place + 1 :])
+    def since(self, sender: str, client_id: str) -> int:
+        """Return how many other client ids the sender has sent after this one was sent last."""
+        last = len(self.sendings) - self.sendings[::-1].index((sender, client_id))
+        return len({sending for sending in self.sendings[last:] if sending[0] == sender})
 
     def _newest(self, count: int) -> list[str]:
         return [text for _, _, text in self.accepted[len(self.accepted) - count :]]
@@ -573,12 +652,14 @@ class LogMachine(RuleBasedStateMachine):
             for place, (by, known_as, _) in enumerate(model.accepted)
             if client_id is not None and (by, known_as) == (sender, client_id)
         ]
-        if not new:
-            assert used
-            assert answer(accepted) == model.answers[used[-1]]
-            assert model.since(used[-1]) < 2 * CLIENT_IDS, "a client id is remembered for too long"
-            return
-        assert not used or model.since(used[-1]) >= CLIENT_IDS, "a duplicate was logged"
+        if client_id is not None:
+            since = model.since(sender, client_id) if used else 0
+            model.sendings.append((sender, client_id))
+            if not new:
+                assert answer(accepted) == model.answers[used[-1]]
+                assert since < 2 * CLIENT_IDS, "a client id is remembered for too long"
+                return
+            assert not used or since >= CLIENT_IDS, "a duplicate was logged"
         model.accepted.append((sender, client_id, content))
         model.answers.append(answer(accepted))
         assert accepted.seq == len(model.accepted)

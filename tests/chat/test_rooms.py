@@ -253,6 +253,22 @@ async def test_a_message_sent_again_after_the_log_has_moved_on_is_still_the_same
     assert berta.link.texts() == ["hello"]
 
 
+async def test_a_message_sent_again_and_again_is_confirmed_once(house: House) -> None:
+    anna, berta = await house.pair()
+    first = anna.say("hello", "c-1")
+    received = berta.link.last(Message)
+    assert anna.say("hello", "c-1") == first
+    confirm(berta, received)
+    for number in range(5 * CLIENT_IDS):
+        anna.say("on", f"on-{number}")
+        if number % (CLIENT_IDS - 1) == 0:
+            assert anna.say("hello", "c-1") == first
+            confirm(berta, received)
+
+    assert berta.link.texts().count("hello") == 1
+    assert [told.message_id for told in anna.link.of(MessageDelivered)] == [first.message_id]
+
+
 @given(data=st.data())
 @settings(max_examples=50)
 async def test_whatever_is_sent_again_whenever_each_client_id_has_one_number(data: st.DataObject) -> None:

@@ -167,6 +167,29 @@ async def test_a_listed_origin_may_send_a_token(start_server: StartServer) -> No
     assert answer.headers.get("access-control-allow-origin") is None
 
 
+@pytest.mark.parametrize("origin", [STRANGER, "null"])
+async def test_a_preflight_of_an_unlisted_origin_is_refused_with_a_code(start_server: StartServer, origin: str) -> None:
+    server = await start_server(cors_origin=(FRIEND,))
+    ask = {"Origin": origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-tenant"}
+
+    for path in ("/api/guest/me", "/api/nothing"):
+        answer = await server.http.options(path, headers=ask)
+        assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
+        assert answer.json() == {"success": False, "message": "Disallowed CORS Origin", "code": "origin_forbidden"}
+        assert answer.headers["cache-control"] == "no-store"
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+    answer = await server.http.options("/socket.io/", headers=ask)
+    assert (answer.status_code, answer.json()["reason"]) == (403, "origin_forbidden")
+
+
+async def test_a_preflight_is_refused_to_nobody_if_all_are_listed(start_server: StartServer) -> None:
+    server = await start_server(cors_origin=("*",))
+    ask = {"Origin": STRANGER, "Access-Control-Request-Method": "DELETE"}
+
+    assert (await server.http.options("/api/guest/me", headers=ask)).is_success
+
+
 async def test_the_same_origin_needs_no_list(shared_server: RunningServer) -> None:
     answer = await shared_server.http.get("/socket.io/?EIO=4&transport=polling", headers={"Origin": shared_server.url})
 

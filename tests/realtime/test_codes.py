@@ -12,13 +12,15 @@ from passerby.realtime.asyncapi import asyncapi
 from passerby.realtime.closings import CLOSINGS
 from passerby.schema import json_schema
 from passerby.socketio import CLOSINGS as SOCKETIO
-from passerby.socketio import Closing, handshake
+from passerby.socketio import Closing, handshake, polling
 from passerby.socketio.frames import CloseCode
 from tests.support.client import Client, RefusedError
+from tests.support.failing import Failing
 
 if TYPE_CHECKING:
     import httpx
 
+    from tests.conftest import StartServer
     from tests.support.server import RunningServer
 
 CODES = {code.value for code in Code}
@@ -55,7 +57,9 @@ def test_a_closing_has_a_code_that_stands_in_a_close_frame(code: str) -> None:
         Closing(code, CloseCode.NORMAL, come_back=True, meaning="no")
 
 
-REFUSALS = [value for value in vars(handshake).values() if isinstance(value, handshake.Refusal)]
+REFUSALS = [
+    value for module in (handshake, polling) for value in vars(module).values() if isinstance(value, handshake.Refusal)
+]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.code)
@@ -110,6 +114,18 @@ async def test_a_connect_is_refused_with_a_code(
         await Client.connect(shared_server.url, auth)
 
     assert refused.value.data["code"] == code
+
+
+async def test_a_connect_that_fails_is_refused_with_a_code(start_server: StartServer) -> None:
+    server = await start_server()
+    account = await server.newcomer()
+    Failing(server.application.services.guests, "live")
+
+    with pytest.raises(RefusedError, match="Internal server error") as refused:
+        await server.connect(account)
+
+    assert refused.value.data == {"code": "internal"}
+    await server.connect(account)
 
 
 def codes_of(answer: httpx.Response) -> Any:  # noqa: ANN401 - any JSON

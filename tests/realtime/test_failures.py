@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import httpx
 import pytest
 
 from passerby.chat.events import TypingStarted
@@ -20,6 +21,7 @@ from tests.support.folders import entries
 from tests.support.sio_server import until
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from passerby.models import StoredFile
@@ -324,8 +326,41 @@ async def test_a_server_that_has_stopped_begins_nothing_over_old_connections(ser
     await server.application.stop()
 
     for answer in (await server.http.post("/api/guest", json={}), await server.http.get(POLLING)):
-        assert answer.status_code == 503
+        assert (answer.status_code, answer.json()["success"], answer.json()["code"]) == (503, False, "unavailable")
+        assert answer.headers["connection"] == "close"
     assert server.application.services.background.timers == set()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_request_that_fails_outside_the_framework_is_answered_with_a_code(
+    server: InsideServer, method: str
+) -> None:
+    Failing(server.application.client_files, "find")
+
+    answer = await server.http.request(method, "/")
+
+    assert answer.status_code == 500
+    if method == "GET":
+        assert answer.json() == {"success": False, "message": "Internal server error", "code": "internal"}
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert server.application.services.background.failures["request"] == 1
+    assert (await server.http.get("/health")).status_code == 200
+
+
+async def test_an_answer_that_fails_after_its_beginning_is_cut(
+    server: InsideServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_asset: object, _scope: object, send: Callable[[dict[str, object]], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        raise BrokenError
+
+    monkeypatch.setattr(server.application.client_files, "find", lambda _path: object())
+    monkeypatch.setattr(server.application.client_files, "send", fail)
+    with pytest.raises(httpx.RemoteProtocolError):
+        await server.http.get("/")
+
+    assert server.application.services.background.failures["request"] == 1
 
 
 async def test_one_session_that_cannot_be_closed_keeps_no_other_open(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,6 +123,7 @@ async def test_a_preflight_is_granted_only_to_listed_pages(
             assert "content-type" in answer.headers["access-control-allow-headers"]
         else:
             assert answer.status == 403
+            assert json.loads(answer.text) == {"code": 4, "message": "Forbidden", "reason": "origin_forbidden"}
             assert not [name for name in answer.headers if name.startswith("access-control-")]
         assert not engine.sessions
 

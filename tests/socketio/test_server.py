@@ -390,7 +390,7 @@ async def test_a_middleware_that_fails_refuses_without_telling_why(transport: st
     subject.namespace().use(fail)
     async with running(subject) as server, opened(server.port, transport) as client:
         await client.send("40")
-        assert await client.receive() == '44{"message":"Internal server error"}'
+        assert await client.receive() == '44{"message":"Internal server error","data":{"code":"internal"}}'
         assert ["secret" in error for error in server.take_errors()] == [True]
 
 

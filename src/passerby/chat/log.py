@@ -15,8 +15,9 @@ CLIENT_IDS: Final = 384
 """Client ids that are remembered of each sender, at least, whatever the log itself still holds.
 
 A client sends again what was not acknowledged, once it is connected again. That is at most PING_INTERVAL and
-PING_TIMEOUT (until a dead connection is noticed) and GRACE after the first time. In these 65 s, a guest can write
-30 + 65 * 5 = 355 messages at the default LIMIT_MESSAGES.
+PING_TIMEOUT (until a dead connection is noticed) and GRACE after the last time. In these 65 s, a guest can write
+30 + 65 * 5 = 355 messages at the default LIMIT_MESSAGES. The acknowledgement may be lost again and again, so each
+sending counts anew.
 """
 
 
@@ -44,8 +45,9 @@ class RoomLog(Protocol):
         None)`, where `message` has the `id`, `timestamp` and `seq` of the first time. Its content means nothing.
 
         Client ids are remembered apart from the messages: neither evicted messages nor those of the other sender
-        shorten this memory. It begins empty with each epoch, and has at least the newest CLIENT_IDS of each sender and
-        at most twice as many. Two maps for each sender are enough: a full one takes the place of the one before.
+        shorten this memory. It begins empty with each epoch, and has at least the CLIENT_IDS of each sender that were
+        sent last, and at most twice as many. A duplicate counts as sent. Two maps for each sender are enough: a full
+        one takes the place of the one before, and a duplicate moves from the older into the newer.
 
         If logging fails, the call is `done(context, message, None, error)`. `done` is called exactly once, in order of
         the appends of a room, before or after `append` returns, but not after `forget`. The log keeps the newest

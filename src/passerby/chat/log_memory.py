@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class _Sent:
     """The newest messages of one sender by client id, as JSON for `read_identity`, in two generations.
 
-    A full generation replaces the one before. Nothing is removed one by one, because this is on the hot path.
+    A full generation replaces the one before. Only what is sent again moves alone: new messages are the hot path.
     """
 
     __slots__ = ("before", "now")
@@ -27,6 +27,14 @@ class _Sent:
     def __init__(self) -> None:
         self.now: dict[str, bytes] = {}
         self.before: dict[str, bytes] = {}
+
+    def renew(self, client_id: str, limit: int) -> None:
+        """A known message was sent again: it counts as new for how long it is remembered. Nothing grows by this."""
+        kept = self.before.pop(client_id, None)
+        if kept is not None:
+            self.now[client_id] = kept
+            if len(self.now) >= limit:
+                self.before, self.now = self.now, {}
 
 
 class _Log:
@@ -74,6 +82,7 @@ class MemoryRoomLog:
             kept = encoded if size <= SMALL_MESSAGE else without_content(message)
             first = sent.before.get(client_id) or sent.now.setdefault(client_id, kept)
             if first is not kept:
+                sent.renew(client_id, self._client_ids)
                 original = read_identity(first)
                 message.id, message.timestamp, message.seq = original.id, original.timestamp, original.seq
                 done(context, message, None, None)

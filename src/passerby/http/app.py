@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import Message, Scope
 from msgspec import UNSET
+from msgspec.json import encode
 
 from passerby import __version__
 from passerby.errors import Code, InternalError, PasserbyError, RateLimitedError
@@ -27,6 +29,7 @@ from passerby.http.guests import GuestController, authenticated
 from passerby.http.models import Failure, FieldError
 from passerby.http.services import Services
 from passerby.http.status import StatusController
+from passerby.socketio.handshake import join_headers
 from passerby.socketio.origins import normal_origin
 
 STATIC: Final = Path(__file__).parents[1] / "static"
@@ -66,6 +69,36 @@ def _cors(origins: list[str]) -> CORSConfig | None:
     if not origins:
         return None
     return CORSConfig(allow_origins=origins, allow_credentials=True, expose_headers=["Retry-After"])
+
+
+class Answer:
+    """An error response that needs no framework: for what it does not do, or answers without a code."""
+
+    def __init__(self, status: int, code: Code, message: str, *headers: tuple[bytes, bytes]) -> None:
+        """Make the response, with `headers` of its own."""
+        body = encode(Failure(success=False, message=message, code=code))
+        described = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        self._start = {"type": "http.response.start", "status": status, "headers": [*described, *headers, *_HEADERS]}
+        self._body = {"type": "http.response.body", "body": body}
+
+    async def send(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        """Answer one HTTP request (ASGI)."""
+        await send(self._start)
+        await send(self._body)
+
+
+STOPPED: Final = Answer(503, Code.UNAVAILABLE, "The server is stopping", (b"connection", b"close"))
+FAILED: Final = Answer(InternalError.status, Code.INTERNAL, InternalError().message)
+ORIGIN_FORBIDDEN: Final = Answer(400, Code.ORIGIN_FORBIDDEN, "Disallowed CORS Origin")
+
+
+def is_forbidden_preflight(application: Litestar, scope: MutableMapping[str, Any]) -> bool:
+    """Return whether the framework would refuse a CORS preflight (Fetch §3.2.2): it does so without a code."""
+    cors = application.cors_config
+    if cors is None or scope["method"] != "OPTIONS":
+        return False
+    origin = join_headers(scope["headers"]).get(b"origin", b"").decode("latin-1")
+    return origin != "" and not cors.is_origin_allowed(origin)
 
 
 def client_files() -> Assets:
@@ -109,6 +142,12 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="Passerby",
             version=__version__,
+            description=(
+                "Every refusal has the body Failure with a code. Besides those of its own, each route may answer "
+                "500 `internal`; 503 `unavailable` when the server stops or has too many connections, and then "
+                "429 `rate_limited` for too many of one address; and 400 `origin_forbidden` to a CORS preflight of a "
+                "page whose origin is not listed."
+            ),
             path=_SCHEMA,
             render_plugins=[JsonRenderPlugin()],
             openapi_router=Router(_SCHEMA, route_handlers=[], include_in_schema=False, before_request=_only_documents),
@@ -134,15 +173,8 @@ def _only_documents(request: Request[Any, Any, Any]) -> None:
 
 
 def _refused(_request: Request[Any, Any, Any], error: PasserbyError) -> Response[Failure]:
-    failure = Failure(
-        success=False,
-        message=error.message,
-        code=error.code,
-        errors=[FieldError(error.field, error.message)] if error.field else UNSET,
-        retry_after=error.retry_after if error.retry_after is not None else UNSET,
-    )
     headers = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
-    return Response(failure, status_code=error.status, headers=headers)
+    return Response(Failure.of(error), status_code=error.status, headers=headers)
 
 
 def _malformed(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:

@@ -13,10 +13,12 @@ from litestar import Controller, Request, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
+from msgspec.json import encode
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from passerby.clock import Timer
 from passerby.errors import (
+    BadRangeError,
     Code,
     ConflictError,
     ForbiddenError,
@@ -30,7 +32,7 @@ from passerby.errors import (
 )
 from passerby.files.upload import Upload
 from passerby.http.guests import authenticated
-from passerby.http.models import Success
+from passerby.http.models import Failure, Success
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.http.upload_docs import FormUpload, RawUpload, VoiceUpload
@@ -67,8 +69,9 @@ _FETCH_MEANINGS: Final = {
 }
 _BYTES: Final = refusals(
     *_FETCH_REFUSALS,
+    BadRangeError,
     meanings=_FETCH_MEANINGS,
-    others=[(206, "The requested range"), (304, "Not modified (If-None-Match)"), (416, "The range is not satisfiable")],
+    others=[(206, "The requested range"), (304, "Not modified (If-None-Match)")],
 )
 
 
@@ -414,8 +417,10 @@ def _answer(request: Request[Any, Any, Any], services: Services, file: StoredFil
     asked = request.headers.get("range")
     if asked is not None and request.headers.get("if-range", tag) == tag:
         status, start, stop = _range(asked, file.size)
-    if status == 416:  # noqa: PLR2004 - Range Not Satisfiable
-        return Stream(_nothing(), status_code=416, headers=headers | {"content-range": f"bytes */{file.size}"})
+    if status == BadRangeError.status:
+        told = encode(Failure.of(BadRangeError()))
+        headers |= {"content-range": f"bytes */{file.size}", "content-length": str(len(told))}
+        return Stream(iter((told,)), status_code=status, headers=headers, media_type="application/json")
     if status == 206:  # noqa: PLR2004 - Partial Content
         headers["content-range"] = f"bytes {start}-{stop - 1}/{file.size}"
     headers["content-length"] = str(stop - start)

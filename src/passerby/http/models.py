@@ -7,7 +7,7 @@ from typing import Generic, Literal, TypeVar
 from msgspec import UNSET, Struct, UnsetType
 
 from passerby.calls.ice import IceServers
-from passerby.errors import Code
+from passerby.errors import Code, PasserbyError
 from passerby.models import (
     FileInfo,
     GuestId,
@@ -149,6 +149,17 @@ class Failure(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=T
     code: Code
     errors: list[FieldError] | UnsetType = UNSET
     retry_after: float | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, error: PasserbyError) -> Failure:
+        """Return what a client is told of `error`."""
+        return cls(
+            success=False,
+            message=error.message,
+            code=error.code,
+            errors=[FieldError(error.field, error.message)] if error.field else UNSET,
+            retry_after=error.retry_after if error.retry_after is not None else UNSET,
+        )
 
 
 HTTP_MODELS: tuple[type, ...] = (

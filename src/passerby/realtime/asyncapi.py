@@ -57,7 +57,11 @@ def asyncapi() -> dict[str, Any]:
             "main": {
                 "address": "/",
                 "title": "The Socket.IO namespace /",
-                "description": "Connect with `auth: {token, resume?}`, see the Auth schema.",
+                "description": (
+                    "Connect with `auth: {token, resume?}`, see the Auth schema. A refusal is a CONNECT_ERROR "
+                    "`{message, data: {code, retryAfter?}}`, `code` being of the Code schema. Only one for another "
+                    "namespace, `Invalid namespace`, has no `data`: Socket.IO's protocol wants it so."
+                ),
                 "messages": {event.__name__: {"$ref": f"#/components/messages/{event.__name__}"} for event in every},
             }
         },

@@ -137,6 +137,7 @@ class Client:
     def _connect(self, packet: Packet) -> None:
         namespace = self.server.namespaces.get(packet.namespace)
         if namespace is None:
+            # Without data: the protocol's official cases compare the whole packet.
             self.session.send(packets.encode_connect_error(packet.namespace, "Invalid namespace"))
             return
         if packet.namespace in self.sockets:
@@ -159,7 +160,7 @@ class Client:
             self._refuse(socket, error.message, error.data)
         except Exception:
             log.exception("middleware failed")
-            self._refuse(socket, "Internal server error", None)
+            self._refuse(socket, "Internal server error", {"code": "internal"})
         else:
             if self.sockets.get(namespace.name) is socket:
                 self._accept(socket)

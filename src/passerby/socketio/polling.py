@@ -86,7 +86,9 @@ class Polling:
         """Allow a listed page to send any headers it asks for: clients are configured to add some (`extraHeaders`)."""
         cors = self._engine.origins.cors_headers(request)
         if not cors:
-            await _respond(send, 403, [], b"")
+            body = handshake.FORBIDDEN.body()
+            described = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            await _respond(send, handshake.FORBIDDEN.status, [*described, (b"cache-control", b"no-store")], body)
             return
         asked = request.header(b"access-control-request-headers")
         is_readable = len(asked) <= _LONGEST_NAMES and _HEADER_NAMES.fullmatch(asked) is not None

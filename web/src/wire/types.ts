@@ -46,6 +46,7 @@ export type Code =
   | 'picture_too_large'
   | 'ping_timeout'
   | 'protocol_unsupported'
+  | 'range_not_satisfiable'
   | 'rate_limited'
   | 'replaced'
   | 'request_timeout'

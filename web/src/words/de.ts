@@ -382,6 +382,7 @@ const german = (f: Formats): Words => {
       method_not_allowed: failed,
       too_large: 'Das ist mehr, als der Server annimmt.',
       unsupported_media_type: failed,
+      range_not_satisfiable: failed,
       http_error: failed,
       internal: failed,
       unavailable: 'Das kann der Server gerade nicht. Versuch es gleich noch einmal.',

@@ -405,6 +405,7 @@ const english = (f: Formats) => {
       method_not_allowed: failed,
       too_large: 'This is more than the server takes.',
       unsupported_media_type: failed,
+      range_not_satisfiable: failed,
       http_error: failed,
       internal: failed,
       unavailable: 'The server cannot do this right now. Please try again in a moment.',
