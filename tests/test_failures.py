@@ -21,6 +21,7 @@ from tests.support.folders import entries
 from tests.support.house import GRACE, SESSION_TTL, House
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from passerby.chat.log import Done
@@ -540,8 +541,30 @@ async def test_an_expired_file_that_cannot_be_removed_is_removed_later(tmp_path:
 ADAPTERS = ("store", "queue", "log", "blobs", "counters")
 
 
+class PanicError(BaseException):
+    """What libraries in other languages raise, as PanicException of PyO3."""
+
+
+RAISED: dict[str, BaseException] = {
+    "raises at once": BrokenError(),
+    "panics": PanicError(),
+    "is cancelled": asyncio.CancelledError(),
+    "is closed": GeneratorExit(),
+    "panics in a group": BaseExceptionGroup("several", [PanicError()]),
+}
+
+
+def raising(error: BaseException) -> Callable[..., object]:
+    """Return a function that raises, before there is anything to await."""
+
+    def call(*_arguments: object) -> object:
+        raise error
+
+    return call
+
+
 @pytest.mark.parametrize("adapter", ADAPTERS)
-@pytest.mark.parametrize("how", ["fails once", "fails always", "hangs"])
+@pytest.mark.parametrize("how", ["fails once", "fails always", "hangs", *RAISED])
 async def test_whatever_cannot_be_closed_all_else_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str, how: str
 ) -> None:
@@ -553,6 +576,8 @@ async def test_whatever_cannot_be_closed_all_else_is(
     closed = {name: Failing(getattr(house.adapters, name), "close", times=0) for name in ADAPTERS}
     if how == "hangs":
         setattr(getattr(house.adapters, adapter), "close", asyncio.Event().wait)  # noqa: B010 - any of them
+    elif how in RAISED:
+        setattr(getattr(house.adapters, adapter), "close", raising(RAISED[how]))  # noqa: B010 - any of them
     else:
         Failing(getattr(house.adapters, adapter), "close", times=1 if how == "fails once" else 2)
 
@@ -563,6 +588,60 @@ async def test_whatever_cannot_be_closed_all_else_is(
     assert house.background.timers == set()
     if adapter != "blobs" or how == "fails once":
         assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", RAISED.values())
+async def test_files_that_cannot_be_forgotten_are_deleted_all_the_same(tmp_path: Path, error: BaseException) -> None:
+    house = House(file_store="disk", file_directory=str(tmp_path))
+    house.start()
+    anna, _ = await house.pair()
+    await bring(house, anna, b"private")
+    house.files.close = raising(error)  # type: ignore[method-assign,assignment]  # broken
+
+    await house.stop()
+
+    assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+@pytest.mark.parametrize("place", ["close", "save"])
+def test_what_ends_the_process_does_so_after_all_steps(tmp_path: Path, error: BaseException, place: str) -> None:
+    async def live() -> None:
+        house = House(file_store="disk", file_directory=str(tmp_path))
+        house.start()
+        anna, _ = await house.pair()
+        await bring(house, anna, b"private")
+        setattr(house.adapters.store, place, raising(error))
+        house.guests.touch(anna.live)
+        await house.stop()
+
+    with pytest.raises(type(error)):
+        asyncio.run(live())
+
+    assert entries(tmp_path) == []
+
+
+async def test_a_stop_whose_caller_is_cancelled_ends_all_the_same_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("passerby.assembly._STEP_TIMEOUT", 0.05)
+    house = House(file_store="disk", file_directory=str(tmp_path))
+    house.start()
+    anna, _ = await house.pair()
+    await bring(house, anna, b"private")
+    closed = Failing(house.adapters.blobs, "close", times=0)
+    house.adapters.store.close = asyncio.Event().wait  # type: ignore[method-assign,assignment]  # hangs
+    first, second = asyncio.create_task(house.stop()), asyncio.create_task(house.stop())
+    await turns()
+
+    first.cancel()
+    await second
+
+    assert entries(tmp_path) == []
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await house.stop()
+    assert closed.calls == 1
 
 
 async def test_stopping_writes_what_the_store_has_just_refused(house: House) -> None:
