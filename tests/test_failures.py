@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from passerby.background import ANSWER_LIMIT
 from passerby.chat.events import ChatError, MessageSent, PartnerAway, RoomClosed, RoomResumed, UserLeft
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.errors import Code, UnauthorizedError
 from passerby.guests.events import SessionRenewed
 from passerby.guests.store_memory import MemorySessionStore
-from passerby.matching.events import MatchError, MatchNoUsers
+from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers
 from passerby.models import Guest, Message, Ticket
 from tests.support.clock import ManualClock, turns
 from tests.support.failing import BrokenError, Failing
@@ -114,6 +115,44 @@ async def test_counters_that_fail_once_are_asked_again(house: House) -> None:
     assert [event.stats.online_users for _, event, _ in house.published] == [1]
 
 
+@pytest.mark.parametrize(
+    ("adapter", "method", "name"),
+    [
+        ("counters", "report", "broadcast of statistics"),
+        ("counters", "total", "broadcast of statistics"),
+        ("store", "count", "broadcast of statistics"),
+        ("store", "sweep", "sweep of sessions"),
+        ("blobs", "sweep", "sweep of files"),
+    ],
+)
+async def test_an_adapter_that_never_answers_a_loop_is_asked_again(
+    house: House, adapter: str, method: str, name: str
+) -> None:
+    await house.visitor()
+    hanging = hang_once(getattr(house.adapters, adapter), method)
+    house.start()
+    await house.clock.run(SESSION_TTL)
+    await house.stop()
+
+    assert len(hanging) > 1
+    assert failures(house) == {name: 1}
+
+
+def hang_once(owner: object, method: str) -> list[str]:
+    """Let the next call of a method hang for ever. Return the list of calls."""
+    calls: list[str] = []
+    original = getattr(owner, method)
+
+    async def hang(*arguments: object) -> object:
+        calls.append(method)
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+        return await original(*arguments)
+
+    setattr(owner, method, hang)
+    return calls
+
+
 # ── searches ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -130,6 +169,34 @@ async def test_a_queue_that_fails_ends_the_search_with_an_error_and_the_next_one
     await berta.search()
     assert anna.live.member is not None
     assert anna.live.member.partner is berta.live.member
+
+
+async def test_a_queue_that_never_answers_ends_the_search_with_an_error(house: House) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    hang_once(house.adapters.queue, "enter")
+    search = asyncio.create_task(anna.search())
+
+    await house.clock.run(ANSWER_LIMIT)
+    await search
+
+    assert anna.link.last(MatchError).code is Code.INTERNAL
+    assert (anna.live.ticket, anna.live.guest.is_searching, house.matchmaking.waiting) == (None, False, 0)
+    await anna.search()
+    await berta.search()
+    assert house.rooms.count == 1
+
+
+async def test_a_queue_that_never_takes_a_ticket_out_keeps_nobody_waiting(house: House) -> None:
+    anna = await house.visitor("Anna")
+    await anna.search()
+    hang_once(house.adapters.queue, "cancel")
+    end = asyncio.create_task(anna.cancel())
+
+    await house.clock.run(ANSWER_LIMIT)
+    await end
+
+    assert anna.link.of(MatchCancelled)
+    assert failures(house) == {"withdrawal of a ticket": 1}
 
 
 async def test_a_queue_that_fails_after_it_has_taken_the_ticket_makes_nobody_meet_a_ghost(house: House) -> None:
@@ -257,6 +324,18 @@ async def test_a_replay_that_fails_ends_that_connection_and_the_next_one_has_eve
     assert berta.link.texts() == ["while you were away", "and now"]
     anna.say("here you are")
     assert berta.link.texts()[-1] == "here you are"
+
+
+async def test_a_replay_that_never_comes_ends_that_connection(house: House) -> None:
+    anna, _ = await house.pair()
+    anna.drop()
+    hang_once(house.adapters.log, "replay")
+    link = await anna.arrive()
+
+    await house.clock.run(ANSWER_LIMIT)
+
+    assert link.closed is Code.SERVER_ERROR
+    assert failures(house) == {"resumption of a room": 1}
 
 
 async def test_a_replay_that_fails_for_a_connection_that_is_replaced_leaves_the_new_one_alone() -> None:
@@ -611,7 +690,7 @@ def test_what_ends_the_process_does_so_after_all_steps(tmp_path: Path, error: Ba
         house.start()
         anna, _ = await house.pair()
         await bring(house, anna, b"private")
-        setattr(house.adapters.store, place, raising(error))
+        Failing(house.adapters.store, place, error=error)
         house.guests.touch(anna.live)
         await house.stop()
 

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = 0.1
 """Seconds before a failed loop runs its next step; doubled after each further failure in a row."""
+ANSWER_LIMIT: Final = 10.0
+"""Seconds that loops and searches wait for one answer of an adapter: longer than any answer of one that works."""
 LOG_INTERVAL: Final = 1.0
 """Minimum number of seconds between two log records about the same work; all failures are counted."""
 LONGEST_PAUSE: Final = 30.0

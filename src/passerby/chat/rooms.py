@@ -13,6 +13,7 @@ from msgspec.json import encode
 from msgspec.structs import replace
 
 from passerby import ids
+from passerby.background import ANSWER_LIMIT
 from passerby.chat.delivery import done
 from passerby.chat.events import (
     ChatCleared,
@@ -28,7 +29,7 @@ from passerby.chat.events import (
     UserJoined,
     UserLeft,
 )
-from passerby.clock import Timestamps
+from passerby.clock import Timestamps, time_limit
 from passerby.live import Member, Room
 from passerby.models import Message, Partner, RoomSummary, read_identity
 
@@ -249,7 +250,7 @@ class Rooms:
 
         If `resume` names this room: all messages after its `seq`, of both members. If it names another room: all
         messages in the log. Without `resume` (old clients): the partner's messages that the guest has not confirmed.
-        Raises what the log raises; then the member needs another `resume`.
+        Raises TimeoutError, and what the log raises; then the member needs another `resume`.
         """
         member = guest.member
         if member is None:
@@ -264,7 +265,8 @@ class Rooms:
             after = 0
         announced = False
         while True:
-            replay = await self._log.replay(room.id, room.epoch, after, _REPLAY_CHUNK)
+            async with time_limit(self._clock, ANSWER_LIMIT):
+                replay = await self._log.replay(room.id, room.epoch, after, _REPLAY_CHUNK)
             if guest.member is not member or guest.link is not link:
                 return  # disconnected, or replaced by a connection that resumes itself
             if replay.gap or not announced:  # messages may also be evicted during a long replay

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from passerby.background import FAILURES, is_failure
-from passerby.clock import SteadyClock
+from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
+from passerby.clock import SteadyClock, time_limit
 from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
@@ -218,7 +218,8 @@ class Files:
         """Remove all the files; a failure does not affect the others."""
         for file_id in file_ids:
             try:
-                await self._store.remove(file_id)
+                async with time_limit(self._clock, ANSWER_LIMIT):
+                    await self._store.remove(file_id)
             except FAILURES as error:  # the others must be removed, and this one is retried
                 if not is_failure(error):
                     raise
@@ -236,7 +237,8 @@ class Files:
                     self._unremoved.add(file.id)
                     reservation.release()
         await self._remove(list(self._unremoved))
-        await self._store.sweep()
+        async with time_limit(self._clock, ANSWER_LIMIT):
+            await self._store.sweep()
 
     def close(self) -> None:
         """Remove all rooms' files. None is served any more; the store's own `close` deletes the contents."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from passerby import ids
-from passerby.background import FAILURES, is_failure
+from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
+from passerby.clock import time_limit
 from passerby.errors import Code, ConflictError, InternalError
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
 from passerby.models import Ticket
@@ -112,13 +113,14 @@ class Matchmaking:
     async def _enter(self, guest: LiveGuest, ticket: Ticket) -> bool:
         """Enter until a connected partner is found or the queue is empty; also for a guest paired in vain.
 
-        Return False when the queue has failed. It may then contain the ticket or not, and another guest's ticket may be
-        lost. Therefore all searching guests enter again, a little later.
+        Return False when the queue has failed, or has not answered in time. It may then contain the ticket or not, and
+        another guest's ticket may be lost. Therefore all searching guests enter again, a little later.
         """
         seeker = guest
         while True:
             try:
-                found = await self._queue.enter(ticket)
+                async with time_limit(self._clock, ANSWER_LIMIT):
+                    found = await self._queue.enter(ticket)
             except FAILURES as error:
                 if not is_failure(error):
                     raise
@@ -181,7 +183,8 @@ class Matchmaking:
         If that fails, the ticket stays in the queue but is ignored, because no guest holds it.
         """
         try:
-            await self._queue.cancel(ticket)
+            async with time_limit(self._clock, ANSWER_LIMIT):
+                await self._queue.cancel(ticket)
         except FAILURES as error:
             if not is_failure(error):
                 raise
