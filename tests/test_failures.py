@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,8 +14,9 @@ from passerby.chat.log_memory import MemoryRoomLog
 from passerby.errors import Code, UnauthorizedError
 from passerby.guests.events import SessionRenewed
 from passerby.guests.store_memory import MemorySessionStore
+from passerby.live import Room
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers
-from passerby.models import Guest, Message, Ticket
+from passerby.models import Guest, Message, Partner, Ticket
 from tests.support.clock import ManualClock, turns
 from tests.support.failing import BrokenError, Failing
 from tests.support.fakes import Gate
@@ -358,6 +360,48 @@ async def test_a_replay_that_fails_for_a_connection_that_is_replaced_leaves_the_
     assert again.of(RoomResumed)
 
 
+@pytest.mark.parametrize("place", ["changed", "view", "send"])
+@pytest.mark.parametrize("time", [1, 2])
+async def test_a_room_that_opens_only_halfway_is_closed_or_opens_all_the_same(
+    house: House, monkeypatch: pytest.MonkeyPatch, place: str, time: int
+) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    await anna.search()
+    if place == "changed":
+        house.rooms._changed = fails_at(time, house.rooms._changed)
+    elif place == "view":
+        monkeypatch.setattr("passerby.chat.rooms.Partner.of", fails_at(time, Partner.of))
+    else:
+        monkeypatch.setattr("passerby.live.Room.tell", fails_at(time, Room.tell))
+
+    await berta.search()
+
+    if place == "changed":
+        assert house.rooms.count == 1
+        house.rooms.leave(anna.live, "user_left")
+    else:
+        assert [person.link.last(MatchError).code for person in (anna, berta)] == [Code.INTERNAL] * 2
+    assert (anna.live.member, berta.live.member, house.rooms.count) == (None, None, 0)
+    assert [person.live.guest.in_chat for person in (anna, berta)] == [False, False]
+    assert counts(house) == recount(house)
+    await anna.search()
+    await berta.search()
+    assert house.rooms.count == 1
+    assert counts(house) == recount(house)
+
+
+def fails_at(time: int, work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `work`, but its call number `time`, counted from 1, fails."""
+    calls = itertools.count(1)
+
+    def call(*arguments: object) -> object:
+        if next(calls) == time:
+            raise BrokenError
+        return work(*arguments)
+
+    return call
+
+
 # ── disconnecting ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -398,6 +442,42 @@ async def test_a_log_that_cannot_be_forgotten_keeps_no_room_open(house: House) -
     await anna.search()
     await berta.search()
     assert house.rooms.count == 1
+
+
+@pytest.mark.parametrize("place", ["_changed", "_closed"])
+@pytest.mark.parametrize("time", [1, 2])
+@pytest.mark.parametrize("end", ["leave", "expire"])
+async def test_a_room_closes_whatever_fails_on_the_way(tmp_path: Path, place: str, time: int, end: str) -> None:
+    house = House(file_store="disk", file_directory=str(tmp_path))
+    anna, berta = await house.pair()
+    await bring(house, anna, b"private")
+    forgotten = Failing(house.adapters.log, "forget", times=0)
+    setattr(house.rooms, place, fails_at(time, getattr(house.rooms, place)))
+
+    house.background.attempt(
+        "end", *((house.rooms.leave, anna.live, "user_left") if end == "leave" else (house.rooms.expire, anna.live))
+    )
+    await house.settle()
+
+    assert (anna.live.member, berta.live.member, house.rooms.count) == (None, None, 0)
+    assert counts(house) == recount(house)
+    assert forgotten.calls == 1
+    assert entries(tmp_path, "*/*.bin") == []
+    await house.stop()
+
+
+async def test_files_of_a_room_whose_space_cannot_be_released_are_removed(tmp_path: Path) -> None:
+    house = House(file_store="disk", file_directory=str(tmp_path))
+    anna, _ = await house.pair()
+    await bring(house, anna, b"private")
+    Failing(house.files.space, "close")
+
+    house.rooms.leave(anna.live, "user_left")
+    await house.settle()
+    await house.files.sweep()
+
+    assert entries(tmp_path, "*/*.bin") == []
+    await house.stop()
 
 
 async def test_a_session_that_ends_does_so_whatever_its_room_does(house: House) -> None:

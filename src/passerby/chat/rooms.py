@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from passerby.chat.log import RoomLog
     from passerby.clock import Clock
     from passerby.live import Link, LiveGuest, RoomObserver
-    from passerby.models import MessageType
+    from passerby.models import Guest, MessageType
 
 _REPLAY_CHUNK: Final = 16
 """Messages per replay portion. The next waits until most are read, so a slow client does not overflow its outbox."""
@@ -100,31 +100,34 @@ class Rooms:
     def open(self, first: LiveGuest, second: LiveGuest) -> Room:
         """Open a room for two guests who are in no room, and inform both.
 
-        Raises what the log raises; then no room is open.
+        If it raises anything, what the log raises for example, no room is open.
         """
         # Milliseconds, so that a later room of the same guests has a greater epoch, also after a restart.
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
         room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
+        joined = [_joined(member.guest) for member in room.members]
+        views = [Partner.of(member.partner.guest) for member in room.members]
         self._log.open(room.id, room.epoch)
+        try:
+            self._enter(room)
+            for member, view in zip(room.members, views, strict=True):
+                room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
+        except BaseException:
+            self._close(room)
+            raise
+        return room
+
+    def _enter(self, room: Room) -> None:
         self._open[room.id] = room
         for observer in self._observers:
-            try:
-                observer.room_opened(room)
-            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
-                self._background.failed("observer of an opened room", error)
-        joined = []
+            self._background.attempt("observer of an opened room", observer.room_opened, room)
         for member in room.members:
             live, guest = member.live, member.live.guest
             live.member = member
             live.notice = None
             self.online_members += not member.away
             guest.in_chat, guest.connected_user = True, member.partner.live.guest.id
-            self._changed(live)
-            joined.append(UserJoined(user_id=guest.id, username=guest.username, message=f"{guest.username} is here"))
-        for member in room.members:
-            view = Partner.of(member.partner.guest)
-            room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
-        return room
+            self._background.attempt("marking a changed session", self._changed, live)
 
     def send(
         self,
@@ -232,10 +235,7 @@ class Rooms:
                 ),
             )
         for observer in self._observers:
-            try:
-                observer.member_back(member)
-            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
-                self._background.failed("observer of a returned member", error)
+            self._background.attempt("observer of a returned member", observer.member_back, member)
 
     def summary(self, guest: LiveGuest) -> RoomSummary | None:
         """Return the guest's room."""
@@ -307,13 +307,15 @@ class Rooms:
             return False
         partner = member.partner
         name = guest.guest.username
-        partner.live.notice = self._closed(partner, reason, f"{name} has left")
-        member.room.tell(
-            partner,
-            UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left"),
-            ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
-        )
-        self._close(member.room)
+        try:
+            member.room.tell(
+                partner,
+                UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left"),
+                ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
+            )
+            partner.live.notice = self._closed(partner, reason, f"{name} has left")
+        finally:
+            self._close(member.room)
         return True
 
     def expire(self, guest: LiveGuest) -> None:
@@ -323,9 +325,11 @@ class Rooms:
             return
         partner = member.partner
         message = f"{guest.guest.username} did not come back"
-        notice = partner.live.notice = self._closed(partner, "partner_offline", message)
-        member.room.tell(partner, replace(notice, reason="user_disconnected"))
-        self._close(member.room)
+        try:
+            notice = partner.live.notice = self._closed(partner, "partner_offline", message)
+            member.room.tell(partner, replace(notice, reason="user_disconnected"))
+        finally:
+            self._close(member.room)
 
     @staticmethod
     def _closed(
@@ -351,19 +355,23 @@ class Rooms:
             self._background.call_later(name, _RETRY_PAUSE, lambda: self._forget_log(room))
 
     def _close(self, room: Room) -> None:
-        del self._open[room.id]
+        """Close a room, also one whose opening has failed halfway."""
+        self._open.pop(room.id, None)
         for member in room.members:
             live = member.live
+            if live.member is not member:
+                continue
             live.member = None
             self.online_members -= not member.away
             live.guest.in_chat, live.guest.connected_user = False, None
-            self._changed(live)
+            self._background.attempt("marking a changed session", self._changed, live)
         self._forget_log(room)
         for observer in self._observers:
-            try:
-                observer.room_closed(room)
-            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
-                self._background.failed("observer of a closed room", error)
+            self._background.attempt("observer of a closed room", observer.room_closed, room)
+
+
+def _joined(guest: Guest) -> UserJoined:
+    return UserJoined(user_id=guest.id, username=guest.username, message=f"{guest.username} is here")
 
 
 def _portion(messages: list[Message]) -> list[Message]:

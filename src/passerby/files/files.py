@@ -203,11 +203,12 @@ class Files:
         room_files = self._by_room.pop(room.id, None)
         if room_files is None:
             return
-        self.space.close(room_files)
+        self._unremoved.update(room_files.files)  # first, so that whatever fails below the next sweep removes them
+        if not self._background.attempt("release of a room's space", self.space.close, room_files):
+            room_files.is_open = False  # no upload is published any more
         for cut in list(room_files.downloads):
             self._background.attempt("abort of a download", cut)
         if room_files.files:
-            self._unremoved.update(room_files.files)
             self._background.start("removal of a room's files", self._remove(list(room_files.files)))
 
     async def _discard(self, file_id: str) -> None:
@@ -243,7 +244,7 @@ class Files:
     def close(self) -> None:
         """Remove all rooms' files. None is served any more; the store's own `close` deletes the contents."""
         for room in list(self._open.values()):
-            self.room_closed(room)
+            self._background.attempt("removal of a room's files", self.room_closed, room)
 
 
 def _not_found() -> NotFoundError:

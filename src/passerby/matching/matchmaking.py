@@ -164,10 +164,12 @@ class Matchmaking:
         self._assign(partner, None)
         try:
             self._rooms.open(guest, partner)  # marks both as changed
-        except Exception as error:  # noqa: BLE001 - after any error both searches end and both are informed
+        except FAILURES as error:  # after any error both searches end and both are informed
+            if not is_failure(error):
+                raise
             self._background.failed("opening of a room", error)
             for seeker in (guest, partner):
-                self._changed(seeker)
+                self._background.attempt("marking a changed session", self._changed, seeker)
                 self._give_up(seeker)
 
     def _give_up(self, guest: LiveGuest) -> None:
