@@ -34,11 +34,29 @@ SERVICES = (
 """The packages of services; `presence` coordinates them."""
 LIBRARIES = ("jwt", "msgspec", "regex", "structlog")
 """Packages from outside that services and base modules may use. All others may know sockets, HTTP, Redis or SQL."""
-NETWORK = (
-    *("ftplib", "http", "imaplib", "nntplib", "poplib", "smtplib", "socket", "socketserver", "ssl"),
-    *("asyncio.streams", "sqlite3", "telnetlib", "urllib", "wsgiref", "xmlrpc"),
+LOOP_METHODS = (
+    *("add_reader", "add_writer", "connect_accepted_socket", "create_connection", "create_datagram_endpoint"),
+    *("create_server", "create_unix_connection", "create_unix_server", "sock_accept", "sock_connect", "start_tls"),
+    *("subprocess_exec", "subprocess_shell"),
 )
-"""Modules of the standard library that use sockets, HTTP or SQL."""
+"""Methods of event loops that use sockets or other programs. An attribute of this name counts, of whatever object."""
+BUILTINS = ("__builtins__", "__import__", "eval", "exec")
+"""Built-in functions that can import."""
+NETWORK = (
+    *("_socket", "_ssl", "ftplib", "http", "imaplib", "nntplib", "poplib", "select", "selectors", "smtplib", "socket"),
+    *("socketserver", "sqlite3", "ssl", "telnetlib", "urllib", "wsgiref", "xmlrpc"),
+    *("multiprocessing", "os.popen", "os.system", "pty", "subprocess", "webbrowser"),
+    *("asyncio.*", "asyncio.open_connection", "asyncio.open_unix_connection", "asyncio.start_server"),
+    *("asyncio.start_unix_server", "asyncio.streams", "asyncio.subprocess"),
+    *("asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"),
+    *(f"asyncio.{method}" for method in LOOP_METHODS),
+)
+"""What of the standard library uses sockets, HTTP, SQL or other programs."""
+COMPUTED = (
+    *("importlib", "pkgutil", "runpy", "sys.modules"),
+    *(f"builtins.{name}" for name in BUILTINS),
+)
+"""What finds a module by a name that is computed."""
 BETWEEN = {
     "passerby.matching": ("passerby.chat",),
     "passerby.stats": ("passerby.guests", "passerby.chat"),
@@ -47,7 +65,7 @@ BETWEEN = {
 SUFFIXES = ("_memory", "_disk", "_redis")
 """Suffixes of adapters; the port has the same name without the suffix."""
 HELPERS = ("passerby.files.allocator", "passerby.files.blobs_index")
-"""Modules that several adapters share; they are no adapters."""
+"""Modules that adapters share. They are no adapters, although the names of some begin with their port's."""
 CODECS = ("passerby.socketio.engineio", "passerby.socketio.packets", "passerby.socketio.frames")
 """Pure modules: they convert bytes to values, do not wait, and keep no state."""
 
@@ -55,42 +73,98 @@ Graph = dict[str, set[str]]
 
 
 def imports_of(source: str) -> set[str]:
-    """Return all modules that a source imports; `from a import b` counts as `a` and `a.b`."""
+    """Return all modules that a source imports; `from a import b` counts as `a` and `a.b`.
+
+    So does what it reaches through an imported name: `a.b` after `import a`, if `b` is a module of passerby, or if `a`
+    is not of passerby. A built-in function counts as of `builtins`, a method of an event loop as of `asyncio`.
+    """
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
             module = node.module or ""
             found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    names = names_of(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in BUILTINS:
+            found.add(f"builtins.{node.id}")
+        elif isinstance(node, ast.Attribute):
+            if node.attr in LOOP_METHODS:
+                found.add(f"asyncio.{node.attr}")
+            reached = full_name(node, names)
+            if reached is not None and (reached in MODULES or not under(reached, "passerby")):
+                found.add(reached)
     return found
 
 
-def read_package() -> Graph:
-    graph = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = ["passerby", *path.relative_to(PACKAGE).with_suffix("").parts]
-        graph[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = imports_of(path.read_text(encoding="utf-8"))
-    return graph
+def names_of(tree: ast.AST) -> dict[str, str]:
+    """Return what each name that a source imports stands for."""
+    names = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                root = alias.name.partition(".")[0]
+                names[alias.asname or root] = alias.name if alias.asname else root
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
-GRAPH = read_package()
-PACKAGES = sorted({module for module in GRAPH if any(other.startswith(f"{module}.") for other in GRAPH)} - {"passerby"})
+def full_name(node: ast.expr, names: Mapping[str, str]) -> str | None:
+    """Return `a.b.c` of a name or attribute, from the imports on; None if it begins with something else."""
+    if isinstance(node, ast.Attribute):
+        owner = full_name(node.value, names)
+        return None if owner is None else f"{owner}.{node.attr}"
+    return names.get(node.id) if isinstance(node, ast.Name) else None
+
+
+def defines_protocol(source: str) -> bool:
+    """Return whether a class of a source is a Protocol itself, and does not only implement one."""
+    tree = ast.parse(source)
+    names = names_of(tree)
+    bases = [base for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases]
+    generic = [base.value if isinstance(base, ast.Subscript) else base for base in bases]
+    return any(full_name(base, names) in ("typing.Protocol", "typing_extensions.Protocol") for base in generic)
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """Return the file of each module and package in the folder of `passerby`."""
+    files = {}
+    for path in sorted(folder.rglob("*.py")):
+        parts = ["passerby", *path.relative_to(folder).with_suffix("").parts]
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return files
+
+
+def packages_of(files: Mapping[str, Path]) -> list[str]:
+    """Return the packages, also empty ones and those without `__init__`."""
+    with_file = {module for module, path in files.items() if path.name == "__init__.py"}
+    folders = {module.rpartition(".")[0] for module in files}
+    return sorted((with_file | folders) - {"", "passerby"})
+
+
+FILES = files_of(PACKAGE)
+MODULES = frozenset(FILES)
 
 
 def under(module: str, *packages: str) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
+GRAPH: Graph = {module: imports_of(path.read_text(encoding="utf-8")) for module, path in FILES.items()}
+PACKAGES = packages_of(FILES)
+
+
 def ports() -> set[str]:
     """Return the modules of services that define a protocol, which are the ports."""
-    found = set()
-    for module in GRAPH:
-        path = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
-        if under(module, *SERVICES) and path.exists() and "(Protocol):" in path.read_text(encoding="utf-8"):
-            found.add(module)
-    return found
+    return {
+        module
+        for module, path in FILES.items()
+        if under(module, *SERVICES) and defines_protocol(path.read_text(encoding="utf-8"))
+    }
 
 
 def port_of(module: str) -> str | None:
@@ -156,7 +230,7 @@ def services_use_only_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
 
 def nobody_imports_by_name(graph: Graph) -> set[tuple[str, str]]:
     """An import that is computed would pass all rules."""
-    return {(module, imported) for module, imported in pairs(graph) if under(imported, "importlib", "runpy")}
+    return {(module, imported) for module, imported in pairs(graph) if under(imported, *COMPUTED)}
 
 
 def only_the_assembly_chooses_adapters(graph: Graph) -> set[tuple[str, str]]:
@@ -164,7 +238,7 @@ def only_the_assembly_chooses_adapters(graph: Graph) -> set[tuple[str, str]]:
 
 
 def adapters_know_no_service(graph: Graph) -> set[tuple[str, str]]:
-    """An adapter may import its port, modules whose names begin with the port's, and the common modules."""
+    """An adapter may import its port, the helpers that are listed, and the base."""
     return {
         (module, imported)
         for module, imported in pairs(graph)
@@ -229,7 +303,8 @@ def the_codecs_are_pure(graph: Graph) -> set[tuple[str, str]]:
 def packages_are_no_modules(graph: Graph) -> set[tuple[str, str]]:
     """Every package must be covered by a rule."""
     known = (*TRANSPORTS, *SERVICES, "passerby.media")
-    return {(module, module) for module in graph if module.count(".") > 1 and not under(module, *known)}
+    inside = [module for module in graph if module.count(".") > 1]
+    return {(module, module) for module in (*inside, *PACKAGES) if not under(module, *known)}
 
 
 RULES = [
@@ -291,6 +366,25 @@ def test_the_package_keeps(rule: object) -> None:
         ("passerby.http.new", "import importlib"),
         ("passerby.http.new", "from passerby.schema import json_schema"),
         ("passerby.socketio.frames", "from passerby.socketio.session import Session"),
+        ("passerby.socketio.new", "x = __import__('passerby.http.models')"),
+        ("passerby.http.new", "x = eval('passerby.chat.log_memory')"),
+        ("passerby.guests.new", "import pkgutil\nx = pkgutil.resolve_name('passerby.http.models:Failure')"),
+        ("passerby.guests.new", "import sys\nx = sys.modules['passerby.http.models']"),
+        ("passerby.guests.new", "from sys import modules"),
+        ("passerby.guests.new", "import passerby\nx = passerby.http.models.Failure"),
+        ("passerby.guests.new", "import passerby.errors as e, passerby as p\nx = p.chat.rooms.Rooms"),
+        ("passerby.guests.store_redis", "from passerby import guests\nx = guests.sessions.Guests"),
+        ("passerby.guests.new", "import asyncio\nasync def f():\n    await asyncio.open_connection('x', 1)"),
+        ("passerby.guests.new", "from asyncio import open_connection"),
+        ("passerby.guests.new", "from asyncio import *"),
+        ("passerby.calls.new", "import asyncio as a\nasync def f():\n    await a.start_server(print, 'x', 1)"),
+        ("passerby.stats.new", "async def f(loop):\n    await loop.create_connection(print, 'x', 1)"),
+        ("passerby.files.new", "import asyncio\nx = asyncio.get_running_loop().sock_connect"),
+        ("passerby.files.new", "import _socket"),
+        ("passerby.files.new", "import selectors"),
+        ("passerby.files.new", "import multiprocessing.connection"),
+        ("passerby.media.new", "from subprocess import run"),
+        ("passerby.new", "import webbrowser"),
     ],
 )
 def test_a_module_that_breaks_a_rule_is_found(module: str, source: str) -> None:
@@ -313,6 +407,29 @@ def test_a_module_that_breaks_a_rule_is_found(module: str, source: str) -> None:
 def test_a_module_that_keeps_the_rules_is_not(module: str, source: str) -> None:
     with_it = {**GRAPH, module: imports_of(source)}
     assert [rule.__name__ for rule in RULES if rule(with_it) - rule(GRAPH)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "is_one"),
+    [
+        ("from typing import Protocol\nclass S(Protocol):\n    x: int", True),
+        ("from collections.abc import Sized\nfrom typing import Protocol as P\nclass S(Sized, P):\n    x: int", True),
+        ("import typing\nclass S(typing.Protocol[int]):\n    x: int", True),
+        ("import asyncio\nclass S(asyncio.Protocol):\n    x: int", False),
+        ("from passerby.chat.log import RoomLog\nclass S(RoomLog):\n    '(Protocol):'", False),
+    ],
+)
+def test_a_port_is_recognised(source: str, *, is_one: bool) -> None:
+    assert defines_protocol(source) is is_one
+
+
+@pytest.mark.parametrize("name", ["new/__init__.py", "new/module.py", "new/deep/__init__.py"])
+def test_a_new_package_has_to_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).touch()
+    monkeypatch.setattr(f"{__name__}.PACKAGES", packages_of(files_of(tmp_path)))
+
+    assert packages_are_no_modules({})
 
 
 # ── import cycles ─────────────────────────────────────────────────────────────────────────────────
@@ -346,13 +463,21 @@ def circles(graph: Graph) -> list[set[str]]:
     return found
 
 
-def without_packages(graph: Graph) -> Graph:
-    """Return the graph of modules, without a package's imports of its own modules, which re-export names."""
-    return {module: imports for module, imports in graph.items() if module not in PACKAGES}
+def without_ways(graph: Graph) -> Graph:
+    """Return the graph without imports of packages that only lead to a module: `from package import module`."""
+    return {
+        module: {imported for imported in imports if not is_way(imported, imports, graph)}
+        for module, imports in graph.items()
+    }
+
+
+def is_way(imported: str, imports: Iterable[str], graph: Graph) -> bool:
+    names = [other for other in imports if other.rpartition(".")[0] == imported]
+    return bool(names) and all(name in graph for name in names)
 
 
 def test_all_circles_lie_within_the_realtime_core() -> None:
-    found = circles(without_packages(GRAPH))
+    found = circles(without_ways(GRAPH))
 
     assert found, "known cycles are found"
     assert [
@@ -362,7 +487,7 @@ def test_all_circles_lie_within_the_realtime_core() -> None:
 
 def test_packages_are_in_no_circle() -> None:
     graph: Graph = {}
-    for module, imports in without_packages(GRAPH).items():
+    for module, imports in without_ways(GRAPH).items():
         known = {package_of(imported) for imported in imports if imported in GRAPH and imported != "passerby"}
         graph.setdefault(package_of(module), set()).update(known)
 
@@ -370,13 +495,24 @@ def test_packages_are_in_no_circle() -> None:
 
 
 def test_a_circle_is_found() -> None:
-    graph = {**without_packages(GRAPH), "passerby.clock": {"passerby.presence"}}
+    graph = {**without_ways(GRAPH), "passerby.clock": {"passerby.presence"}}
 
     assert any("passerby.presence" in circle for circle in circles(graph))
 
 
+def test_a_circle_through_a_package_is_found() -> None:
+    sources = {
+        "passerby.guests.deep": "from passerby.guests.deep.a import X",
+        "passerby.guests.deep.a": "from passerby.guests.b import Y\nX = 1",
+        "passerby.guests.b": "from passerby.guests.deep import X\nY = 1",
+    }
+    graph = without_ways({**GRAPH, **{module: imports_of(source) for module, source in sources.items()}})
+
+    assert set(sources) in circles(graph)
+
+
 def test_the_architecture_names_each_module_of_the_circles() -> None:
     text = (PACKAGE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
-    named = {module.rpartition(".")[2] for circle in circles(without_packages(GRAPH)) for module in circle}
+    named = {module.rpartition(".")[2] for circle in circles(without_ways(GRAPH)) for module in circle}
 
     assert sorted(name for name in named if f"`{name}`" not in text) == []

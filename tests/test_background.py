@@ -14,9 +14,13 @@ from passerby.clock import SystemClock
 from tests.support.clock import ManualClock, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 NAME = "the work"
+
+
+class PanicError(BaseException):
+    """What libraries in other languages raise, as PanicException of PyO3."""
 
 
 @pytest.fixture
@@ -158,25 +162,34 @@ async def test_a_step_that_goes_well_ends_the_long_pauses(background: Background
         TimeoutError(),
         AssertionError(),
         BaseExceptionGroup("several", [asyncio.CancelledError()]),
+        GeneratorExit(),
+        PanicError(),
     ],
 )
+@pytest.mark.parametrize("at_once", [False, True])
 async def test_no_failure_of_a_step_ends_its_loop(
-    background: Background, clock: ManualClock, error: BaseException
+    background: Background, clock: ManualClock, error: BaseException, *, at_once: bool
 ) -> None:
     steps = 0
 
     async def step() -> None:
-        nonlocal steps
-        steps += 1
         if steps == 1:
             raise error
         await asyncio.Event().wait()
 
-    background.repeat(NAME, step)
+    def begin() -> Awaitable[None]:
+        nonlocal steps
+        steps += 1
+        if at_once and steps == 1:
+            raise error
+        return step()
+
+    background.repeat(NAME, begin)
     await clock.run(1)
     await background.stop(1)
 
     assert steps == 2
+    assert background.failures == {NAME: 1}
 
 
 # ── timers ────────────────────────────────────────────────────────────────────────────────────────
@@ -217,6 +230,22 @@ async def test_stopping_leaves_nothing_running(background: Background, clock: Ma
     assert background.failures == {}
 
 
+async def test_after_a_stop_nothing_begins(background: Background, clock: ManualClock) -> None:
+    await background.stop(0.01)
+    done: list[str] = []
+
+    async def work() -> None:
+        done.append("work")
+
+    started = background.start(NAME, work(), lambda: done.append("failed"))
+    background.repeat(NAME, work)
+    background.call_later(NAME, 5, lambda: done.append("timer"))
+    await clock.run(10)
+
+    assert await started is False
+    assert (done, background.failures, background.timers, others()) == ([], {}, set(), set())
+
+
 async def test_stopping_lets_what_was_started_end() -> None:
     background = Background(SystemClock())
     done: list[str] = []
@@ -251,12 +280,12 @@ async def refuse_to_end() -> None:
 async def test_a_last_step_has_its_time_whatever_it_does(
     background: Background,
     monkeypatch: pytest.MonkeyPatch,
-    work: Callable[[], object],
+    work: Callable[[], Awaitable[object]],
     is_well: bool,
 ) -> None:
     monkeypatch.setattr("passerby.background._CANCELLED", 0.05)
 
-    assert await background.finish(NAME, work(), 0.05) is is_well  # type: ignore[arg-type]  # coroutines all
+    assert await background.finish(NAME, work, 0.05) is is_well
 
     assert background.failures == ({} if is_well else {NAME: 1})
     for task in others():  # the task that ignores cancellation, again

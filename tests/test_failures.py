@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from passerby.background import ANSWER_LIMIT
 from passerby.chat.events import ChatError, MessageSent, PartnerAway, RoomClosed, RoomResumed, UserLeft
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.errors import Code, UnauthorizedError
 from passerby.guests.events import SessionRenewed
 from passerby.guests.store_memory import MemorySessionStore
-from passerby.matching.events import MatchError, MatchNoUsers
-from passerby.models import Guest, Message, Ticket
+from passerby.live import Room
+from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers
+from passerby.models import Guest, Message, Partner, Ticket
 from tests.support.clock import ManualClock, turns
 from tests.support.failing import BrokenError, Failing
 from tests.support.fakes import Gate
@@ -21,6 +24,7 @@ from tests.support.folders import entries
 from tests.support.house import GRACE, SESSION_TTL, House
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from passerby.chat.log import Done
@@ -113,6 +117,44 @@ async def test_counters_that_fail_once_are_asked_again(house: House) -> None:
     assert [event.stats.online_users for _, event, _ in house.published] == [1]
 
 
+@pytest.mark.parametrize(
+    ("adapter", "method", "name"),
+    [
+        ("counters", "report", "broadcast of statistics"),
+        ("counters", "total", "broadcast of statistics"),
+        ("store", "count", "broadcast of statistics"),
+        ("store", "sweep", "sweep of sessions"),
+        ("blobs", "sweep", "sweep of files"),
+    ],
+)
+async def test_an_adapter_that_never_answers_a_loop_is_asked_again(
+    house: House, adapter: str, method: str, name: str
+) -> None:
+    await house.visitor()
+    hanging = hang_once(getattr(house.adapters, adapter), method)
+    house.start()
+    await house.clock.run(SESSION_TTL)
+    await house.stop()
+
+    assert len(hanging) > 1
+    assert failures(house) == {name: 1}
+
+
+def hang_once(owner: object, method: str) -> list[str]:
+    """Let the next call of a method hang for ever. Return the list of calls."""
+    calls: list[str] = []
+    original = getattr(owner, method)
+
+    async def hang(*arguments: object) -> object:
+        calls.append(method)
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+        return await original(*arguments)
+
+    setattr(owner, method, hang)
+    return calls
+
+
 # ── searches ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -129,6 +171,34 @@ async def test_a_queue_that_fails_ends_the_search_with_an_error_and_the_next_one
     await berta.search()
     assert anna.live.member is not None
     assert anna.live.member.partner is berta.live.member
+
+
+async def test_a_queue_that_never_answers_ends_the_search_with_an_error(house: House) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    hang_once(house.adapters.queue, "enter")
+    search = asyncio.create_task(anna.search())
+
+    await house.clock.run(ANSWER_LIMIT)
+    await search
+
+    assert anna.link.last(MatchError).code is Code.INTERNAL
+    assert (anna.live.ticket, anna.live.guest.is_searching, house.matchmaking.waiting) == (None, False, 0)
+    await anna.search()
+    await berta.search()
+    assert house.rooms.count == 1
+
+
+async def test_a_queue_that_never_takes_a_ticket_out_keeps_nobody_waiting(house: House) -> None:
+    anna = await house.visitor("Anna")
+    await anna.search()
+    hang_once(house.adapters.queue, "cancel")
+    end = asyncio.create_task(anna.cancel())
+
+    await house.clock.run(ANSWER_LIMIT)
+    await end
+
+    assert anna.link.of(MatchCancelled)
+    assert failures(house) == {"withdrawal of a ticket": 1}
 
 
 async def test_a_queue_that_fails_after_it_has_taken_the_ticket_makes_nobody_meet_a_ghost(house: House) -> None:
@@ -258,6 +328,18 @@ async def test_a_replay_that_fails_ends_that_connection_and_the_next_one_has_eve
     assert berta.link.texts()[-1] == "here you are"
 
 
+async def test_a_replay_that_never_comes_ends_that_connection(house: House) -> None:
+    anna, _ = await house.pair()
+    anna.drop()
+    hang_once(house.adapters.log, "replay")
+    link = await anna.arrive()
+
+    await house.clock.run(ANSWER_LIMIT)
+
+    assert link.closed is Code.SERVER_ERROR
+    assert failures(house) == {"resumption of a room": 1}
+
+
 async def test_a_replay_that_fails_for_a_connection_that_is_replaced_leaves_the_new_one_alone() -> None:
     class LateLog(MemoryRoomLog):
         async def replay(self, *_: object) -> None:  # type: ignore[override]  # fails, late
@@ -276,6 +358,48 @@ async def test_a_replay_that_fails_for_a_connection_that_is_replaced_leaves_the_
 
     assert again.closed is None
     assert again.of(RoomResumed)
+
+
+@pytest.mark.parametrize("place", ["changed", "view", "send"])
+@pytest.mark.parametrize("time", [1, 2])
+async def test_a_room_that_opens_only_halfway_is_closed_or_opens_all_the_same(
+    house: House, monkeypatch: pytest.MonkeyPatch, place: str, time: int
+) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    await anna.search()
+    if place == "changed":
+        house.rooms._changed = fails_at(time, house.rooms._changed)
+    elif place == "view":
+        monkeypatch.setattr("passerby.chat.rooms.Partner.of", fails_at(time, Partner.of))
+    else:
+        monkeypatch.setattr("passerby.live.Room.tell", fails_at(time, Room.tell))
+
+    await berta.search()
+
+    if place == "changed":
+        assert house.rooms.count == 1
+        house.rooms.leave(anna.live, "user_left")
+    else:
+        assert [person.link.last(MatchError).code for person in (anna, berta)] == [Code.INTERNAL] * 2
+    assert (anna.live.member, berta.live.member, house.rooms.count) == (None, None, 0)
+    assert [person.live.guest.in_chat for person in (anna, berta)] == [False, False]
+    assert counts(house) == recount(house)
+    await anna.search()
+    await berta.search()
+    assert house.rooms.count == 1
+    assert counts(house) == recount(house)
+
+
+def fails_at(time: int, work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `work`, but its call number `time`, counted from 1, fails."""
+    calls = itertools.count(1)
+
+    def call(*arguments: object) -> object:
+        if next(calls) == time:
+            raise BrokenError
+        return work(*arguments)
+
+    return call
 
 
 # ── disconnecting ─────────────────────────────────────────────────────────────────────────────────
@@ -318,6 +442,42 @@ async def test_a_log_that_cannot_be_forgotten_keeps_no_room_open(house: House) -
     await anna.search()
     await berta.search()
     assert house.rooms.count == 1
+
+
+@pytest.mark.parametrize("place", ["_changed", "_closed"])
+@pytest.mark.parametrize("time", [1, 2])
+@pytest.mark.parametrize("end", ["leave", "expire"])
+async def test_a_room_closes_whatever_fails_on_the_way(tmp_path: Path, place: str, time: int, end: str) -> None:
+    house = House(file_store="disk", file_directory=str(tmp_path))
+    anna, berta = await house.pair()
+    await bring(house, anna, b"private")
+    forgotten = Failing(house.adapters.log, "forget", times=0)
+    setattr(house.rooms, place, fails_at(time, getattr(house.rooms, place)))
+
+    house.background.attempt(
+        "end", *((house.rooms.leave, anna.live, "user_left") if end == "leave" else (house.rooms.expire, anna.live))
+    )
+    await house.settle()
+
+    assert (anna.live.member, berta.live.member, house.rooms.count) == (None, None, 0)
+    assert counts(house) == recount(house)
+    assert forgotten.calls == 1
+    assert entries(tmp_path, "*/*.bin") == []
+    await house.stop()
+
+
+async def test_files_of_a_room_whose_space_cannot_be_released_are_removed(tmp_path: Path) -> None:
+    house = House(file_store="disk", file_directory=str(tmp_path))
+    anna, _ = await house.pair()
+    await bring(house, anna, b"private")
+    Failing(house.files.space, "close")
+
+    house.rooms.leave(anna.live, "user_left")
+    await house.settle()
+    await house.files.sweep()
+
+    assert entries(tmp_path, "*/*.bin") == []
+    await house.stop()
 
 
 async def test_a_session_that_ends_does_so_whatever_its_room_does(house: House) -> None:
@@ -540,8 +700,30 @@ async def test_an_expired_file_that_cannot_be_removed_is_removed_later(tmp_path:
 ADAPTERS = ("store", "queue", "log", "blobs", "counters")
 
 
+class PanicError(BaseException):
+    """What libraries in other languages raise, as PanicException of PyO3."""
+
+
+RAISED: dict[str, BaseException] = {
+    "raises at once": BrokenError(),
+    "panics": PanicError(),
+    "is cancelled": asyncio.CancelledError(),
+    "is closed": GeneratorExit(),
+    "panics in a group": BaseExceptionGroup("several", [PanicError()]),
+}
+
+
+def raising(error: BaseException) -> Callable[..., object]:
+    """Return a function that raises, before there is anything to await."""
+
+    def call(*_arguments: object) -> object:
+        raise error
+
+    return call
+
+
 @pytest.mark.parametrize("adapter", ADAPTERS)
-@pytest.mark.parametrize("how", ["fails once", "fails always", "hangs"])
+@pytest.mark.parametrize("how", ["fails once", "fails always", "hangs", *RAISED])
 async def test_whatever_cannot_be_closed_all_else_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str, how: str
 ) -> None:
@@ -553,6 +735,8 @@ async def test_whatever_cannot_be_closed_all_else_is(
     closed = {name: Failing(getattr(house.adapters, name), "close", times=0) for name in ADAPTERS}
     if how == "hangs":
         setattr(getattr(house.adapters, adapter), "close", asyncio.Event().wait)  # noqa: B010 - any of them
+    elif how in RAISED:
+        setattr(getattr(house.adapters, adapter), "close", raising(RAISED[how]))  # noqa: B010 - any of them
     else:
         Failing(getattr(house.adapters, adapter), "close", times=1 if how == "fails once" else 2)
 
@@ -563,6 +747,60 @@ async def test_whatever_cannot_be_closed_all_else_is(
     assert house.background.timers == set()
     if adapter != "blobs" or how == "fails once":
         assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", RAISED.values())
+async def test_files_that_cannot_be_forgotten_are_deleted_all_the_same(tmp_path: Path, error: BaseException) -> None:
+    house = House(file_store="disk", file_directory=str(tmp_path))
+    house.start()
+    anna, _ = await house.pair()
+    await bring(house, anna, b"private")
+    house.files.close = raising(error)  # type: ignore[method-assign,assignment]  # broken
+
+    await house.stop()
+
+    assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+@pytest.mark.parametrize("place", ["close", "save"])
+def test_what_ends_the_process_does_so_after_all_steps(tmp_path: Path, error: BaseException, place: str) -> None:
+    async def live() -> None:
+        house = House(file_store="disk", file_directory=str(tmp_path))
+        house.start()
+        anna, _ = await house.pair()
+        await bring(house, anna, b"private")
+        Failing(house.adapters.store, place, error=error)
+        house.guests.touch(anna.live)
+        await house.stop()
+
+    with pytest.raises(type(error)):
+        asyncio.run(live())
+
+    assert entries(tmp_path) == []
+
+
+async def test_a_stop_whose_caller_is_cancelled_ends_all_the_same_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("passerby.assembly._STEP_TIMEOUT", 0.05)
+    house = House(file_store="disk", file_directory=str(tmp_path))
+    house.start()
+    anna, _ = await house.pair()
+    await bring(house, anna, b"private")
+    closed = Failing(house.adapters.blobs, "close", times=0)
+    house.adapters.store.close = asyncio.Event().wait  # type: ignore[method-assign,assignment]  # hangs
+    first, second = asyncio.create_task(house.stop()), asyncio.create_task(house.stop())
+    await turns()
+
+    first.cancel()
+    await second
+
+    assert entries(tmp_path) == []
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await house.stop()
+    assert closed.calls == 1
 
 
 async def test_stopping_writes_what_the_store_has_just_refused(house: House) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from passerby.addresses import ClientAddress
 from passerby.assembly import Assembly, adapters
-from passerby.background import Background
+from passerby.background import Background, Stopping
 from passerby.clock import Clock
 from passerby.errors import Code
 from passerby.http import app as http
@@ -95,7 +95,7 @@ class Application:
         self.watch.on_lost(self.server.extend)
         self.watch.on_lost(self.guard.extend)
         self.watch.on_lost(services.calls.extend)
-        self._stopped = False
+        self._stopping = Stopping(background, self._stop)
         self.polling = Polling(self.server.engine)
         self.client_files = http.client_files()
         self.http = http.create(
@@ -134,7 +134,7 @@ class Application:
         send: Send,
     ) -> None:
         """Serve one HTTP request: long polling at `/socket.io/`, a file of the web client, or a route of Litestar."""
-        if self._stopped:  # over a connection that was open before
+        if self._stopping.has_begun:  # over a connection that was open before
             await http.STOPPED.send(send)
             return
         client = scope.get("client")
@@ -173,13 +173,17 @@ class Application:
     async def stop(self) -> None:
         """Close every connection and stop the background work. A step that fails does not prevent the others.
 
-        A second call has no effect.
+        A second call waits until the first has done it.
         """
-        if self._stopped:
-            return
-        self._stopped = True
-        await self.services.background.finish("closing of connections", self.server.stop(), _CLOSE_TIMEOUT)
-        await self.services.stop()
+        await self._stopping.run()
+
+    async def _stop(self) -> None:
+        step = self._stopping.step
+        await step("closing of connections", self.server.stop, _CLOSE_TIMEOUT)
+        await step("stop of the services", self.services.stop, None)
+        await step("stop of the watch", self._stop_watch, None)
+
+    async def _stop_watch(self) -> None:
         self.watch.stop()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from passerby import ids
+from passerby.background import Stopping
 from passerby.calls.calls import Calls
 from passerby.calls.ice import Ice
 from passerby.chat.log import RoomLog
@@ -214,6 +215,7 @@ class Assembly:
             periods=Periods(settings.grace, settings.renew_before, settings.refresh_interval, settings.session_sweep),
             limits=self.limits,
         )
+        self._stopping = Stopping(background, self._stop)
 
     def _changed(self, live: LiveGuest) -> None:
         """Mark a changed session. Whoever changes one is in the middle of something, so nothing is raised here."""
@@ -243,17 +245,27 @@ class Assembly:
     async def check(self) -> dict[str, bool]:
         """Return for each adapter, by the name of its data, whether it can serve now."""
         return {
-            name: await self.background.finish(f"check of {name}", adapter.check(), _CHECK_TIMEOUT)
+            name: await self.background.finish(f"check of {name}", adapter.check, _CHECK_TIMEOUT)
             for name, adapter in self.adapters.all().items()
         }
 
     async def stop(self) -> None:
-        """Stop everything, step by step. Each step has a timeout and runs even when earlier ones have failed."""
-        background = self.background
-        background.attempt("forgetting all files", self.files.close)
-        await background.stop(_STEP_TIMEOUT)
-        await background.finish("last writing of sessions", self.writer.flush(), _STEP_TIMEOUT)
+        """Stop everything, step by step. Each step has a timeout and runs even when earlier ones have failed.
+
+        Every caller waits for the same run of the steps, see Stopping.
+        """
+        await self._stopping.run()
+
+    async def _stop(self) -> None:
+        background, step = self.background, self._stopping.step
+        await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
+        await step("end of background work", lambda: background.wind_down(_STEP_TIMEOUT), None)
+        await step("last writing of sessions", self.writer.flush, _STEP_TIMEOUT)
         for name, adapter in self.adapters.all().items():
-            if not await background.finish(f"closing of {name}", adapter.close(), _STEP_TIMEOUT):
-                await background.finish(f"closing of {name}", adapter.close(), _STEP_TIMEOUT)  # one retry
-        await background.stop(_STEP_TIMEOUT)  # what the last steps have begun
+            if not await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT):
+                await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT)  # one retry
+        # What the last steps have begun.
+        await step("end of background work", lambda: background.stop(_STEP_TIMEOUT), None)
+
+    async def _forget_files(self) -> None:
+        self.files.close()

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = 0.1
 """Seconds before a failed loop runs its next step; doubled after each further failure in a row."""
+ANSWER_LIMIT: Final = 10.0
+"""Seconds that loops and searches wait for one answer of an adapter: longer than any answer of one that works."""
 LOG_INTERVAL: Final = 1.0
 """Minimum number of seconds between two log records about the same work; all failures are counted."""
 LONGEST_PAUSE: Final = 30.0
@@ -31,22 +33,39 @@ _CANCELLED: Final = 1.0
 """Seconds that cancelled work has to end: enough for its `finally` blocks."""
 
 
-FAILURES: Final = (Exception, asyncio.CancelledError, BaseExceptionGroup)
-"""What awaited work may raise when it fails. A cancellation may be of something that it awaited, see `is_failure`."""
+FAILURES: Final = BaseException
+"""What awaited work may raise when it fails. Libraries in other languages raise what is no Exception, and a
+cancellation may be of something that the work awaited, see `is_failure`."""
+_INTERRUPTIONS: Final = (KeyboardInterrupt, SystemExit)
+"""What ends the process, whoever raises it."""
 
 
 def is_failure(error: BaseException) -> bool:
-    """Return whether one of FAILURES is an error of the work, and not the cancellation of the running task."""
-    return not (isinstance(error, asyncio.CancelledError) and _is_cancelled())
+    """Return whether one of FAILURES is an error of the work.
+
+    It is none if the process is to end, or the running task is cancelled, or its coroutine is closed unfinished.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return not _is_cancelled()
+    if isinstance(error, GeneratorExit):
+        return _current_task() is not None  # a coroutine is closed after its event loop has ended
+    return not isinstance(error, _INTERRUPTIONS)
 
 
 def _is_cancelled() -> bool:
-    task = asyncio.current_task()
+    task = _current_task()
     return task is not None and task.cancelling() > 0
 
 
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop is running
+        return None
+
+
 class Background:
-    """The tasks, loops and timers of one process. After `stop` none of them runs."""
+    """The tasks, loops and timers of one process. After `stop` none of them runs, and none begins."""
 
     def __init__(self, clock: Clock) -> None:
         """Use `clock` for timers and pauses."""
@@ -59,6 +78,7 @@ class Background:
         """Number of failures by name of the work."""
         self._logged: dict[str, float] = {}
         """When each was logged last, in seconds of the monotonic clock."""
+        self._is_stopped = False
 
     # ── failures ──────────────────────────────────────────────────────────────────────────────────
 
@@ -74,7 +94,9 @@ class Background:
         """Call `work(*arguments)`; return whether it succeeded. An exception is logged, so later steps still run."""
         try:
             work(*arguments)
-        except Exception as error:  # noqa: BLE001 - the next step must run after any error
+        except _INTERRUPTIONS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the next step must run after any error
             self.failed(name, error)
             return False
         return True
@@ -83,16 +105,27 @@ class Background:
 
     def start(
         self, name: str, work: Coroutine[Any, Any, None], failed: Callable[[], object] | None = None
-    ) -> asyncio.Task[bool]:
-        """Run `work` in a task. If it fails, `failed` is called, so that a waiting client can be informed."""
-        task = asyncio.get_running_loop().create_task(self._ends_well(name, work, failed), name=name)
+    ) -> asyncio.Future[bool]:
+        """Run `work` in a task. If it fails, `failed` is called, so that a waiting client can be informed.
+
+        After `stop` the work does not begin, and nobody is told.
+        """
+        loop = asyncio.get_running_loop()
+        if self._is_stopped:
+            work.close()
+            refused = loop.create_future()
+            refused.set_result(False)
+            return refused
+        task = loop.create_task(self._ends_well(name, lambda: work, failed), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _ends_well(self, name: str, work: Awaitable[None], failed: Callable[[], object] | None = None) -> bool:
+    async def _ends_well(
+        self, name: str, work: Callable[[], Awaitable[object]], failed: Callable[[], object] | None = None
+    ) -> bool:
         try:
-            await work
+            await work()
         except FAILURES as error:
             if not is_failure(error):
                 raise
@@ -106,7 +139,13 @@ class Background:
         return False
 
     def repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
-        """Await `step()` repeatedly until `stop`. After a failed step there is a pause (exponential back-off)."""
+        """Await `step()` repeatedly until `stop`. After a failed step there is a pause (exponential back-off).
+
+        A step may wait as long as it likes for what it is about. For an answer of an adapter it waits within
+        `clock.time_limit`, because a step that hangs is not noticed here.
+        """
+        if self._is_stopped:
+            return
         task = asyncio.get_running_loop().create_task(self._repeat(name, step), name=name)
         self._loops.add(task)
         task.add_done_callback(self._loops.discard)
@@ -114,7 +153,7 @@ class Background:
     async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
         pause = 0.0
         while True:
-            if await self._ends_well(name, step()):
+            if await self._ends_well(name, step):
                 pause = 0.0
             else:
                 pause = min(max(FIRST_PAUSE, pause * 2), LONGEST_PAUSE)
@@ -122,7 +161,10 @@ class Background:
 
     def call_later(self, name: str, delay: float, callback: Callable[[], object]) -> Timer:
         """Call `callback` once, `delay` seconds (≥ 0) from now, unless it is cancelled or `stop` is called first."""
-        return _Timer(self, name, delay, callback)
+        timer = _Timer(self, name, delay, callback)
+        if self._is_stopped:
+            timer.cancel()
+        return timer
 
     # ── stopping ──────────────────────────────────────────────────────────────────────────────────
 
@@ -132,6 +174,11 @@ class Background:
             await asyncio.wait(self._tasks)
 
     async def stop(self, deadline: float) -> None:
+        """Like `wind_down`, and from now on nothing begins."""
+        self._is_stopped = True
+        await self.wind_down(deadline)
+
+    async def wind_down(self, deadline: float) -> None:
         """Cancel loops and timers. Started tasks get `deadline` seconds (real time), then they are cancelled."""
         for timer in list(self.timers):
             timer.cancel()
@@ -150,16 +197,75 @@ class Background:
         if late:
             await asyncio.wait(late, timeout=_CANCELLED)
 
-    async def finish(self, name: str, work: Coroutine[Any, Any, None], deadline: float) -> bool:
-        """Await `work` for at most `deadline` seconds; return whether it succeeded. Its exceptions are logged."""
-        task = asyncio.get_running_loop().create_task(self._ends_well(name, work), name=name)
-        done, _ = await asyncio.wait({task}, timeout=deadline)
+    async def finish(self, name: str, work: Callable[[], Awaitable[object]], deadline: float | None) -> bool:
+        """Await `work()` for at most `deadline` seconds; return whether it succeeded. Its exceptions are logged.
+
+        Raises only what ends the process: KeyboardInterrupt, SystemExit.
+        """
+        task = asyncio.get_running_loop().create_task(self._outcome(name, work), name=name)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=deadline)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
         if done:
-            return task.result()
+            outcome = task.result()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
         self.failed(name, TimeoutError(f"not done within {deadline:g} seconds"))
         task.cancel()
         await asyncio.wait({task}, timeout=_CANCELLED)
         return False
+
+    async def _outcome(self, name: str, work: Callable[[], Awaitable[object]]) -> bool | BaseException:
+        """Return whether `work()` succeeds, or what ends the process: raised in a task, it would end the event loop."""
+        try:
+            return await self._ends_well(name, work)
+        except _INTERRUPTIONS as error:
+            return error
+
+
+class Stopping:
+    """The one run of the steps that stop something. Every step runs, whatever another raises."""
+
+    def __init__(self, background: Background, steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """`steps` calls `step` for each."""
+        self._background = background
+        self._steps = steps
+        self._task: asyncio.Task[None] | None = None
+        self._interruption: BaseException | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Return whether anybody has called for it."""
+        return self._task is not None
+
+    async def run(self) -> None:
+        """Run the steps, or wait until the run that has begun ends. Raises what a step raised to end the process.
+
+        A caller who is cancelled waits all the same, because the event loop may end with it. Each step has a deadline.
+        """
+        interruption: BaseException | None = None
+        # No step ends the task: one that is cancelled was so before it began, by an event loop that ends.
+        while self._task is None or not self._task.done() or self._task.cancelled():
+            if self._task is None or self._task.cancelled():
+                self._task = asyncio.get_running_loop().create_task(self._steps(), name="stop")
+            try:
+                await asyncio.wait({self._task})
+            except asyncio.CancelledError as error:
+                interruption = error
+        interruption = self._interruption or interruption
+        if interruption is not None:
+            raise interruption
+
+    async def step(self, name: str, work: Callable[[], Awaitable[object]], deadline: float | None) -> bool:
+        """Await `work()` for at most `deadline` seconds; return whether it succeeded."""
+        try:
+            return await self._background.finish(name, work, deadline)
+        except BaseException as error:  # noqa: BLE001 - the next steps run, then `run` raises it
+            self._interruption = self._interruption or error
+            return False
 
 
 class _Timer:

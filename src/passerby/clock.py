@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 
 class Timer(Protocol):
@@ -44,6 +45,17 @@ async def sleep(clock: Clock, delay: float) -> None:
         await woken
     finally:
         timer.cancel()
+
+
+@contextlib.asynccontextmanager
+async def time_limit(clock: Clock, seconds: float) -> AsyncIterator[None]:
+    """Cancel what runs within after `seconds` (≥ 0) of `clock`, and raise TimeoutError: `asyncio.timeout`."""
+    async with asyncio.timeout(None) as limit:
+        timer = clock.call_later(seconds, lambda: limit.reschedule(0))  # long past: now
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 class SystemClock:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from passerby.background import ANSWER_LIMIT
 from passerby.chat.events import RoomClosed
-from passerby.clock import sleep
+from passerby.clock import sleep, time_limit
 from passerby.errors import Code
 from passerby.guests.events import ConnectionEstablished, SessionRenewed
 
@@ -190,7 +191,8 @@ class Presence:
     async def sweep(self) -> None:
         """Wait an interval, then remove expired sessions from stores that do not expire them themselves."""
         await sleep(self._clock, self._periods.session_sweep)
-        removed = await self._store.sweep()
+        async with time_limit(self._clock, ANSWER_LIMIT):
+            removed = await self._store.sweep()
         if removed:
             log.info("expired sessions removed", extra={"count": removed})
             self._stats.changed()

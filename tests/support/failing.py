@@ -11,9 +11,16 @@ class BrokenError(Exception):
 
 
 class Failing:
-    """Replaces a method of `owner`: the next `times` calls raise. `calls` counts all calls."""
+    """Replaces a method of `owner`: the next `times` calls raise (`error`). `calls` counts all calls."""
 
-    def __init__(self, owner: Any, name: str, times: int = 1) -> None:  # noqa: ANN401 - any object with methods
+    def __init__(
+        self,
+        owner: Any,  # noqa: ANN401 - any object with methods
+        name: str,
+        times: int = 1,
+        error: BaseException | None = None,
+    ) -> None:
+        self.error = error
         self.left = times
         self.calls = 0
         original = getattr(owner, name)
@@ -32,4 +39,4 @@ class Failing:
         self.calls += 1
         if self.left > 0:
             self.left -= 1
-            raise BrokenError(f"{name} is broken")
+            raise self.error or BrokenError(f"{name} is broken")

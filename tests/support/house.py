@@ -67,7 +67,7 @@ class House(Assembly):
             await turns()
             yield
         finally:
-            await self.background.stop(1)
+            await self.background.wind_down(1)
 
     async def settle(self) -> None:
         """Wait until all started work is done."""

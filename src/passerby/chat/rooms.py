@@ -13,6 +13,7 @@ from msgspec.json import encode
 from msgspec.structs import replace
 
 from passerby import ids
+from passerby.background import ANSWER_LIMIT
 from passerby.chat.delivery import done
 from passerby.chat.events import (
     ChatCleared,
@@ -28,7 +29,7 @@ from passerby.chat.events import (
     UserJoined,
     UserLeft,
 )
-from passerby.clock import Timestamps
+from passerby.clock import Timestamps, time_limit
 from passerby.live import Member, Room
 from passerby.models import Message, Partner, RoomSummary, read_identity
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from passerby.chat.log import RoomLog
     from passerby.clock import Clock
     from passerby.live import Link, LiveGuest, RoomObserver
-    from passerby.models import MessageType
+    from passerby.models import Guest, MessageType
 
 _REPLAY_CHUNK: Final = 16
 """Messages per replay portion. The next waits until most are read, so a slow client does not overflow its outbox."""
@@ -99,31 +100,34 @@ class Rooms:
     def open(self, first: LiveGuest, second: LiveGuest) -> Room:
         """Open a room for two guests who are in no room, and inform both.
 
-        Raises what the log raises; then no room is open.
+        If it raises anything, what the log raises for example, no room is open.
         """
         # Milliseconds, so that a later room of the same guests has a greater epoch, also after a restart.
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
         room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
+        joined = [_joined(member.guest) for member in room.members]
+        views = [Partner.of(member.partner.guest) for member in room.members]
         self._log.open(room.id, room.epoch)
+        try:
+            self._enter(room)
+            for member, view in zip(room.members, views, strict=True):
+                room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
+        except BaseException:
+            self._close(room)
+            raise
+        return room
+
+    def _enter(self, room: Room) -> None:
         self._open[room.id] = room
         for observer in self._observers:
-            try:
-                observer.room_opened(room)
-            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
-                self._background.failed("observer of an opened room", error)
-        joined = []
+            self._background.attempt("observer of an opened room", observer.room_opened, room)
         for member in room.members:
             live, guest = member.live, member.live.guest
             live.member = member
             live.notice = None
             self.online_members += not member.away
             guest.in_chat, guest.connected_user = True, member.partner.live.guest.id
-            self._changed(live)
-            joined.append(UserJoined(user_id=guest.id, username=guest.username, message=f"{guest.username} is here"))
-        for member in room.members:
-            view = Partner.of(member.partner.guest)
-            room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
-        return room
+            self._background.attempt("marking a changed session", self._changed, live)
 
     def send(
         self,
@@ -231,10 +235,7 @@ class Rooms:
                 ),
             )
         for observer in self._observers:
-            try:
-                observer.member_back(member)
-            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
-                self._background.failed("observer of a returned member", error)
+            self._background.attempt("observer of a returned member", observer.member_back, member)
 
     def summary(self, guest: LiveGuest) -> RoomSummary | None:
         """Return the guest's room."""
@@ -249,7 +250,7 @@ class Rooms:
 
         If `resume` names this room: all messages after its `seq`, of both members. If it names another room: all
         messages in the log. Without `resume` (old clients): the partner's messages that the guest has not confirmed.
-        Raises what the log raises; then the member needs another `resume`.
+        Raises TimeoutError, and what the log raises; then the member needs another `resume`.
         """
         member = guest.member
         if member is None:
@@ -264,7 +265,8 @@ class Rooms:
             after = 0
         announced = False
         while True:
-            replay = await self._log.replay(room.id, room.epoch, after, _REPLAY_CHUNK)
+            async with time_limit(self._clock, ANSWER_LIMIT):
+                replay = await self._log.replay(room.id, room.epoch, after, _REPLAY_CHUNK)
             if guest.member is not member or guest.link is not link:
                 return  # disconnected, or replaced by a connection that resumes itself
             if replay.gap or not announced:  # messages may also be evicted during a long replay
@@ -305,13 +307,15 @@ class Rooms:
             return False
         partner = member.partner
         name = guest.guest.username
-        partner.live.notice = self._closed(partner, reason, f"{name} has left")
-        member.room.tell(
-            partner,
-            UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left"),
-            ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
-        )
-        self._close(member.room)
+        try:
+            member.room.tell(
+                partner,
+                UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left"),
+                ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
+            )
+            partner.live.notice = self._closed(partner, reason, f"{name} has left")
+        finally:
+            self._close(member.room)
         return True
 
     def expire(self, guest: LiveGuest) -> None:
@@ -321,9 +325,11 @@ class Rooms:
             return
         partner = member.partner
         message = f"{guest.guest.username} did not come back"
-        notice = partner.live.notice = self._closed(partner, "partner_offline", message)
-        member.room.tell(partner, replace(notice, reason="user_disconnected"))
-        self._close(member.room)
+        try:
+            notice = partner.live.notice = self._closed(partner, "partner_offline", message)
+            member.room.tell(partner, replace(notice, reason="user_disconnected"))
+        finally:
+            self._close(member.room)
 
     @staticmethod
     def _closed(
@@ -349,19 +355,23 @@ class Rooms:
             self._background.call_later(name, _RETRY_PAUSE, lambda: self._forget_log(room))
 
     def _close(self, room: Room) -> None:
-        del self._open[room.id]
+        """Close a room, also one whose opening has failed halfway."""
+        self._open.pop(room.id, None)
         for member in room.members:
             live = member.live
+            if live.member is not member:
+                continue
             live.member = None
             self.online_members -= not member.away
             live.guest.in_chat, live.guest.connected_user = False, None
-            self._changed(live)
+            self._background.attempt("marking a changed session", self._changed, live)
         self._forget_log(room)
         for observer in self._observers:
-            try:
-                observer.room_closed(room)
-            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
-                self._background.failed("observer of a closed room", error)
+            self._background.attempt("observer of a closed room", observer.room_closed, room)
+
+
+def _joined(guest: Guest) -> UserJoined:
+    return UserJoined(user_id=guest.id, username=guest.username, message=f"{guest.username} is here")
 
 
 def _portion(messages: list[Message]) -> list[Message]:

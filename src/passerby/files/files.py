@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from passerby.background import FAILURES, is_failure
-from passerby.clock import SteadyClock
+from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
+from passerby.clock import SteadyClock, time_limit
 from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
@@ -203,11 +203,12 @@ class Files:
         room_files = self._by_room.pop(room.id, None)
         if room_files is None:
             return
-        self.space.close(room_files)
+        self._unremoved.update(room_files.files)  # first, so that whatever fails below the next sweep removes them
+        if not self._background.attempt("release of a room's space", self.space.close, room_files):
+            room_files.is_open = False  # no upload is published any more
         for cut in list(room_files.downloads):
             self._background.attempt("abort of a download", cut)
         if room_files.files:
-            self._unremoved.update(room_files.files)
             self._background.start("removal of a room's files", self._remove(list(room_files.files)))
 
     async def _discard(self, file_id: str) -> None:
@@ -218,7 +219,8 @@ class Files:
         """Remove all the files; a failure does not affect the others."""
         for file_id in file_ids:
             try:
-                await self._store.remove(file_id)
+                async with time_limit(self._clock, ANSWER_LIMIT):
+                    await self._store.remove(file_id)
             except FAILURES as error:  # the others must be removed, and this one is retried
                 if not is_failure(error):
                     raise
@@ -236,12 +238,13 @@ class Files:
                     self._unremoved.add(file.id)
                     reservation.release()
         await self._remove(list(self._unremoved))
-        await self._store.sweep()
+        async with time_limit(self._clock, ANSWER_LIMIT):
+            await self._store.sweep()
 
     def close(self) -> None:
         """Remove all rooms' files. None is served any more; the store's own `close` deletes the contents."""
         for room in list(self._open.values()):
-            self.room_closed(room)
+            self._background.attempt("removal of a room's files", self.room_closed, room)
 
 
 def _not_found() -> NotFoundError:

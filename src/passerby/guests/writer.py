@@ -43,7 +43,7 @@ class SessionWriter:
         self._removing: set[str] = set()
         self._ended: dict[str, float] = {}
         """When each session was removed: an answer of the store from before may still be in flight."""
-        self._task: asyncio.Task[bool] | None = None
+        self._task: asyncio.Future[bool] | None = None
         self._again: Timer | None = None
 
     def is_ended(self, session_id: str) -> bool:
@@ -72,7 +72,7 @@ class SessionWriter:
             self._again.cancel()
             self._again = None
         self._begin()
-        while self._task is not None:
+        while self._task is not None and not self._task.done():  # after the end of all work it never begins
             await asyncio.wait([self._task])
 
     def _begin(self) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from passerby import ids
-from passerby.background import FAILURES, is_failure
+from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
+from passerby.clock import time_limit
 from passerby.errors import Code, ConflictError, InternalError
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
 from passerby.models import Ticket
@@ -112,13 +113,14 @@ class Matchmaking:
     async def _enter(self, guest: LiveGuest, ticket: Ticket) -> bool:
         """Enter until a connected partner is found or the queue is empty; also for a guest paired in vain.
 
-        Return False when the queue has failed. It may then contain the ticket or not, and another guest's ticket may be
-        lost. Therefore all searching guests enter again, a little later.
+        Return False when the queue has failed, or has not answered in time. It may then contain the ticket or not, and
+        another guest's ticket may be lost. Therefore all searching guests enter again, a little later.
         """
         seeker = guest
         while True:
             try:
-                found = await self._queue.enter(ticket)
+                async with time_limit(self._clock, ANSWER_LIMIT):
+                    found = await self._queue.enter(ticket)
             except FAILURES as error:
                 if not is_failure(error):
                     raise
@@ -162,10 +164,12 @@ class Matchmaking:
         self._assign(partner, None)
         try:
             self._rooms.open(guest, partner)  # marks both as changed
-        except Exception as error:  # noqa: BLE001 - after any error both searches end and both are informed
+        except FAILURES as error:  # after any error both searches end and both are informed
+            if not is_failure(error):
+                raise
             self._background.failed("opening of a room", error)
             for seeker in (guest, partner):
-                self._changed(seeker)
+                self._background.attempt("marking a changed session", self._changed, seeker)
                 self._give_up(seeker)
 
     def _give_up(self, guest: LiveGuest) -> None:
@@ -181,7 +185,8 @@ class Matchmaking:
         If that fails, the ticket stays in the queue but is ignored, because no guest holds it.
         """
         try:
-            await self._queue.cancel(ticket)
+            async with time_limit(self._clock, ANSWER_LIMIT):
+                await self._queue.cancel(ticket)
         except FAILURES as error:
             if not is_failure(error):
                 raise

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from passerby.socketio.session import Session
     from passerby.socketio.timers import Scheduler
 
-Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Task[Any]"]
+Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Future[Any]"]
 """Runs work in a supervised task and keeps a reference to it until it ends."""
 
 
@@ -52,7 +52,7 @@ class Server:
         )
         self.namespaces: dict[str, Namespace] = {}
         self._spawn = spawn
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
 
     def namespace(self, name: str = "/") -> Namespace:
         """Return the namespace `name`; create it if it does not exist."""

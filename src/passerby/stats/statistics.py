@@ -10,7 +10,8 @@ import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from passerby.clock import Timestamps, sleep
+from passerby.background import ANSWER_LIMIT
+from passerby.clock import Timestamps, sleep, time_limit
 from passerby.models import OnlineUser, Stats
 from passerby.stats.counters import Tally
 from passerby.stats.events import RealtimeStats
@@ -75,11 +76,13 @@ class Statistics:
         )
 
     async def stats(self) -> Stats:
-        """Return the counts of all nodes."""
-        await self._counters.report(self._node, self.tally(), _TALLY_LIFETIME)
-        total = await self._counters.total()
+        """Return the counts of all nodes. Raises TimeoutError, and what the adapters raise."""
+        async with time_limit(self._clock, ANSWER_LIMIT):
+            await self._counters.report(self._node, self.tally(), _TALLY_LIFETIME)
+            total = await self._counters.total()
+            sessions = await self._store.count()
         return Stats(
-            total_users=await self._store.count(),
+            total_users=sessions,
             online_users=total.online,
             active_users=total.online,
             available_users=total.online - total.chatting,
