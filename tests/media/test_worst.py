@@ -41,6 +41,23 @@ def fragments(track: int) -> bytes:
     return c.box(b"traf", head, c.box(b"trun", bytes(7) + b"\1") * (SIZE // 16 // 16))
 
 
+COLOURS = c.element(0x55B0, c.element(0x55D0, b"\x55\xd1\x80" * 250))
+
+
+def nested(master: int, body: bytes, count: int) -> bytes:
+    """Return a track with `count` masters full of elements."""
+    return c.element(0xAE, c.PICTURE, *[c.element(master, body)] * count)
+
+
+def descriptions(box: bytes, boxes: int) -> bytes:
+    """Return a film whose sound has 60 descriptions with `boxes` boxes each."""
+    description = c.box(b"mp4a", bytes(28), *[box] * boxes)
+    count = min(60, 131_000 // len(description))
+    table = c.box(b"stsd", struct.pack(">II", 0, count), *[description] * count)
+    media = c.box(b"mdia", c.box(b"hdlr", bytes(8), b"soun"), c.box(b"minf", c.box(b"stbl", table)))
+    return c.box(b"moov", c.box(b"trak", media))
+
+
 WORST = {
     "mp3_false_frames": (frames.mp3, c.mp3_frame()[:4] * (SIZE // 4)),
     "mp3_small_frames": (frames.mp3, (b"\xff\xf3\x18\xc0" + bytes(20)) * (SIZE // 24)),
@@ -57,6 +74,16 @@ WORST = {
     "webm_voids": (webm.webm, LIVE + b"\xec\x80" * (SIZE // 2)),
     "webm_tracks": (webm.webm, LIVE + c.element(0xAE, b"\x9c\x80" * 255) * (SIZE // 520)),
     "webm_track": (webm.webm, LIVE + c.element(0xAE, b"\x9c\x80" * 60_000)),
+    "webm_nested_sound": (webm.webm, LIVE + nested(0xE1, b"\x9f\x80" * 255, 240) * 2),
+    "webm_nested_colours": (webm.webm, LIVE + nested(0xE0, COLOURS * 4, 16) * 2),
+    "webm_nested_encodings": (webm.webm, LIVE + nested(0x6D80, c.element(0x6240, b"\x50\x31\x80" * 200) * 9, 20)),
+    "webm_vorbis": (
+        webm.webm,
+        LIVE + c.element(0xAE, c.SOUND, c.element(0x86, b"A_VORBIS"), c.element(0x63A2, b"\2" + b"\xff" * 130_000)),
+    ),
+    "mp4_descriptions": (mp4.mp4, descriptions(c.box(b"free"), 200)),
+    "mp4_descriptions_nested": (mp4.mp4, descriptions(c.box(b"wave", c.box(b"free") * 63), 31)),
+    "mp4_descriptions_flac": (mp4.mp4, descriptions(c.box(b"dfLa", bytes(4), b"\4\0\0\0" * 63), 31)),
     "mp4_boxes": (mp4.mp4, c.box(b"moov") * (SIZE // 8)),
     "mp4_fragment": (mp4.mp4, c.box(b"moof", c.box(b"traf", c.box(b"trun", b"\0\0\1\0" + b"\xff" * 4 + bytes(SIZE))))),
     "mp4_fragment_offsets": (

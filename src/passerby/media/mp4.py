@@ -18,7 +18,7 @@ from passerby.errors import Code
 from passerby.media.stream import TO_THE_END, EndedError, MediaError, damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from passerby.media.stream import Parser, Stream
 
@@ -518,18 +518,19 @@ _NEEDED: Final = frozenset(
     b" st3d sv3d dOps dfLa alac chan wave frma enda mp4a damr dac3 dec3 dac4 srat pcmC chnl".split()
 ) | {bytes(4)}
 """Boxes that a decoder needs to know its codec's parameters."""
-_BOXES_AT_MOST: Final = 64
+_BOXES_AT_MOST: Final = 512
+"""In all descriptions of a track together. Those beyond are overwritten."""
 
 
 def _descriptions(data: bytes, *, is_video: bool) -> bytes:
     """Return the descriptions of a track's samples without the names of encoder and maker."""
     out = bytearray(data)
-    place, left = 8, _BOXES_AT_MOST
-    while place + 16 <= len(out) and left:
+    place, budget = 8, iter(range(_BOXES_AT_MOST))
+    while place + 16 <= len(out) and next(budget, None) is not None:
         length = _number(out, place)
         if not 16 <= length <= len(out) - place:  # noqa: PLR2004 - its fixed part
             break
-        end, left = place + length, left - 1
+        end = place + length
         out[place + 8 : place + 14] = bytes(6)
         maker = slice(place + 20, min(place + 24, end))
         if length >= 24:  # noqa: PLR2004 - as far as the maker
@@ -541,35 +542,33 @@ def _descriptions(data: bytes, *, is_video: bool) -> bytes:
                 inner += 8 + 8 * (int.from_bytes(out[place + 92 : place + 94]) + 1)
         elif not is_video and length >= 36 and out[0] == 0:  # noqa: PLR2004 - QuickTime's versions 1 and 2 have more
             inner += {1: 16, 2: 36}.get(int.from_bytes(out[place + 16 : place + 18]), 0)
-        _blank_boxes(out, inner, end)
+        _blank_boxes(out, inner, end, budget)
         place = end
     out[place:] = bytes(max(0, len(out) - place))
     return bytes(out)
 
 
-def _blank_boxes(out: bytearray, place: int, end: int, depth: int = 0) -> None:
-    """Overwrite all boxes that a decoder does not need, as free space."""
-    left = _BOXES_AT_MOST
-    while place + 8 <= end and left:
-        length, kind, left = _number(out, place), bytes(out[place + 4 : place + 8]), left - 1
+def _blank_boxes(out: bytearray, place: int, end: int, budget: Iterator[int], depth: int = 0) -> None:
+    """Overwrite all boxes that a decoder does not need, as free space; take each box from the `budget`."""
+    while place + 8 <= end and next(budget, None) is not None:
+        length, kind = _number(out, place), bytes(out[place + 4 : place + 8])
         if not 8 <= length <= end - place:  # noqa: PLR2004 - a header
             break
         if kind not in _NEEDED:
             out[place + 4 : place + length] = b"free" + bytes(length - 8)
         elif kind == b"wave" and not depth:
-            _blank_boxes(out, place + 8, place + length, depth + 1)
+            _blank_boxes(out, place + 8, place + length, budget, depth + 1)
         elif kind == b"dfLa":
-            _blank_flac(out, place + 12, place + length)
+            _blank_flac(out, place + 12, place + length, budget)
         place += length
     if place < end:
         out[place:end] = bytes(end - place)
 
 
-def _blank_flac(out: bytearray, place: int, end: int) -> None:
-    """Overwrite all metadata of FLAC but the first block, as padding."""
-    left = _BOXES_AT_MOST
-    while place + 4 <= end and left:
-        stop, left = min(end, place + 4 + int.from_bytes(out[place + 1 : place + 4])), left - 1
+def _blank_flac(out: bytearray, place: int, end: int, budget: Iterator[int]) -> None:
+    """Overwrite all metadata of FLAC but the first block, as padding; take each block from the `budget`."""
+    while place + 4 <= end and next(budget, None) is not None:
+        stop = min(end, place + 4 + int.from_bytes(out[place + 1 : place + 4]))
         if out[place] & 0x7F:
             out[place] = out[place] & 0x80 | 1
             out[place + 4 : stop] = bytes(stop - place - 4)
