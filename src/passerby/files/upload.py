@@ -134,7 +134,7 @@ class Upload:
         if not self._room_files.is_open:
             raise room_closed()
         self._room_files.files[file.id] = (file, self._reservation)
-        self._reservation.keep(min(self._stored, self._reservation.held))  # what completes a picture is not counted
+        self._reservation.keep(self._stored)
         self._let_go()
         return file
 
@@ -218,6 +218,9 @@ class Upload:
             self._piece.clear()
             self._look_at(piece)
             self._stored += len(piece)
+            if self._stored > self._quotas.file:
+                raise self._quotas.too_large()
+            self._reservation.cover(self._stored)
             try:
                 await self._store.write(self.id, piece)
             except OSError as error:
