@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from passerby.errors import UnsupportedTypeError
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.files.space import Quotas, RoomFiles, Space
+from passerby.files.turns import Turns
 from passerby.files.upload import Upload
 from passerby.live import LiveGuest, Room
 from passerby.media.sniff import ATTACHMENT, HEAD, is_active, kind_of
@@ -368,6 +369,7 @@ async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tup
         clock,
         owner="guest_a",
         quotas=QUOTAS,
+        turns=Turns(),
         ttl=10,
         discard=store.remove,
         name=name,
