@@ -11,6 +11,7 @@ import contextlib
 import struct
 from typing import TYPE_CHECKING, Final
 
+from passerby.media import sei
 from passerby.media.ogg import bare_headers
 from passerby.media.stream import TO_THE_END, EndedError, damaged
 
@@ -74,6 +75,8 @@ _MASTERS: Final = {
     0x6240: frozenset({0x5031, 0x5032, 0x5033, 0x5034}),  # ContentEncoding
     0x5034: frozenset({0x4254, 0x4255}),  # ContentCompression
 }
+_MESSAGES: Final = frozenset({"V_MPEG4/ISO/AVC", "V_MPEGH/ISO/HEVC"})
+"""Codecs with messages between the pictures."""
 _KINDS: Final = {1: "video", 2: "audio"}
 _NAME: Final = b"Passerby"
 """Muxer and writer, which the format requires."""
@@ -183,7 +186,10 @@ class _File:
         if identifier == _SIMPLE_BLOCK and _is_key(codec, flags, start[width + 3 :]):
             start = start[: width + 2] + bytes([flags | 0x80]) + start[width + 3 :]
         stream.give(header + start)
-        yield from stream.keep(size - len(start))
+        if codec in _MESSAGES:
+            yield from sei.keep(stream, size - len(start), start)
+        else:
+            yield from stream.keep(size - len(start))
 
     # ── headers ───────────────────────────────────────────────────────────────────────────────────
 
