@@ -257,6 +257,46 @@ async def test_every_quota_holds_to_the_byte(quotas: dict[str, int], kind: type[
     assert house.files.space.used == 99
 
 
+CUT = png(chunk(b"IDAT", noise(200)))[:-30]
+"""A picture that ends too early: 16 bytes complete it."""
+
+
+async def test_what_is_stored_is_counted_also_where_a_picture_is_completed(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+
+    file = await house.bring(anna, CUT)
+
+    assert file.size == len(await house.content(file)) > len(CUT)
+    assert house.files.space.used == file.size
+
+
+@pytest.mark.parametrize("limit", ["file_limit", "room_files_limit", "guest_files_limit", "files_limit"])
+async def test_what_completes_a_picture_keeps_to_the_quotas(limit: str) -> None:
+    house = FileHouse(None, **{limit: len(CUT)})
+    anna, _ = await house.pair()
+    upload = house.begin(anna, len(CUT))
+    await upload.write(CUT)
+
+    with pytest.raises((TooLargeError, StorageFullError)):
+        await upload.finish(upload.room.id)
+    await upload.abort()
+
+    await house.forgotten()
+
+
+async def test_a_sound_does_not_become_a_multiple_of_what_came(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    first = b"OggS\0\2" + bytes(8) + b"%b" + bytes(8) + b"\2\x08\0Speex   "
+    link = b"".join(first % number.to_bytes(4) for number in range(16)) + b"OggS\0\0" + bytes(20) + b"\1\0"
+    upload = house.begin(anna)
+
+    with pytest.raises(UnsupportedTypeError) as caught:
+        await upload.write(link * (4 * MIB // len(link)))
+
+    assert caught.value.code == "file_damaged"
+    assert upload._stored <= 192 * KIB
+
+
 async def test_a_guest_brings_so_many_and_then_waits(house: FileHouse) -> None:
     house = FileHouse(limit_uploads=Rate(3, 0.5))
     anna, _ = await house.pair()

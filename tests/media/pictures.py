@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from passerby.media import pictures
 from tests.media import recordings
+from tests.media.colours import LARGE, PROFILE
 from tests.media.containers import (
     PNG_MAGIC,
     SECRET,
@@ -42,7 +43,10 @@ class Picture(NamedTuple):
 
 # ── JPEG ──────────────────────────────────────────────────────────────────────────────────────────
 
-ICC = b"".join(segment(0xE2, b"ICC_PROFILE\0" + bytes([number, 2]) + b"colours" * 300 * number) for number in (1, 2))
+ICC = b"".join(
+    segment(0xE2, b"ICC_PROFILE\0" + bytes([number, 2]) + part)
+    for number, part in enumerate((LARGE[:65_519], LARGE[65_519:]), 1)
+)
 ADOBE = segment(0xEE, b"Adobe\0\x64\0\0\0\0\0")
 _THUMBNAIL = SECRET + bytes(36 * 3 - len(SECRET))
 JFIF = b"JFIF\0\1\2\1\0\x48\0\x48"
@@ -95,7 +99,7 @@ _DATA = zlib.compress(ROWS)
 _COLOURS = [
     chunk(b"cHRM", bytes(32)),
     chunk(b"gAMA", struct.pack(">I", 45455)),
-    chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(b"colours" * 100)),
+    chunk(b"iCCP", b"icc\0\0" + zlib.compress(PROFILE, 1)),
     chunk(b"sBIT", b"\x08"),
     chunk(b"cICP", b"\1\x0d\0\1"),
     chunk(b"bKGD", b"\0\0"),
@@ -169,7 +173,7 @@ _BEHIND = ((b"EXIF", _ODD), (b"XMP ", XMP), (b"xtra", SECRET), (b"JUNK", SECRET)
 
 
 def _webp(first: int, *parts: tuple[bytes, bytes]) -> Picture:
-    colours = (b"ICCP", b"colours" * 9)
+    colours = (b"ICCP", PROFILE)
     pixels = [riff_chunk(kind, body) for kind, body in (colours, *parts)]
     told = [riff_chunk(kind, body) for kind, body in _BEHIND]
     blank = [riff_chunk(b"JUNK", bytes(len(body))) for _, body in _BEHIND]

@@ -14,6 +14,7 @@ from passerby.media.markup import OVERLAP, Search
 from passerby.media.sniff import ATTACHMENT, HEAD, kind_of
 from passerby.media.stream import Stream
 from tests.media import recordings
+from tests.media.colours import clean
 from tests.media.containers import (
     PICTURE,
     PNG_MAGIC,
@@ -134,7 +135,8 @@ async def test_markup_is_found_wherever_it_stands(name: str, place: int) -> None
 
 
 async def test_markup_within_the_colours_of_a_picture_is_found() -> None:
-    profile = segment(0xE2, b"ICC_PROFILE\0\1\1" + bytes(6000) + HTML)
+    colours = clean({b"A2B0": b"mft1" + bytes(6000) + HTML})
+    profile = segment(0xE2, b"ICC_PROFILE\0\1\1" + colours)
 
     file, _ = await uploaded(SOI + profile + recordings.BASELINE[2:])
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from passerby.errors import UnsupportedTypeError
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.files.space import Quotas, RoomFiles, Space
+from passerby.files.turns import Turns
 from passerby.files.upload import Upload
 from passerby.live import LiveGuest, Room
 from passerby.media.sniff import ATTACHMENT, HEAD, is_active, kind_of
@@ -259,7 +260,79 @@ REFUSED = {
     "mpeg_transport_of_cameras": (bytes(4) + b"G" + bytes(187)) * 3,
     "mxf": b"\x06\x0e\x2b\x34\2\5\1\1",
     "digital_video": b"\x1f\x07\0\xbf",
+    "ilbm": b"FORM\0\0\0\x40ILBM",
+    "djvu": b"AT&TFORM\0\0\0\x40DJVU",
+    "paint_shop_pro": b"Paint Shop Pro Image File\n\x1a\0\0\0",
+    "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%Title: a\n",
+    "eps_with_preview": b"\xc5\xd0\xd3\xc6\x1e\0\0\0",
+    "wmf": b"\xd7\xcd\xc6\x9a\0\0",
+    "emf": b"\1\0\0\0\x6c\0\0\0" + bytes(32) + b" EMF",
+    "cineon": b"\x80\x2a\x5f\xd7",
+    "cineon_little_endian": b"\xd7\x5f\x2a\x80",
+    "fits": b"SIMPLE  =                    T / FITS".ljust(80) + b"OBSERVER= 'A'".ljust(80),
+    "fits_without_a_comment": b"SIMPLE  =                    T".ljust(2880),
+    "riff_midi": b"RIFF\x40\0\0\0RMID",
+    "riff_video_cd": b"RIFF\x40\0\0\0CDXA",
+    "riff_qualcomm": b"RIFF\x40\0\0\0QLCM",
+    "riff_corel": b"RIFF\x40\0\0\0CDR9",
+    "tak": b"tBaK\1\0",
+    "shorten": b"ajkg\2\xfb",
+    "atrac_tag": b"ea3\3\0\0\0\0\0\x20",
+    "atrac": b"EA3\1\0\x60",
+    "ac3": b"\x0b\x77\x12\x34\x14\x40\x43\xe1",
+    "eac3": b"\x0b\x77\1\x7f\x3f\x86\xff\xe1",
+    "xm": b"Extended Module: A tune             \x1a",
+    "it": b"IMPMA tune\0",
+    "s3m": b"A tune".ljust(28, b"\0") + b"\x1a\x10" + bytes(14) + b"SCRM",
+    "mod": b"A tune".ljust(1080, b"\0") + b"M.K.",
+    "wtv": bytes.fromhex("b7d800203749da11a64e0007e95ead8d"),
+    "shockwave": b"FWS\x0a\0\1\0\0",
+    "shockwave_compressed": b"CWS\x0a\0\1\0\0",
+    "h264": b"\0\0\0\1\x67\x64\0\x1e",
+    "h264_delimited": b"\0\0\0\1\x09\xf0\0\0\0\1\x67",
+    "h264_short": b"\0\0\1\x67\x42\0\x1e",
+    "h265": b"\0\0\0\1\x40\1\x0c\1",
+    "mpeg_user_data": b"\0\0\1\xb2GA94",
+    "mpeg_4_visual": b"\0\0\1\xb0\1\0\0\1\xb5",
 }
+NOT_REFUSED = {
+    "postscript": b"%!PS-Adobe-3.0\n%%Title: a document\n",
+    "text_of_eps": b"An EPS begins with %!PS-Adobe-3.0 EPSF-3.0\n",
+    "text_of_fits": b"SIMPLE  = True\n",
+    **{
+        f"text_{word.decode()}": word + b" is how this text begins, and it goes on"
+        for word in (
+            b"FORM",
+            b"FWS",
+            b"CWS",
+            b"RIFF",
+            b"IMPM",
+            b"ajkg",
+            b"tBaK",
+            b"ea3",
+            b"EA3",
+            b"AT&TFORM 1",
+            b"RF64",
+        )
+    },
+    "text_of_xm": b"Extended Module: what is it?\n",
+    "text_with_a_mark": b"x" * 1080 + b"M.K." + b"x" * 99,
+    "icon": b"\0\0\1\0\1\0\x20\x20" + bytes(90),
+    "font": b"\0\1\0\0\0\x0e\0\x80\0\3\0\x60" + bytes(90),
+    "old_word": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(90),
+    "sqlite": b"SQLite format 3\0\x10\0\1\1" + bytes(90),
+    "zip": b"PK\3\4\x14\0" + bytes(90),
+    "windows_library": b"MZ\x90\0\3\0" + bytes(90),
+    "zeros": bytes(2000),
+    "counts": b"\0\0\0\1\0\0\0\2" * 20,
+}
+
+
+@pytest.mark.parametrize("name", sorted(NOT_REFUSED))
+def test_a_document_is_no_picture_by_chance(name: str) -> None:
+    kind = kind_of(NOT_REFUSED[name], "", max_pixels=MAX_PIXELS)
+
+    assert (kind.category, kind.inline) == ("document", False)
 
 
 @pytest.mark.parametrize("claimed", ["", "image/heic", "video/mp4", "application/octet-stream"])
@@ -296,6 +369,7 @@ async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tup
         clock,
         owner="guest_a",
         quotas=QUOTAS,
+        turns=Turns(),
         ttl=10,
         discard=store.remove,
         name=name,
@@ -326,10 +400,10 @@ ACTIVE = {
     "exe": b"MZ\x90\0\x03\0\0\0" + bytes(100),
     "gif_that_is_a_script_too": b"GIF89a/*\x01\0\0\0\0" + b",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0;*/=1;alert(1)",
     "gif_that_is_assigned_to": b"GIF89a= '\1\0\0\0" + b",\0\0\0\0\1\0\1\0\0\2\x0c\x44\1';alert(1)\0;",
-    "png_with_html": PNG_MAGIC + ihdr(1, 1) + chunk(b"iCCP", HTML) + chunk(b"IDAT", b"x") + chunk(b"IEND"),
+    "png_with_html": PNG_MAGIC + ihdr(1, 1) + chunk(b"PLTE", HTML) + chunk(b"IDAT", b"x") + chunk(b"IEND"),
     "png_with_html_in_its_data": PNG_MAGIC + ihdr(1, 1) + chunk(b"IDAT", bytes(4000) + HTML) + chunk(b"IEND"),
     "jpeg_with_html": SOI + segment(0xDB, HTML) + recordings.BASELINE[2:],
-    "jpeg_with_php": SOI + segment(0xE2, b"ICC_PROFILE\0\1\1<?php x") + recordings.BASELINE[2:],
+    "jpeg_with_php": SOI + segment(0xDB, b"<?php x") + recordings.BASELINE[2:],
     "wav_with_html": wav(HTML),
     "mp3_with_html": mp3_frames(HTML),
     "mp3_of_nothing_but_html": b"ID3<html>",

@@ -739,3 +739,35 @@ def test_flac_is_as_long_as_its_frames_say() -> None:
 
     assert fed(frames.flac, content).seconds == pytest.approx(40 * 4096 / 44_100)
     assert fed(frames.flac, content + flac_frame(126) + bytes(9)).seconds == pytest.approx(40 * 4096 / 44_100)
+
+
+ITEM = struct.pack("<II", len(SECRET), 0) + b"Title\0" + SECRET
+APE_FOOTER = b"APETAGEX" + struct.pack("<IIII", 1000, len(ITEM * 40) + 32, 40, 0) + bytes(8)
+LYRICS = b"LYRICSBEGIN" + SECRET * 9
+OLD = b"TAG" + SECRET.ljust(125)
+TAILS = {
+    "ape_1": ITEM * 40 + APE_FOOTER,
+    "ape_1_id3_1": ITEM * 40 + APE_FOOTER + OLD,
+    "ape_1_lyrics_id3_1": ITEM * 40 + APE_FOOTER + LYRICS + b"LYRICSEND" + OLD,
+    "lyrics": LYRICS + b"LYRICSEND" + OLD,
+    "lyrics_2": LYRICS + b"000300LYRICS200" + OLD,
+    "id3_1": OLD,
+    "id3_1_enhanced": b"TAG+" + SECRET.ljust(223) + OLD,
+    "id3_2": id3(SECRET * 40),
+    "id3_2_appended": id3(SECRET * 40).replace(b"ID3\3\0\0", b"ID3\4\0\x10") + b"3DI\4\0\x10\0\0\0\0",
+    "id3_2_id3_1": id3(SECRET * 40) + OLD,
+}
+
+
+@pytest.mark.parametrize("tail", sorted(TAILS))
+@pytest.mark.parametrize("name", ["mp3", "aac", "flac"])
+def test_no_tag_behind_the_sound_passes(name: str, tail: str) -> None:
+    sound = {"mp3": mp3_frame() * 4, "aac": adts_frame() * 4, "flac": flac(bytes(range(16)) * 300)}[name]
+    parse = {"mp3": frames.mp3, "aac": frames.adts, "flac": frames.flac}[name]
+
+    whole = fed(parse, sound + TAILS[tail])
+    piecemeal = fed(parse, *one_by_one(sound + TAILS[tail]))
+
+    assert whole.everything.rstrip(b"\0") == fed(parse, sound).everything.rstrip(b"\0")
+    assert piecemeal.everything == whole.everything
+    assert whole.seconds == fed(parse, sound).seconds

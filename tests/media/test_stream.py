@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passerby.media.stream import MAX_TAKE, STEPS, EndedError, MediaError, Stream
+from passerby.media.stream import GROWTH, MAX_TAKE, STEPS, EndedError, MediaError, Stream
 from tests.media.feeding import fed, one_by_one, splits
 
 if TYPE_CHECKING:
@@ -177,3 +177,18 @@ def test_a_chunk_of_many_elements_is_processed_in_portions() -> None:
     assert len(portions) == 4
     assert max(map(len, portions)) <= 2 * STEPS
     assert not stream.is_busy
+
+
+def test_a_file_that_grows_is_damaged() -> None:
+    def doubled(stream: Stream) -> Parser:
+        while True:
+            stream.give(2 * (yield from stream.take(100)))
+
+    stream = Stream(doubled)
+    for _ in range(GROWTH // 100):
+        stream.feed(bytes(100))
+
+    with pytest.raises(MediaError) as caught:
+        stream.feed(bytes(100))
+
+    assert caught.value.code == "file_damaged"

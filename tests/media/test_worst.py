@@ -84,6 +84,12 @@ WORST = {
     "mp4_descriptions": (mp4.mp4, descriptions(c.box(b"free"), 200)),
     "mp4_descriptions_nested": (mp4.mp4, descriptions(c.box(b"wave", c.box(b"free") * 63), 31)),
     "mp4_descriptions_flac": (mp4.mp4, descriptions(c.box(b"dfLa", bytes(4), b"\4\0\0\0" * 63), 31)),
+    "mp4_zeros": (mp4.mp4, c.box(b"mdat", bytes(SIZE)) + c.box(b"moov")),
+    "mp4_messages": (mp4.mp4, c.box(b"mdat", b"\0\0\0\x04\x06\5\1\x80" * (SIZE // 8)) + c.box(b"moov")),
+    "mp4_almost_messages": (
+        mp4.mp4,
+        c.box(b"mdat", b"\0\0\0\0\x06\5\xff\xff\xff\xff\xff\xff" * (SIZE // 12)) + c.box(b"moov"),
+    ),
     "mp4_boxes": (mp4.mp4, c.box(b"moov") * (SIZE // 8)),
     "mp4_fragment": (mp4.mp4, c.box(b"moof", c.box(b"traf", c.box(b"trun", b"\0\0\1\0" + b"\xff" * 4 + bytes(SIZE))))),
     "mp4_fragment_offsets": (

@@ -12,6 +12,7 @@ from passerby.clock import SteadyClock, time_limit
 from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
+from passerby.files.turns import Turns
 from passerby.files.upload import Upload, not_your_room
 from passerby.limits import Rate, TokenBucket
 
@@ -52,6 +53,7 @@ class Files:
         self._ttl = ttl
         self._rate = rate
         self.space = Space(quotas)
+        self._turns = Turns()
         self._open: dict[str, Room] = {}
         """The open rooms by their ids."""
         self._by_room: dict[str, RoomFiles] = {}
@@ -105,6 +107,7 @@ class Files:
             self._clock,
             owner=owner,
             quotas=quotas,
+            turns=self._turns,
             ttl=self._ttl,
             discard=self._discard,
             name=name,

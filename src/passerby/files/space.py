@@ -58,7 +58,7 @@ class RoomFiles:
 
 
 class Reservation:
-    """The bytes of one upload, and of its file: `held` now, and `size` at most. Its owner must call `release`."""
+    """The bytes of one upload, and of its file: `held` now; `size` is announced. Its owner must call `release`."""
 
     __slots__ = ("_address", "_is_announced", "_owner", "_room_files", "_space", "held", "size")
 
@@ -72,17 +72,20 @@ class Reservation:
         self.size = space.quotas.file if size is None else size
         self.held = 0
 
-    def cover(self, received: int) -> None:
-        """Hold at least `received` bytes (≤ `size`), in steps of STEP. Raises what `Space.check` raises."""
-        if received <= self.held:
+    def cover(self, needed: int) -> None:
+        """Hold at least `needed` bytes, in steps of STEP. Raises what `Space.check` raises.
+
+        They are those that have come, or those that are stored: a few more, where a file is completed.
+        """
+        if needed <= self.held:
             return
-        wanted = min(-(-received // STEP) * STEP, self.size)
+        wanted = max(needed, min(-(-needed // STEP) * STEP, self.size))
         try:
             self._take(wanted - self.held)
         except PasserbyError:
             if self._is_announced:
                 raise  # the rest of the file would not fit either
-            self._take(received - self.held)
+            self._take(needed - self.held)
 
     def _take(self, size: int) -> None:
         space, room_files = self._space, self._room_files

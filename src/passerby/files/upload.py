@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import secrets
 from typing import TYPE_CHECKING, Final
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
     from passerby.files.blobs import BlobStore
     from passerby.files.space import Quotas, Reservation, RoomFiles
+    from passerby.files.turns import Turns
 
 _PIECE: Final = 16 * 1024
 """Minimum bytes per write to the store, so that a body in tiny chunks costs no more than one in large chunks."""
@@ -54,13 +54,14 @@ class Upload:
         *,
         owner: str,
         quotas: Quotas,
+        turns: Turns,
         ttl: float,
         discard: Callable[[str], Awaitable[None]],
         name: str,
         claimed: str,
         voice: bool,
     ) -> None:
-        """`reservation` grows with the file; `ttl` is the file's lifetime in seconds.
+        """`reservation` grows with the file; `ttl` is the file's lifetime in seconds; all uploads share `turns`.
 
         `discard` removes stored bytes, and retries after failures.
         """
@@ -72,6 +73,7 @@ class Upload:
         self._reservation = reservation
         self._clock = clock
         self._quotas = quotas
+        self._turns = turns
         self._ttl = ttl
         self._discard = discard
         self._name = clean_name(name)
@@ -102,7 +104,7 @@ class Upload:
             self._head += data
             if len(self._head) < HEAD:
                 return
-            data = self._recognise()
+            data = await self._recognised()
         await self._take(data)
 
     async def finish(self, room_id: str, seconds: float | None = None) -> StoredFile:
@@ -117,7 +119,7 @@ class Upload:
         if not self._received:
             raise InvalidInputError(Code.FILE_EMPTY, "The file is empty", field="file")
         if self._head is not None:
-            await self._take(self._recognise())
+            await self._take(await self._recognised())
         await self._process(self._stream.ending())
         if not self._stream.whole:
             raise _refusal(damaged())
@@ -134,7 +136,7 @@ class Upload:
         if not self._room_files.is_open:
             raise room_closed()
         self._room_files.files[file.id] = (file, self._reservation)
-        self._reservation.keep(min(self._stored, self._reservation.held))  # what completes a picture is not counted
+        self._reservation.keep(self._stored)
         self._let_go()
         return file
 
@@ -169,6 +171,11 @@ class Upload:
             height=height,
         )
 
+    async def _recognised(self) -> bytes:
+        await self._turn()
+        with self._turns.taken():
+            return self._recognise()
+
     def _recognise(self) -> bytes:
         head, self._head = bytes(self._head or b""), None
         try:
@@ -192,17 +199,21 @@ class Upload:
     async def _process(self, portions: Iterator[bytes]) -> None:
         """Process portions, between which others have their turn. Raises what `write` raises."""
         while True:
+            await self._turn()
             try:
-                portion = next(portions, None)
+                with self._turns.taken():
+                    portion = next(portions, None)
             except MediaError as error:
                 raise _refusal(error) from error
             if portion is None:
                 return
             await self._pass_on(portion)
-            if self._stream.is_busy:
-                await asyncio.sleep(0)
-                if not self._room_files.is_open:
-                    raise room_closed()
+
+    async def _turn(self) -> None:
+        """Wait for a turn. Raises ConflictError (room_closed)."""
+        await self._turns.wait()
+        if not self._room_files.is_open:
+            raise room_closed()
 
     def _look_at(self, piece: bytes) -> None:
         """Search the stored bytes for content that a browser might execute. Dropped metadata is not searched."""
@@ -216,8 +227,12 @@ class Upload:
             waiting = waiting[len(part) :]
             piece = data if not self._piece and len(part) == len(data) else b"".join((self._piece, part))
             self._piece.clear()
-            self._look_at(piece)
+            with self._turns.taken():
+                self._look_at(piece)
             self._stored += len(piece)
+            if self._stored > self._quotas.file:
+                raise self._quotas.too_large()
+            self._reservation.cover(self._stored)
             try:
                 await self._store.write(self.id, piece)
             except OSError as error:
@@ -232,9 +247,8 @@ class Upload:
                 await self._store.amend(self.id, some)
             except OSError as error:
                 raise StorageFullError from error
-            await asyncio.sleep(0)
-            if not self._room_files.is_open:
-                raise room_closed()
+            self._turns.end()
+            await self._turn()
 
     def _changes(self) -> Iterator[tuple[int, bytes]]:
         yield from self._stream.amendments

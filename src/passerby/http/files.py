@@ -42,8 +42,8 @@ _OVERHEAD: Final = 64 * 1024
 """Maximum bytes of a multipart body besides the file."""
 _FIELD_LIMIT: Final = 256
 """Maximum bytes of a form field that is not the file."""
-_NAME_HEADER: Final = 4096
-"""Maximum characters of `X-File-Name`, more than the longest name has percent-encoded; the rest is cut like a name."""
+_NAME_HEADER: Final = 8 * 1024
+"""Maximum characters of `X-File-Name`; the rest is cut. A name of 120 characters has at most 1440, percent-encoded."""
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 PACE_GRACE: Final = 10.0
 """Seconds before the first window in which an upload must keep its pace: a connection begins slowly."""

@@ -189,13 +189,18 @@ def _silent(body: bytes) -> int | None:
 
 _STREAMINFO, _SEEKTABLE, _LAST = 0, 3, 0x80
 _INFO_BYTES: Final = 34
-_TAIL: Final = 128
-"""Bytes held back: an ID3 tag of version 1 is the end of the file."""
-_OLD_TAG: Final = re.compile(rb"TAG[\0\x20-\xff]{0,125}\Z")
+_TAIL: Final = 512
+"""Bytes held back: an ID3 tag of version 1, and its extension, are the end of the file."""
+_OLD_TAG: Final = re.compile(rb"(?:TAG\+.{223})?TAG[\0\x20-\xff]{0,125}\Z", re.DOTALL)
+_APE: Final = b"APETAGEX"
+_APE_BYTES: Final = 32
+"""Bytes of the header and of the footer of an APE tag."""
 _WINDOW: Final = 1024
 """Bytes to search at once."""
 _FRAME_HEADER: Final = 16
-_OR_TAG: Final = rb"[\x10-\xff][\x00-\xbf]|APETAGEX[\xd0\xe8][\x07\x03]\0\0|ID3\x04\0"
+_OR_TAG: Final = (
+    rb"[\x10-\xff][\x00-\xbf]|APETAGEX[\xd0\xe8][\x07\x03]\0\0|LYRICSBEGIN|ID3[\x02-\x04]\0[\x00-\xf0][\x00-\x7f]{4}"
+)
 _BLOCKS: Final = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
 
 
@@ -246,6 +251,7 @@ class _Flac:
     def frames(self) -> Parser:
         """Pass the frames, but no tag behind them. Raises MediaError."""
         stream = self._stream
+        first = stream.position
         start = yield from stream.take(2)
         if start not in {b"\xff\xf8", b"\xff\xf9"} or not self._rate:
             raise damaged("sound")
@@ -257,15 +263,24 @@ class _Flac:
                 end = max(0, len(data) - _TAIL)
                 stop = yield from self._look(frame, data, end)
                 if stop is not None:
-                    stream.give(data[:stop])
+                    self._cut(data, stop, first)
                     break
                 stream.give(data[:end])
                 held = data[end:]
         except EndedError:
             stop = yield from self._look(frame, held, len(held))
             tag = _OLD_TAG.search(held)
-            stream.give(held[: stop if stop is not None else tag.start() if tag else len(held)])
+            self._cut(held, stop if stop is not None else tag.start() if tag else len(held), first)
         self._tell()
+
+    def _cut(self, data: bytes, stop: int, first: int) -> None:
+        """Pass on what stands before a tag. The items of an APE tag without a header stand before its footer."""
+        stream, tag = self._stream, data[stop : stop + _APE_BYTES]
+        stream.give(data[:stop])
+        if tag.startswith(_APE) and len(tag) == _APE_BYTES and not tag[23] & 0x20:
+            items = max(0, int.from_bytes(tag[12:16], "little") - _APE_BYTES)
+            begin = max(first, stream.position - items)
+            stream.blanks.extend((begin, stream.position - begin))
 
     def _look(self, frame: re.Pattern[bytes], data: bytes, end: int) -> Generator[None, None, int | None]:
         """Note the frames that begin before `end`; return where a tag begins."""

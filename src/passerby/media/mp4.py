@@ -15,6 +15,7 @@ from operator import add
 from typing import TYPE_CHECKING, Final
 
 from passerby.errors import Code
+from passerby.media import sei
 from passerby.media.stream import TO_THE_END, EndedError, MediaError, damaged
 
 if TYPE_CHECKING:
@@ -228,6 +229,8 @@ class _Film:
             if kind == b"minf" and self._track.handler is None:
                 raise damaged("film")
             yield from self.boxes(kind, body)
+        elif kind == b"mdat":
+            yield from sei.keep(self._stream, body)
         else:
             yield from self._stream.keep(body)
 

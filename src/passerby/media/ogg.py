@@ -364,9 +364,8 @@ def bare_headers(private: bytes) -> bytes:
         raise damaged("film")
     sizes, place = [], 1
     for _ in range(2):
-        size = 0
-        while place < len(private) and private[place] == 255:  # noqa: PLR2004 - it goes on
-            size, place = size + 255, place + 1
+        ones = len(private) - place - len(private[place:].lstrip(b"\xff"))  # the number goes on
+        size, place = 255 * ones, place + ones
         if place >= len(private):
             raise damaged("film")
         sizes.append(size + private[place])

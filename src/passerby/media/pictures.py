@@ -12,7 +12,8 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from passerby.errors import Code
-from passerby.media.stream import MAX_TAKE, EndedError, MediaError, damaged
+from passerby.media.colours import bare
+from passerby.media.stream import MAX_TAKE, STEPS, EndedError, MediaError, damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -43,6 +44,11 @@ _TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD})
 _START, _SCAN, _END, _ADOBE = 0xD8, 0xDA, 0xD9, 0xEE
 _JFIF, _EXIF, _ICC = 0xE0, 0xE1, 0xE2
 _ORIENTATION: Final = 0x0112
+_PROFILE: Final = b"ICC_PROFILE\0"
+_PROFILE_AT_MOST: Final = 1 << 20
+"""Bytes of a colour profile of a JPEG: those for print are large."""
+_PART_OF_PROFILE: Final = 65_533 - 14
+"""Bytes of a profile in one segment."""
 
 
 def jpeg(max_pixels: int) -> Callable[[Stream], Parser]:
@@ -71,6 +77,10 @@ class _Jpeg:
         self._max_pixels = max_pixels
         self._orientation: int | None = None
         self._size: tuple[int, int] | None = None
+        self._profile: bytearray | None = bytearray()
+        """The colour profile as far as it is read; None if there is no more to come."""
+        self._parts = 0
+        """Its segments so far."""
         self.has_data = False
         """Whether there is something to show."""
         self.is_in_scan = False
@@ -91,6 +101,8 @@ class _Jpeg:
             segment = yield from stream.take(length)
             is_turned = self._orientation is not None
             self._read(marker, segment)
+            if marker == _ICC and segment.startswith(_PROFILE):
+                yield from self._colours(segment)
             kept = None if is_turned and marker == _EXIF else _kept(marker, segment)
             if kept is not None:
                 stream.give(struct.pack(">BBH", 0xFF, marker, len(kept) + 2) + kept)
@@ -99,6 +111,26 @@ class _Jpeg:
                     raise damaged("picture")
                 self.has_data = self.is_in_scan = True
                 yield from stream.keep_until(_MARKER, 1)
+
+    def _colours(self, segment: bytes) -> Parser:
+        """Read a segment of the colour profile; pass on the profile when it is whole. One in disorder is dropped."""
+        stream, profile = self._stream, self._profile
+        if profile is None:
+            return
+        self._parts += 1
+        profile += segment[14:]
+        number, count = segment[12:14].ljust(2, b"\0")
+        if number != self._parts or number > count or len(profile) > _PROFILE_AT_MOST:
+            self._profile = None
+        elif number == count:
+            self._profile = None
+            yield from stream.work(STEPS)
+            clean = bare(bytes(profile)) or b""
+            parts = [clean[at : at + _PART_OF_PROFILE] for at in range(0, len(clean), _PART_OF_PROFILE)]
+            for place, part in enumerate(parts, 1):
+                head = struct.pack(">BBH", 0xFF, _ICC, len(part) + 16) + _PROFILE
+                stream.give(head + bytes([place, len(parts)]) + part)
+            yield from stream.work(STEPS)
 
     def _read(self, marker: int, segment: bytes) -> None:
         """Note the size and how the picture is turned."""
@@ -132,8 +164,6 @@ def _kept(marker: int, segment: bytes) -> bytes | None:
         return segment
     if marker == _JFIF and segment.startswith(b"JFIF\0") and len(segment) >= 14:  # noqa: PLR2004 - length of its fixed part
         return segment[:12] + b"\0\0"  # without the thumbnail, which may show a part that was cropped
-    if marker == _ICC and segment.startswith(b"ICC_PROFILE\0"):
-        return segment
     if marker == _ADOBE and segment.startswith(b"Adobe"):
         return segment[:12]  # the colour transform, without trailing bytes
     if marker == _EXIF and segment.startswith(b"Exif\0\0"):
@@ -170,8 +200,10 @@ def _orientation(tiff: bytes) -> int | None:
 _END_CHUNK: Final = b"\0\0\0\0IEND\xae\x42\x60\x82"
 _PART: Final = 64 * 1024
 """Bytes of a chunk to pass on at once."""
+_UNPACKED_AT_MOST: Final = 64 * 1024
+"""Bytes of a colour profile, without compression. Those of screens are smaller."""
 _CHUNKS: Final = frozenset(
-    b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs acTL fcTL fdAT".split()
+    b"IHDR PLTE IDAT IEND tRNS cHRM gAMA sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs acTL fcTL fdAT".split()
 )
 
 
@@ -204,7 +236,7 @@ class _Png:
         self._max_pixels = max_pixels
         self.has_data = False
         """Whether there is something to show."""
-        self._has_orientation = False
+        self._has_orientation = self._has_profile = False
         self._open = b""
         """The type of the data chunk that is being read."""
         self._length = 0
@@ -229,6 +261,8 @@ class _Png:
                 yield from self._data(header, length)
             elif kind == b"eXIf" and length <= MAX_TAKE and not self._has_orientation:
                 self._exif((yield from stream.take(length + 4))[:length])
+            elif kind == b"iCCP" and length + 4 <= MAX_TAKE and not self._has_profile:
+                yield from self._colours((yield from stream.take(length + 4))[:length])
             elif kind in _CHUNKS and length + 12 <= MAX_TAKE:
                 stream.give(header + (yield from stream.take(length + 4)))
             elif kind in _CHUNKS:
@@ -263,13 +297,22 @@ class _Png:
         stream.give((yield from stream.take(4)))
         self._open = b""
 
+    def _colours(self, told: bytes) -> Parser:
+        """Pass on a colour profile, which has a name, and is compressed. A large or damaged one is dropped."""
+        stream = self._stream
+        self._has_profile = True
+        yield from stream.work(STEPS)
+        clean = _unpacked(told[told.find(b"\0") + 1 :])
+        if clean is not None:
+            stream.give(_png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(clean, 1)))
+        yield from stream.work(STEPS)
+
     def _exif(self, told: bytes) -> None:
         orientation = _orientation(told)
         if orientation is None:
             return
         self._has_orientation = True
-        exif = b"eXIf" + _only_orientation(orientation)
-        self._stream.give(struct.pack(">I", len(exif) - 4) + exif + zlib.crc32(exif).to_bytes(4))
+        self._stream.give(_png_chunk(b"eXIf", _only_orientation(orientation)))
         if not self.has_data and self._stream.size is not None:  # browsers do not read it behind the pixels
             self._stream.size = _shown(self._stream.size, orientation)
 
@@ -281,6 +324,20 @@ class _Png:
             stream.amend(self._at, length.to_bytes(4))
             stream.give(self._crc.to_bytes(4))
         stream.give(_END_CHUNK)
+
+
+def _png_chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+
+
+def _unpacked(packed: bytes) -> bytes | None:
+    """Return a compressed colour profile without metadata; None if it is large or damaged."""
+    unpacking = zlib.decompressobj()
+    try:
+        profile = unpacking.decompress(packed[1:], _UNPACKED_AT_MOST)
+    except zlib.error:
+        return None
+    return bare(profile) if unpacking.eof and packed[0] == 0 else None
 
 
 # ── GIF (89a) ─────────────────────────────────────────────────────────────────────────────────────
@@ -367,7 +424,9 @@ def _pixels(stream: Stream) -> Parser:
 
 _METADATA_FLAGS: Final = 0x08 | 0x04
 """Flags of VP8X: Exif, XMP."""
-_STILL: Final = frozenset({b"ALPH", b"ANIM", b"ICCP"})
+_COLOURED: Final = 0x20
+"""The flag of VP8X for a colour profile."""
+_STILL: Final = frozenset({b"ALPH", b"ANIM"})
 _FRAME: Final = frozenset({b"ALPH", b"VP8 ", b"VP8L"})
 
 
@@ -378,40 +437,86 @@ def webp(max_pixels: int) -> Callable[[Stream], Parser]:
     """
 
     def parse(stream: Stream) -> Parser:
-        has_data = False
+        picture = _Webp(stream, max_pixels)
         try:
-            riff = yield from stream.take(12)
-            stream.give(riff)
-            left = int.from_bytes(riff[4:8], "little") - 4
-            while left > 0:
-                header = yield from stream.take(8)
-                kind, length = header[:4], int.from_bytes(header[4:], "little")
-                padded = length + length % 2
-                left -= 8 + padded
-                if kind in (b"VP8X", b"VP8 ", b"VP8L"):
-                    start = yield from stream.take(min(10, padded))
-                    width, height = _webp_size(kind, start.ljust(10, b"\0"))
-                    _check(stream, width, height, max_pixels)
-                    if kind == b"VP8X":
-                        if length != 10:  # noqa: PLR2004 - defined by the specification
-                            raise damaged("picture")
-                        start = bytes([start[0] & ~_METADATA_FLAGS]) + start[1:]
-                    has_data = has_data or kind != b"VP8X"
-                    stream.give(header + start)
-                    yield from stream.keep(padded - len(start))
-                elif kind == b"ANMF":
-                    has_data = True
-                    stream.give(header)
-                    yield from _frame(stream, padded)
-                else:
-                    yield from _chunk(stream, header, padded, _STILL)
+            yield from picture.chunks()
         except EndedError:
-            if not has_data:
+            if not picture.has_data:
                 raise
         if stream.size is None:
             raise damaged("picture")
+        picture.complete()
 
     return parse
+
+
+class _Webp:
+    def __init__(self, stream: Stream, max_pixels: int) -> None:
+        self._stream = stream
+        self._max_pixels = max_pixels
+        self.has_data = False
+        """Whether there is something to show."""
+        self._flags_at = self._flags = 0
+        self._has_colours = False
+
+    def chunks(self) -> Parser:
+        """Pass on all chunks. Raises MediaError, EndedError."""
+        stream = self._stream
+        riff = yield from stream.take(12)
+        stream.give(riff)
+        left = int.from_bytes(riff[4:8], "little") - 4
+        while left > 0:
+            header = yield from stream.take(8)
+            kind, length = header[:4], int.from_bytes(header[4:], "little")
+            padded = length + length % 2
+            left -= 8 + padded
+            if kind in (b"VP8X", b"VP8 ", b"VP8L"):
+                yield from self._sized(header, padded)
+            elif kind == b"ANMF":
+                self.has_data = True
+                stream.give(header)
+                yield from _frame(stream, padded)
+            elif kind == b"ICCP" and padded <= MAX_TAKE:
+                yield from self._colours(header, padded)
+            else:
+                yield from _chunk(stream, header, padded, _STILL)
+
+    def _sized(self, header: bytes, padded: int) -> Parser:
+        """Pass on a chunk that says the size."""
+        stream, kind = self._stream, header[:4]
+        start = yield from stream.take(min(10, padded))
+        width, height = _webp_size(kind, start.ljust(10, b"\0"))
+        _check(stream, width, height, self._max_pixels)
+        if kind == b"VP8X":
+            if int.from_bytes(header[4:], "little") != 10:  # noqa: PLR2004 - defined by the specification
+                raise damaged("picture")
+            start = bytes([start[0] & ~_METADATA_FLAGS]) + start[1:]
+            self._flags_at, self._flags = stream.position + 8, start[0]
+        self.has_data = self.has_data or kind != b"VP8X"
+        stream.give(header + start)
+        yield from stream.keep(padded - len(start))
+
+    def _colours(self, header: bytes, padded: int) -> Parser:
+        stream = self._stream
+        profile = yield from stream.take(padded)
+        yield from stream.work(STEPS)
+        clean = _padded(profile[: int.from_bytes(header[4:], "little")], padded)
+        stream.give(b"JUNK" + header[4:] + bytes(padded) if clean is None else header + clean)
+        self._has_colours = self._has_colours or clean is not None
+        yield from stream.work(STEPS)
+
+    def complete(self) -> None:
+        """Correct the flag of a colour profile that was dropped."""
+        if self._flags & _COLOURED and not self._has_colours:
+            self._stream.amend(self._flags_at, bytes([self._flags & ~_COLOURED]))
+
+
+def _padded(profile: bytes, size: int) -> bytes | None:
+    """Return a colour profile without metadata in `size` bytes; None if it is damaged, or does not fit."""
+    clean = bare(profile)
+    if clean is None or len(clean) > size:
+        return None
+    return size.to_bytes(4) + clean[4:] + bytes(size - len(clean))
 
 
 def _chunk(stream: Stream, header: bytes, padded: int, kept: frozenset[bytes]) -> Parser:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from passerby.errors import Code
+from passerby.media import sei
 from passerby.media.stream import TO_THE_END, EndedError, MediaError, damaged
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _avi(stream: Stream) -> Parser:
             yield from stream.blank(padded - len(start))
         elif _NEEDED.fullmatch(kind) and (is_played or kind != b"strf"):
             stream.give(header)
-            yield from stream.keep(padded)
+            yield from sei.keep(stream, padded)
         else:
             stream.give(b"JUNK" + header[4:])
             yield from stream.blank(padded)

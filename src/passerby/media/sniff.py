@@ -65,11 +65,24 @@ _UNCLEANABLE: Final = re.compile(
             # film: Flash, MPEG programs and transport streams, MXF, RED, DV, NUT
             rb"FLV\x01|\0\0\x01[\xb3\xba]|(?:G.{187}){2}G|(?:.{4}G.{187}){2}.{4}G|\x06\x0e\x2b\x34|.{4}RED[12]",
             rb"\x1f\x07\0[\xbf\x3f]|nut/multimedia container",
+            # pictures: IFF (ILBM, …), DjVu, Paint Shop Pro, EPS with a preview, WMF, EMF, Cineon
+            rb"(?:AT&T)?FORM.{4}[A-Z0-9 ]{4}|Paint Shop Pro Image File|\x01\0\0\0.{36} EMF",
+            rb"\xc5\xd0\xd3\xc6|\xd7\xcd\xc6\x9a",
+            rb"\x80\x2a\x5f\xd7|\xd7\x5f\x2a\x80",
+            # other RIFF; sound: TAK, Shorten, ATRAC, AC-3, and modules (XM, IT, S3M, MOD)
+            rb"(?:RIFF|RF64|BW64).{4}(?!WAVE|AVI |WEBP)|tBaK|ajkg|ea3\x03|EA3[\x01-\x03]",
+            rb"\x0b\x77(?:..[\x00-\x25\x40-\x65\x80-\xa5][\x00-\x47]|.{3}[\x80-\x87])",
+            rb"Extended Module: |IMPM|.{28}\x1a\x10.{14}SCRM|.{1080}(?:M[.!]K[.!]|FLT[48]|[468]CHN)",
+            # film: WTV, Shockwave Flash, H.264, H.265 and MPEG without a container
+            rb"\xb7\xd8\x00\x20\x37\x49\xda\x11\xa6\x4e|[FCZ]WS[\x01-\x40].{3}\0|\0\0\x01[\xb0\xb2\xb5\xb8]",
+            rb"\0\0\0?\x01(?:[\x27\x47\x67][\x42\x4d\x58\x64\x6e\x7a\xf4]|\x09[\x10-\xf0]\0\0|[\x40\x42\x46]\x01)",
         )
     ),
     re.DOTALL,
 )
 """Pictures, sound and films with room for metadata that no parser here removes."""
+_UNCLEANABLE_TEXT: Final = re.compile(rb"%!PS-Adobe-[0-9.]{1,5} EPSF-|SIMPLE  = {1,24}T[ /]")
+"""The same, written as text: EPS and FITS."""
 _QUICKTIME: Final = re.compile(rb"\0.{3}(?:moov|mdat|free|skip|wide|pnot)", re.DOTALL)
 """A film without `ftyp`, as QuickTime wrote it before MP4."""
 _ACTIVE: Final = re.compile(
@@ -95,7 +108,9 @@ def kind_of(head: bytes, claimed: str, *, max_pixels: int) -> Kind:
     if picture is not None:
         return picture
     is_text = _is_text(head)
-    if not is_text and (not _STILLS.isdisjoint(_brands(head)) or _UNCLEANABLE.match(head)):
+    if _UNCLEANABLE_TEXT.match(head) or (
+        not is_text and (not _STILLS.isdisjoint(_brands(head)) or _UNCLEANABLE.match(head))
+    ):
         raise MediaError(Code.UNSUPPORTED_TYPE, _TOO_MUCH_KNOWN)
     return (None if is_text else _film(head, claimed) or _sound(head, claimed)) or _document(
         head, claimed, is_text=is_text

@@ -21,6 +21,8 @@ MAX_TAKE: Final = 128 * 1024
 """Maximum bytes that a parser may take at once: two segments of a JPEG."""
 STEPS: Final = 512
 """Steps of a parser at once, about a millisecond: a chunk may consist of thousands of elements of two bytes."""
+GROWTH: Final = 64 * 1024
+"""Bytes that a file may grow by: what completes it, and headers that are written anew."""
 TO_THE_END: Final = 1 << 62
 """Size of an element that extends to the end of the file."""
 
@@ -121,6 +123,8 @@ class Stream:
                 self._buffer.clear()
             except EndedError:
                 self._steps = 0
+            if self.position > self.consumed + GROWTH:
+                raise damaged()
             self.is_busy = self._steps >= STEPS and not self.whole
             passed = b"".join(self._out)
             self._out.clear()

@@ -11,6 +11,7 @@ import contextlib
 import struct
 from typing import TYPE_CHECKING, Final
 
+from passerby.media import sei
 from passerby.media.ogg import bare_headers
 from passerby.media.stream import TO_THE_END, EndedError, damaged
 
@@ -47,7 +48,7 @@ _BLOCKS: Final = frozenset({_BLOCK, _SIMPLE_BLOCK})
 _LONGEST: Final = float(1 << 62)
 """Maximum duration in ticks: a float may be infinite."""
 _ELEMENTS_AT_MOST: Final = 256
-"""Elements in a header that is rewritten as a whole."""
+"""Elements in a header that is rewritten as a whole, with those in its masters."""
 _TRACKS_AT_MOST: Final = 16
 _IN_EBML: Final = frozenset({0x4286, 0x42F7, 0x42F2, 0x42F3, 0x4282, 0x4287, 0x4285})
 _SCALE, _DURATION, _MUXER, _WRITER = 0x2AD7B1, 0x4489, 0x4D80, 0x5741
@@ -74,6 +75,8 @@ _MASTERS: Final = {
     0x6240: frozenset({0x5031, 0x5032, 0x5033, 0x5034}),  # ContentEncoding
     0x5034: frozenset({0x4254, 0x4255}),  # ContentCompression
 }
+_MESSAGES: Final = frozenset({"V_MPEG4/ISO/AVC", "V_MPEGH/ISO/HEVC"})
+"""Codecs with messages between the pictures."""
 _KINDS: Final = {1: "video", 2: "audio"}
 _NAME: Final = b"Passerby"
 """Muxer and writer, which the format requires."""
@@ -183,7 +186,10 @@ class _File:
         if identifier == _SIMPLE_BLOCK and _is_key(codec, flags, start[width + 3 :]):
             start = start[: width + 2] + bytes([flags | 0x80]) + start[width + 3 :]
         stream.give(header + start)
-        yield from stream.keep(size - len(start))
+        if codec in _MESSAGES:
+            yield from sei.keep(stream, size - len(start), start)
+        else:
+            yield from stream.keep(size - len(start))
 
     # ── headers ───────────────────────────────────────────────────────────────────────────────────
 
@@ -191,14 +197,15 @@ class _File:
         """Write a header anew, in the same size."""
         stream = self._stream
         body = yield from stream.take(size)
-        children = _children(body)
-        yield from stream.work(len(children))
+        elements = _Elements()
+        children = elements.of(body)
         if identifier == _EBML:
             kept = [child for child in children if child[0] in _IN_EBML]
         elif identifier == _INFO:
             kept = self._info(children, size)
         else:
-            kept = self._track(children)
+            kept = self._track(children, elements)
+        yield from stream.work(elements.count)
         if not kept:
             yield from _void(stream, len(header), 0, blanked=size)
             return
@@ -223,7 +230,7 @@ class _File:
             self._duration_at = -1
         return [*kept, *names] if _fits([*kept, *names], size) else kept
 
-    def _track(self, children: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    def _track(self, children: list[tuple[int, bytes]], elements: _Elements) -> list[tuple[int, bytes]]:
         """Return what passes of a track: nothing, unless it is sound or picture."""
         numbers = {identifier: body for identifier, body in children if identifier in {_NUMBER, _TYPE, _CODEC}}
         codec = numbers.get(_CODEC, b"").decode("ascii", "replace")
@@ -240,7 +247,7 @@ class _File:
             if identifier == _PRIVATE:
                 kept.append((identifier, _private(codec, body)))
             elif identifier in _MASTERS:
-                kept.append((identifier, _allowed(identifier, body)))
+                kept.append((identifier, elements.allowed(identifier, body)))
             elif identifier in _IN_TRACK:
                 kept.append((identifier, body))
         return kept
@@ -295,33 +302,38 @@ def _width(first: int) -> int:
     return 9 - first.bit_length() if first else 8
 
 
-def _children(body: bytes) -> list[tuple[int, bytes]]:
-    """Return the elements within a header. Raises MediaError."""
-    found: list[tuple[int, bytes]] = []
-    place = 0
-    while place < len(body):
-        width = _width(body[place])
-        start = place + width
-        if width > 4 or start >= len(body) or len(found) >= _ELEMENTS_AT_MOST:  # noqa: PLR2004 - the longest id
-            raise damaged("film")
-        size_width = _width(body[start])
-        size = int.from_bytes(body[start : start + size_width]) & ((1 << 7 * size_width) - 1)
-        begin = start + size_width
-        if begin + size > len(body):
-            raise damaged("film")
-        found.append((int.from_bytes(body[place:start]), body[begin : begin + size]))
-        place = begin + size
-    return found
+class _Elements:
+    """Reads the elements of one header, and of the masters in it: `count` of them so far, all together."""
 
+    def __init__(self) -> None:
+        self.count = 0
 
-def _allowed(identifier: int, body: bytes) -> bytes:
-    """Return the elements of a master element that a decoder needs."""
-    kept = [
-        (child, _allowed(child, inner) if child in _MASTERS else inner)
-        for child, inner in _children(body)
-        if child in _MASTERS[identifier]
-    ]
-    return b"".join(_encoded(child, inner) for child, inner in kept)
+    def of(self, body: bytes) -> list[tuple[int, bytes]]:
+        """Return the elements in the body of a master element. Raises MediaError."""
+        found: list[tuple[int, bytes]] = []
+        place = 0
+        while place < len(body):
+            self.count += 1
+            width = _width(body[place])
+            start = place + width
+            if width > 4 or start >= len(body) or self.count > _ELEMENTS_AT_MOST:  # noqa: PLR2004 - the longest id
+                raise damaged("film")
+            size_width = _width(body[start])
+            size = int.from_bytes(body[start : start + size_width]) & ((1 << 7 * size_width) - 1)
+            begin = start + size_width
+            if begin + size > len(body):
+                raise damaged("film")
+            found.append((int.from_bytes(body[place:start]), body[begin : begin + size]))
+            place = begin + size
+        return found
+
+    def allowed(self, identifier: int, body: bytes) -> bytes:
+        """Return the elements of a master element that a decoder needs. Raises MediaError."""
+        return b"".join(
+            _encoded(child, self.allowed(child, inner) if child in _MASTERS else inner)
+            for child, inner in self.of(body)
+            if child in _MASTERS[identifier]
+        )
 
 
 def _encoded(identifier: int, body: bytes, *, wider: int = 0) -> bytes:
