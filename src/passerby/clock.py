@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import types
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+
+T = TypeVar("T")
 
 
 class Timer(Protocol):
@@ -56,6 +59,31 @@ async def time_limit(clock: Clock, seconds: float) -> AsyncIterator[None]:
             yield
         finally:
             timer.cancel()
+
+
+async def answer(clock: Clock, work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Await `work` as with `time_limit`, which costs nothing if it need not wait: adapters in memory never do."""
+    try:
+        waiting = work.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
+    async with time_limit(clock, seconds):
+        return await _rest(work, waiting)
+
+
+@types.coroutine
+def _rest(work: Coroutine[Any, Any, T], waiting: object) -> Generator[object, Any, T]:
+    """Await the rest of `work`, which waits for a future of its event loop."""
+    try:
+        while True:
+            try:
+                value = yield waiting
+            except BaseException as error:  # noqa: BLE001 - as in any `await`, also a cancellation is for `work`
+                waiting = work.throw(error)
+            else:
+                waiting = work.send(value)
+    except StopIteration as end:
+        return cast("T", end.value)
 
 
 class SystemClock:

@@ -120,14 +120,17 @@ class Rooms:
     def _enter(self, room: Room) -> None:
         self._open[room.id] = room
         for observer in self._observers:
-            self._background.attempt("observer of an opened room", observer.room_opened, room)
+            try:  # `Background.attempt`, inlined: a match has many such calls
+                observer.room_opened(room)
+            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
+                self._background.failed("observer of an opened room", error)
         for member in room.members:
             live, guest = member.live, member.live.guest
             live.member = member
             live.notice = None
             self.online_members += not member.away
             guest.in_chat, guest.connected_user = True, member.partner.live.guest.id
-            self._background.attempt("marking a changed session", self._changed, live)
+            self._mark_changed(live)
 
     def send(
         self,
@@ -364,10 +367,19 @@ class Rooms:
             live.member = None
             self.online_members -= not member.away
             live.guest.in_chat, live.guest.connected_user = False, None
-            self._background.attempt("marking a changed session", self._changed, live)
+            self._mark_changed(live)
         self._forget_log(room)
         for observer in self._observers:
-            self._background.attempt("observer of a closed room", observer.room_closed, room)
+            try:
+                observer.room_closed(room)
+            except Exception as error:  # noqa: BLE001 - the room and the other observers continue
+                self._background.failed("observer of a closed room", error)
+
+    def _mark_changed(self, live: LiveGuest) -> None:
+        try:
+            self._changed(live)
+        except Exception as error:  # noqa: BLE001 - the room continues
+            self._background.failed("marking a changed session", error)
 
 
 def _joined(guest: Guest) -> UserJoined:

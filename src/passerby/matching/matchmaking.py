@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from passerby import ids
 from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
-from passerby.clock import time_limit
+from passerby.clock import answer
 from passerby.errors import Code, ConflictError, InternalError
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
 from passerby.models import Ticket
@@ -119,8 +119,7 @@ class Matchmaking:
         seeker = guest
         while True:
             try:
-                async with time_limit(self._clock, ANSWER_LIMIT):
-                    found = await self._queue.enter(ticket)
+                found = await answer(self._clock, self._queue.enter(ticket), ANSWER_LIMIT)
             except FAILURES as error:
                 if not is_failure(error):
                     raise
@@ -185,8 +184,7 @@ class Matchmaking:
         If that fails, the ticket stays in the queue but is ignored, because no guest holds it.
         """
         try:
-            async with time_limit(self._clock, ANSWER_LIMIT):
-                await self._queue.cancel(ticket)
+            await answer(self._clock, self._queue.cancel(ticket), ANSWER_LIMIT)
         except FAILURES as error:
             if not is_failure(error):
                 raise
