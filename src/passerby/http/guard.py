@@ -18,11 +18,13 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from msgspec import UNSET
 from msgspec.json import encode
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from passerby.addresses import ClientAddress
 from passerby.errors import Code
+from passerby.http.models import Failure
 from passerby.limits import AddressCount
 from passerby.logs import Sampled
 from passerby.socketio.timers import DelayQueue
@@ -206,8 +208,8 @@ async def _refuse_request(_scope: object, _receive: object, send: Callable[[Any]
 
 
 def _refusal(answer: _Answer, retry_after: int | None) -> bytes:
-    wait = {} if retry_after is None else {"retryAfter": retry_after}
-    return encode({"success": False, "message": answer.message, "code": answer.code} | wait)
+    wait = UNSET if retry_after is None else retry_after
+    return encode(Failure(success=False, message=answer.message, code=answer.code, retry_after=wait))
 
 
 def http_factory(guard: Guard | None = None) -> type[asyncio.Protocol]:
