@@ -52,6 +52,11 @@ def is_failure(error: BaseException) -> bool:
     return not isinstance(error, _INTERRUPTIONS)
 
 
+async def _called(work: Callable[[], Awaitable[object]]) -> None:
+    """Call `work`, which may raise at once, and await what it returns."""
+    await work()
+
+
 def _is_cancelled() -> bool:
     task = _current_task()
     return task is not None and task.cancelling() > 0
@@ -116,16 +121,14 @@ class Background:
             refused = loop.create_future()
             refused.set_result(False)
             return refused
-        task = loop.create_task(self._ends_well(name, lambda: work, failed), name=name)
+        task = loop.create_task(self._ends_well(name, work, failed), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _ends_well(
-        self, name: str, work: Callable[[], Awaitable[object]], failed: Callable[[], object] | None = None
-    ) -> bool:
+    async def _ends_well(self, name: str, work: Awaitable[object], failed: Callable[[], object] | None = None) -> bool:
         try:
-            await work()
+            await work
         except FAILURES as error:
             if not is_failure(error):
                 raise
@@ -153,7 +156,7 @@ class Background:
     async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
         pause = 0.0
         while True:
-            if await self._ends_well(name, step):
+            if await self._ends_well(name, _called(step)):
                 pause = 0.0
             else:
                 pause = min(max(FIRST_PAUSE, pause * 2), LONGEST_PAUSE)
@@ -221,7 +224,7 @@ class Background:
     async def _outcome(self, name: str, work: Callable[[], Awaitable[object]]) -> bool | BaseException:
         """Return whether `work()` succeeds, or what ends the process: raised in a task, it would end the event loop."""
         try:
-            return await self._ends_well(name, work)
+            return await self._ends_well(name, _called(work))
         except _INTERRUPTIONS as error:
             return error
 

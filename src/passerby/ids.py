@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import secrets
 from typing import Final
@@ -20,8 +21,9 @@ Spruce Star Stream Swan Tiger Valley Walrus Whale Willow Wolf Wren
 """.split()  # noqa: SIM905 - words, not a list of quoted words
 
 _random = random.SystemRandom()
-# Search ids need to be unique, not secret: a fast generator, seeded by the system.
-_fast_random = random.Random(secrets.randbits(128))  # noqa: S311 - uniqueness only
+# Search ids need to be unique, not secret: random once for the process, then counted.
+_ticket_prefix = f"ticket_{secrets.token_hex(8)}_"
+_ticket_numbers = itertools.count(1)
 
 
 def guest_id() -> str:
@@ -68,7 +70,7 @@ def random_username() -> str:
 
 def ticket_id() -> str:
     """Return a unique id for a search."""
-    return f"ticket_{_fast_random.getrandbits(96):024x}"
+    return f"{_ticket_prefix}{next(_ticket_numbers):x}"
 
 
 def node_id() -> str:

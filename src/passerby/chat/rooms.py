@@ -60,7 +60,7 @@ Departure = Literal["user_left", "session_ended"]
 
 
 class Rooms:
-    """All rooms of the process. `changed` is called when a room has changed a guest's session."""
+    """All rooms of the process. `changed` is called when a room has changed a guest's session; it raises nothing."""
 
     def __init__(
         self,
@@ -105,8 +105,8 @@ class Rooms:
         # Milliseconds, so that a later room of the same guests has a greater epoch, also after a restart.
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
         room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
-        joined = [_joined(member.guest) for member in room.members]
-        views = [Partner.of(member.partner.guest) for member in room.members]
+        joined = _joined(first.guest), _joined(second.guest)
+        views = Partner.of(second.guest), Partner.of(first.guest)
         self._log.open(room.id, room.epoch)
         try:
             self._enter(room)
@@ -130,7 +130,7 @@ class Rooms:
             live.notice = None
             self.online_members += not member.away
             guest.in_chat, guest.connected_user = True, member.partner.live.guest.id
-            self._mark_changed(live)
+            self._changed(live)
 
     def send(
         self,
@@ -367,19 +367,13 @@ class Rooms:
             live.member = None
             self.online_members -= not member.away
             live.guest.in_chat, live.guest.connected_user = False, None
-            self._mark_changed(live)
+            self._changed(live)
         self._forget_log(room)
         for observer in self._observers:
             try:
                 observer.room_closed(room)
             except Exception as error:  # noqa: BLE001 - the room and the other observers continue
                 self._background.failed("observer of a closed room", error)
-
-    def _mark_changed(self, live: LiveGuest) -> None:
-        try:
-            self._changed(live)
-        except Exception as error:  # noqa: BLE001 - the room continues
-            self._background.failed("marking a changed session", error)
 
 
 def _joined(guest: Guest) -> UserJoined:

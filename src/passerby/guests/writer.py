@@ -14,6 +14,8 @@ import msgspec
 from passerby.background import FAILURES, is_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from passerby.background import Background
     from passerby.clock import Timer
     from passerby.guests.store import SessionStore
@@ -87,30 +89,40 @@ class SessionWriter:
     async def _write(self) -> None:
         """Write what is marked, the oldest first. A session that cannot be written waits, the others do not."""
         failed: dict[str, Guest | None] = {}
+        left = self._take()
         try:
-            while self._marked:
+            while True:
                 try:
                     async with asyncio.timeout(_TIMEOUT) as limit:
-                        await self._write_marked(failed, limit)
+                        await self._write_all(left, failed, limit)
                 except FAILURES as error:
                     if len(failed) >= _MAX_FAILURES or not is_failure(error):
                         raise  # it is the store, not one session, or the end of this task
+                    continue
+                if not self._marked:
+                    break
+                left = self._take()
             if failed:
                 raise OSError(f"{len(failed)} sessions could not be written")
         finally:
             self._task = None
-            self._marked = {**failed, **self._marked}  # a newer mark wins
+            self._marked = {**failed, **dict(left), **self._marked}  # a newer mark wins
 
-    async def _write_marked(self, failed: dict[str, Guest | None], limit: asyncio.Timeout) -> None:
-        """Write what is marked until a session cannot be written, which is in `failed` then.
+    def _take(self) -> Iterator[tuple[str, Guest | None]]:
+        marked, self._marked = self._marked, {}
+        return iter(marked.items())
+
+    async def _write_all(
+        self, left: Iterator[tuple[str, Guest | None]], failed: dict[str, Guest | None], limit: asyncio.Timeout
+    ) -> None:
+        """Write the sessions of `left` until one cannot be written, which is in `failed` then.
 
         `limit` is for each session; it is put off rarely, because most stores take less time than a timer does.
         """
         time = asyncio.get_running_loop().time
         renewal = time() + _RENEWAL
-        while self._marked:
-            session_id = next(iter(self._marked))
-            guest = failed[session_id] = self._marked.pop(session_id)
+        for session_id, guest in left:
+            failed[session_id] = guest
             now = time()
             if now > renewal:
                 renewal = now + _RENEWAL
