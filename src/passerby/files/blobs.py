@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -15,6 +15,9 @@ class BlobStore(Protocol):
 
     A file is written in invisible pieces, then either published as a whole or removed.
     """
+
+    is_durable: ClassVar[bool]
+    """Whether files outlive the process."""
 
     async def write(self, file_id: str, piece: bytes) -> None:
         """Append `piece` (1 byte to 64 KiB) to an unpublished file; the first piece creates it.
@@ -37,6 +40,9 @@ class BlobStore(Protocol):
     def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield bytes `start` to `stop` (exclusive) of a published file; end early if it is removed or expires."""
 
+    async def files(self) -> list[StoredFile]:
+        """Return all published files that have not expired."""
+
     async def remove(self, file_id: str) -> None:
         """Remove a file, published or not; no effect when it does not exist."""
 
@@ -47,4 +53,4 @@ class BlobStore(Protocol):
         """Raise OSError when files cannot be written now."""
 
     async def close(self) -> None:
-        """Remove all files: none outlives the process. Raises OSError when a file remains."""
+        """Release all resources; unless the store is durable, remove all files. Raises OSError when one remains."""

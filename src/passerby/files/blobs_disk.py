@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from passerby.files.blobs_index import PIECE, Index
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class DiskBlobStore:
     """Files in a private directory of this process. If the process is killed, the next one removes the directory."""
 
+    is_durable: ClassVar[bool] = False
     _PREFIX: Final = "passerby-files-"
 
     def __init__(self, clock: Clock, directory: str | None) -> None:
@@ -62,6 +63,10 @@ class DiskBlobStore:
                 return
             start += len(part)
             yield part
+
+    async def files(self) -> list[StoredFile]:
+        """See BlobStore."""
+        return self._index.all()
 
     async def remove(self, file_id: str) -> None:
         """See BlobStore."""
