@@ -128,6 +128,17 @@ class Presence:
         live.notice = None
         self._matchmaking.restore(live)
 
+    # ── guests of an earlier process ──────────────────────────────────────────────────────────────
+
+    def recall(self, guest: Guest, left: float | None = None) -> LiveGuest:
+        """A guest of an earlier process, who is not live in this one, is away, as if the connection was just lost.
+
+        `left` is what is left of the grace window in seconds (≥ 0), None for all of it.
+        """
+        live = self._guests.recall(guest)
+        self._expect(live, self._periods.grace if left is None else left)
+        return live
+
     # ── disconnecting ─────────────────────────────────────────────────────────────────────────────
 
     def disconnect(self, live: LiveGuest, link: Link) -> None:
@@ -135,11 +146,12 @@ class Presence:
         if live.link is not link:
             return
         self._guests.detach(live)
-        live.grace = self._background.call_later(
-            "end of a grace window", self._periods.grace, lambda: self._expire(live)
-        )
+        self._expect(live, self._periods.grace)
         self._background.attempt("notification of an absence", self._rooms.away, live)
         self._background.attempt("suspending a search", self._matchmaking.suspend, live)
+
+    def _expect(self, live: LiveGuest, seconds: float) -> None:
+        live.grace = self._background.call_later("end of a grace window", seconds, lambda: self._expire(live))
 
     def _expire(self, live: LiveGuest) -> None:
         self._background.attempt("end of a room", self._rooms.expire, live)

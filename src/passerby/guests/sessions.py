@@ -15,7 +15,7 @@ from passerby.logs import Sampled
 from passerby.models import Guest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from passerby.clock import Clock
     from passerby.guests.store import SessionStore
@@ -43,12 +43,16 @@ class Guests:
         limit: int,
         changed: Callable[[LiveGuest], None],
         is_ended: Callable[[str], bool],
+        ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`limit` is the maximum number of sessions.
 
         `changed` is called at each change of a live guest's session, to save and count it.
 
         `is_ended` returns whether the session with an id has ended, even if the store still has it.
+
+        `ready` waits until the guests of an earlier process are live again, who may be in a room. Raises
+        UnavailableError if that takes too long. None: there are none.
         """
         self._store = store
         self._tokens = tokens
@@ -61,6 +65,7 @@ class Guests:
         self._full = Sampled(log.warning, "new sessions refused: SESSIONS_LIMIT exist", clock.monotonic)
         self._changed = changed
         self._is_ended = is_ended
+        self._ready = ready
         self.timestamps = Timestamps(clock)
         self._by_session: dict[str, LiveGuest] = {}
         self.online: dict[str, LiveGuest] = {}
@@ -117,8 +122,13 @@ class Guests:
         )
 
     async def authenticate(self, token: str) -> tuple[Guest, float]:
-        """Return the token's guest and its expiry (seconds since the Unix epoch). Raises UnauthorizedError."""
+        """Return the token's guest and its expiry (seconds since the Unix epoch).
+
+        Raises UnauthorizedError, and UnavailableError while it is not known yet whether the guest is in a room.
+        """
         session_id, expires = self._tokens.verify(token)
+        if self._ready is not None and session_id not in self._by_session:
+            await self._ready()
         guest = await self._find(session_id)
         if guest is None:
             raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
@@ -188,6 +198,13 @@ class Guests:
         own.is_online, own.socket_id, own.connected_at = True, socket_id, self.timestamps.now()
         self.online[own.id] = live
         self.touch(live)
+        return live
+
+    def recall(self, guest: Guest) -> LiveGuest:
+        """A guest of an earlier process, who is not live in this one, is live again, without a connection."""
+        guest.is_online, guest.is_searching, guest.socket_id = False, False, None
+        live = self._by_session[guest.session_id] = LiveGuest(guest)
+        self._changed(live)
         return live
 
     def detach(self, live: LiveGuest) -> None:
