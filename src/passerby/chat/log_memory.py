@@ -13,7 +13,7 @@ from passerby.chat.log import CLIENT_IDS, Replay
 from passerby.models import SMALL_MESSAGE, Message, read_identity, without_content
 
 if TYPE_CHECKING:
-    from passerby.chat.log import Done
+    from passerby.chat.log import Done, SavedRoom
 
 
 class _Sent:
@@ -53,6 +53,8 @@ class _Log:
 class MemoryRoomLog:
     """Logs of this process's rooms, stored as JSON: replay returns copies, and a full log takes little memory."""
 
+    is_durable = False
+
     def __init__(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> None:
         """Keep at most `max_messages` and `max_bytes` of them per room; for client ids, see `CLIENT_IDS`."""
         self._max_messages = max_messages
@@ -62,7 +64,7 @@ class MemoryRoomLog:
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Message).decode
 
-    def open(self, room_id: str, epoch: int) -> None:
+    def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:  # noqa: ARG002 - as in RoomLog
         """See RoomLog."""
         self._logs[room_id] = _Log(epoch)
 
@@ -108,11 +110,22 @@ class MemoryRoomLog:
         entries = islice(log.entries, first, None if limit is None else first + limit)
         return Replay([self._decode(encoded) for encoded in entries], max(0, oldest - after))
 
+    def note(self, room_id: str, epoch: int, name: str, value: bytes | None) -> None:
+        """See RoomLog. Nobody could read it."""
+
     def forget(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""
         log = self._logs.get(room_id)
         if log is not None and log.epoch == epoch:
             del self._logs[room_id]
+
+    async def rooms(self) -> list[str]:
+        """See RoomLog. Nothing is left of an earlier process."""
+        return []
+
+    async def recall(self, room_id: str) -> SavedRoom | None:  # noqa: ARG002 - as in RoomLog
+        """See RoomLog."""
+        return None
 
     async def check(self) -> None:
         """See RoomLog."""
