@@ -31,6 +31,7 @@ from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.media.sniff import PICTURE_TYPES
 from passerby.models import Limits
 from passerby.presence import Periods, Presence
+from passerby.recovery import Gate, Recovery
 from passerby.settings import SettingsError
 from passerby.stats.counters import Counters
 from passerby.stats.counters_memory import MemoryCounters
@@ -110,7 +111,10 @@ def limits(settings: Settings) -> Limits:
 
 
 class Assembly:
-    """All services. Nothing runs until `start`. After `stop` nothing runs and no guest's file is left."""
+    """All services. Nothing runs until `start`. After `stop` nothing runs.
+
+    No guest's file is left, unless the adapters outlive the process: then sessions, searches, rooms and files do too.
+    """
 
     def __init__(
         self,
@@ -135,6 +139,8 @@ class Assembly:
             audience=settings.jwt_audience,
             lifetime=settings.session_ttl,
         )
+        is_durable = adapters.log.is_durable
+        gate = Gate(clock, is_open=not is_durable)
         self.guests = Guests(
             adapters.store,
             tokens,
@@ -143,6 +149,7 @@ class Assembly:
             limit=settings.sessions_limit,
             changed=self._changed,
             is_ended=self.writer.is_ended,
+            ready=gate.passing if is_durable else None,
         )
         self.files = Files(
             adapters.blobs,
@@ -167,6 +174,7 @@ class Assembly:
             ring=settings.ring_timeout,
             come_back=settings.call_return,
             relay_only=settings.relay_only,
+            note=adapters.log.note if is_durable else None,
         )
         self.ice = Ice(
             clock,
@@ -215,6 +223,18 @@ class Assembly:
             periods=Periods(settings.grace, settings.renew_before, settings.refresh_interval, settings.session_sweep),
             limits=self.limits,
         )
+        self.recovery = Recovery(
+            log=adapters.log,
+            store=adapters.store,
+            guests=self.guests,
+            presence=self.presence,
+            rooms=self.rooms,
+            files=self.files,
+            gate=gate,
+            clock=clock,
+            background=background,
+            grace=settings.grace,
+        )
         self._stopping = Stopping(background, self._stop)
 
     def _changed(self, live: LiveGuest) -> None:
@@ -233,6 +253,7 @@ class Assembly:
 
     def start(self) -> None:
         """Start the loops, in the running event loop."""
+        self.background.start("recovery", self.recovery.run())
         self.background.repeat("broadcast of statistics", self.stats.broadcast)
         self.background.repeat("refresh of sessions", self.presence.refresh)
         self.background.repeat("sweep of sessions", self.presence.sweep)
@@ -249,6 +270,10 @@ class Assembly:
             for name, adapter in self.adapters.all().items()
         }
 
+    def prepare_stop(self) -> None:
+        """All connections are about to be closed: that is no absence of the guests."""
+        self.rooms.stop()
+
     async def stop(self) -> None:
         """Stop everything, step by step. Each step has a timeout and runs even when earlier ones have failed.
 
@@ -258,7 +283,8 @@ class Assembly:
 
     async def _stop(self) -> None:
         background, step = self.background, self._stopping.step
-        await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
+        if not (self.adapters.log.is_durable and self.adapters.blobs.is_durable):
+            await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
         await step("end of background work", lambda: background.wind_down(_STEP_TIMEOUT), None)
         await step("last writing of sessions", self.writer.flush, _STEP_TIMEOUT)
         for name, adapter in self.adapters.all().items():

@@ -8,6 +8,7 @@ connected ──connection lost──▶ away (grace) ──back in time──�
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -86,6 +87,8 @@ class Presence:
         replaced = before.link if before is not None else None
         if before is not None:
             self._rooms.hold(before)
+        elif guest.connected_at is not None:
+            self._background.attempt("numbering of later rooms", self._begin_after, guest)
         live = self._guests.attach(guest, link, socket_id)
         try:
             self._greet(live, link, socket_id, token_expires, replaced)
@@ -138,6 +141,10 @@ class Presence:
         live = self._guests.recall(guest)
         self._expect(live, self._periods.grace if left is None else left)
         return live
+
+    def _begin_after(self, guest: Guest) -> None:
+        """A guest of an earlier process may have been in a room that was opened as late as they were last seen."""
+        self._rooms.begin_after(int(datetime.fromisoformat(guest.last_seen).timestamp() * 1000))
 
     # ── disconnecting ─────────────────────────────────────────────────────────────────────────────
 

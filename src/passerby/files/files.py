@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from passerby.files.upload import Upload, not_your_room
 from passerby.limits import Rate, TokenBucket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 
     from passerby.background import Background
     from passerby.clock import Clock
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 64 * 1024
 """Bytes per read from the store. While a client does not read, no more than this is held in memory for it."""
+
+_AT_ONCE: Final = 500
+"""Files that are given back to their rooms in one turn of the event loop."""
 
 
 class Files:
@@ -58,6 +62,8 @@ class Files:
         """The open rooms by their ids."""
         self._by_room: dict[str, RoomFiles] = {}
         """Files of the open rooms, by room id."""
+        self._incomplete: set[str] = set()
+        """Rooms of an earlier process that have not got their files back yet, by id."""
         self._unremoved: set[str] = set()
         """Files whose removal from the store has failed; it is retried."""
 
@@ -195,6 +201,40 @@ class Files:
         """See RoomObserver. From now on members may upload files."""
         self._open[room.id] = room
 
+    def room_recalled(self, room: Room, notes: Mapping[str, bytes]) -> None:  # noqa: ARG002 - as in RoomObserver
+        """See RoomObserver. `recall` gives it its files back."""
+        self._open[room.id] = room
+        self._incomplete.add(room.id)
+
+    async def recall(self, unknown: Collection[str] = ()) -> None:
+        """Give the files that are stored to their rooms; remove those of no open room.
+
+        Nothing is removed of the rooms with the ids in `unknown`: they may still be opened. Raises what the store
+        raises, and TimeoutError.
+        """
+        async with time_limit(self._clock, ANSWER_LIMIT):
+            stored = await self._store.files()
+        incomplete, self._incomplete = self._incomplete, set()
+        orphans: list[str] = []
+        for number, file in enumerate(stored, 1):
+            room = self._open.get(file.room_id)
+            if room is None or room.epoch != file.epoch:
+                if file.room_id not in unknown:
+                    orphans.append(file.id)
+            elif room.id in incomplete:
+                self._give_back(room, file)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._unremoved.update(orphans)
+        self._background.start("removal of files of no room", self._remove(orphans))
+
+    def _give_back(self, room: Room, file: StoredFile) -> None:
+        room_files = self._by_room.get(room.id)
+        if room_files is None:
+            room_files = self._by_room[room.id] = RoomFiles(room)
+        if file.id not in room_files.files:
+            room_files.files[file.id] = (file, self.space.recall(room_files, file))
+
     def member_back(self, member: Member) -> None:
         """See RoomObserver. Files need no replay."""
 
@@ -203,6 +243,7 @@ class Files:
         if self._open.get(room.id) is not room:
             return
         del self._open[room.id]
+        self._incomplete.discard(room.id)
         room_files = self._by_room.pop(room.id, None)
         if room_files is None:
             return

@@ -1,0 +1,250 @@
+"""Adapters that outlive the process: a Disk keeps their data as bytes, `restart` begins a new process on it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from passerby.chat.log import SavedRoom
+from passerby.chat.log_memory import MemoryRoomLog, _Log, _Sent
+from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.guests.store_memory import MemorySessionStore
+from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.models import Message, Ticket, without_content
+from tests.support.house import House
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from passerby.chat.log import Done
+    from passerby.models import Guest, StoredFile
+    from tests.support.clock import ManualClock
+    from tests.support.house import Person
+
+LOG_MESSAGES = 200
+LOG_BYTES = 262_144
+
+
+class _Room(Struct):
+    """A room on the disk."""
+
+    epoch: int
+    members: tuple[str, str]
+    seq: int = 0
+    notes: dict[str, bytes] = {}
+    messages: list[bytes] = []
+    sent: list[bytes] = []
+    """Messages with client ids, without their contents."""
+
+
+class Disk:
+    """What outlives the process."""
+
+    def __init__(self, clock: ManualClock, *, messages: int = LOG_MESSAGES) -> None:
+        self.clock = clock
+        self.messages = messages
+        self.rooms: dict[str, bytes] = {}
+        self.tickets: dict[str, tuple[bytes, float | None]] = {}
+        """Searches by guest id, and when those that are suspended end."""
+        self.store = DurableSessionStore(clock)
+        self.blobs = DurableBlobStore(clock)
+        self.process: _Process | None = None
+
+    def adapters(self) -> dict[str, Any]:
+        """Return the adapters of a new process; those of the process before change nothing any more."""
+        self.kill()
+        self.process = process = _Process()
+        self.store.process = self.blobs.process = process
+        return {
+            "store": self.store,
+            "queue": DurableMatchQueue(self, process),
+            "log": DurableRoomLog(self, process),
+            "blobs": self.blobs,
+        }
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.is_alive = False
+
+    def room(self, room_id: str) -> _Room:
+        return msgspec.msgpack.decode(self.rooms[room_id], type=_Room)
+
+
+class _Process:
+    is_alive = True
+
+
+class DurableSessionStore(MemorySessionStore):
+    """It keeps bytes anyway. Of a dead process nobody calls it: its tasks are cancelled."""
+
+    process = _Process()
+
+    async def close(self) -> None:
+        pass
+
+
+class DurableBlobStore(MemoryBlobStore):
+    is_durable = True
+    process = _Process()
+
+    async def close(self) -> None:
+        pass
+
+
+class DurableMatchQueue(MemoryMatchQueue):
+    """Pairs only the searches that this process has entered: the other guests are not back yet."""
+
+    is_durable = True
+
+    def __init__(self, disk: Disk, process: _Process) -> None:
+        super().__init__()
+        self._disk = disk
+        self._process = process
+
+    def _forget(self, ticket: Ticket) -> None:
+        kept = self._disk.tickets.get(ticket.guest_id)
+        if self._process.is_alive and kept is not None and _ticket(kept[0]).id == ticket.id:
+            del self._disk.tickets[ticket.guest_id]
+
+    async def enter(self, ticket: Ticket) -> Ticket | None:
+        if self._process.is_alive:
+            self._disk.tickets[ticket.guest_id] = (msgspec.json.encode(ticket), None)
+        found = await super().enter(ticket)
+        if found is not None:
+            self._forget(ticket)
+            self._forget(found)
+        return found
+
+    async def cancel(self, ticket: Ticket) -> bool:
+        self._forget(ticket)
+        return await super().cancel(ticket)
+
+    async def suspend(self, ticket: Ticket, seconds: float) -> None:
+        await super().suspend(ticket, seconds)
+        if self._process.is_alive:
+            until = self._disk.clock.monotonic() + seconds
+            self._disk.tickets[ticket.guest_id] = (msgspec.json.encode(ticket), until)
+
+    async def recall(self, guest_id: str) -> Ticket | None:
+        kept, until = self._disk.tickets.get(guest_id, (None, None))
+        if kept is None or (until is not None and until <= self._disk.clock.monotonic()):
+            return None
+        return _ticket(kept)
+
+
+def _ticket(encoded: bytes) -> Ticket:
+    return msgspec.json.decode(encoded, type=Ticket)
+
+
+class DurableRoomLog(MemoryRoomLog):
+    """Writes each room to the disk at each change. `silent`: messages are logged, but nobody learns of it any more."""
+
+    is_durable = True
+    silent = False
+
+    def __init__(self, disk: Disk, process: _Process) -> None:
+        super().__init__(disk.messages, LOG_BYTES)
+        self._disk = disk
+        self._process = process
+
+    def _write(self, room_id: str, room: _Room) -> None:
+        if self._process.is_alive:
+            self._disk.rooms[room_id] = msgspec.msgpack.encode(room)
+
+    def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:
+        super().open(room_id, epoch, members)
+        self._write(room_id, _Room(epoch, members))
+
+    def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:
+        def logged(context: Any, message: Message, encoded: bytes | None, error: Exception | None) -> None:
+            if encoded is not None:
+                room = self._disk.room(room_id)
+                room.seq = message.seq
+                room.messages = list(self._logs[room_id].entries)
+                if message.client_id is not UNSET:
+                    room.sent.append(without_content(message))
+                self._write(room_id, room)
+            if not self.silent:
+                done(context, message, encoded, error)
+
+        super().append(room_id, epoch, message, logged, context)
+
+    def note(self, room_id: str, epoch: int, name: str, value: bytes | None) -> None:
+        log = self._logs.get(room_id)
+        if log is None or log.epoch != epoch:
+            return
+        room = self._disk.room(room_id)
+        room.notes.pop(name, None)
+        if value is not None:
+            room.notes[name] = value
+        self._write(room_id, room)
+
+    def forget(self, room_id: str, epoch: int) -> None:
+        log = self._logs.get(room_id)
+        if log is not None and log.epoch == epoch and self._process.is_alive:
+            del self._disk.rooms[room_id]
+        super().forget(room_id, epoch)
+
+    async def rooms(self) -> list[str]:
+        return [room_id for room_id in self._disk.rooms if room_id not in self._logs]
+
+    async def recall(self, room_id: str) -> SavedRoom | None:
+        await asyncio.sleep(0)
+        if room_id in self._logs or room_id not in self._disk.rooms:
+            return None
+        room = self._disk.room(room_id)
+        log = self._logs[room_id] = _Log(room.epoch)
+        log.seq = room.seq
+        log.entries.extend(room.messages)
+        log.size = sum(map(len, room.messages))
+        for encoded in room.sent:
+            message = msgspec.json.decode(encoded, type=Message)
+            log.sent.setdefault(message.sender_id, _Sent()).now[str(message.client_id)] = encoded
+        return SavedRoom(room_id, room.epoch, room.seq, room.members, room.notes, list(room.messages))
+
+    async def close(self) -> None:
+        self._logs.clear()
+
+
+async def kill(house: House, disk: Disk) -> None:
+    """End the process of `house` in the middle of whatever it does."""
+    disk.kill()
+    for timer in list(house.background.timers):
+        timer.cancel()
+    tasks = [*house.background._tasks, *house.background._loops]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    house.background._is_stopped = True
+
+
+async def stop(house: House, people: Sequence[Person]) -> None:
+    """End the process of `house` as SIGTERM does: connections are closed first."""
+    house.prepare_stop()
+    for person in people:
+        live = house.guests.live(person.session_id)
+        if live is not None and live.link is person.link:
+            person.drop()
+    await house.stop()
+
+
+async def begin(house: House, disk: Disk, people: Sequence[Person], **settings: object) -> House:
+    """Return a new process on the data of `house`, with the same people, who are not connected yet."""
+    following = House(clock=disk.clock, stand_ins=disk.adapters(), **settings)
+    for person in people:
+        person.house = following
+        person.link.lost = True
+    await following.recovery.run()
+    return following
+
+
+async def restart(house: House, disk: Disk, *people: Person, gently: bool = False) -> House:
+    """End the process (`gently`: by SIGTERM), and begin a new one."""
+    if gently:
+        await stop(house, people)
+    else:
+        await kill(house, disk)
+    return await begin(house, disk, people)
