@@ -14,6 +14,7 @@ from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.models import Message, Ticket, without_content
+from tests.support.clock import turns
 from tests.support.house import House
 
 if TYPE_CHECKING:
@@ -49,25 +50,24 @@ class Disk:
         self.rooms: dict[str, bytes] = {}
         self.tickets: dict[str, tuple[bytes, float | None]] = {}
         """Searches by guest id, and when those that are suspended end."""
-        self.store = DurableSessionStore(clock)
-        self.blobs = DurableBlobStore(clock)
-        self.process: _Process | None = None
+        self.sessions = MemorySessionStore(clock)
+        self.blobs = MemoryBlobStore(clock)
+        self.process = _Process()
 
     def adapters(self) -> dict[str, Any]:
         """Return the adapters of a new process; those of the process before change nothing any more."""
         self.kill()
         self.process = process = _Process()
-        self.store.process = self.blobs.process = process
         return {
-            "store": self.store,
+            "store": DurableSessionStore(self, process),
             "queue": DurableMatchQueue(self, process),
             "log": DurableRoomLog(self, process),
-            "blobs": self.blobs,
+            "blobs": DurableBlobStore(self, process),
         }
 
     def kill(self) -> None:
-        if self.process is not None:
-            self.process.is_alive = False
+        """From now on nothing that the process does has an effect."""
+        self.process.is_alive = False
 
     def room(self, room_id: str) -> _Room:
         return msgspec.msgpack.decode(self.rooms[room_id], type=_Room)
@@ -75,12 +75,25 @@ class Disk:
 
 class _Process:
     is_alive = True
+    is_silent = False
+    """Messages are logged, but nobody learns of it any more."""
 
 
 class DurableSessionStore(MemorySessionStore):
-    """It keeps bytes anyway. Of a dead process nobody calls it: its tasks are cancelled."""
+    """Keeps bytes anyway."""
 
-    process = _Process()
+    def __init__(self, disk: Disk, process: _Process) -> None:
+        super().__init__(disk.clock)
+        self._sessions = disk.sessions._sessions
+        self._process = process
+
+    async def save(self, guest: Guest, lifetime: float) -> None:
+        if self._process.is_alive:
+            await super().save(guest, lifetime)
+
+    async def remove(self, session_id: str) -> None:
+        if self._process.is_alive:
+            await super().remove(session_id)
 
     async def close(self) -> None:
         pass
@@ -88,7 +101,23 @@ class DurableSessionStore(MemorySessionStore):
 
 class DurableBlobStore(MemoryBlobStore):
     is_durable = True
-    process = _Process()
+
+    def __init__(self, disk: Disk, process: _Process) -> None:
+        super().__init__(disk.clock)
+        self._index, self._pieces = disk.blobs._index, disk.blobs._pieces
+        self._process = process
+
+    async def write(self, file_id: str, piece: bytes) -> None:
+        if self._process.is_alive:
+            await super().write(file_id, piece)
+
+    async def publish(self, file: StoredFile, lifetime: float) -> None:
+        if self._process.is_alive:
+            await super().publish(file, lifetime)
+
+    async def remove(self, file_id: str) -> None:
+        if self._process.is_alive:
+            await super().remove(file_id)
 
     async def close(self) -> None:
         pass
@@ -140,10 +169,9 @@ def _ticket(encoded: bytes) -> Ticket:
 
 
 class DurableRoomLog(MemoryRoomLog):
-    """Writes each room to the disk at each change. `silent`: messages are logged, but nobody learns of it any more."""
+    """Writes each room to the disk at each change."""
 
     is_durable = True
-    silent = False
 
     def __init__(self, disk: Disk, process: _Process) -> None:
         super().__init__(disk.messages, LOG_BYTES)
@@ -158,8 +186,8 @@ class DurableRoomLog(MemoryRoomLog):
         super().open(room_id, epoch, members)
         self._write(room_id, _Room(epoch, members))
 
-    def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:
-        def logged(context: Any, message: Message, encoded: bytes | None, error: Exception | None) -> None:
+    def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - as in RoomLog
+        def logged(context: Any, message: Message, encoded: bytes | None, error: Exception | None) -> None:  # noqa: ANN401 - as in RoomLog
             if encoded is not None:
                 room = self._disk.room(room_id)
                 room.seq = message.seq
@@ -167,7 +195,7 @@ class DurableRoomLog(MemoryRoomLog):
                 if message.client_id is not UNSET:
                     room.sent.append(without_content(message))
                 self._write(room_id, room)
-            if not self.silent:
+            if not self._process.is_silent:
                 done(context, message, encoded, error)
 
         super().append(room_id, epoch, message, logged, context)
@@ -209,9 +237,12 @@ class DurableRoomLog(MemoryRoomLog):
         self._logs.clear()
 
 
-async def kill(house: House, disk: Disk) -> None:
+async def kill(house: House, disk: Disk, people: Sequence[Person]) -> None:
     """End the process of `house` in the middle of whatever it does."""
     disk.kill()
+    for person in people:
+        person.link.lost = True
+    await turns()  # what has been started is no coroutine that nobody has awaited
     for timer in list(house.background.timers):
         timer.cancel()
     tasks = [*house.background._tasks, *house.background._loops]
@@ -246,5 +277,5 @@ async def restart(house: House, disk: Disk, *people: Person, gently: bool = Fals
     if gently:
         await stop(house, people)
     else:
-        await kill(house, disk)
+        await kill(house, disk, people)
     return await begin(house, disk, people)
