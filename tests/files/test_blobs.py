@@ -111,6 +111,22 @@ async def test_a_published_file_is_found_with_every_field_and_read_whole(store: 
     assert await read(store) == CONTENT
 
 
+async def test_all_published_files_are_listed_with_every_field(blobs: Blobs, store: BlobStore) -> None:
+    assert await store.files() == []
+    await put(store)
+    await put(store, b"short", "file_two", lifetime=10)
+    await write(store, b"not published", "file_three")
+    await put(store, b"removed", "file_four")
+    await store.remove("file_four")
+    expected = [described(), described("file_two", 5)]
+
+    assert sorted(await store.files(), key=lambda file: file.id) == expected
+    blobs.pass_time(10)
+    assert await store.files() == [described()]
+    await store.close()
+    assert await store.files() == []
+
+
 async def test_a_file_can_be_read_again_and_by_two_at_once(store: BlobStore) -> None:
     await put(store)
 
@@ -412,6 +428,11 @@ class BlobMachine(RuleBasedStateMachine):
         found = self.runner.run(self.store.find(file_id))
         assert found == (None if seen is None else described(file_id))
         assert self.runner.run(read(self.store, file_id, start, stop)) == (seen or b"")[start:stop]
+
+    @rule()
+    def list_all(self) -> None:
+        listed = {file.id for file in self.runner.run(self.store.files())}
+        assert listed == {file_id for file_id in self.until if self._seen(file_id) is not None}
 
 
 def test_any_sequence_of_commands_is_as_the_model_says(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class DiskBlobStore:
     """Files in a private directory of this process. If the process is killed, the next one removes the directory."""
 
+    is_durable: Final = False
+
     _PREFIX: Final = "passerby-files-"
 
     def __init__(self, clock: Clock, directory: str | None) -> None:
@@ -53,6 +55,10 @@ class DiskBlobStore:
     async def find(self, file_id: str) -> StoredFile | None:
         """See BlobStore."""
         return self._index.get(file_id)
+
+    async def files(self) -> list[StoredFile]:
+        """See BlobStore."""
+        return self._index.files()
 
     async def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """See BlobStore."""
