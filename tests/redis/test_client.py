@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from passerby.redis.client import LostError, RefusedError, Script

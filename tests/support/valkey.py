@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
-import os
 import shutil
 import signal
 import subprocess
@@ -92,9 +90,7 @@ class Valkey:
 
     async def command(self, *parts: str | bytes | float) -> Any:  # noqa: ANN401 - as the server answers
         """Send a command by redis-py on a connection of its own. Raises redis-py's errors."""
-        connection = UnixDomainSocketConnection(
-            path=str(self.path), protocol=2, socket_timeout=PATIENCE, **_QUIET
-        )
+        connection = UnixDomainSocketConnection(path=str(self.path), protocol=2, socket_timeout=PATIENCE, **_QUIET)
         try:
             await connection.connect()
             await connection.send_command(*parts)

@@ -1,8 +1,8 @@
 """What can happen to a command.
 
-    RedisError (OSError)
-    ├── LostError      not connected, or lost before the answer: nobody knows whether it was applied
-    └── RefusedError   the server answered with an error: it was not applied
+RedisError (OSError)
+├── LostError      not connected, or lost before the answer: nobody knows whether it was applied
+└── RefusedError   the server answered with an error: it was not applied
 """
 
 from __future__ import annotations
