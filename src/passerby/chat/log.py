@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from msgspec import Struct
 
@@ -28,6 +28,20 @@ class Replay(Struct, frozen=True):
     gap: int
 
 
+class SavedRoom(Struct, frozen=True, kw_only=True):
+    """A room whose process has ended, as its log has kept it."""
+
+    room_id: str
+    epoch: int
+    seq: int
+    """The number of the newest message."""
+    members: tuple[str, str]
+    """The session ids."""
+    notes: dict[str, bytes]
+    messages: list[bytes]
+    """As JSON, oldest first."""
+
+
 Done = Callable[[Any, "Message", "bytes | None", "Exception | None"], None]
 """Called with the context and the result of an append; see `RoomLog.append`."""
 
@@ -35,8 +49,14 @@ Done = Callable[[Any, "Message", "bytes | None", "Exception | None"], None]
 class RoomLog(Protocol):
     """The bounded logs of the rooms, identified by room id and epoch."""
 
-    def open(self, room_id: str, epoch: int) -> None:
-        """Create an empty log, replacing the log of any earlier epoch. If it raises, no log is open."""
+    is_durable: ClassVar[bool]
+    """Whether logs outlive the process. Only then are notes kept, and rooms found again."""
+
+    def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:
+        """Create an empty log, replacing the log of any earlier epoch. If it raises, no log is open.
+
+        `members` are the session ids.
+        """
 
     def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - belongs to the caller
         """Set the `seq` of `message` to the next number, log it, and call `done(context, message, its JSON, None)`.
@@ -57,6 +77,18 @@ class RoomLog(Protocol):
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
         """Return the first `limit` messages (≥ 1; None: all) with `seq` > `after`; none if the log is not open."""
+
+    def note(self, room_id: str, epoch: int, name: str, value: bytes | None) -> None:
+        """Keep a note beside the log, soon and without waiting; None removes it. It replaces an earlier one."""
+
+    async def rooms(self) -> list[str]:
+        """Return the ids of all saved rooms that this process does not have open."""
+
+    async def recall(self, room_id: str) -> SavedRoom | None:
+        """Open the log of a saved room in this process again, with its number and client ids, and return the room.
+
+        None: there is none, or it is damaged, and removed then.
+        """
 
     def forget(self, room_id: str, epoch: int) -> None:
         """Delete the log; no effect when it is not open."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from msgspec import UNSET
@@ -13,7 +13,7 @@ from passerby.chat.log import CLIENT_IDS, Replay
 from passerby.models import SMALL_MESSAGE, Message, read_identity, without_content
 
 if TYPE_CHECKING:
-    from passerby.chat.log import Done
+    from passerby.chat.log import Done, SavedRoom
 
 
 class _Sent:
@@ -53,6 +53,8 @@ class _Log:
 class MemoryRoomLog:
     """Logs of this process's rooms, stored as JSON: replay returns copies, and a full log takes little memory."""
 
+    is_durable: ClassVar[bool] = False
+
     def __init__(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> None:
         """Keep at most `max_messages` and `max_bytes` of them per room; for client ids, see `CLIENT_IDS`."""
         self._max_messages = max_messages
@@ -62,7 +64,7 @@ class MemoryRoomLog:
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Message).decode
 
-    def open(self, room_id: str, epoch: int) -> None:
+    def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:  # noqa: ARG002 - not needed
         """See RoomLog."""
         self._logs[room_id] = _Log(epoch)
 
@@ -107,6 +109,17 @@ class MemoryRoomLog:
         first = max(0, after - oldest)
         entries = islice(log.entries, first, None if limit is None else first + limit)
         return Replay([self._decode(encoded) for encoded in entries], max(0, oldest - after))
+
+    def note(self, room_id: str, epoch: int, name: str, value: bytes | None) -> None:
+        """See RoomLog. Nothing outlives the process."""
+
+    async def rooms(self) -> list[str]:
+        """See RoomLog."""
+        return []
+
+    async def recall(self, room_id: str) -> SavedRoom | None:  # noqa: ARG002 - there is none
+        """See RoomLog."""
+        return None
 
     def forget(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""

@@ -58,7 +58,7 @@ class DiskBlobStore:
 
     async def files(self) -> list[StoredFile]:
         """See BlobStore."""
-        return self._index.files()
+        return self._index.all()
 
     async def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """See BlobStore."""

@@ -30,7 +30,7 @@ class Index:
         entry = self._files.get(file_id)
         return entry[0] if entry is not None and entry[1] > self._clock.monotonic() else None
 
-    def files(self) -> list[StoredFile]:
+    def all(self) -> list[StoredFile]:
         """Return the published files that have not expired."""
         now = self._clock.monotonic()
         return [file for file, until in self._files.values() if until > now]
