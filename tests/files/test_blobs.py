@@ -111,6 +111,22 @@ async def test_a_published_file_is_found_with_every_field_and_read_whole(store: 
     assert await read(store) == CONTENT
 
 
+async def test_all_published_files_are_listed_with_every_field(blobs: Blobs, store: BlobStore) -> None:
+    assert await store.files() == []
+    await put(store)
+    await put(store, b"short", "file_two", lifetime=10)
+    await write(store, b"not published", "file_three")
+    await put(store, b"removed", "file_four")
+    await store.remove("file_four")
+    expected = [described(), described("file_two", 5)]
+
+    assert sorted(await store.files(), key=lambda file: file.id) == expected
+    await blobs.pass_time(10)
+    assert await store.files() == [described()]
+    await store.close()
+    assert await store.files() == []
+
+
 async def test_a_file_can_be_read_again_and_by_two_at_once(store: BlobStore) -> None:
     await put(store)
 
@@ -198,11 +214,11 @@ async def test_a_file_that_never_was_is_none(store: BlobStore) -> None:
 
 async def test_a_file_lives_until_its_deadline_and_not_at_it(blobs: Blobs, store: BlobStore) -> None:
     await put(store, lifetime=10)
-    blobs.pass_time(9)
+    await blobs.pass_time(9)
     assert await store.find("file_one") == described()
     assert await read(store) == CONTENT
 
-    blobs.pass_time(1)
+    await blobs.pass_time(1)
 
     assert await store.find("file_one") is None
     assert await read(store) == b""
@@ -210,18 +226,18 @@ async def test_a_file_lives_until_its_deadline_and_not_at_it(blobs: Blobs, store
 
 async def test_the_lifetime_begins_when_the_file_is_published(blobs: Blobs, store: BlobStore) -> None:
     await write(store)
-    blobs.pass_time(100)
+    await blobs.pass_time(100)
     await store.publish(described(), 10)
-    blobs.pass_time(9)
+    await blobs.pass_time(9)
 
     assert await read(store) == CONTENT
 
 
 async def test_reading_does_not_lengthen_the_life(blobs: Blobs, store: BlobStore) -> None:
     await put(store, lifetime=10)
-    blobs.pass_time(9)
+    await blobs.pass_time(9)
     await read(store)
-    blobs.pass_time(1)
+    await blobs.pass_time(1)
 
     assert await store.find("file_one") is None
 
@@ -257,11 +273,11 @@ async def remove(blobs: Blobs) -> None:
 
 
 async def expire(blobs: Blobs) -> None:
-    blobs.pass_time(LIFETIME)
+    await blobs.pass_time(LIFETIME)
 
 
 async def expire_and_sweep(blobs: Blobs) -> None:
-    blobs.pass_time(LIFETIME)
+    await blobs.pass_time(LIFETIME)
     await blobs.store.sweep()
 
 
@@ -303,7 +319,7 @@ async def test_a_sweep_removes_the_expired_and_nothing_else(blobs: Blobs, store:
         await put(store, b"long", f"file_long{number}", lifetime=20)
     await write(store, b"not published", "file_begun")
     assert await store.sweep() == 0
-    blobs.pass_time(10)
+    await blobs.pass_time(10)
 
     assert await store.sweep() == 3
     assert await store.sweep() == 0
@@ -317,14 +333,14 @@ async def test_a_sweep_does_not_count_what_was_removed(blobs: Blobs, store: Blob
     await put(store, lifetime=10)
     await put(store, b"two", "file_two", lifetime=10)
     await store.remove("file_one")
-    blobs.pass_time(10)
+    await blobs.pass_time(10)
 
     assert await store.sweep() == 1
 
 
 async def test_an_id_can_be_used_again_once_it_is_swept(blobs: Blobs, store: BlobStore) -> None:
     await put(store, lifetime=10)
-    blobs.pass_time(10)
+    await blobs.pass_time(10)
     await store.sweep()
     await put(store, b"again")
 
@@ -396,7 +412,7 @@ class BlobMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(1, 3))
     def pass_time(self, seconds: int) -> None:
-        self.blobs.pass_time(seconds)
+        self.runner.run(self.blobs.pass_time(seconds))
         self.now += seconds
 
     @rule()
@@ -412,6 +428,11 @@ class BlobMachine(RuleBasedStateMachine):
         found = self.runner.run(self.store.find(file_id))
         assert found == (None if seen is None else described(file_id))
         assert self.runner.run(read(self.store, file_id, start, stop)) == (seen or b"")[start:stop]
+
+    @rule()
+    def list_all(self) -> None:
+        listed = {file.id for file in self.runner.run(self.store.files())}
+        assert listed == {file_id for file_id in self.until if self._seen(file_id) is not None}
 
 
 def test_any_sequence_of_commands_is_as_the_model_says(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from passerby.chat.log import CLIENT_IDS
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.blobs_redis import RedisBlobStore
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.stats.counters_memory import MemoryCounters
 from tests.support.clock import ManualClock
+from tests.support.valkey import connected, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from passerby.files.blobs import BlobStore
     from passerby.guests.store import SessionStore
     from passerby.matching.queue import MatchQueue
+    from passerby.redis.client import Redis
     from passerby.stats.counters import Counters
 
 
@@ -76,9 +79,37 @@ class Blobs:
         self.store = store
         self._clock = clock
 
-    def pass_time(self, seconds: float) -> None:
+    async def pass_time(self, seconds: float) -> None:
         """Advance the store's time by `seconds`."""
         self._clock.advance(seconds)
+
+
+_AGE: Final = """
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local left = redis.call('PTTL', key)
+  if left >= 0 then
+    redis.call('PEXPIRE', key, left - ARGV[1])
+  end
+  if redis.call('TYPE', key).ok == 'zset' then
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+      redis.call('ZINCRBY', key, -ARGV[1], member)
+    end
+  end
+end
+"""
+"""Lets all that expires do so earlier, by ARGV[1] milliseconds."""
+
+
+class RedisBlobs(Blobs):
+    """A store of files in a Redis of its own."""
+
+    def __init__(self, store: BlobStore, clock: ManualClock, redis: Redis) -> None:
+        super().__init__(store, clock)
+        self._redis = redis
+
+    async def pass_time(self, seconds: float) -> None:
+        await super().pass_time(seconds)
+        await self._redis.command("EVAL", _AGE, 0, round(seconds * 1000))
 
 
 @asynccontextmanager
@@ -98,4 +129,29 @@ async def disk_blobs() -> AsyncIterator[Blobs]:
             await store.close()
 
 
-BLOBS: dict[str, Callable[[], AbstractAsyncContextManager[Blobs]]] = {"memory": memory_blobs, "disk": disk_blobs}
+@asynccontextmanager
+async def kept_disk_blobs() -> AsyncIterator[Blobs]:
+    clock = ManualClock()
+    with tempfile.TemporaryDirectory() as directory:
+        store = DiskBlobStore(clock, directory, keep=True)
+        try:
+            yield Blobs(store, clock)
+        finally:
+            await store.close()
+
+
+@asynccontextmanager
+async def redis_blobs() -> AsyncIterator[Blobs]:
+    clock = ManualClock()
+    async with valkey() as server, connected(server.url) as redis:
+        store = RedisBlobStore(redis, clock, limit=1 << 28, upload_timeout=600)
+        yield RedisBlobs(store, clock, redis)
+        await store.close()
+
+
+BLOBS: dict[str, Callable[[], AbstractAsyncContextManager[Blobs]]] = {
+    "memory": memory_blobs,
+    "disk": disk_blobs,
+    "disk, kept": kept_disk_blobs,
+    "redis": redis_blobs,
+}

@@ -31,7 +31,7 @@ class Index:
         return entry[0] if entry is not None and entry[1] > self._clock.monotonic() else None
 
     def all(self) -> list[StoredFile]:
-        """Return the files that have not expired."""
+        """Return the published files that have not expired."""
         now = self._clock.monotonic()
         return [file for file, until in self._files.values() if until > now]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from passerby.files.allocator import give_back
 from passerby.files.blobs_index import PIECE, Index
@@ -23,7 +23,7 @@ _GIVE_BACK_AFTER: Final = 32 << 20
 class MemoryBlobStore:
     """Files as lists of received pieces, so that no file needs one large block of memory."""
 
-    is_durable: ClassVar[bool] = False
+    is_durable: Final = False
 
     def __init__(self, clock: Clock) -> None:
         """Use `clock` for expiry."""
@@ -60,6 +60,10 @@ class MemoryBlobStore:
         """See BlobStore."""
         return self._index.get(file_id)
 
+    async def files(self) -> list[StoredFile]:
+        """See BlobStore."""
+        return self._index.all()
+
     async def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """See BlobStore."""
         place = 0
@@ -70,10 +74,6 @@ class MemoryBlobStore:
             place += len(piece)
             if part:
                 yield part
-
-    async def files(self) -> list[StoredFile]:
-        """See BlobStore."""
-        return self._index.all()
 
     async def remove(self, file_id: str) -> None:
         """See BlobStore."""
