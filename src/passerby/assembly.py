@@ -76,7 +76,7 @@ def adapters(settings: Settings, clock: Clock) -> Adapters:
     """Return the adapters selected by `settings`. Raises SettingsError when one cannot be created."""
     return Adapters(
         store=MemorySessionStore(clock),
-        queue=MemoryMatchQueue(),
+        queue=MemoryMatchQueue(clock),
         log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
         blobs=_blobs(settings, clock),
         counters=MemoryCounters(clock),
@@ -197,6 +197,7 @@ class Assembly:
             self.rooms,
             clock,
             background,
+            grace=settings.grace,
             changed=self.guests.touch,
         )
         self.stats = Statistics(
@@ -258,6 +259,8 @@ class Assembly:
         self.background.repeat("refresh of sessions", self.presence.refresh)
         self.background.repeat("sweep of sessions", self.presence.sweep)
         self.background.repeat("sweep of files", self._sweep_files)
+        if self.adapters.queue.is_durable:
+            self.background.repeat("renewal of searches", self.matchmaking.renew)
 
     async def _sweep_files(self) -> None:
         await sleep(self.clock, self.settings.file_sweep)

@@ -85,6 +85,7 @@ class Presence:
         """
         before = self._guests.live(guest.session_id)
         replaced = before.link if before is not None else None
+        is_back = before is None and guest.connected_at is not None  # from before this process
         if before is not None:
             self._rooms.hold(before)
         elif guest.connected_at is not None:
@@ -93,6 +94,8 @@ class Presence:
         try:
             self._greet(live, link, socket_id, token_expires, replaced)
             self._go_on(live, link, resume)
+            if is_back:
+                self._matchmaking.recall_later(live)
         except Exception:
             self.disconnect(live, link)
             raise
