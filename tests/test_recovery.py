@@ -2,12 +2,29 @@ from __future__ import annotations
 
 import pytest
 
+from passerby.calls.events import (
+    Answer,
+    CallEnded,
+    CallTimedOut,
+    Candidate,
+    EndCall,
+    IceCandidate,
+    Offer,
+    RejectCall,
+    ReportConnected,
+    Ringing,
+    SendAnswer,
+    SendCandidate,
+    SendOffer,
+    SessionDescription,
+)
+from passerby.calls.saved import MAX_BYTES
 from passerby.chat.events import PartnerBack, Resume, RoomClosed, RoomResumed
-from passerby.errors import UnauthorizedError
+from passerby.errors import ConflictError, UnauthorizedError
 from passerby.guests.events import ConnectionEstablished
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, turns
 from tests.support.durable import Disk, restart
-from tests.support.house import GRACE, House, Person
+from tests.support.house import GRACE, RING, House, Person
 
 
 @pytest.fixture
@@ -191,3 +208,219 @@ async def test_a_later_room_has_a_greater_epoch_also_if_the_clock_was_set_back(h
     await anna.search()
     await berta.search()
     assert anna.live.membership().room.epoch > first
+
+
+# ── searches ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("gently", [True, False])
+async def test_a_search_keeps_its_place(house: House, disk: Disk, gently: bool) -> None:
+    anna = await house.visitor("Anna")
+    await anna.search()
+    ticket = anna.live.ticket
+    assert ticket is not None
+    await house.pass_time(3)
+    house = await restart(house, disk, anna, gently=gently)
+    await anna.connect()
+    assert anna.live.ticket is not None
+    assert anna.live.ticket.entered_at == ticket.entered_at
+    assert anna.link.names().count("user:match:searching") == 1
+    berta = await house.visitor("Berta")
+    await berta.search()
+    assert anna.live.membership().partner is berta.live.member
+    assert disk.tickets == {}
+
+
+async def test_a_search_of_who_was_away_keeps_its_place(house: House, disk: Disk) -> None:
+    anna = await house.visitor("Anna")
+    await anna.search()
+    anna.drop()
+    await house.settle()
+    house = await restart(house, disk, anna)
+    await anna.connect()
+    assert anna.live.ticket is not None
+
+
+async def test_who_has_ended_a_search_is_not_searching_again(house: House, disk: Disk) -> None:
+    anna = await house.visitor("Anna")
+    await anna.search()
+    await anna.cancel()
+    house = await restart(house, disk, anna)
+    await anna.connect()
+    assert anna.live.ticket is None
+
+
+# ── calls ─────────────────────────────────────────────────────────────────────────────────────────
+
+SDP = "v=0\r\na=ice-ufrag:abcd\r\n"
+
+
+def call(anna: Person) -> None:
+    anna.house.calls.offer(anna.live, SendOffer(offer=SessionDescription("offer", SDP), type="audio"))
+
+
+def take(berta: Person) -> str:
+    call_id = berta.link.last(Offer).call_id
+    berta.house.calls.answer(berta.live, SendAnswer(answer=SessionDescription("answer", SDP), call_id=call_id))
+    return call_id
+
+
+def candidate(person: Person, call_id: str | None, text: str = "candidate:1 1 udp 1 192.0.2.1 9 typ host") -> None:
+    person.house.calls.candidate(person.live, SendCandidate(candidate=IceCandidate(text), call_id=call_id))
+
+
+async def both_return(house: House, disk: Disk, anna: Person, berta: Person) -> House:
+    await turns()
+    resumes = [person.resume_from(0) for person in (anna, berta)]
+    house = await restart(house, disk, anna, berta)
+    for person, resume in zip((anna, berta), resumes, strict=True):
+        await person.connect(resume)
+    return house
+
+
+async def test_a_call_with_flowing_media_goes_on(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    call(anna)
+    call_id = take(berta)
+    house.calls.connected(anna.live, ReportConnected(call_id=call_id))
+    house = await both_return(house, disk, anna, berta)
+    for person in (anna, berta):
+        assert [name for name in person.link.names() if name.startswith("webrtc")] == []
+    assert house.background.failures.total() == 0
+    house.calls.offer(berta.live, SendOffer(offer=SessionDescription("offer", SDP), type="video", call_id=call_id))
+    assert anna.link.last(Offer).call_id == call_id
+    house.calls.hang_up(anna.live, EndCall, call_id)
+    assert berta.link.last(CallEnded).call_id == call_id
+
+
+async def test_a_call_rings_for_its_remaining_time(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    call(anna)
+    candidate(anna, None)
+    await house.pass_time(RING - 4)
+    house = await both_return(house, disk, anna, berta)
+    ringing, offer = anna.link.last(Ringing), berta.link.last(Offer)
+    assert (ringing.timeout, ringing.call_id) == (4.0, offer.call_id)
+    assert berta.link.of(Candidate) == [], "they wait for the answer"
+    await house.pass_time(3.9)
+    assert berta.link.of(CallTimedOut) == []
+    await house.pass_time(0.2)
+    assert (anna.link.last(CallTimedOut).call_id, berta.link.last(CallTimedOut).call_id) == (offer.call_id,) * 2
+
+
+async def test_a_call_that_rings_is_answered_after_the_start(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    call(anna)
+    candidate(anna, None)
+    house = await both_return(house, disk, anna, berta)
+    take(berta)
+    assert anna.link.last(Answer).answer.sdp == SDP
+    assert len(berta.link.of(Candidate)) == 1
+    await house.pass_time(RING)
+    assert berta.link.of(CallTimedOut) == []
+
+
+async def test_a_call_that_was_connecting_finishes(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    call(anna)
+    call_id = take(berta)
+    for person in (anna, berta):
+        candidate(person, call_id)
+    await turns()
+    await house.pass_time(0.2)
+    house = await both_return(house, disk, anna, berta)
+    assert anna.link.last(Answer).call_id == call_id
+    assert len(anna.link.of(Candidate)) == len(berta.link.of(Candidate)) == 1
+    assert berta.link.of(Offer) == []
+    house.calls.connected(berta.live, ReportConnected(call_id=call_id))
+
+
+async def test_who_hides_the_address_hides_it_after_the_start(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    house.calls.offer(anna.live, SendOffer(offer=SessionDescription("offer", SDP), type="audio", relay_only=True))
+    call_id = take(berta)
+    house = await both_return(house, disk, anna, berta)
+    candidate(anna, call_id)
+    candidate(berta, call_id)
+    assert berta.link.of(Candidate) == []
+    assert len(anna.link.of(Candidate)) == 1
+
+
+async def test_an_ended_call_stays_ended_and_who_was_away_learns_of_it(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    call(anna)
+    call_id = take(berta)
+    anna.drop()
+    house.calls.hang_up(berta.live, EndCall, call_id)
+    await house.pass_time(0.2)
+    house = await both_return(house, disk, anna, berta)
+    assert anna.link.last(CallEnded).call_id == call_id
+    candidate(anna, call_id)  # late: ignored
+    call(berta)
+    assert anna.link.last(Offer).call_id != call_id
+    await house.pass_time(RING + 1)
+    house.rooms.leave(anna.live, "user_left")
+    assert house.calls._kept == set()
+    assert house.calls._unkept == {}
+
+
+async def test_nothing_is_kept_of_calls_of_which_everybody_knows(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    call(anna)
+    call_id = take(berta)
+    house.calls.hang_up(berta.live, EndCall, call_id)
+    await house.pass_time(0.2)
+    house = await both_return(house, disk, anna, berta)
+    await house.pass_time(0.2)
+    assert "call" not in disk.room(anna.live.membership().room.id).notes
+
+
+async def test_who_was_declined_must_wait_also_after_the_start(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    call(anna)
+    house.calls.hang_up(berta.live, RejectCall, None)
+    house = await both_return(house, disk, anna, berta)
+    with pytest.raises(ConflictError) as refused:
+        call(anna)
+    assert refused.value.code == "call_declined"
+    await house.pass_time(11)
+    call(anna)
+
+
+@pytest.mark.parametrize(
+    "note", [b"", b"{", b'{"call":{}}', b"\xff", b'{"call":null,"past":{"x":{"missed":[[0,"no","x"]]}}}']
+)
+async def test_a_damaged_note_is_no_call(house: House, disk: Disk, note: bytes) -> None:
+    anna, berta = await house.pair()
+    call(anna)
+    await turns()
+    room = anna.live.membership().room
+    house.adapters.log.note(room.id, room.epoch, "call", note)
+    house = await both_return(house, disk, anna, berta)
+    assert house.rooms.count == 1
+    assert berta.link.of(Offer) == []
+    call(berta)
+
+
+async def test_notes_about_calls_are_few_and_of_bounded_size(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    written: list[int] = []
+    note = house.calls._note
+    assert note is not None
+
+    def write(room_id: str, epoch: int, name: str, value: bytes | None) -> None:
+        written.append(len(value or b""))
+        note(room_id, epoch, name, value)
+
+    house.calls._note = write
+    call(anna)
+    call_id = take(berta)
+    for number in range(100):
+        candidate(anna, call_id, f"candidate:{number} 1 udp 1 192.0.2.1 9 typ host " + "x" * 1900)
+        candidate(berta, call_id, f"candidate:{number} 1 udp 1 192.0.2.1 9 typ host " + "y" * 1900)
+        await turns(1)
+    await house.pass_time(1)
+    assert len(written) == 2
+    assert max(written) <= MAX_BYTES
+    house = await both_return(house, disk, anna, berta)
+    assert anna.link.last(Answer).call_id == call_id, "descriptions are kept"

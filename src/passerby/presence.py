@@ -88,7 +88,7 @@ class Presence:
         is_back = before is None and guest.connected_at is not None  # from before this process
         if before is not None:
             self._rooms.hold(before)
-        elif guest.connected_at is not None:
+        elif is_back:
             self._background.attempt("numbering of later rooms", self._begin_after, guest)
         live = self._guests.attach(guest, link, socket_id)
         try:

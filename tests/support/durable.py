@@ -100,7 +100,7 @@ class DurableSessionStore(MemorySessionStore):
 
 
 class DurableBlobStore(MemoryBlobStore):
-    is_durable = True
+    is_durable = True  # type: ignore[misc]  # unlike that in memory
 
     def __init__(self, disk: Disk, process: _Process) -> None:
         super().__init__(disk.clock)
@@ -129,31 +129,22 @@ class DurableMatchQueue(MemoryMatchQueue):
     is_durable = True
 
     def __init__(self, disk: Disk, process: _Process) -> None:
-        super().__init__()
+        super().__init__(disk.clock)
         self._disk = disk
         self._process = process
-
-    def _forget(self, ticket: Ticket) -> None:
-        kept = self._disk.tickets.get(ticket.guest_id)
-        if self._process.is_alive and kept is not None and _ticket(kept[0]).id == ticket.id:
-            del self._disk.tickets[ticket.guest_id]
 
     async def enter(self, ticket: Ticket) -> Ticket | None:
         if self._process.is_alive:
             self._disk.tickets[ticket.guest_id] = (msgspec.json.encode(ticket), None)
-        found = await super().enter(ticket)
-        if found is not None:
-            self._forget(ticket)
-            self._forget(found)
-        return found
+        return await super().enter(ticket)
 
     async def cancel(self, ticket: Ticket) -> bool:
-        self._forget(ticket)
+        self.forget(ticket)
         return await super().cancel(ticket)
 
     async def suspend(self, ticket: Ticket, seconds: float) -> None:
         await super().suspend(ticket, seconds)
-        if self._process.is_alive:
+        if self._process.is_alive and self._is_kept(ticket):
             until = self._disk.clock.monotonic() + seconds
             self._disk.tickets[ticket.guest_id] = (msgspec.json.encode(ticket), until)
 
@@ -162,6 +153,15 @@ class DurableMatchQueue(MemoryMatchQueue):
         if kept is None or (until is not None and until <= self._disk.clock.monotonic()):
             return None
         return _ticket(kept)
+
+    def forget(self, *tickets: Ticket) -> None:
+        for ticket in tickets:
+            if self._process.is_alive and self._is_kept(ticket):
+                del self._disk.tickets[ticket.guest_id]
+
+    def _is_kept(self, ticket: Ticket) -> bool:
+        kept = self._disk.tickets.get(ticket.guest_id)
+        return kept is not None and _ticket(kept[0]).id == ticket.id
 
 
 def _ticket(encoded: bytes) -> Ticket:

@@ -12,13 +12,12 @@ import msgspec
 from msgspec import Struct
 
 from passerby.calls.call import Call, State
-from passerby.calls.events import Answer, CallEnded, CallRejected, CallTimedOut, Candidate, Offer, Signal
+from passerby.calls.events import Answer, CallEnded, CallRejected, CallTimedOut, CallType, Candidate, Offer, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from passerby.calls.call import Side
-    from passerby.calls.events import CallType
     from passerby.live import Room
 
 MAX_BYTES: Final = 262_144
@@ -123,7 +122,10 @@ def encode(calls: SavedCalls) -> bytes | None:
 
 def decode(note: bytes) -> SavedCalls:
     """Return what a note says. Raises msgspec.MsgspecError or UnicodeDecodeError if it is damaged."""
-    return msgspec.json.decode(note, type=SavedCalls)
+    return _read(note)
+
+
+_read = msgspec.json.Decoder(SavedCalls).decode
 
 
 def save(call: Call, rings_until: float) -> SavedCall:
