@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
 import pytest
 
 from passerby.calls.events import (
@@ -20,11 +24,15 @@ from passerby.calls.events import (
 )
 from passerby.calls.saved import MAX_BYTES
 from passerby.chat.events import PartnerBack, Resume, RoomClosed, RoomResumed
-from passerby.errors import ConflictError, UnauthorizedError
+from passerby.errors import ConflictError, UnauthorizedError, UnavailableError
 from passerby.guests.events import ConnectionEstablished
 from tests.support.clock import ManualClock, turns
-from tests.support.durable import Disk, restart
+from tests.support.durable import Disk, kill, restart, stop
+from tests.support.failing import Failing
 from tests.support.house import GRACE, RING, House, Person
+
+if TYPE_CHECKING:
+    from passerby.models import StoredFile
 
 
 @pytest.fixture
@@ -424,3 +432,182 @@ async def test_notes_about_calls_are_few_and_of_bounded_size(house: House, disk:
     assert max(written) <= MAX_BYTES
     house = await both_return(house, disk, anna, berta)
     assert anna.link.last(Answer).call_id == call_id, "descriptions are kept"
+
+
+# ── files ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def bring(person: Person, body: bytes) -> StoredFile:
+    upload = person.house.files.begin(person.live, name="a.txt", claimed="", size=len(body), voice=False, address="::1")
+    await upload.write(body)
+    return await upload.finish(upload.room.id)
+
+
+@pytest.mark.parametrize("gently", [True, False])
+async def test_files_outlive_the_process_with_their_links_and_quotas(house: House, disk: Disk, gently: bool) -> None:
+    anna, berta = await house.pair()
+    file = await bring(anna, b"some text")
+    link = house.files.info(file)
+    used = house.files.space.used
+    house = await restart(house, disk, anna, berta, gently=gently)
+    expires, signature = (part.partition("=")[2] for part in link.file_url.partition("?")[2].split("&"))
+    found = await house.files.signed(file.id, expires, signature)
+    assert found == file
+    assert house.files.info(found) == link
+    assert [part async for part in house.files.read(found, 0, found.size)] == [b"some text"]
+    assert house.files.space.used == used == len(b"some text")
+    assert house.files.space.addresses.count("::1") == 0
+    await anna.connect()
+    assert house.files._by_room[file.room_id].used == {anna.id: file.size}
+    house.rooms.leave(anna.live, "user_left")
+    await house.settle()
+    assert house.files.space.used == 0
+    assert await disk.blobs.files() == []
+
+
+async def test_files_of_no_room_are_removed(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    await bring(anna, b"some text")
+    disk.rooms.clear()
+    house = await restart(house, disk, anna, berta)
+    await house.settle()
+    assert await disk.blobs.files() == []
+    assert house.files.space.used == 0
+
+
+async def test_files_of_a_room_that_cannot_be_read_are_kept(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    file = await bring(anna, b"some text")
+    await stop(house, [anna, berta])
+    adapters = disk.adapters()
+    broken = Failing(adapters["log"], "recall", times=1)
+    house = House(clock=disk.clock, stand_ins=adapters)
+    running = asyncio.ensure_future(house.recovery.run())
+    await turns()
+    assert broken.calls == 1
+    assert house.rooms.count == 0
+    assert await disk.blobs.files() == [file]
+    await house.pass_time(1.1)
+    assert house.rooms.count == 1
+    assert house.files.space.used == file.size
+    await running
+
+
+async def test_without_a_log_that_outlives_the_process_a_stop_leaves_no_file(disk: Disk) -> None:
+    house = House(clock=disk.clock, stand_ins={"blobs": disk.adapters()["blobs"]})
+    anna, _ = await house.pair()
+    await bring(anna, b"some text")
+    await house.stop()
+    assert await disk.blobs.files() == []
+
+
+# ── the recovery itself ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_who_returns_first_waits_until_the_rooms_are_open(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    resume = anna.resume_from(0)
+    await kill(house, disk, [anna, berta])
+    house = House(clock=disk.clock, stand_ins=disk.adapters())
+    anna.house = house
+    arriving = asyncio.ensure_future(anna.arrive(resume))
+    await turns()
+    assert not arriving.done()
+    await house.recovery.run()
+    await arriving
+    assert anna.live.member is not None
+
+
+async def test_nobody_waits_for_ever_or_is_logged_out(house: House, disk: Disk) -> None:
+    anna, _ = await house.pair()
+    house = House(clock=disk.clock, stand_ins=disk.adapters())
+    asking = asyncio.ensure_future(house.guests.authenticate(anna.token))
+    await house.clock.run(5.1)
+    with pytest.raises(UnavailableError) as refused:
+        await asking
+    assert refused.value.status == 503
+
+
+async def test_a_list_that_cannot_be_read_holds_nobody_up(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    await kill(house, disk, [anna, berta])
+    adapters = disk.adapters()
+    Failing(adapters["log"], "rooms", times=4, error=OSError("out of reach"))
+    house = House(clock=disk.clock, stand_ins=adapters)
+    running = asyncio.ensure_future(house.recovery.run())
+    await turns()
+    clara = Person(house, *(await house.guests.create("Clara", None, None, None)))
+    await clara.connect()
+    await house.pass_time(8)
+    await running
+    assert house.rooms.count == 0
+    await house.recovery.run()
+    assert house.rooms.count == 1
+    assert clara.live.link is clara.link
+
+
+async def test_another_run_leaves_alone_who_is_here(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    file = await bring(anna, b"some text")
+    house = await restart(house, disk, anna, berta)
+    await anna.connect()
+    room = anna.live.membership().room
+    await house.recovery.run()
+    assert anna.live.membership().room is room
+    assert house.files.space.used == file.size
+    assert house.rooms.count == 1
+
+
+async def test_a_session_that_cannot_be_read_ends_no_room(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    clara, dora = await house.pair("Clara", "Dora")
+    await kill(house, disk, [anna, berta, clara, dora])
+    adapters = disk.adapters()
+    Failing(adapters["store"], "load", times=1, error=OSError("out of reach"))
+    house = House(clock=disk.clock, stand_ins=adapters)
+    running = asyncio.ensure_future(house.recovery.run())
+    await turns()
+    assert house.rooms.count == 1
+    assert len(disk.rooms) == 2
+    await house.pass_time(1.1)
+    await running
+    assert house.rooms.count == 2
+
+
+async def test_a_damaged_message_ends_only_its_room(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    clara, dora = await house.pair("Clara", "Dora")
+    anna.say("hello")
+    room = anna.live.membership().room
+    damaged = disk.room(room.id)
+    damaged.messages[0] = b'{"senderId":1}'
+    disk.rooms[room.id] = msgspec.msgpack.encode(damaged)
+    resume = anna.resume_from(1)
+    house = await restart(house, disk, anna, berta, clara, dora)
+    assert house.rooms.count == 1
+    assert len(disk.rooms) == 1
+    await anna.connect(resume)
+    assert anna.link.last(RoomClosed).user_id == berta.id
+
+
+async def test_many_rooms_hold_nobody_up(disk: Disk) -> None:
+    count = 1000
+    house = House(clock=disk.clock, stand_ins=disk.adapters())
+    await house.recovery.run()
+    people = [await house.newcomer(f"Guest{number}") for number in range(2 * count)]
+    for person in people:
+        await person.arrive()
+    for first, second in zip(people[::2], people[1::2], strict=True):
+        house.rooms.open(first.live, second.live)
+        first.say("hello")
+    await house.settle()
+    await kill(house, disk, people)
+    house = House(clock=disk.clock, stand_ins=disk.adapters())
+    running = asyncio.ensure_future(house.recovery.run())
+    longest, began = 0.0, asyncio.get_running_loop().time()
+    while not running.done():
+        await asyncio.sleep(0)
+        now = asyncio.get_running_loop().time()
+        longest, began = max(longest, now - began), now
+    assert house.rooms.count == count
+    assert longest < 0.25, "generous, for a busy machine: it is about 5 ms"

@@ -262,20 +262,17 @@ async def stop(house: House, people: Sequence[Person]) -> None:
     await house.stop()
 
 
-async def begin(house: House, disk: Disk, people: Sequence[Person], **settings: object) -> House:
-    """Return a new process on the data of `house`, with the same people, who are not connected yet."""
-    following = House(clock=disk.clock, stand_ins=disk.adapters(), **settings)
+async def begin(disk: Disk, people: Sequence[Person], **settings: object) -> House:
+    """Return a new process on the disk, with people who are not connected yet."""
+    house = House(clock=disk.clock, stand_ins=disk.adapters(), **settings)
     for person in people:
-        person.house = following
+        person.house = house
         person.link.lost = True
-    await following.recovery.run()
-    return following
+    await house.recovery.run()
+    return house
 
 
 async def restart(house: House, disk: Disk, *people: Person, gently: bool = False) -> House:
     """End the process (`gently`: by SIGTERM), and begin a new one."""
-    if gently:
-        await stop(house, people)
-    else:
-        await kill(house, disk, people)
-    return await begin(house, disk, people)
+    await (stop(house, people) if gently else kill(house, disk, people))
+    return await begin(disk, people)
