@@ -37,7 +37,7 @@ PATIENCE = 30.0
 
 
 @pytest.fixture
-def log(backend: Backend) -> RoomLog:
+async def log(backend: Backend) -> RoomLog:
     log = backend.room_log(MAX_MESSAGES, MAX_BYTES, CLIENT_IDS)
     log.open(ROOM, EPOCH)
     return log

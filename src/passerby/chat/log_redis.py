@@ -15,7 +15,7 @@ import secrets
 from collections import deque
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -98,7 +98,9 @@ class _Room:
         "told",
     )
 
-    def __init__(self, room_id: str, keys: tuple[str, str, str], owner: str, members: tuple[str, str], log: Log) -> None:
+    def __init__(
+        self, room_id: str, keys: tuple[str, str, str], owner: str, members: tuple[str, str], log: Log
+    ) -> None:
         self.id = room_id
         self.keys = keys
         """Those of the state, the log and the identities."""
@@ -161,6 +163,7 @@ class RedisRoomLog:
         background: Background,
         max_messages: int,
         max_bytes: int,
+        *,
         client_ids: int = CLIENT_IDS,
     ) -> None:
         """The limits of a room are those of MemoryRoomLog."""
@@ -495,9 +498,7 @@ class RedisRoomLog:
                     kept += (name, value)
             names.clear()
             answered = partial(self._noted_answered, room)
-            self._redis.run_then(
-                answered, _NOTE, room.keys[:1], room.owner, len(kept) // 2, *kept, *removed
-            )
+            self._redis.run_then(answered, _NOTE, room.keys[:1], room.owner, len(kept) // 2, *kept, *removed)
 
     def _noted_answered(self, room: _Room, reply: Reply | RedisError) -> None:
         if not room.is_open or not room.is_current:
@@ -536,7 +537,7 @@ class RedisRoomLog:
             return None
         epoch = 0
         try:
-            state, entries, identities = reply
+            state, entries, identities = _read_saved(reply)
             fields = dict(zip(state[::2], state[1::2], strict=True))
             epoch = int(fields[b"epoch"])
             log = self._restored(epoch, int(fields[b"seq"]), entries, identities)
@@ -546,7 +547,7 @@ class RedisRoomLog:
                 for name, value in fields.items()
                 if name.startswith(b"note:")
             }
-        except (TypeError, ValueError, KeyError, msgspec.MsgspecError) as error:
+        except (ValueError, KeyError, msgspec.MsgspecError) as error:
             if reply is not None:
                 self._background.failed("recall of a room", error)
             self._remove(room_id, epoch)
@@ -561,7 +562,9 @@ class RedisRoomLog:
     def _restored(self, epoch: int, seq: int, entries: list[bytes], identities: list[bytes]) -> Log:
         """Return the log of a saved room. Raises ValueError, TypeError or MsgspecError if it is damaged."""
         messages = [_read_message(entry) for entry in entries]
-        if [message.seq for message in messages] != list(range(seq - len(messages) + 1, seq + 1)) or seq < len(messages):
+        if [message.seq for message in messages] != list(range(seq - len(messages) + 1, seq + 1)) or seq < len(
+            messages
+        ):
             raise ValueError("numbers are missing")
         log = Log(epoch)
         log.seq = seq
@@ -582,9 +585,11 @@ class RedisRoomLog:
     async def resync(self) -> None:
         """Remove from Redis what was forgotten meanwhile, and write all rooms that it has not, or not as they are.
 
-        Raises RedisError if it cannot be used again.
+        Raises RedisError if it cannot be used again. Rooms that Redis alone refuses are written again later.
         """
-        await self._remove_forgotten()
+        error = await self._remove_forgotten()
+        if error is not None:
+            raise error
         await self._look_after(list(self._rooms.values()))
 
     async def renew(self) -> None:
@@ -618,19 +623,25 @@ class RedisRoomLog:
         await self._remove_forgotten()
         await self._look_after(list(self._behind.values()))
 
-    async def _remove_forgotten(self) -> None:
+    async def _remove_forgotten(self) -> RedisError | None:
+        """Remove everything that was forgotten. Return an error if something was not removed."""
+        failed = None
         graves = [(room_id, epoch) for room_id, (epoch, _) in self._graves.items()]
         for start in range(0, len(graves), _SLICE):
-            now = graves[start : start + _SLICE]
+            some = graves[start : start + _SLICE]
             removals = [
-                self._redis.run(_FORGET, self._keys(room_id), epoch, self._owner(epoch)) for room_id, epoch in now
+                self._redis.run(_FORGET, self._keys(room_id), epoch, self._owner(epoch)) for room_id, epoch in some
             ]
-            await asyncio.wait(removals)
-            for (room_id, epoch), removal in zip(now, removals, strict=True):
-                removal.result()
-                self._removed(room_id, epoch, 0)
-            self._unindexed += [room_id for room_id, _ in now if room_id not in self._rooms]
+            self._unindexed += [room_id for room_id, _ in some if room_id not in self._rooms]
             self._write_index()
+            await asyncio.wait(removals)
+            for (room_id, epoch), removal in zip(some, removals, strict=True):
+                error = removal.exception()
+                reply = error if isinstance(error, RedisError) else 0
+                self._removed(room_id, epoch, reply)
+                if isinstance(reply, RedisError):
+                    failed = reply
+        return failed
 
     async def _look_after(self, rooms: list[_Room]) -> None:
         """Renew rooms, or write those that Redis has not as they are, and wait for the answers."""
@@ -690,6 +701,16 @@ class RedisRoomLog:
 
 _read_message = msgspec.json.Decoder(Message).decode
 _read_sender = msgspec.json.Decoder(_Sender).decode
+
+
+def _read_saved(reply: Reply) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return the three lists of what is kept of a room. Raises ValueError if that is something else."""
+    match reply:
+        case [list(state), list(entries), list(identities)]:
+            lists = state, entries, identities
+            if all(isinstance(part, bytes) for found in lists for part in found):
+                return cast("tuple[list[bytes], list[bytes], list[bytes]]", lists)
+    raise ValueError("no room")
 
 
 def _identities(log: Log, entries: Iterable[bytes]) -> list[bytes]:
