@@ -27,7 +27,7 @@ from passerby.chat.events import PartnerBack, Resume, RoomClosed, RoomResumed
 from passerby.errors import ConflictError, UnauthorizedError, UnavailableError
 from passerby.guests.events import ConnectionEstablished
 from tests.support.clock import ManualClock, turns
-from tests.support.durable import Disk, kill, restart, stop
+from tests.support.durable import Disk, begin, kill, restart, stop
 from tests.support.failing import Failing
 from tests.support.house import GRACE, RING, House, Person
 
@@ -152,6 +152,20 @@ async def test_confirmations_outlive_the_process(house: House, disk: Disk) -> No
     assert anna.link.last(RoomResumed).delivered == 1
     await house.pass_time(GRACE)
     assert [lost.message_id for lost in anna.link.last(RoomClosed).undelivered] == [second.message_id]
+
+
+async def test_authors_learn_also_of_messages_that_the_log_has_no_more(disk: Disk) -> None:
+    disk.messages = 3
+    house = await begin(disk, [])
+    anna, berta = await house.pair()
+    house.rooms.confirm(berta.live, anna.say("read", "a-0").message_id)
+    said = [anna.say(f"text {number}", f"a-{number}") for number in range(1, 6)]
+    resume = anna.resume_from(6)
+    house = await restart(house, disk, anna, berta)
+    await anna.connect(resume)
+    await house.pass_time(GRACE)
+    undelivered = anna.link.last(RoomClosed).undelivered
+    assert [lost.message_id for lost in undelivered] == [sent.message_id for sent in said]
 
 
 async def test_a_message_that_was_logged_but_not_acknowledged_is_delivered_once(house: House, disk: Disk) -> None:

@@ -6,8 +6,10 @@ import tempfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
+from passerby.background import Background
 from passerby.chat.log import CLIENT_IDS
 from passerby.chat.log_memory import MemoryRoomLog
+from passerby.chat.log_redis import RedisRoomLog
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.files.blobs_redis import RedisBlobStore
@@ -92,9 +94,13 @@ class ValkeyBackend(MemoryBackend):
     def __init__(self, redis: Redis) -> None:
         super().__init__()
         self._redis = redis
+        self._background = Background(self._clock)
 
     def match_queue(self) -> MatchQueue:
         return RedisMatchQueue(self._redis, self._clock)
+
+    def room_log(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> RoomLog:
+        return RedisRoomLog(self._redis, self._clock, self._background, max_messages, max_bytes, client_ids=client_ids)
 
     async def pass_time(self, seconds: float) -> None:
         await super().pass_time(seconds)
@@ -127,22 +133,6 @@ class Blobs:
         self._clock.advance(seconds)
 
 
-_AGE: Final = """
-for _, key in ipairs(redis.call('KEYS', '*')) do
-  local left = redis.call('PTTL', key)
-  if left >= 0 then
-    redis.call('PEXPIRE', key, left - ARGV[1])
-  end
-  if redis.call('TYPE', key).ok == 'zset' then
-    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
-      redis.call('ZINCRBY', key, -ARGV[1], member)
-    end
-  end
-end
-"""
-"""Lets all that expires do so earlier, by ARGV[1] milliseconds."""
-
-
 class RedisBlobs(Blobs):
     """A store of files in a Redis of its own."""
 
@@ -152,7 +142,7 @@ class RedisBlobs(Blobs):
 
     async def pass_time(self, seconds: float) -> None:
         await super().pass_time(seconds)
-        await self._redis.command("EVAL", _AGE, 0, round(seconds * 1000))
+        await age(self._redis, seconds)
 
 
 @asynccontextmanager

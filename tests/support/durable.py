@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from passerby.chat.log import SavedRoom
-from passerby.chat.log_memory import MemoryRoomLog, _Log, _Sent
+from passerby.chat.log_memory import Log, MemoryRoomLog, Sent
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
@@ -191,7 +191,7 @@ class DurableRoomLog(MemoryRoomLog):
             if encoded is not None:
                 room = self._disk.room(room_id)
                 room.seq = message.seq
-                room.messages = list(self._logs[room_id].entries)
+                room.messages = list(self.logs[room_id].entries)
                 if message.client_id is not UNSET:
                     room.sent.append(without_content(message))
                 self._write(room_id, room)
@@ -201,7 +201,7 @@ class DurableRoomLog(MemoryRoomLog):
         super().append(room_id, epoch, message, logged, context)
 
     def note(self, room_id: str, epoch: int, name: str, value: bytes | None) -> None:
-        log = self._logs.get(room_id)
+        log = self.logs.get(room_id)
         if log is None or log.epoch != epoch:
             return
         room = self._disk.room(room_id)
@@ -211,30 +211,30 @@ class DurableRoomLog(MemoryRoomLog):
         self._write(room_id, room)
 
     def forget(self, room_id: str, epoch: int) -> None:
-        log = self._logs.get(room_id)
+        log = self.logs.get(room_id)
         if log is not None and log.epoch == epoch and self._process.is_alive:
             del self._disk.rooms[room_id]
         super().forget(room_id, epoch)
 
     async def rooms(self) -> list[str]:
-        return [room_id for room_id in self._disk.rooms if room_id not in self._logs]
+        return [room_id for room_id in self._disk.rooms if room_id not in self.logs]
 
     async def recall(self, room_id: str) -> SavedRoom | None:
         await asyncio.sleep(0)
-        if room_id in self._logs or room_id not in self._disk.rooms:
+        if room_id in self.logs or room_id not in self._disk.rooms:
             return None
         room = self._disk.room(room_id)
-        log = self._logs[room_id] = _Log(room.epoch)
+        log = self.logs[room_id] = Log(room.epoch)
         log.seq = room.seq
         log.entries.extend(room.messages)
         log.size = sum(map(len, room.messages))
         for encoded in room.sent:
             message = msgspec.json.decode(encoded, type=Message)
-            log.sent.setdefault(message.sender_id, _Sent()).now[str(message.client_id)] = encoded
-        return SavedRoom(room_id, room.epoch, room.seq, room.members, room.notes, list(room.messages))
+            log.sent.setdefault(message.sender_id, Sent()).now[str(message.client_id)] = encoded
+        return SavedRoom(room_id, room.epoch, room.seq, room.members, room.notes, list(room.messages), room.sent)
 
     async def close(self) -> None:
-        self._logs.clear()
+        self.logs.clear()
 
 
 async def kill(house: House, disk: Disk, people: Sequence[Person]) -> None:

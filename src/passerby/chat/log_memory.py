@@ -13,10 +13,12 @@ from passerby.chat.log import CLIENT_IDS, Replay
 from passerby.models import SMALL_MESSAGE, Message, read_identity, without_content
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from passerby.chat.log import Done, SavedRoom
 
 
-class _Sent:
+class Sent:
     """The newest messages of one sender by client id, as JSON for `read_identity`, in two generations.
 
     A full generation replaces the one before. Only what is sent again moves alone: new messages are the hot path.
@@ -37,7 +39,7 @@ class _Sent:
                 self.before, self.now = self.now, {}
 
 
-class _Log:
+class Log:
     """One room's log: messages as JSON, oldest first, and what is remembered of each sender."""
 
     __slots__ = ("entries", "epoch", "sent", "seq", "size")
@@ -47,7 +49,7 @@ class _Log:
         self.seq = 0
         self.size = 0
         self.entries: deque[bytes] = deque()
-        self.sent: dict[str, _Sent] = {}
+        self.sent: dict[str, Sent] = {}
 
 
 class MemoryRoomLog:
@@ -60,17 +62,18 @@ class MemoryRoomLog:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._client_ids = client_ids
-        self._logs: dict[str, _Log] = {}
+        self.logs: dict[str, Log] = {}
+        """The open logs by room id, for an adapter that keeps copies of them elsewhere."""
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Message).decode
 
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:  # noqa: ARG002 - as in RoomLog
         """See RoomLog."""
-        self._logs[room_id] = _Log(epoch)
+        self.logs[room_id] = Log(epoch)
 
     def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - as in RoomLog
         """See RoomLog. This is the hot path: one hash lookup finds a duplicate and remembers a new client id."""
-        log = self._logs.get(room_id)
+        log = self.logs.get(room_id)
         if log is None or log.epoch != epoch:
             return
         message.seq = seq = log.seq + 1
@@ -80,7 +83,7 @@ class MemoryRoomLog:
         if client_id is not UNSET:
             sent = log.sent.get(message.sender_id)
             if sent is None:
-                sent = log.sent[message.sender_id] = _Sent()
+                sent = log.sent[message.sender_id] = Sent()
             kept = encoded if size <= SMALL_MESSAGE else without_content(message)
             first = sent.before.get(client_id) or sent.now.setdefault(client_id, kept)
             if first is not kept:
@@ -100,9 +103,16 @@ class MemoryRoomLog:
         log.size = size
         done(context, message, encoded, None)
 
+    def fill(self, log: Log, entries: Iterable[bytes]) -> None:
+        """Log messages as JSON, oldest first, that have their numbers already; the limits evict the oldest."""
+        log.entries.extend(entries)
+        log.size = sum(map(len, log.entries))
+        while log.size > self._max_bytes or len(log.entries) > self._max_messages:
+            log.size -= len(log.entries.popleft())
+
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
         """See RoomLog."""
-        log = self._logs.get(room_id)
+        log = self.logs.get(room_id)
         if log is None or log.epoch != epoch:
             return Replay([], 0)
         oldest = log.seq - len(log.entries)
@@ -115,9 +125,9 @@ class MemoryRoomLog:
 
     def forget(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""
-        log = self._logs.get(room_id)
+        log = self.logs.get(room_id)
         if log is not None and log.epoch == epoch:
-            del self._logs[room_id]
+            del self.logs[room_id]
 
     async def rooms(self) -> list[str]:
         """See RoomLog. Nothing is left of an earlier process."""
@@ -132,4 +142,4 @@ class MemoryRoomLog:
 
     async def close(self) -> None:
         """See RoomLog."""
-        self._logs.clear()
+        self.logs.clear()

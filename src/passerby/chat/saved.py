@@ -60,7 +60,20 @@ def unconfirmed(room: SavedRoom, guest_id: str) -> list[bytes]:
         if author.sender_id != guest_id:
             found.append(encoded if len(encoded) <= SMALL_MESSAGE else without_content(_read_message(encoded)))
     found.reverse()
+    if len(room.messages) < room.seq - after and len(found) < MAX_PENDING:
+        found[:0] = _evicted(room, guest_id, after)[-(MAX_PENDING - len(found)) :]
     return found
+
+
+def _evicted(room: SavedRoom, guest_id: str, after: int) -> list[bytes]:
+    """Return evicted messages to the guest, as far as they are still known."""
+    logged = room.seq - len(room.messages)
+    known: list[tuple[int, bytes]] = []
+    for encoded in room.evicted:
+        author = _read_author(encoded)
+        if after < author.seq <= logged and author.sender_id != guest_id:
+            known.append((author.seq, encoded))
+    return [encoded for _, encoded in sorted(known)]
 
 
 def partner_id(room_id: str, guest_id: str) -> str:
