@@ -234,6 +234,7 @@ class Assembly:
     def start(self) -> None:
         """Start the loops, in the running event loop."""
         self.background.repeat("broadcast of statistics", self.stats.broadcast)
+        self.background.repeat("heartbeat of the counts", self.stats.heartbeat)
         self.background.repeat("refresh of sessions", self.presence.refresh)
         self.background.repeat("sweep of sessions", self.presence.sweep)
         self.background.repeat("sweep of files", self._sweep_files)

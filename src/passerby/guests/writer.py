@@ -104,13 +104,10 @@ class SessionWriter:
                 if run.helpers:
                     await asyncio.wait(run.helpers)  # so there is never more than one write of a session
                     run.helpers = []
-                if run.error is not None:
-                    raise run.error
-                if not self._marked:
+                if run.error is not None or not self._marked:
                     break
                 run.left = self._take()
-            if run.unwritten:
-                raise OSError(f"{len(run.unwritten)} sessions could not be written")
+            run.finish()
         except BaseException:
             run.cancel()
             self._marked = {**run.unwritten, **dict(run.left), **self._marked}  # a newer mark wins
@@ -205,6 +202,13 @@ class _Run:
         if self._failures >= _MAX_FAILURES:
             self.error = error
             self.unwritten.update(self.left)
+
+    def finish(self) -> None:
+        """Raise why the run has ended early, or OSError if a session could not be written."""
+        if self.error is not None:
+            raise self.error
+        if self.unwritten:
+            raise OSError(f"{len(self.unwritten)} sessions could not be written")
 
     def cancel(self) -> None:
         """The task ends before its work."""
