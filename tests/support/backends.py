@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from passerby.chat.log import CLIENT_IDS
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.guests.store_memory import MemorySessionStore
+from passerby.guests.store_redis import RedisSessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.stats.counters_memory import MemoryCounters
+from passerby.stats.counters_redis import RedisCounters
 from tests.support.clock import ManualClock
+from tests.support.valkey import connected, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from passerby.files.blobs import BlobStore
     from passerby.guests.store import SessionStore
     from passerby.matching.queue import MatchQueue
+    from passerby.redis.client import Redis
     from passerby.stats.counters import Counters
 
 
@@ -39,6 +43,9 @@ class Backend(Protocol):
 
     async def pass_time(self, seconds: float) -> None:
         """Advance the adapters' time by `seconds`."""
+
+    async def lose(self, keys: str) -> None:
+        """Lose what is kept elsewhere under keys of this pattern, as by FLUSHALL or an eviction."""
 
 
 class MemoryBackend:
@@ -60,13 +67,67 @@ class MemoryBackend:
     async def pass_time(self, seconds: float) -> None:
         self._clock.advance(seconds)
 
+    async def lose(self, keys: str) -> None:
+        pass
+
 
 @asynccontextmanager
 async def memory() -> AsyncIterator[Backend]:
     yield MemoryBackend()
 
 
-BACKENDS: dict[str, Callable[[], AbstractAsyncContextManager[Backend]]] = {"memory": memory}
+SESSION_TTL = 7200.0
+_AGE: Final = """
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local left = redis.call('PTTL', key)
+  if redis.call('TYPE', key).ok == 'zset' then
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+      local is_in_seconds = tonumber(redis.call('ZSCORE', key, member)) < 1e11
+      redis.call('ZINCRBY', key, is_in_seconds and -ARGV[1] / 1000 or -ARGV[1], member)
+    end
+  end
+  if left >= 0 then
+    redis.call('PEXPIRE', key, left - ARGV[1])
+  end
+end
+"""
+"""Lets all that expires do so earlier, by ARGV[1] milliseconds."""
+
+
+class ValkeyBackend(MemoryBackend):
+    """Adapters of an empty Valkey of their own."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__()
+        self._redis = redis
+
+    def session_store(self) -> SessionStore:
+        return RedisSessionStore(self._redis, self._clock, SESSION_TTL)
+
+    def counters(self) -> Counters:
+        return RedisCounters(self._redis, self._clock)
+
+    async def pass_time(self, seconds: float) -> None:
+        await super().pass_time(seconds)
+        await age(self._redis, seconds)
+
+    async def lose(self, keys: str) -> None:
+        for key in cast("list[bytes]", await self._redis.command("KEYS", keys)):
+            await self._redis.command("DEL", key)
+
+
+async def age(redis: Redis, seconds: float) -> None:
+    """Advance the time of all that Redis keeps by `seconds`."""
+    await redis.command("EVAL", _AGE, 0, round(seconds * 1000))
+
+
+@asynccontextmanager
+async def valkey_backend() -> AsyncIterator[Backend]:
+    async with valkey() as server, connected(server.url) as redis:
+        yield ValkeyBackend(redis)
+
+
+BACKENDS: dict[str, Callable[[], AbstractAsyncContextManager[Backend]]] = {"memory": memory, "valkey": valkey_backend}
 
 
 class Blobs:

@@ -8,5 +8,9 @@
 -- ARGV[3] seconds that the list is kept at least
 
 local clock = redis.call('TIME')
-redis.call('ZADD', KEYS[1], clock[1] + clock[2] / 1000000 + ARGV[2], ARGV[1])
+local expiry = clock[1] + clock[2] / 1000000 + ARGV[2]
+if type(redis.pcall('ZADD', KEYS[1], expiry, ARGV[1])) == 'table' then -- an error: it is no sorted set
+    redis.call('DEL', KEYS[1])
+    redis.call('ZADD', KEYS[1], expiry, ARGV[1])
+end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
