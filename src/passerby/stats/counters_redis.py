@@ -81,7 +81,7 @@ class RedisCounters:
             *(tally.online, tally.chatting, tally.pairs, math.ceil(lifetime * 1000)),
         )
         self._redis.run_then(answers.next(), _LIST, [self._nodes], node, listed)
-        self._redis.run_then(answers.next(), _COUNT, [self._active], more, _LIFETIME)
+        self._redis.run_then(answers.next(), _COUNT, [self._active], more, tally.online, _LIFETIME)
         await answers.all()
 
     async def _compare(self) -> None:
@@ -90,28 +90,27 @@ class RedisCounters:
         if now < self._next_check:
             return
         self._next_check = now + _CHECK_EVERY
-        answers, own = Answers(), self._own()
+        answers = Answers()
         self._redis.send(answers.next(), "GET", self._active)
-        total = await self._total()
+        found = await self._alive()
         (count,) = await answers.all()
-        if count != str(total.online).encode():
-            right = max(0, total.online + self._own() - own)  # with what was counted meanwhile
+        # Our own counts are those of this moment: others may have been reported meanwhile.
+        others = sum(tally.online for node, tally in found.items() if node not in self._counted)
+        right = others + sum(self._counted.values())
+        if count != str(right).encode():
             await self._redis.command("SET", self._active, right, "EX", _LIFETIME)
-
-    def _own(self) -> int:
-        return sum(self._counted.values())
 
     async def total(self) -> Tally:
         """See Counters."""
         if self._redis.is_usable:
             try:
-                return await self._total()
+                return sum_of((await self._alive()).values())
             except RedisError:
                 pass
         return await self._memory.total()
 
-    async def _total(self) -> Tally:
-        """Return the sum over the nodes that are alive. Raises RedisError."""
+    async def _alive(self) -> dict[str, Tally]:
+        """Return the counts of the nodes that are not lost. Raises RedisError."""
         nodes = await self._redis.command("ZRANGE", self._nodes, 0, -1)
         names = (
             [node.decode(errors="replace") for node in nodes if isinstance(node, bytes)]
@@ -125,7 +124,7 @@ class RedisCounters:
         lost = [node for node, tally in found.items() if tally is None]
         if lost:
             self._redis.send(_nobody_waits, "ZREM", self._nodes, *lost)  # a node that only was late lists itself again
-        return sum_of(tally for tally in found.values() if tally is not None)
+        return {node: tally for node, tally in found.items() if tally is not None}
 
     def _tally(self, reply: Reply | RedisError) -> Tally | None:
         """Return the counts of a node; None if it is lost. Raises LostError."""
@@ -152,7 +151,7 @@ class RedisCounters:
             for node in counted:
                 self._redis.send(answers.next(), "DEL", self._key(node))
             self._redis.send(answers.next(), "ZREM", self._nodes, *counted)
-            self._redis.run_then(answers.next(), _COUNT, [self._active], -sum(counted.values()), _LIFETIME)
+            self._redis.run_then(answers.next(), _COUNT, [self._active], -sum(counted.values()), 0, _LIFETIME)
             await answers.each()
 
     # ── when Redis is back ────────────────────────────────────────────────────────────────────────
