@@ -256,6 +256,7 @@ class Assembly:
         """Start the loops, in the running event loop."""
         self.background.start("recovery", self.recovery.run())
         self.background.repeat("broadcast of statistics", self.stats.broadcast)
+        self.background.repeat("heartbeat of the counts", self.stats.heartbeat)
         self.background.repeat("refresh of sessions", self.presence.refresh)
         self.background.repeat("sweep of sessions", self.presence.sweep)
         self.background.repeat("sweep of files", self._sweep_files)

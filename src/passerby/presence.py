@@ -8,8 +8,10 @@ connected ──connection lost──▶ away (grace) ──back in time──�
 from __future__ import annotations
 
 import logging
+import math
+from collections import OrderedDict
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from passerby.stats.statistics import Statistics
 
 log = logging.getLogger(__name__)
+
+_SLICE: Final = 0.1
+"""Seconds between two parts of a refresh, at least: ten guests are due in it if there are 6,000, and their sessions
+are written together."""
 
 
 class Periods(Struct, frozen=True):
@@ -72,6 +78,9 @@ class Presence:
         self._periods = periods
         self._limits = limits
         self._background = background
+        self._due: OrderedDict[LiveGuest, tuple[float, str]] = OrderedDict()
+        """When each connected guest's session is refreshed next (monotonic seconds), the first of them first; and when
+        the guest was last seen."""
 
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
@@ -91,6 +100,7 @@ class Presence:
         elif is_back:
             self._background.attempt("numbering of later rooms", self._begin_after, guest)
         live = self._guests.attach(guest, link, socket_id)
+        self._refresh_later(live)
         try:
             self._greet(live, link, socket_id, token_expires, replaced)
             self._go_on(live, link, resume)
@@ -156,6 +166,7 @@ class Presence:
         if live.link is not link:
             return
         self._guests.detach(live)
+        self._due.pop(live, None)
         self._expect(live, self._periods.grace)
         self._background.attempt("notification of an absence", self._rooms.away, live)
         self._background.attempt("suspending a search", self._matchmaking.suspend, live)
@@ -189,6 +200,7 @@ class Presence:
             link = live.link
             if link is not None:
                 self._guests.detach(live)
+                self._due.pop(live, None)
             self._forget(live)
             if link is not None:
                 link.close(Code.SESSION_ENDED)
@@ -198,14 +210,36 @@ class Presence:
     # ── periodic work ─────────────────────────────────────────────────────────────────────────────
 
     async def refresh(self) -> None:
-        """Wait an interval, then keep connected guests' sessions alive and renew tokens that expire soon."""
-        await sleep(self._clock, self._periods.refresh_interval)
-        for live in list(self._guests.online.values()):
-            self._background.attempt("refreshing a session", self._refresh, live)
+        """Wait until guests are due, then keep their sessions alive and renew tokens that expire soon.
 
-    def _refresh(self, live: LiveGuest) -> None:
-        self._guests.seen(live)
-        self._writer.save(live.guest)
+        However many have connected at the same time, the writes are spread over the interval: only so many guests are
+        refreshed in a slice as make all of them in an interval. The others wait, and are apart from then on.
+        """
+        interval = self._periods.refresh_interval
+        part = min(_SLICE, interval)
+        await sleep(self._clock, max(part, self._next_due() - self._clock.monotonic()))
+        now = self._clock.monotonic()
+        for _ in range(math.ceil(len(self._due) * part / interval)):
+            if self._next_due() > now:
+                break
+            live, (_, last_seen) = self._due.popitem(last=False)
+            self._background.attempt("refreshing a session", self._refresh, live, last_seen)
+            self._refresh_later(live)
+
+    def _next_due(self) -> float:
+        """Return when somebody may be due next, in monotonic seconds. Who connects later is due later."""
+        for due, _ in self._due.values():
+            return due
+        return self._clock.monotonic() + self._periods.refresh_interval
+
+    def _refresh_later(self, live: LiveGuest) -> None:
+        self._due[live] = (self._clock.monotonic() + self._periods.refresh_interval, live.guest.last_seen)
+        self._due.move_to_end(live)
+
+    def _refresh(self, live: LiveGuest, last_seen: str) -> None:
+        if live.guest.last_seen == last_seen:  # else it has changed, so it was written
+            self._guests.seen(live)
+            self._writer.save(live.guest)
         if self._guests.token_left(live) <= self._periods.renew_before:
             token, expires_at = self._guests.renew(live)
             live.send(SessionRenewed(token=token, expires_at=expires_at))

@@ -37,7 +37,7 @@ _READERS: Final = 32
 """Rooms that are read at once: what has been read of them may all be decoded in one turn of the event loop."""
 _TURN: Final = 0.005
 """Seconds of one turn of the event loop for opening rooms, so that whoever is connected does not notice."""
-_LONGEST_WAIT: Final = 5.0
+_LONGEST_WAIT: Final = 4.0
 """Seconds that a guest waits for the recovery: less than a client waits for an answer."""
 _RETRY: Final = 1.0
 """Seconds until a guest who has waited in vain may ask again."""

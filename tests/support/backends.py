@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from passerby.background import Background
 from passerby.chat.log import CLIENT_IDS
@@ -14,9 +14,11 @@ from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.files.blobs_redis import RedisBlobStore
 from passerby.guests.store_memory import MemorySessionStore
+from passerby.guests.store_redis import RedisSessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.matching.queue_redis import RedisMatchQueue
 from passerby.stats.counters_memory import MemoryCounters
+from passerby.stats.counters_redis import RedisCounters
 from tests.support.clock import ManualClock
 from tests.support.valkey import connected, valkey
 
@@ -46,6 +48,9 @@ class Backend(Protocol):
     async def pass_time(self, seconds: float) -> None:
         """Advance the adapters' time by `seconds`."""
 
+    async def lose(self, keys: str) -> None:
+        """Lose what is kept elsewhere under keys of this pattern, as by FLUSHALL or an eviction."""
+
 
 class MemoryBackend:
     def __init__(self) -> None:
@@ -66,22 +71,27 @@ class MemoryBackend:
     async def pass_time(self, seconds: float) -> None:
         self._clock.advance(seconds)
 
+    async def lose(self, keys: str) -> None:
+        pass
+
 
 @asynccontextmanager
 async def memory() -> AsyncIterator[Backend]:
     yield MemoryBackend()
 
 
+SESSION_TTL = 7200.0
 _AGE: Final = """
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key)
-  if left >= 0 then
-    redis.call('PEXPIRE', key, left - ARGV[1])
-  end
   if redis.call('TYPE', key).ok == 'zset' then
     for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
-      redis.call('ZINCRBY', key, -ARGV[1], member)
+      local is_in_seconds = tonumber(redis.call('ZSCORE', key, member)) < 1e11
+      redis.call('ZINCRBY', key, is_in_seconds and -ARGV[1] / 1000 or -ARGV[1], member)
     end
+  end
+  if left >= 0 then
+    redis.call('PEXPIRE', key, left - ARGV[1])
   end
 end
 """
@@ -102,9 +112,19 @@ class ValkeyBackend(MemoryBackend):
     def room_log(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> RoomLog:
         return RedisRoomLog(self._redis, self._clock, self._background, max_messages, max_bytes, client_ids=client_ids)
 
+    def session_store(self) -> SessionStore:
+        return RedisSessionStore(self._redis, self._clock, SESSION_TTL)
+
+    def counters(self) -> Counters:
+        return RedisCounters(self._redis, self._clock)
+
     async def pass_time(self, seconds: float) -> None:
         await super().pass_time(seconds)
         await age(self._redis, seconds)
+
+    async def lose(self, keys: str) -> None:
+        for key in cast("list[bytes]", await self._redis.command("KEYS", keys)):
+            await self._redis.command("DEL", key)
 
 
 async def age(redis: Redis, seconds: float) -> None:

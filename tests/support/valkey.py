@@ -132,15 +132,22 @@ async def valkey(*options: str) -> AsyncIterator[Valkey]:
 
 
 @asynccontextmanager
-async def connected(url: str, prefix: str = "") -> AsyncIterator[Redis]:
-    """Connect to a server: the Redis is usable."""
+async def connecting(url: str, prefix: str = "") -> AsyncIterator[Redis]:
+    """Begin to connect to a server."""
     background = Background(SystemClock())
     redis = Redis(url, prefix, background)
     redis.start()
     try:
-        assert await redis.ready(PATIENCE)
         yield redis
     finally:
         await background.wind_down(1)
         await redis.close()
         await background.stop(1)
+
+
+@asynccontextmanager
+async def connected(url: str, prefix: str = "") -> AsyncIterator[Redis]:
+    """Connect to a server: the Redis is usable."""
+    async with connecting(url, prefix) as redis:
+        assert await redis.ready(PATIENCE)
+        yield redis

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from passerby import errors, ids
-from passerby.clock import Timestamps
+from passerby.clock import Timestamps, answer
 from passerby.errors import Code, NotFoundError, UnauthorizedError, UnavailableError
 from passerby.live import LiveGuest
 from passerby.logs import Sampled
 from passerby.models import Guest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from passerby.clock import Clock
     from passerby.guests.store import SessionStore
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_ANSWER_LIMIT: Final = 5.0
+"""Maximum seconds for the store, so that a guest is answered before the client, or CONNECT_TIMEOUT, gives up."""
+_UNREADABLE_RETRY: Final = 2
+"""Seconds after which a guest may try again, when the store cannot be read or written."""
 _RETRY: Final = 30
 """Seconds after which a guest may ask again for a session, when there are too many."""
 _UNUSED: Final = 60.0
@@ -63,6 +69,7 @@ class Guests:
         self._unused: OrderedDict[str, float] = OrderedDict()
         """When the sessions that have never had a connection were created, the oldest first."""
         self._full = Sampled(log.warning, "new sessions refused: SESSIONS_LIMIT exist", clock.monotonic)
+        self._failed = Sampled(log.warning, "sessions cannot be read or written", clock.monotonic)
         self._changed = changed
         self._is_ended = is_ended
         self._ready = ready
@@ -78,8 +85,14 @@ class Guests:
     ) -> tuple[Guest, str]:
         """Create a session that lasts `session_ttl` seconds; return it and its token.
 
-        When there are too many, the oldest one that was never used is replaced, or UnavailableError is raised.
+        When there are too many, the oldest one that was never used is replaced, or UnavailableError is raised. It is
+        also raised when the store cannot serve now.
         """
+        return await self._answer(self._create(username, location, gender, language))
+
+    async def _create(
+        self, username: str | None, location: str | None, gender: str | None, language: str | None
+    ) -> tuple[Guest, str]:
         ahead = self._creating  # whom the store may not count yet: else of many at once all would fit
         self._creating += 1
         try:
@@ -124,19 +137,20 @@ class Guests:
     async def authenticate(self, token: str) -> tuple[Guest, float]:
         """Return the token's guest and its expiry (seconds since the Unix epoch).
 
-        Raises UnauthorizedError, and UnavailableError while it is not known yet whether the guest is in a room.
+        Raises UnauthorizedError; and UnavailableError when nobody can say now whether the session exists, or whether
+        the guest is in a room.
         """
         session_id, expires = self._tokens.verify(token)
         if self._ready is not None and session_id not in self._by_session:
             await self._ready()
-        guest = await self._find(session_id)
+        guest = await self._answer(self._find(session_id))
         if guest is None:
             raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest, expires
 
     async def public(self, session_id: str) -> Guest:
-        """Return the session for its public view. Raises NotFoundError."""
-        guest = await self._find(session_id)
+        """Return the session for its public view. Raises NotFoundError, UnavailableError."""
+        guest = await self._answer(self._find(session_id))
         if guest is None:
             raise NotFoundError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest
@@ -144,8 +158,11 @@ class Guests:
     async def update(self, guest: Guest, **traits: str | None) -> Guest:
         """Change location, gender or language; counts as activity. Return the updated session.
 
-        Raises UnauthorizedError when the session has ended in the meantime.
+        Raises UnauthorizedError when the session has ended in the meantime; and UnavailableError.
         """
+        return await self._answer(self._update(guest, traits))
+
+    async def _update(self, guest: Guest, traits: dict[str, str | None]) -> Guest:
         current = await self._find(guest.session_id)
         if current is None:
             raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
@@ -170,6 +187,17 @@ class Guests:
     def token_left(self, live: LiveGuest) -> float:
         """Return the seconds until the live guest's token expires."""
         return self._tokens.left(live.token_expires)
+
+    async def _answer(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work` with the store. Raises UnavailableError when the store fails, or takes too long.
+
+        It is never UnauthorizedError: the client would give up a session that may exist.
+        """
+        try:
+            return await answer(self._clock, work, _ANSWER_LIMIT)
+        except OSError as error:  # also TimeoutError
+            self._failed.note()
+            raise UnavailableError(["sessions"], retry_after=_UNREADABLE_RETRY) from error
 
     async def _find(self, session_id: str) -> Guest | None:
         live = self._by_session.get(session_id)
