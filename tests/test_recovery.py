@@ -180,6 +180,35 @@ async def test_a_message_that_was_logged_but_not_acknowledged_is_delivered_once(
     assert berta.link.texts() == ["did it arrive?"]
 
 
+async def test_a_room_whose_newest_messages_are_lost_ends(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    said = anna.say("one")
+    kept = dict(disk.rooms)
+    anna.say("two")  # the log was out of reach when it came
+    disk.rooms.update(kept)
+    resume = anna.resume_from(2)
+    house = await restart(house, disk, anna, berta)
+    await berta.connect()
+    await anna.connect(resume)
+    for person, partner in ((anna, berta), (berta, anna)):
+        closed = person.link.last(RoomClosed)
+        assert (closed.user_id, closed.reason) == (partner.id, "partner_offline")
+    assert [lost.message_id for lost in anna.link.last(RoomClosed).undelivered] == [said.message_id]
+    assert disk.rooms == {}
+
+
+async def test_a_stop_that_takes_long_ends_no_grace_window(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    house.prepare_stop()
+    anna.drop()
+    berta.drop()
+    await house.pass_time(GRACE + 1)
+    await house.stop()
+    house = await begin(disk, [anna, berta])
+    await house.pass_time(GRACE - 0.1)
+    assert house.rooms.count == 1
+
+
 async def test_who_has_left_just_before_is_in_the_newer_room(house: House, disk: Disk) -> None:
     anna, berta = await house.pair()
     kept = dict(disk.rooms)

@@ -275,8 +275,9 @@ class Assembly:
         }
 
     def prepare_stop(self) -> None:
-        """All connections are about to be closed: that is no absence of the guests."""
-        self.rooms.stop()
+        """All connections are about to be closed. If rooms outlive the process, that is no absence of their members."""
+        if self.adapters.log.is_durable:
+            self.presence.stop()
 
     async def stop(self) -> None:
         """Stop everything, step by step. Each step has a timeout and runs even when earlier ones have failed.

@@ -78,6 +78,7 @@ class Presence:
         self._periods = periods
         self._limits = limits
         self._background = background
+        self._is_stopping = False
         self._due: OrderedDict[LiveGuest, tuple[float, str]] = OrderedDict()
         """When each connected guest's session is refreshed next (monotonic seconds), the first of them first; and when
         the guest was last seen."""
@@ -174,7 +175,14 @@ class Presence:
     def _expect(self, live: LiveGuest, seconds: float) -> None:
         live.grace = self._background.call_later("end of a grace window", seconds, lambda: self._expire(live))
 
+    def stop(self) -> None:
+        """All connections are about to be closed, for a process that follows: that ends no grace window."""
+        self._is_stopping = True
+        self._rooms.stop()
+
     def _expire(self, live: LiveGuest) -> None:
+        if self._is_stopping:
+            return
         self._background.attempt("end of a room", self._rooms.expire, live)
         self._forget(live)
 

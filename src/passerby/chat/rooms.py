@@ -319,19 +319,17 @@ class Rooms:
 
         If `resume` names this room: all messages after its `seq`, of both members. If it names another room: all
         messages in the log. Without `resume` (old clients): the partner's messages that the guest has not confirmed.
+        If the client has messages that the log has lost, the room ends: their numbers must not be used again.
         Raises TimeoutError, and what the log raises; then the member needs another `resume`.
         """
         member = guest.member
         if member is None:
             return
         room = member.room
-        if resume is None:
-            after = member.confirmed
-        elif (resume.room_id, resume.epoch) == (room.id, room.epoch):
-            after = resume.seq
-            self._confirm_through(member, after)  # confirmations may be lost with the connection
-        else:
-            after = 0
+        after = self._position(member, resume)
+        if after > room.seq and self._is_durable:
+            self._lose(room)
+            return
         announced = False
         while True:
             async with time_limit(self._clock, ANSWER_LIMIT):
@@ -349,6 +347,16 @@ class Rooms:
                 member.attached = True
                 return
             await link.drain()
+
+    def _position(self, member: Member, resume: Resume | None) -> int:
+        """Return the number after which a replay begins."""
+        room = member.room
+        if resume is None:
+            return member.confirmed
+        if (resume.room_id, resume.epoch) != (room.id, room.epoch):
+            return 0
+        self._confirm_through(member, resume.seq)  # confirmations may be lost with the connection
+        return resume.seq
 
     def _resumed(self, member: Member, gap: int) -> RoomResumed:
         room = member.room
@@ -399,6 +407,16 @@ class Rooms:
             member.room.tell(partner, replace(notice, reason="user_disconnected"))
         finally:
             self._close(member.room)
+
+    def _lose(self, room: Room) -> None:
+        """End a room whose newest messages are lost, because the process and the durable log failed at once."""
+        try:
+            for member in room.members:
+                notice = self._closed(member, "partner_offline", "A part of the conversation was lost")
+                room.tell(member, notice)
+                member.live.notice = None if member.is_here else notice
+        finally:
+            self._close(room)
 
     @staticmethod
     def _closed(
