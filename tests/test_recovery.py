@@ -617,6 +617,37 @@ async def test_a_session_that_cannot_be_read_ends_no_room(house: House, disk: Di
     assert house.rooms.count == 2
 
 
+async def test_who_returns_before_the_room_was_read_waits_for_it(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    resume = anna.resume_from(0)
+    await kill(house, disk, [anna, berta])
+    adapters = disk.adapters()
+    Failing(adapters["log"], "recall", times=1)
+    house = House(clock=disk.clock, stand_ins=adapters)
+    anna.house = house
+    running = asyncio.ensure_future(house.recovery.run())
+    arriving = asyncio.ensure_future(anna.arrive(resume))
+    await turns()
+    assert not arriving.done()
+    await house.pass_time(1.1)
+    await asyncio.gather(running, arriving)
+    assert anna.live.member is not None
+
+
+async def test_who_returns_without_room_or_search_is_shown_so(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    clara = await house.visitor("Clara")
+    await clara.search()
+    await house.settle()
+    disk.rooms.clear()
+    disk.tickets.clear()
+    house = await restart(house, disk, anna, berta, clara)
+    for person in (anna, clara):
+        await person.connect()
+        guest = person.live.guest
+        assert (guest.is_online, guest.in_chat, guest.connected_user, guest.is_searching) == (True, False, None, False)
+
+
 async def test_a_damaged_message_ends_only_its_room(house: House, disk: Disk) -> None:
     anna, berta = await house.pair()
     clara, dora = await house.pair("Clara", "Dora")

@@ -226,7 +226,6 @@ class Assembly:
         )
         self.recovery = Recovery(
             log=adapters.log,
-            store=adapters.store,
             guests=self.guests,
             presence=self.presence,
             rooms=self.rooms,

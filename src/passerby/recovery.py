@@ -11,7 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
+from passerby.background import FAILURES, is_failure
 from passerby.chat import saved
 from passerby.clock import sleep, time_limit
 from passerby.errors import UnavailableError
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
     from passerby.files.files import Files
     from passerby.guests.sessions import Guests
-    from passerby.guests.store import SessionStore
     from passerby.models import Guest
     from passerby.presence import Presence
 
 log = logging.getLogger(__name__)
 
-_FINDING: Final = 3.0
-"""Seconds for the list of rooms: a server whose store does not answer begins without it."""
+_READING: Final = 3.0
+"""Seconds for the list of rooms, or for one of them: a server whose store does not answer begins without them."""
 _READERS: Final = 32
 """Rooms that are read at once: what has been read of them may all be decoded in one turn of the event loop."""
 _TURN: Final = 0.005
@@ -86,7 +85,6 @@ class Recovery:
         self,
         *,
         log: RoomLog,
-        store: SessionStore,
         guests: Guests,
         presence: Presence,
         rooms: Rooms,
@@ -98,7 +96,6 @@ class Recovery:
     ) -> None:
         """`grace` is in seconds. Nothing is read until `run`."""
         self._log = log
-        self._store = store
         self._guests = guests
         self._presence = presence
         self._rooms = rooms
@@ -122,7 +119,8 @@ class Recovery:
             try:
                 for pause in (*_PAUSES, None):
                     is_complete = await self._bring_back()
-                    self._gate.open()
+                    if not self._unread and not self._incomplete:
+                        self._gate.open()  # else a member of these might return too early
                     if is_complete or pause is None:
                         break
                     await sleep(self._clock, pause)
@@ -147,7 +145,7 @@ class Recovery:
     # ── reading ───────────────────────────────────────────────────────────────────────────────────
 
     async def _find(self) -> None:
-        async with time_limit(self._clock, _FINDING):
+        async with time_limit(self._clock, _READING):
             self._unread.update(await self._log.rooms())
 
     async def _read(self) -> list[tuple[SavedRoom, tuple[Guest | None, Guest | None]]]:
@@ -158,12 +156,12 @@ class Recovery:
         async def read() -> None:
             for room_id in ids:
                 try:
-                    async with time_limit(self._clock, ANSWER_LIMIT):
+                    async with time_limit(self._clock, _READING):
                         room = self._incomplete.get(room_id) or await self._log.recall(room_id)
                         self._unread.discard(room_id)
                         if room is not None:
                             self._incomplete[room_id] = room
-                            first, second = await asyncio.gather(*map(self._load, room.members))
+                            first, second = await asyncio.gather(*map(self._guests.find, room.members))
                             rooms.append((room, (first, second)))
                 except FAILURES as error:  # the others are read, and this one is tried again
                     if not is_failure(error):
@@ -175,10 +173,6 @@ class Recovery:
             for _ in range(_READERS):
                 readers.create_task(read())
         return rooms
-
-    async def _load(self, session_id: str) -> Guest | None:
-        live = self._guests.live(session_id)
-        return live.guest if live is not None else await self._store.load(session_id)
 
     # ── opening ───────────────────────────────────────────────────────────────────────────────────
 

@@ -143,14 +143,14 @@ class Guests:
         session_id, expires = self._tokens.verify(token)
         if self._ready is not None and session_id not in self._by_session:
             await self._ready()
-        guest = await self._answer(self._find(session_id))
+        guest = await self._answer(self.find(session_id))
         if guest is None:
             raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest, expires
 
     async def public(self, session_id: str) -> Guest:
         """Return the session for its public view. Raises NotFoundError, UnavailableError."""
-        guest = await self._answer(self._find(session_id))
+        guest = await self._answer(self.find(session_id))
         if guest is None:
             raise NotFoundError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest
@@ -163,7 +163,7 @@ class Guests:
         return await self._answer(self._update(guest, traits))
 
     async def _update(self, guest: Guest, traits: dict[str, str | None]) -> Guest:
-        current = await self._find(guest.session_id)
+        current = await self.find(guest.session_id)
         if current is None:
             raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         for name, value in traits.items():
@@ -199,7 +199,8 @@ class Guests:
             self._failed.note()
             raise UnavailableError(["sessions"], retry_after=_UNREADABLE_RETRY) from error
 
-    async def _find(self, session_id: str) -> Guest | None:
+    async def find(self, session_id: str) -> Guest | None:
+        """Return the session, or None when it has ended. Raises OSError when it cannot be read."""
         live = self._by_session.get(session_id)
         if live is not None:
             return live.guest
@@ -217,7 +218,7 @@ class Guests:
         self._unused.pop(guest.session_id, None)
         live = self._by_session.get(guest.session_id)
         if live is None:
-            live = self._by_session[guest.session_id] = LiveGuest(guest)
+            live = self._enter(guest)
         if live.grace is not None:
             live.grace.cancel()
             live.grace = None
@@ -230,9 +231,15 @@ class Guests:
 
     def recall(self, guest: Guest) -> LiveGuest:
         """A guest of an earlier process, who is not live in this one, is live again, without a connection."""
-        guest.is_online, guest.is_searching, guest.socket_id = False, False, None
-        live = self._by_session[guest.session_id] = LiveGuest(guest)
+        live = self._enter(guest)
         self._changed(live)
+        return live
+
+    def _enter(self, guest: Guest) -> LiveGuest:
+        """Return a new live guest, who is in no room and does not search, whatever the session says of before."""
+        guest.is_online, guest.socket_id = False, None
+        guest.is_searching, guest.in_chat, guest.connected_user = False, False, None
+        live = self._by_session[guest.session_id] = LiveGuest(guest)
         return live
 
     def detach(self, live: LiveGuest) -> None:
