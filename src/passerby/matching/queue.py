@@ -32,7 +32,10 @@ class MatchQueue(Protocol):
         """Remove `ticket`; return False if it does not wait, or if the guest's ticket there is another one."""
 
     async def suspend(self, ticket: Ticket, seconds: float) -> None:
-        """Remove `ticket` as `cancel` does, but let `recall` find it for `seconds` (≥ 0)."""
+        """Remove `ticket` as `cancel` does, but let `recall` find it for `seconds` (≥ 0), also if it did not wait.
+
+        No effect if the guest waits with another ticket.
+        """
 
     async def recall(self, guest_id: str) -> Ticket | None:
         """Return the guest's ticket that waits or is suspended; None if there is none. It stays where it is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 from pathlib import Path
@@ -79,8 +80,8 @@ class RedisMatchQueue:
         self._keys = tuple(redis.key(f"{{mm}}:{name}") for name in ("tickets", "waiting", "leases"))
         self._claim = redis.key("{mm}:claim:")
         self._attempts = itertools.count(1)
-        self._unanswered: dict[str, int] = {}
-        """The attempts to enter that have got no answer (yet), by ticket id."""
+        self._lost: dict[str, int] = {}
+        """The attempts to enter whose answers were lost, by ticket id."""
         self._ended: dict[str, tuple[Ticket, float]] = {}
         """Tickets that ended while Redis could not be told, by id, and when (monotonic seconds), the oldest first."""
         self._encode = msgspec.json.Encoder().encode
@@ -92,26 +93,25 @@ class RedisMatchQueue:
     async def enter(self, ticket: Ticket) -> Ticket | None:
         """See MatchQueue."""
         encoded = self._encode(ticket)
-        attempt = self._unanswered.get(ticket.id)
-        may_be_applied = attempt is not None
         while self._redis.is_usable:
-            if attempt is None:
-                attempt = next(self._attempts)
-            self._unanswered[ticket.id] = attempt
+            lost = self._lost.pop(ticket.id, None)
+            attempt = lost or next(self._attempts)
             try:
                 reply = await self._redis.run(
                     _ENTER,
                     (*self._keys, self._claim + ticket.id),
-                    *(ticket.guest_id, encoded, attempt, _ms(LEASE), _ms(KEPT), _ms(_KEYS_KEPT), DROPPED),
-                    int(may_be_applied),
+                    *(ticket.guest_id, encoded, attempt, _ms(LEASE), _ms(_KEYS_KEPT), DROPPED, int(lost is not None)),
                 )
-            except LostError:
+            except (LostError, asyncio.CancelledError) as error:
+                self._lost[ticket.id] = attempt
+                if not isinstance(error, LostError):
+                    raise
                 break
             except RefusedError as error:
-                self._unanswered.pop(ticket.id, None)
+                if lost is not None:
+                    self._lost[ticket.id] = lost
                 self._note(error)
                 break
-            self._unanswered.pop(ticket.id, None)
             if reply is None:
                 self._memory.add(ticket)
                 return None
@@ -120,12 +120,11 @@ class RedisMatchQueue:
                 self._memory.discard(ticket.guest_id)
                 self._memory.discard(partner.guest_id)
                 return partner
-            attempt, may_be_applied = None, False
         return await self._memory.enter(ticket)
 
     async def cancel(self, ticket: Ticket) -> bool:
         """See MatchQueue."""
-        self._unanswered.pop(ticket.id, None)
+        self._lost.pop(ticket.id, None)
         waited = self._memory.remove(ticket)
         if not self._redis.is_usable:
             self._note_end(ticket)
@@ -139,7 +138,7 @@ class RedisMatchQueue:
 
     async def suspend(self, ticket: Ticket, seconds: float) -> None:
         """See MatchQueue."""
-        self._unanswered.pop(ticket.id, None)
+        self._lost.pop(ticket.id, None)
         await self._memory.suspend(ticket, seconds)
         if self._redis.is_usable:
             try:
@@ -158,7 +157,7 @@ class RedisMatchQueue:
     def forget(self, *tickets: Ticket) -> None:
         """See MatchQueue."""
         for ticket in tickets:
-            self._unanswered.pop(ticket.id, None)
+            self._lost.pop(ticket.id, None)
             self._memory.remove(ticket)
         if self._redis.is_usable:
 
@@ -202,7 +201,7 @@ class RedisMatchQueue:
         """See MatchQueue. Nothing is removed from Redis: whoever searches is recalled by the process that follows."""
         await self._memory.close()
         self._ended.clear()
-        self._unanswered.clear()
+        self._lost.clear()
 
     # ── Redis is back ─────────────────────────────────────────────────────────────────────────────
 
@@ -244,13 +243,15 @@ class RedisMatchQueue:
         await self._redis.run(_SUSPEND, self._keys, *arguments)
 
     async def _renew(self, tickets: Iterable[Ticket]) -> list[Ticket]:
-        """Return the tickets that are lost. Other commands run between the chunks, here and there."""
-        lost: list[Ticket] = []
+        """Return the tickets that are lost, or may be. Other commands run between the chunks, here and there."""
+        missing: list[Ticket] = []
         for chunk in _chunks(tickets):
             guests = [ticket.guest_id for ticket in chunk]
-            places = await self._redis.run(_RENEW, self._keys, _ms(LEASE), _ms(_KEYS_KEPT), *guests)
-            lost += [chunk[place] for place in cast("list[int]", places)]
-        return lost
+            reply = await self._redis.run(_RENEW, self._keys, _ms(LEASE), _ms(_KEYS_KEPT), *guests)
+            places = set(cast("list[int]", reply))
+            if places or self._lost:
+                missing += [ticket for place, ticket in enumerate(chunk) if place in places or ticket.id in self._lost]
+        return missing
 
     def _with_claims(self, tickets: Iterable[Ticket]) -> list[str]:
         return [*self._keys, *(self._claim + ticket.id for ticket in tickets)]

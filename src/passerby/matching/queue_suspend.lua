@@ -9,12 +9,11 @@
 -- ARGV[4] milliseconds after the end of a lease that a ticket can be recalled
 -- ARGV[5] milliseconds that the keys are kept at least
 --
--- Returns 1, or 0 if the guest's ticket is another one by now, which stays
+-- Returns 1, or 0 if the guest waits with another ticket, which stays
 
 local tickets, waiting, leases = KEYS[1], KEYS[2], KEYS[3]
 local guest = ARGV[1]
-local known = redis.call('HGET', tickets, guest)
-if known and known ~= ARGV[2] then
+if redis.call('SISMEMBER', waiting, guest) == 1 and redis.call('HGET', tickets, guest) ~= ARGV[2] then
     return 0
 end
 local clock = redis.call('TIME')
