@@ -363,9 +363,9 @@ async def test_guests_who_have_connected_at_once_are_written_spread_over_the_int
     for times in by_guest.values():
         assert len(times) == 3
         assert 60 <= times[0] <= 120, "within the next interval"
-        assert all(59.999 < later - earlier < 62 for earlier, later in pairwise(times))
+        assert all(59.9 < later - earlier < 60.1 for earlier, later in pairwise(times))
     rates = Counter(int(time) for time, _ in store.times)
-    assert max(rates.values()) <= 20, "1,000 in 60 s are 16.7 a second"
+    assert max(rates.values()) <= 22, "1,000 in 60 s are 16.7 a second, or two in a slice"
 
 
 async def test_a_session_that_has_changed_is_not_written_again_for_an_interval() -> None:
