@@ -16,7 +16,7 @@ from passerby.redis.client import RedisError
 from tests.guests.test_store import LIFETIME, guest
 from tests.support.backends import age
 from tests.support.clock import ManualClock
-from tests.support.valkey import PATIENCE, connected, connecting, valkey
+from tests.support.valkey import PATIENCE, connected, opened, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -303,7 +303,7 @@ async def test_what_happened_without_redis_is_written_when_it_is_back(place: Pla
 async def test_a_redis_that_was_absent_at_the_start_gets_everything() -> None:
     async with valkey() as server:
         server.kill()
-        async with connecting(server.url) as redis:
+        async with opened(server.url) as redis:
             place = Place(server, redis)
             await place.store.save(guest(), LIFETIME)
             assert await place.store.load("session-one") == guest()
