@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import tracemalloc
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -32,6 +30,7 @@ from tests.support.conversation import PNG, TEXT, chunk, noise, png, wav
 from tests.support.fakes import Gate
 from tests.support.folders import entries
 from tests.support.house import GRACE, House, Person
+from tests.support.weighed import Weighed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -549,24 +548,6 @@ async def test_a_signature_is_of_one_file_in_one_room_until_one_time(house: File
 
 
 # ── memory ────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Weighed:
-    """Current and peak memory allocated by Python since the start, with the garbage collector disabled."""
-
-    def __enter__(self) -> Self:
-        gc.collect()
-        gc.disable()
-        tracemalloc.start()
-        self._before = tracemalloc.get_traced_memory()[0]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        now, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        gc.enable()
-        self.kept = now - self._before
-        self.most = peak - self._before
 
 
 async def bring_in_pieces(house: FileHouse, size: int, total: int) -> StoredFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from passerby.chat.log import CLIENT_IDS
 from passerby.chat.log_memory import MemoryRoomLog
@@ -14,6 +14,7 @@ from passerby.files.blobs_redis import RedisBlobStore
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.stats.counters_memory import MemoryCounters
+from tests.support.aging import age
 from tests.support.clock import ManualClock
 from tests.support.valkey import connected, valkey
 
@@ -84,22 +85,6 @@ class Blobs:
         self._clock.advance(seconds)
 
 
-_AGE: Final = """
-for _, key in ipairs(redis.call('KEYS', '*')) do
-  local left = redis.call('PTTL', key)
-  if left >= 0 then
-    redis.call('PEXPIRE', key, left - ARGV[1])
-  end
-  if redis.call('TYPE', key).ok == 'zset' then
-    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
-      redis.call('ZINCRBY', key, -ARGV[1], member)
-    end
-  end
-end
-"""
-"""Lets all that expires do so earlier, by ARGV[1] milliseconds."""
-
-
 class RedisBlobs(Blobs):
     """A store of files in a Redis of its own."""
 
@@ -109,7 +94,7 @@ class RedisBlobs(Blobs):
 
     async def pass_time(self, seconds: float) -> None:
         await super().pass_time(seconds)
-        await self._redis.command("EVAL", _AGE, 0, round(seconds * 1000))
+        await age(self._redis, seconds)
 
 
 @asynccontextmanager

@@ -269,6 +269,7 @@ class RedisBlobStore:
             (held,) = await _answers([self._redis.run(_HOLD, self._index, *arguments)])
         if not held:
             raise OSError(errno.ENOSPC, "files hold as much of Redis as they may")
+        self._left -= cast("int", held) - upload.held
         upload.held = cast("int", held)
 
     async def _check_memory(self, more: int) -> None:
@@ -279,7 +280,6 @@ class RedisBlobStore:
             self._left = await self._memory_left()
         if more > self._left:
             raise OSError(errno.ENOSPC, "the memory of Redis is almost full")
-        self._left -= more
 
     async def _memory_left(self) -> float:
         """Return the bytes of the server's memory that files may still take; infinite if that cannot be known."""

@@ -1,0 +1,28 @@
+"""Time that passes for what is in a Redis, without anybody waiting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from passerby.redis.client import Redis
+
+_AGE: Final = """
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local left = redis.call('PTTL', key)
+  if left >= 0 then
+    redis.call('PEXPIRE', key, left - ARGV[1])
+  end
+  if redis.call('TYPE', key).ok == 'zset' then
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+      redis.call('ZINCRBY', key, -ARGV[1], member)
+    end
+  end
+end
+"""
+"""Lets all that expires do so earlier, by ARGV[1] milliseconds."""
+
+
+async def age(redis: Redis, seconds: float) -> None:
+    """Let all keys expire `seconds` earlier; the scores of sorted sets are times in milliseconds."""
+    await redis.command("EVAL", _AGE, 0, round(seconds * 1000))
