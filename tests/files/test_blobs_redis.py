@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passerby.files import blobs_redis
-from passerby.files.blobs_redis import AT_ONCE, CHUNK, FULL, LOOK_AGAIN, OUTLIVES, OVERHEAD, SLACK, STEP, RedisBlobStore
+from passerby.files.blobs_redis import AT_ONCE, CHUNK, FULL, OUTLIVES, OVERHEAD, SLACK, STEP, RedisBlobStore
 from passerby.models import StoredFile
 from passerby.redis.client import LostError, Redis
 from tests.support.aging import age
-from tests.support.clock import ManualClock
 from tests.support.valkey import Valkey, connected, valkey
 from tests.support.weighed import Weighed
 
@@ -68,9 +67,9 @@ def store(redis: Redis) -> RedisBlobStore:
     return process(redis)
 
 
-def process(redis: Redis, limit: int = LIMIT, clock: ManualClock | None = None) -> RedisBlobStore:
+def process(redis: Redis, limit: int = LIMIT) -> RedisBlobStore:
     """Return the store of a process that has just begun."""
-    return RedisBlobStore(redis, clock or ManualClock(), limit=limit, upload_timeout=UPLOAD)
+    return RedisBlobStore(redis, limit=limit, upload_timeout=UPLOAD)
 
 
 async def write(store: RedisBlobStore, content: bytes = CONTENT, file_id: str = "file_one") -> None:
@@ -88,7 +87,9 @@ async def read(store: RedisBlobStore, file_id: str = "file_one", start: int = 0,
 
 
 async def keys(server: Valkey) -> set[str]:
-    return {key.decode() for key in await server.command("KEYS", "*")}
+    """Return all keys but the watch's marker."""
+    found = {key.decode() for key in await server.command("KEYS", "*")}
+    return {key for key in found if not key.endswith("passerby:marker")}
 
 
 async def held(server: Valkey) -> dict[str, int]:
@@ -432,23 +433,37 @@ async def test_files_leave_a_part_of_the_servers_memory_to_others() -> None:
         await put(store)
 
 
-async def test_a_server_whose_memory_is_full_refuses_files_as_full(server: Valkey) -> None:
-    clock = ManualClock()
-    async with connected(server.url) as redis:
-        store = process(redis, clock=clock)
-        await put(store)
-        await server.command("CONFIG", "SET", "maxmemory", "1mb")
-        await refused(put(store, file_id="file_two"))  # the server says so, because the store has not looked again
-        clock.advance(LOOK_AGAIN)
-        await refused(put(store, file_id="file_three"))
-        assert await store.find("file_one") == described()
+async def test_a_server_whose_memory_is_full_by_others_takes_no_file(
+    server: Valkey, redis: Redis, store: RedisBlobStore
+) -> None:
+    await put(store)
+    await server.command("CONFIG", "SET", "maxmemory", "1mb")
 
-        for file_id in ("file_one", "file_two", "file_three"):
-            await store.remove(file_id)
-        assert await keys(server) == set()
+    await refused(put(store, file_id="file_two"))
+
+    assert redis.is_usable, "it has not been asked for more than it has"
+    assert await store.find("file_one") == described()
+    for file_id in ("file_one", "file_two"):
+        await store.remove(file_id)
+    assert await keys(server) == set()
 
 
-async def test_a_server_that_tells_nothing_of_its_memory_is_taken_as_large(server: Valkey) -> None:
+async def test_a_server_that_refuses_for_its_memory_is_full(
+    server: Valkey, redis: Redis, store: RedisBlobStore
+) -> None:
+    await store.write("file_one", CONTENT[:CHUNK])
+    await server.command("CONFIG", "SET", "maxmemory", "1mb")
+
+    await refused(store.write("file_one", CONTENT[CHUNK : 2 * CHUNK]))
+
+    assert not redis.is_usable
+    await server.command("CONFIG", "SET", "maxmemory", "0")
+    assert await redis.ready(10)
+    await store.remove("file_one")
+    assert await keys(server) == set()
+
+
+async def test_a_server_that_may_not_tell_of_its_memory_takes_files(server: Valkey) -> None:
     await server.command("ACL", "SETUSER", "default", "-info")
     async with connected(server.url) as redis:
         store = process(redis)
@@ -518,7 +533,7 @@ class Counting:
 
 async def test_few_bytes_of_files_are_in_the_way_of_messages(redis: Redis) -> None:
     counting = Counting(redis)
-    store = process(cast("Redis", counting), clock=None)
+    store = process(cast("Redis", counting))
     names = [f"file_{number}" for number in range(40)]
 
     await asyncio.gather(*(put(store, CONTENT, name) for name in names))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 _AGE: Final = """
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key)
-  if left >= 0 then
+  if left >= 0 and not string.find(key, 'passerby:marker', 1, true) then
     redis.call('PEXPIRE', key, left - ARGV[1])
   end
   if redis.call('TYPE', key).ok == 'zset' then
@@ -24,5 +24,5 @@ end
 
 
 async def age(redis: Redis, seconds: float) -> None:
-    """Let all keys expire `seconds` earlier; the scores of sorted sets are times in milliseconds."""
+    """Let all keys but the watch's marker expire `seconds` earlier. Scores of sorted sets are milliseconds."""
     await redis.command("EVAL", _AGE, 0, round(seconds * 1000))

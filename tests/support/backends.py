@@ -129,7 +129,7 @@ async def kept_disk_blobs() -> AsyncIterator[Blobs]:
 async def redis_blobs() -> AsyncIterator[Blobs]:
     clock = ManualClock()
     async with valkey() as server, connected(server.url) as redis:
-        store = RedisBlobStore(redis, clock, limit=1 << 28, upload_timeout=600)
+        store = RedisBlobStore(redis, limit=1 << 28, upload_timeout=600)
         yield RedisBlobs(store, clock, redis)
         await store.close()
 
