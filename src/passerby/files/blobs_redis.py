@@ -23,6 +23,7 @@ import msgspec
 from passerby.files.blobs_index import PIECE
 from passerby.models import StoredFile
 from passerby.redis.client import RedisError, RefusedError, Script
+from passerby.redis.errors import UNFIT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
@@ -289,6 +290,8 @@ async def _answers(asked: Sequence[Awaitable[Reply]], harmless: str = "") -> lis
         elif isinstance(answer, RefusedError) and answer.code == "OOM":
             raise OSError(errno.ENOSPC, "the memory of Redis is full") from answer
         elif isinstance(answer, RedisError):
+            if isinstance(answer, RefusedError) and answer.code not in UNFIT:
+                log.error("Redis refuses what files need", extra={"reason": answer.code})
             raise ConnectionError("Redis has not done it") from answer
         elif isinstance(answer, BaseException):
             raise answer

@@ -231,11 +231,13 @@ class Files:
         await self._remove([file_id])
 
     async def _remove(self, file_ids: list[str]) -> None:
-        """Remove all the files; a failure does not affect the others."""
+        """Remove all the files; a failure does not affect the others. If the store is away, `sweep` removes them."""
         for file_id in file_ids:
             try:
                 async with time_limit(self._clock, ANSWER_LIMIT):
                     await self._store.remove(file_id)
+            except ConnectionError:
+                return
             except FAILURES as error:  # the others must be removed, and this one is retried
                 if not is_failure(error):
                     raise

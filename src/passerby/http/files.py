@@ -465,6 +465,8 @@ async def _sent(
             async for part in services.files.read(file, start, stop):
                 start += len(part)
                 yield part
+        except ConnectionError:
+            pass  # the store is away, and says so itself
         except Exception as error:  # noqa: BLE001 - the status has been sent: only a cut tells the client
             services.background.failed("download", error)
     if start < stop:
