@@ -18,7 +18,7 @@ from passerby.files.blobs_redis import AT_ONCE, CHUNK, FULL, OUTLIVES, OVERHEAD,
 from passerby.models import StoredFile
 from passerby.redis.client import LostError, Redis
 from tests.support.aging import age
-from tests.support.valkey import Valkey, connected, valkey
+from tests.support.valkey import Valkey, cluster, connected, valkey
 from tests.support.weighed import Weighed
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ async def read(store: RedisBlobStore, file_id: str = "file_one", start: int = 0,
 async def keys(server: Valkey) -> set[str]:
     """Return all keys but the watch's marker."""
     found = {key.decode() for key in await server.command("KEYS", "*")}
-    return {key for key in found if not key.endswith("passerby:marker")}
+    return {key for key in found if "passerby:marker" not in key}
 
 
 async def held(server: Valkey) -> dict[str, int]:
@@ -495,11 +495,28 @@ async def test_a_large_file_goes_up_and_down_in_constant_memory(server: Valkey, 
     assert await keys(server) == set()
 
 
-async def test_what_a_chunk_takes_in_redis_is_what_counts(server: Valkey, store: RedisBlobStore) -> None:
-    await put(store, bytes(10 * CHUNK))
-    for number in range(10):
-        assert await server.command("MEMORY", "USAGE", f"file:file_one:{number}") <= 64 * 1024 + 128
-    assert await server.command("MEMORY", "USAGE", "file:file_one") <= OVERHEAD
+@pytest.mark.parametrize(("count", "size"), [(2000, 1), (200, 30_000), (20, 20 * CHUNK)])
+async def test_files_take_hardly_more_of_redis_than_what_counts(
+    server: Valkey, store: RedisBlobStore, count: int, size: int
+) -> None:
+    async def used() -> int:
+        return int((await server.info("memory"))["used_memory_dataset"])
+
+    before = await used()
+    for number in range(count):
+        file_id = f"file_{number:040}"
+        await write(store, bytes(size), file_id)
+        await store.publish(described(file_id, size), LIFETIME)
+
+    assert await used() - before <= 1.01 * sum((await held(server)).values()) + 500_000, "with buffers of connections"
+
+
+async def test_a_chunk_fits_its_size_of_redis_allocator(server: Valkey, store: RedisBlobStore) -> None:
+    await put(store, bytes(2 * CHUNK), "file_" + "x" * 24)
+
+    whole = await server.command("MEMORY", "USAGE", "file:file_" + "x" * 24 + ":0")
+
+    assert whole <= 64 * 1024 + 100, "64 KiB, and the key"
 
 
 # ── others' commands ──────────────────────────────────────────────────────────────────────────────
@@ -543,6 +560,33 @@ async def test_few_bytes_of_files_are_in_the_way_of_messages(redis: Redis) -> No
 
     assert CHUNK <= counting.most <= AT_ONCE * PIECE
     assert set(whole) == {CONTENT}
+
+
+async def test_in_a_cluster_a_file_is_on_all_nodes_and_nothing_is_left_of_it() -> None:
+    async def everything() -> list[set[str]]:
+        return [await keys(node) for node in group.nodes]
+
+    async with cluster() as group, connected(group.url, "chat:") as redis:
+        store = process(redis)
+        content = random.Random(5).randbytes(40 * CHUNK + 5)
+        await write(store, content)
+        await store.amend("file_one", [(place, b"changed") for place in range(3, len(content), 100_000)])
+        await store.publish(described(size=len(content)), LIFETIME)
+        await put(store, b"two", "file_two")
+        await write(store, file_id="file_begun")
+
+        changed = bytearray(content)
+        for place in range(3, len(content), 100_000):
+            changed[place : place + 7] = b"changed"
+        later = process(redis)
+        assert {file.id for file in await later.files()} == {"file_one", "file_two"}
+        assert await read(later, stop=len(content)) == changed
+        assert all(len(found) > 5 for found in await everything())
+
+        for file_id in ("file_one", "file_two", "file_begun"):
+            await later.remove(file_id)
+        assert await everything() == [set()] * 3
+        await store.close()
 
 
 # ── when Redis goes ───────────────────────────────────────────────────────────────────────────────
