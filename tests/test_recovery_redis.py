@@ -48,7 +48,7 @@ class Processes:
             "store": RedisSessionStore(redis, clock, SESSION_TTL),
             "queue": RedisMatchQueue(redis, clock),
             "log": RedisRoomLog(redis, clock, self._connections, 200, 262_144),
-            "blobs": RedisBlobStore(redis, clock, limit=1 << 28, upload_timeout=600),
+            "blobs": RedisBlobStore(redis, limit=1 << 28, upload_timeout=600),
             "counters": RedisCounters(redis, clock),
         }
         self.house = House(clock=clock, stand_ins=stand_ins)

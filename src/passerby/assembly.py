@@ -17,6 +17,7 @@ from passerby.clock import Clock, sleep
 from passerby.files.blobs import BlobStore
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.blobs_redis import RedisBlobStore
 from passerby.files.files import Files
 from passerby.files.links import Links
 from passerby.files.space import Quotas
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from passerby.background import Background
     from passerby.live import LiveGuest
+    from passerby.redis.client import Redis
     from passerby.settings import Settings
     from passerby.stats.events import RealtimeStats
 
@@ -72,32 +74,40 @@ class Adapters(Struct, kw_only=True):
         }
 
 
-def adapters(settings: Settings, clock: Clock) -> Adapters:
-    """Return the adapters selected by `settings`. Raises SettingsError when one cannot be created."""
+def adapters(settings: Settings, clock: Clock, redis: Redis | None = None) -> Adapters:
+    """Return the adapters selected by `settings`; `redis` is that of `REDIS_URL`.
+
+    Raises SettingsError when one cannot be created.
+    """
     return Adapters(
         store=MemorySessionStore(clock),
         queue=MemoryMatchQueue(clock),
         log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
-        blobs=_blobs(settings, clock),
+        blobs=_blobs(settings, clock, redis),
         counters=MemoryCounters(clock),
     )
 
 
-def _blobs(settings: Settings, clock: Clock) -> BlobStore:
-    if settings.file_store == "memory":
+def _blobs(settings: Settings, clock: Clock, redis: Redis | None) -> BlobStore:
+    if settings.files_in == "redis" and redis is not None:
+        return RedisBlobStore(redis, limit=settings.redis_files_limit, upload_timeout=settings.upload_timeout)
+    if settings.files_in == "memory":
         return MemoryBlobStore(clock)
     try:
-        return DiskBlobStore(clock, settings.file_directory)
+        return DiskBlobStore(clock, settings.file_directory, keep=redis is not None)
     except OSError as error:
         raise SettingsError(f"FILE_DIRECTORY={settings.file_directory or ''!r}: {error.strerror}") from error
 
 
 def limits(settings: Settings) -> Limits:
     """Return the limits that are sent to clients."""
+    # A file that no account has room for would only be refused later, and with a puzzling reason.
+    sizes = [settings.file_limit, settings.guest_files_limit, settings.room_files_limit, settings.files_limit]
+    if settings.files_in == "redis":
+        sizes.append(settings.redis_files_limit)
     return Limits(
         text_length=settings.text_limit,
-        # A file that no account has room for would only be refused later, and with a puzzling reason.
-        file_size=min(settings.file_limit, settings.guest_files_limit, settings.room_files_limit, settings.files_limit),
+        file_size=min(sizes),
         room_files_size=settings.room_files_limit,
         guest_files_size=settings.guest_files_limit,
         files_per_message=settings.files_per_message,

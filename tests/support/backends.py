@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from passerby.background import Background
 from passerby.chat.log import CLIENT_IDS
@@ -19,6 +19,7 @@ from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.matching.queue_redis import RedisMatchQueue
 from passerby.stats.counters_memory import MemoryCounters
 from passerby.stats.counters_redis import RedisCounters
+from tests.support.aging import age
 from tests.support.clock import ManualClock
 from tests.support.valkey import connected, valkey
 
@@ -81,21 +82,6 @@ async def memory() -> AsyncIterator[Backend]:
 
 
 SESSION_TTL = 7200.0
-_AGE: Final = """
-for _, key in ipairs(redis.call('KEYS', '*')) do
-  local left = redis.call('PTTL', key)
-  if redis.call('TYPE', key).ok == 'zset' then
-    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
-      local is_in_seconds = tonumber(redis.call('ZSCORE', key, member)) < 1e11
-      redis.call('ZINCRBY', key, is_in_seconds and -ARGV[1] / 1000 or -ARGV[1], member)
-    end
-  end
-  if left >= 0 then
-    redis.call('PEXPIRE', key, left - ARGV[1])
-  end
-end
-"""
-"""Lets all that expires do so earlier, by ARGV[1] milliseconds."""
 
 
 class ValkeyBackend(MemoryBackend):
@@ -125,11 +111,6 @@ class ValkeyBackend(MemoryBackend):
     async def lose(self, keys: str) -> None:
         for key in cast("list[bytes]", await self._redis.command("KEYS", keys)):
             await self._redis.command("DEL", key)
-
-
-async def age(redis: Redis, seconds: float) -> None:
-    """Advance the time of all that Redis keeps by `seconds`."""
-    await redis.command("EVAL", _AGE, 0, round(seconds * 1000))
 
 
 @asynccontextmanager
@@ -197,7 +178,7 @@ async def kept_disk_blobs() -> AsyncIterator[Blobs]:
 async def redis_blobs() -> AsyncIterator[Blobs]:
     clock = ManualClock()
     async with valkey() as server, connected(server.url) as redis:
-        store = RedisBlobStore(redis, clock, limit=1 << 28, upload_timeout=600)
+        store = RedisBlobStore(redis, limit=1 << 28, upload_timeout=600)
         yield RedisBlobs(store, clock, redis)
         await store.close()
 

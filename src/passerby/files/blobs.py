@@ -60,7 +60,7 @@ class BlobStore(Protocol):
         """Remove expired files, if the store does not do so itself; return their number."""
 
     async def check(self) -> None:
-        """Raise OSError when files cannot be written now."""
+        """Raise OSError when this process cannot write files, although others may."""
 
     async def close(self) -> None:
         """Remove what does not outlive the process: all files, or if the store is durable, those not published.

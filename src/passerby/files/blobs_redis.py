@@ -23,11 +23,11 @@ import msgspec
 from passerby.files.blobs_index import PIECE
 from passerby.models import StoredFile
 from passerby.redis.client import RedisError, RefusedError, Script
+from passerby.redis.errors import UNFIT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 
-    from passerby.clock import Clock
     from passerby.redis.client import Part, Redis, Reply
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,6 @@ SLACK: Final = 60.0
 """Seconds that an unpublished piece outlives the longest upload."""
 FULL: Final = 0.9
 """The part of the server's `maxmemory` above which files are refused: the rest is for sessions and messages."""
-LOOK_AGAIN: Final = 5.0
-"""Seconds until the server is asked again how much memory it uses."""
 
 _HERE: Final = Path(__file__).parent
 _HOLD: Final = Script(_HERE / "files_hold.lua")
@@ -58,6 +56,8 @@ _AMEND: Final = Script(_HERE / "file_amend.lua")
 _PUBLISH: Final = Script(_HERE / "file_publish.lua")
 _DIGITS: Final = 18
 """Maximum decimal digits of a count of bytes."""
+_NEARLY_FULL: Final = -1
+"""What `files_hold.lua` returns if the server's memory is."""
 _RELEASED_AT_ONCE: Final = 1000
 """The maximum of `files_release.lua`."""
 
@@ -81,19 +81,14 @@ class RedisBlobStore:
 
     is_durable: Final = True
 
-    def __init__(self, redis: Redis, clock: Clock, *, limit: int, upload_timeout: float) -> None:
+    def __init__(self, redis: Redis, *, limit: int, upload_timeout: float) -> None:
         """All files of all processes hold at most `limit` bytes. An upload lasts at most `upload_timeout` seconds."""
         self._redis = redis
-        self._clock = clock
         self._limit = limit
         self._upload_ms = _milliseconds(upload_timeout + SLACK)
         self._index = (redis.key("{files}:until"), redis.key("{files}:held"))
         self._uploads: dict[str, _Upload] = {}
         self._on_the_way = asyncio.Semaphore(AT_ONCE)
-        self._left = 0.0
-        """Bytes that the server's memory has left for files, as far as this process knows."""
-        self._look_at = -math.inf
-        """When to ask again, in monotonic seconds."""
         self._is_closed = False
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
@@ -248,8 +243,7 @@ class RedisBlobStore:
         return released
 
     async def check(self) -> None:
-        """See BlobStore."""
-        self._check_usable()
+        """See BlobStore. How Redis fares is told elsewhere: without it this process is as good as all others."""
 
     async def close(self) -> None:
         """See BlobStore. If Redis is away, what is not published expires."""
@@ -258,36 +252,17 @@ class RedisBlobStore:
             for file_id in list(self._uploads):
                 await self.remove(file_id)
 
-    # ── memory ────────────────────────────────────────────────────────────────────────────────────
-
     async def _hold(self, file_id: str, upload: _Upload, wanted: int, needed: int, lifetime_ms: int) -> None:
         """Hold `wanted` bytes, or at least `needed`, in the index. Raises OSError (ENOSPC) if they do not fit."""
-        await self._check_memory(max(0, needed - upload.held))
-        arguments = (file_id, wanted, needed, self._limit, lifetime_ms, _milliseconds(OUTLIVES))
+        arguments = (file_id, wanted, needed, self._limit, FULL, lifetime_ms, _milliseconds(OUTLIVES))
         (held,) = await _answers([self._redis.run(_HOLD, self._index, *arguments)])
-        if not held and await self.sweep():
+        if held == 0 and await self.sweep():
             (held,) = await _answers([self._redis.run(_HOLD, self._index, *arguments)])
-        if not held:
+        if held == 0:
             raise OSError(errno.ENOSPC, "files hold as much of Redis as they may")
+        if held == _NEARLY_FULL:
+            raise OSError(errno.ENOSPC, "the memory of Redis is nearly full")
         upload.held = cast("int", held)
-
-    async def _check_memory(self, more: int) -> None:
-        """Raise OSError (ENOSPC) if the server would be too full with `more` bytes."""
-        now = self._clock.monotonic()
-        if more > self._left or now >= self._look_at:
-            self._look_at = now + LOOK_AGAIN
-            self._left = await self._memory_left()
-        if more > self._left:
-            raise OSError(errno.ENOSPC, "the memory of Redis is almost full")
-        self._left -= more
-
-    async def _memory_left(self) -> float:
-        """Return the bytes of the server's memory that files may still take; infinite if that cannot be known."""
-        (told,) = await _answers([self._redis.command("INFO", "memory")], "NOPERM")
-        lines = told.decode(errors="replace").splitlines() if isinstance(told, bytes) else []
-        values = dict(line.split(":", 1) for line in lines if ":" in line)
-        maximum = _number(values.get("maxmemory", "").encode())
-        return FULL * maximum - _number(values.get("used_memory", "").encode()) if maximum else math.inf
 
     # ── names ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -314,6 +289,8 @@ async def _answers(asked: Sequence[Awaitable[Reply]], harmless: str = "") -> lis
         elif isinstance(answer, RefusedError) and answer.code == "OOM":
             raise OSError(errno.ENOSPC, "the memory of Redis is full") from answer
         elif isinstance(answer, RedisError):
+            if isinstance(answer, RefusedError) and answer.code not in UNFIT:
+                log.error("Redis refuses what files need", extra={"reason": answer.code})
             raise ConnectionError("Redis has not done it") from answer
         elif isinstance(answer, BaseException):
             raise answer

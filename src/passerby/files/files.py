@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputErr
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
 from passerby.files.turns import Turns
-from passerby.files.upload import Upload, not_your_room
+from passerby.files.upload import Upload, not_your_room, unavailable
 from passerby.limits import Rate, TokenBucket
 
 if TYPE_CHECKING:
@@ -124,14 +125,14 @@ class Files:
     # ── downloading ───────────────────────────────────────────────────────────────────────────────
 
     async def signed(self, file_id: str, expires: str | None, signature: str | None) -> StoredFile:
-        """Return the file of a link. Raises NotFoundError, ForbiddenError (link_invalid)."""
+        """Return the file of a link. Raises NotFoundError, ForbiddenError (link_invalid), UnavailableError."""
         file = await self._find(file_id)
         if not self._links.opens(file, expires, signature):
             raise ForbiddenError(Code.LINK_INVALID, "This link does not open the file")
         return file
 
     async def of_member(self, file_id: str, guest: LiveGuest | None) -> StoredFile:
-        """Return a file of the guest's room. Raises NotFoundError, also for files of other rooms."""
+        """Return a file of the guest's room. Raises NotFoundError, also for files of other rooms, UnavailableError."""
         file = await self._find(file_id)
         room = guest.member.room if guest is not None and guest.member is not None else None
         if room is None or (room.id, room.epoch) != (file.room_id, file.epoch):
@@ -139,7 +140,10 @@ class Files:
         return file
 
     async def _find(self, file_id: str) -> StoredFile:
-        file = await self._store.find(file_id)
+        try:
+            file = await self._store.find(file_id)
+        except ConnectionError as error:
+            raise unavailable() from error
         if file is None or self._room_files_of(file) is None:
             raise _not_found()
         return file
@@ -153,7 +157,10 @@ class Files:
         return room_files if is_served else None
 
     async def read(self, file: StoredFile, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield bytes `start` to `stop` (exclusive); end early when the room closes or the file expires."""
+        """Yield bytes `start` to `stop` (exclusive); end early when the room closes, or the file expires or is lost.
+
+        Raises ConnectionError when the store cannot be reached.
+        """
         while start < stop and self._room_files_of(file) is not None:
             parts = [part async for part in self._store.read(file.id, start, min(start + _PIECE, stop))]
             if not parts or self._room_files_of(file) is None:
@@ -185,7 +192,7 @@ class Files:
         """Return the content of a message about a file that the sender has uploaded to their room.
 
         It consists of the server's metadata and the client's unknown fields.
-        Raises InvalidInputError (invalid_payload), NotFoundError (file_not_found).
+        Raises InvalidInputError (invalid_payload), NotFoundError (file_not_found), UnavailableError.
         """
         if isinstance(written, str):
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected the upload's answer as content", field="content")
@@ -240,6 +247,10 @@ class Files:
 
     def room_closed(self, room: Room) -> None:
         """See RoomObserver. Removes the room's files; from now on none of them is served."""
+        self._close(room, is_over=True)
+
+    def _close(self, room: Room, *, is_over: bool) -> None:
+        """Serve no file of the room any more. If it is over, remove them."""
         if self._open.get(room.id) is not room:
             return
         del self._open[room.id]
@@ -247,12 +258,13 @@ class Files:
         room_files = self._by_room.pop(room.id, None)
         if room_files is None:
             return
-        self._unremoved.update(room_files.files)  # first, so that whatever fails below the next sweep removes them
+        if is_over:
+            self._unremoved.update(room_files.files)  # first, so that whatever fails below the next sweep removes them
         if not self._background.attempt("release of a room's space", self.space.close, room_files):
             room_files.is_open = False  # no upload is published any more
         for cut in list(room_files.downloads):
             self._background.attempt("abort of a download", cut)
-        if room_files.files:
+        if is_over and room_files.files:
             self._background.start("removal of a room's files", self._remove(list(room_files.files)))
 
     async def _discard(self, file_id: str) -> None:
@@ -260,11 +272,13 @@ class Files:
         await self._remove([file_id])
 
     async def _remove(self, file_ids: list[str]) -> None:
-        """Remove all the files; a failure does not affect the others."""
+        """Remove all the files; a failure does not affect the others. If the store is away, `sweep` removes them."""
         for file_id in file_ids:
             try:
                 async with time_limit(self._clock, ANSWER_LIMIT):
                     await self._store.remove(file_id)
+            except ConnectionError:
+                return
             except FAILURES as error:  # the others must be removed, and this one is retried
                 if not is_failure(error):
                     raise
@@ -286,9 +300,13 @@ class Files:
             await self._store.sweep()
 
     def close(self) -> None:
-        """Remove all rooms' files. None is served any more; the store's own `close` deletes the contents."""
+        """Serve no file any more. All are removed, unless they outlive the process: then their rooms are not over.
+
+        What cannot be removed here, the store's own `close` removes.
+        """
+        is_over = not self._store.is_durable
         for room in list(self._open.values()):
-            self._background.attempt("removal of a room's files", self.room_closed, room)
+            self._background.attempt("removal of a room's files", partial(self._close, room, is_over=is_over))
 
 
 def _not_found() -> NotFoundError:

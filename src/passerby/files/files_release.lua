@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Releases the memory held for files: the given ones, or if none is given, those that have expired (1,000 at most).
 -- KEYS[1]  zset: file id -> when it expires, in milliseconds since the Unix epoch by the server's clock
 -- KEYS[2]  hash: file id -> bytes held; `total`: the sum of all
