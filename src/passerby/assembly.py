@@ -297,8 +297,7 @@ class Assembly:
 
     async def _stop(self) -> None:
         background, step = self.background, self._stopping.step
-        if not (self.adapters.log.is_durable and self.adapters.blobs.is_durable):
-            await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
+        await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
         await step("end of background work", lambda: background.wind_down(_STEP_TIMEOUT), None)
         await step("last writing of sessions", self.writer.flush, _STEP_TIMEOUT)
         for name, adapter in self.adapters.all().items():
