@@ -1,0 +1,50 @@
+"""The secret that signs tokens, if the operator sets none: kept in Redis, so that tokens outlive the process."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from passerby.background import Background
+from passerby.redis.client import Redis, RedisError
+
+if TYPE_CHECKING:
+    from passerby.clock import Clock
+
+_NAME: Final = "passerby:secret"
+_BYTES: Final = 48
+LIFETIME: Final = 30 * 24 * 3600
+"""Seconds that the secret is kept after its last renewal."""
+_WAIT: Final = 2.0
+"""Seconds at the start to wait for Redis."""
+
+
+async def shared_secret(url: str, prefix: str, clock: Clock) -> str | None:
+    """Return the secret in Redis, made now if there is none; None if Redis cannot be used. Raises SettingsError."""
+    background = Background(clock)
+    redis = Redis(url, prefix, background)
+    redis.start()
+    try:
+        if not await redis.ready(_WAIT):
+            return None
+        candidate = secrets.token_urlsafe(_BYTES)
+        known = await redis.command("SET", redis.key(_NAME), candidate, "NX", "GET", "EX", LIFETIME)
+        return known.decode() if isinstance(known, bytes) else candidate
+    except (RedisError, UnicodeError):
+        return None
+    finally:
+        await redis.close()
+        await background.stop(_WAIT)
+
+
+class SharedSecret:
+    """Keeps the secret in Redis."""
+
+    def __init__(self, redis: Redis, secret: str) -> None:
+        """`secret` is the one in use."""
+        self._redis = redis
+        self._secret = secret
+
+    async def keep(self) -> None:
+        """Write it again, also after Redis has lost it. Raises RedisError."""
+        await self._redis.command("SET", self._redis.key(_NAME), self._secret, "EX", LIFETIME)
