@@ -261,7 +261,7 @@ class Limits(Struct, rename="camel", frozen=True, kw_only=True):
 RedisState = Annotated[
     Literal["off", "degraded", "resync", "normal"],
     Meta(
-        description="off: `REDIS_URL` is not set. normal: Redis has everything. resync: it is in use, and is being given "
+        description="off: `REDIS_URL` is not set. normal: Redis has everything. resync: it is in use, and is given "
         "what it lacks. degraded: it cannot be used, and the memory of the process goes on alone"
     ),
 ]

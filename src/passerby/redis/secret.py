@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _NAME: Final = "passerby:secret"
 _BYTES: Final = 48
+_LENGTH: Final = 32
+"""Minimum characters; what is shorter was not made here."""
 LIFETIME: Final = 30 * 24 * 3600
 """Seconds that the secret is kept after its last renewal."""
 _WAIT: Final = 2.0
@@ -29,7 +31,8 @@ async def shared_secret(url: str, prefix: str, clock: Clock) -> str | None:
             return None
         candidate = secrets.token_urlsafe(_BYTES)
         known = await redis.command("SET", redis.key(_NAME), candidate, "NX", "GET", "EX", LIFETIME)
-        return known.decode() if isinstance(known, bytes) else candidate
+        secret = known.decode() if isinstance(known, bytes) else candidate
+        return secret if len(secret) >= _LENGTH else None
     except (RedisError, UnicodeError):
         return None
     finally:
