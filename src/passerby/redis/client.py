@@ -5,32 +5,53 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from passerby.redis.connection import Connection, Done, Part, Reply, settle
+from passerby.redis.cluster import open_cluster
+from passerby.redis.connection import Done, Part, Reply, settle
 from passerby.redis.errors import LostError, RedisError, RefusedError
+from passerby.redis.links import open_server
+from passerby.redis.opening import Opener
 from passerby.redis.script import Script
+from passerby.redis.sentinels import primary
+from passerby.redis.watch import State, Watch
+from passerby.redis_url import RedisUrlError, check_prefix, parse
+from passerby.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from passerby.background import Background
+    from passerby.redis.links import Link
+    from passerby.redis_url import Address
 
-__all__ = ["Done", "LostError", "Part", "Redis", "RedisError", "RefusedError", "Reply", "Script"]
+__all__ = ["Done", "LostError", "Part", "Redis", "RedisError", "RefusedError", "Reply", "Script", "State"]
+
+_DRAIN: float = 1.0
+"""Seconds at the end for answers to what was sent."""
 
 
 class Redis:
     """Redis or Valkey. Commands are pipelined; all of one turn of the event loop are one write."""
 
     def __init__(self, url: str, prefix: str, background: Background) -> None:
-        """Nothing happens before `start`. `prefix` begins the name of every key."""
+        """Nothing happens before `start`. `prefix` begins the name of every key. Raises SettingsError."""
+        try:
+            self._url = parse(url)
+            check_prefix(prefix)
+            self._opener = Opener(self._url, background)
+        except RedisUrlError as error:
+            raise SettingsError(f"REDIS_URL: {error}") from None
+        except OSError as error:
+            raise SettingsError(f"REDIS_URL: its certificates cannot be used: {error.strerror}") from None
         self.prefix = prefix
-        self.is_usable = False
-        """Whether commands can be sent, and keep what they write. If not, they all fail with LostError."""
-        self._url = url
+        self.watch = Watch(background, repr(self._url), self._open)
+        """Its state: NORMAL, DEGRADED, RESYNC."""
         self._background = background
-        self._connection: Connection | None = None
-        self._resyncs: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def is_usable(self) -> bool:
+        """Return whether commands can be sent now. If not, they all fail with LostError."""
+        return self.watch.link is not None
 
     def key(self, name: str) -> str:
         """Return the name of a key: the prefix and `name`."""
@@ -39,15 +60,16 @@ class Redis:
     # ── commands ──────────────────────────────────────────────────────────────────────────────────
 
     def send(self, done: Done, *parts: Part) -> None:
-        """Queue one command, such as `"GET", redis.key("x")`: its name, its key, its other arguments.
+        """Queue one command: its name, its key, its other arguments.
 
-        `done` is called exactly once, later, in the order of sending (in a Cluster: of the same node), with the
-        answer or with RedisError. Nothing is sent twice.
+        `done` is called exactly once, later, with the answer or with RedisError: in the order of sending, in a
+        Cluster of the commands of one node. Nothing is sent twice, except what the server says it has not applied.
         """
-        if self._connection is None:
-            asyncio.get_running_loop().call_soon(done, LostError("Redis cannot be used"))
+        link = self.watch.link
+        if link is None:
+            self._fail(done)
         else:
-            self._connection.send(done, parts)
+            link.send(done, parts)
 
     def command(self, *parts: Part) -> asyncio.Future[Reply]:
         """Send a command; the future gets its answer, or raises RedisError."""
@@ -56,14 +78,15 @@ class Redis:
         return future
 
     def run_then(self, done: Done, script: Script, keys: Sequence[str], *arguments: Part) -> None:
-        """Queue a script, as `send`. All `keys` are in one slot, and the script uses no others.
+        """Queue a script, as `send`. All `keys` (at least one) are in one slot, and the script uses no others.
 
-        A server that has forgotten the script gets its text; commands that were sent meanwhile may overtake it.
+        A server that has forgotten the script gets its text; commands that were sent meanwhile overtake it then.
         """
-        if self._connection is None:
-            asyncio.get_running_loop().call_soon(done, LostError("Redis cannot be used"))
+        link = self.watch.link
+        if link is None:
+            self._fail(done)
         else:
-            self._connection.run(done, script, keys, arguments)
+            link.run(done, script, keys, arguments)
 
     def run(self, script: Script, keys: Sequence[str], *arguments: Part) -> asyncio.Future[Reply]:
         """Run a script; the future gets its answer, or raises RedisError."""
@@ -71,56 +94,36 @@ class Redis:
         self.run_then(partial(settle, future), script, keys, *arguments)
         return future
 
+    def _fail(self, done: Done) -> None:
+        error = LostError(self.watch.reason)
+        asyncio.get_running_loop().call_soon(self._background.attempt, "reply of Redis", done, error)
+
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
 
-    def on_resync(self, resync: Callable[[], Awaitable[None]]) -> None:
-        """Await `resync()` after each connect, in the order of registration, before Redis counts as normal."""
-        self._resyncs.append(resync)
+    def on_resync(self, name: str, resync: Callable[[], Awaitable[None]]) -> None:
+        """Await `resync()`, which writes all of `name`, whenever Redis may lack it; see Watch."""
+        self.watch.on_resync(name, resync)
 
     def start(self) -> None:
         """Begin to connect, in the background."""
-        self._background.repeat("connect to Redis", self._connect)
+        self.watch.start()
 
     async def ready(self, seconds: float) -> bool:
-        """Wait until Redis is normal, for at most `seconds`; return whether it is."""
-        try:
-            async with asyncio.timeout(seconds):
-                while not self.is_usable:  # noqa: ASYNC110 - the first version
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            return False
-        return True
+        """Wait until Redis is in use and has everything, for at most `seconds`; return whether it is so."""
+        return await self.watch.ready(seconds)
 
     async def close(self) -> None:
-        """Wait for answers to what was sent, then end the connection."""
-        if self._connection is not None:
-            self._connection.close()
+        """Wait for answers to what was sent, at most a second; then end the connection."""
+        await self.watch.close(_DRAIN)
 
-    async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        over = loop.create_future()
+    # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
-        def lost(_: LostError) -> None:
-            self.is_usable = False
-            self._connection = None
-            if not over.done():
-                over.set_result(None)
+    async def _open(self) -> Link:
+        if self._url.kind == "cluster":
+            return await open_cluster(self._opener, self.prefix, self.watch)
+        return await open_server(self._opener, self._find, self.prefix, self.watch)
 
-        make = partial(Connection, self._background, lost)
-        url = urlsplit(self._url)
-        connection: Connection
-        if url.scheme == "unix":
-            _, connection = await loop.create_unix_connection(make, unquote(url.path))
-            database = parse_qs(url.query).get("db", ["0"])[0]
-        else:
-            _, connection = await loop.create_connection(make, url.hostname, url.port or 6379)
-            database = url.path.strip("/") or "0"
-        if url.password:
-            await connection.command("AUTH", unquote(url.username or "default"), unquote(url.password))
-        if database != "0":
-            await connection.command("SELECT", database)
-        self._connection = connection
-        self.is_usable = True
-        for resync in self._resyncs:
-            await resync()
-        await over
+    async def _find(self) -> Address:
+        if self._url.kind == "sentinel":
+            return await self._opener.within_limit(primary(self._url), "answer of a Sentinel")
+        return self._url.addresses[0]

@@ -1,7 +1,8 @@
 """One connection to one server: commands are pipelined, and answered in order.
 
 RESP2, the protocol, is encoded and parsed by hiredis. All commands of one turn of the event loop are one write.
-The connection watches itself: while something is unanswered and no byte has come for `DEADLINE` seconds, it is lost.
+The connection watches itself: it asks for something every `LOOK_EVERY` seconds, and if no byte comes or goes for
+`DEADLINE` seconds, it is lost. A lost connection is never used again.
 """
 
 from __future__ import annotations
@@ -23,34 +24,32 @@ if TYPE_CHECKING:
     from passerby.redis.script import Script
 
 Part: TypeAlias = str | bytes | int | float
-"""One part of a command."""
+"""One part of a command; text is sent as UTF-8."""
 Reply: TypeAlias = "bytes | int | list[Reply] | None"
 """An answer. In an array an error is a RefusedError."""
-Done: TypeAlias = "Callable[[Reply | RedisError], None]"
+Done: TypeAlias = "Callable[[Reply | RedisError], object]"
 """What is called with the answer to a command, or with the error."""
 
-PING_EVERY: Final = 0.5
-"""Seconds between two commands of the connection's own, so that a server that has gone is noticed."""
+LOOK_EVERY: Final = 0.5
+"""Seconds between two looks at the connection, at each of which it asks for something."""
 DEADLINE: Final = 1.5
-"""Seconds without a byte, while something is unanswered, until the connection is lost: a black hole is noticed
-within 2 s, and 1.5 s is far more than a script may take."""
+"""Seconds without a byte until it is lost, so a black hole is noticed within 2 s. No script may run so long."""
 OUTBOX_LIMIT: Final = 64 * 1024 * 1024
 """Maximum number of bytes that wait to be sent."""
 _LATE: Final = 0.5
-"""Seconds that a look may be late. A process that was paused itself finds the answers not read yet."""
+"""Seconds that a look may be late. A process that was paused itself has answers that it has not read yet."""
 _NOTHING: Final = object()
+_REPLY: Final = "reply of Redis"
+"""The name of the callbacks' work."""
 
 
 class Connection(asyncio.Protocol):
     """A connection. After it is lost, or closed, every command fails with LostError."""
 
     def __init__(
-        self,
-        background: Background,
-        lost: Callable[[LostError], None],
-        refused: Callable[[RefusedError], None] | None = None,
+        self, background: Background, lost: Callable[[LostError], None], refused: Callable[[RefusedError], None]
     ) -> None:
-        """Call `lost` once when the connection ends, before the commands that wait; `refused` with each error reply."""
+        """When it ends `lost` is called once, before the commands that wait are told; `refused` before each refusal."""
         self._background = background
         self._clock = background.clock
         self._loop = asyncio.get_running_loop()
@@ -60,15 +59,20 @@ class Connection(asyncio.Protocol):
         self._reader = Reader(replyError=RefusedError, notEnoughData=_NOTHING)
         self._waiting: deque[Done] = deque()
         self._outbox: list[bytes] = []
-        self._outbox_size = 0
+        self._unsent = 0
+        """Bytes in the outbox, and in the transport when the first of them came."""
         self._known: set[str] = set()
         """SHA-1s of the scripts that were sent in full."""
         self._error: LostError | None = None
         """Why it is lost."""
-        self.ping: Callable[[], None] = self._ping
-        """What is sent every `PING_EVERY` seconds."""
-        self._heard = 0.0
-        """When the last byte came, or the first command of those that wait was sent; monotonic seconds."""
+        self.ask: Callable[[], None] = self._ping
+        """Sends what is asked at each look."""
+        self._is_silent = False
+        """Whether no byte has come since the last look."""
+        self._backlog = 0
+        """Bytes in the transport at the last look."""
+        self._looks = 0
+        """Number of looks in a row that found it silent."""
         self._due = 0.0
         self._timer: Timer | None = None
 
@@ -82,25 +86,26 @@ class Connection(asyncio.Protocol):
     def send(self, done: Done, parts: Sequence[Part]) -> None:
         """Queue one command; `done` is called once, later, and in the order of sending.
 
-        If there is no connection, or `OUTBOX_LIMIT` bytes wait, `done` gets LostError and nothing is sent.
+        If the connection is lost, or `OUTBOX_LIMIT` bytes wait, nothing is sent, and `done` gets LostError.
+        Raises TypeError or UnicodeEncodeError if a part cannot be sent.
         """
-        data = pack_command(parts)  # type: ignore[arg-type]
-        if self._error is not None or self._transport is None:
-            self._loop.call_soon(done, self._error or LostError("not connected"))
+        data = pack_command(parts)  # type: ignore[arg-type]  # any sequence
+        if self._transport is None or self._error is not None:
+            self._fail(done, self._error or LostError("not connected"))
             return
-        if self._outbox_size + self._transport.get_write_buffer_size() + len(data) > OUTBOX_LIMIT:
-            self._loop.call_soon(done, LostError("too much waits to be sent"))
+        if not self._outbox:
+            self._unsent = self._transport.get_write_buffer_size()
+        if self._unsent + len(data) > OUTBOX_LIMIT:
+            self._fail(done, LostError("too much waits to be sent"))
             return
         if not self._outbox:
             self._loop.call_soon(self._flush)
-        if not self._waiting:
-            self._heard = self._clock.monotonic()
+        self._unsent += len(data)
         self._outbox.append(data)
-        self._outbox_size += len(data)
         self._waiting.append(done)
 
     def run(self, done: Done, script: Script, keys: Sequence[str], arguments: Sequence[Part]) -> None:
-        """Queue a script, as `send`. Its text goes only the first time, or if the server has forgotten it."""
+        """Queue a script, as `send`. Its text is sent the first time, and again if the server has forgotten it."""
         if script.sha in self._known:
             again = partial(self._ran, done, script, keys, arguments)
             self.send(again, ("EVALSHA", script.sha, len(keys), *keys, *arguments))
@@ -111,7 +116,7 @@ class Connection(asyncio.Protocol):
     def _ran(
         self, done: Done, script: Script, keys: Sequence[str], arguments: Sequence[Part], reply: Reply | RedisError
     ) -> None:
-        if isinstance(reply, RefusedError) and reply.code == "NOSCRIPT":  # not applied
+        if reply.__class__ is RefusedError and reply.code == "NOSCRIPT":  # so not applied
             self.send(done, ("EVAL", script.source, len(keys), *keys, *arguments))
         else:
             done(reply)
@@ -123,44 +128,45 @@ class Connection(asyncio.Protocol):
         return future
 
     def close(self, reason: str = "closed") -> None:
-        """End the connection at once; commands that wait get LostError. Can be called again."""
+        """End the connection at once; commands that wait get LostError. May be called again."""
         self._end(LostError(reason))
 
     def _flush(self) -> None:
-        outbox, self._outbox, self._outbox_size = self._outbox, [], 0
+        outbox, self._outbox = self._outbox, []
         if self._transport is not None and self._error is None:
             self._transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))
+
+    def _fail(self, done: Done, error: RedisError) -> None:
+        self._loop.call_soon(self._background.attempt, _REPLY, done, error)
 
     # ── asyncio.Protocol ──────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self._transport = cast("asyncio.Transport", transport)
-        self._heard = self._clock.monotonic()
+        if self._error is not None:  # closed meanwhile
+            transport.abort()  # type: ignore[attr-defined]  # a Transport
+            return
         self._look_later()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
-        reader = self._reader
-        self._heard = self._clock.monotonic()
+        self._is_silent = False
+        next_reply = self._reader.gets
         try:
-            reader.feed(data)
-            while (reply := reader.gets()) is not _NOTHING:
-                self._answer(reply)
+            self._reader.feed(data)
+            while (reply := next_reply()) is not _NOTHING:
+                if reply.__class__ is RefusedError:
+                    self._refused(reply)
+                if not self._waiting:  # it is lost, or the server has sent an error of its own and will close
+                    return
+                self._background.attempt(_REPLY, self._waiting.popleft(), reply)
         except ProtocolError as error:
-            self._end(LostError(f"the server does not speak Redis' protocol: {error}"))
-
-    def _answer(self, reply: Reply | RefusedError) -> None:
-        if not self._waiting:
-            return
-        done = self._waiting.popleft()
-        if isinstance(reply, RefusedError) and self._refused is not None:
-            self._refused(reply)
-        self._background.attempt("a reply of Redis", done, reply)
+            self._end(LostError(f"it does not speak Redis' protocol: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
-        self._end(LostError("the server closed the connection" if exc is None else f"connection lost: {exc}"))
+        self._end(LostError("it has closed the connection" if exc is None else f"the connection broke: {exc}"))
 
     def _end(self, error: LostError) -> None:
         if self._error is not None:
@@ -173,7 +179,7 @@ class Connection(asyncio.Protocol):
         self._lost(error)
         waiting, self._waiting = self._waiting, deque()
         for done in waiting:
-            self._loop.call_soon(self._background.attempt, "a reply of Redis", done, error)
+            self._fail(done, error)
 
     # ── the watch ─────────────────────────────────────────────────────────────────────────────────
 
@@ -181,17 +187,20 @@ class Connection(asyncio.Protocol):
         self.send(_ignore, ("PING",))
 
     def _look_later(self) -> None:
-        self._due = self._clock.monotonic() + PING_EVERY
-        self._timer = self._clock.call_later(PING_EVERY, self._look)
+        self._is_silent = True
+        self._due = self._clock.monotonic() + LOOK_EVERY
+        self._timer = self._clock.call_later(LOOK_EVERY, self._look)
 
     def _look(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._due > _LATE:
-            self._heard = now
-        if self._waiting and now - self._heard > DEADLINE:
+        is_late = self._clock.monotonic() - self._due > _LATE
+        before, self._backlog = self._backlog, self._transport.get_write_buffer_size() if self._transport else 0
+        is_taken = self._backlog < before  # a slow network takes what we send: nothing can be answered yet
+        is_quiet = self._is_silent and bool(self._waiting) and not is_late and not is_taken
+        self._looks = self._looks + 1 if is_quiet else 0
+        if self._looks * LOOK_EVERY >= DEADLINE:
             self._end(LostError(f"no answer for {DEADLINE:g} s"))
             return
-        self.ping()
+        self.ask()
         self._look_later()
 
 

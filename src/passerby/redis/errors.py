@@ -2,10 +2,28 @@
 
 RedisError (OSError)
 ├── LostError      not connected, or lost before the answer: nobody knows whether it was applied
+├── UnfitError     what answers cannot be used: too old, a replica; only while connecting
 └── RefusedError   the server answered with an error: it was not applied
 """
 
 from __future__ import annotations
+
+from typing import Final
+
+UNFIT: Final = {
+    "BUSY": "a script blocks it",
+    "CLUSTERDOWN": "its Cluster is down",
+    "LOADING": "it is loading its data",
+    "MASTERDOWN": "it is a replica that has lost its primary",
+    "MISCONF": "it cannot write to its disk",
+    "NOAUTH": "it requires a password",
+    "NOPERM": "its ACL does not permit a command or a key",
+    "NOREPLICAS": "it lacks replicas",
+    "OOM": "its memory is full",
+    "READONLY": "it is a replica",
+    "WRONGPASS": "it refuses the user or the password",
+}
+"""Error replies that say that the server cannot serve now, whoever asks; and what they mean."""
 
 
 class RedisError(OSError):
@@ -14,6 +32,10 @@ class RedisError(OSError):
 
 class LostError(RedisError):
     """There is no connection, or it was lost before the answer. The command may have been applied, but only once."""
+
+
+class UnfitError(RedisError):
+    """What answers cannot be used; the message says why."""
 
 
 class RefusedError(RedisError):
