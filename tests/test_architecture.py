@@ -31,7 +31,9 @@ SERVICES = (
     "passerby.calls",
     "passerby.stats",
 )
-"""The packages of services; `presence` coordinates them."""
+"""The packages of services."""
+COORDINATORS = ("passerby.presence", "passerby.recovery")
+"""Services that use all packages, and that none of them uses."""
 REDIS = "passerby.redis"
 """The connection to Redis, which its adapters share."""
 REDIS_LIBRARIES = ("hiredis", "redis")
@@ -187,7 +189,7 @@ def package_of(module: str) -> str:
 def is_base(module: str) -> bool:
     """Return whether a module is beside the packages, but is no coordinator, wiring or entry point."""
     beside = module.count(".") == 1 and module not in PACKAGES
-    return beside and module not in (*SHELLS, WIRING, "passerby.presence")
+    return beside and module not in (*SHELLS, WIRING, *COORDINATORS)
 
 
 def pairs(graph: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
@@ -208,7 +210,7 @@ def services_know_no_transport(graph: Graph) -> set[tuple[str, str]]:
     return {
         (module, imported)
         for module, imported in pairs(graph)
-        if under(module, *SERVICES, "passerby.presence", "passerby.media") or is_base(module)
+        if under(module, *SERVICES, *COORDINATORS, "passerby.media") or is_base(module)
         if not is_adapter(module)
         if under(imported, *TRANSPORTS, REDIS, *NETWORK) or is_foreign(imported)
         # Modules that only handle text of URLs and addresses.
@@ -226,7 +228,7 @@ def services_use_only_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
     return {
         (module, imported)
         for module, imported in pairs(graph)
-        if under(module, *SERVICES) and under(imported, *SERVICES, "passerby.settings", "passerby.presence")
+        if under(module, *SERVICES) and under(imported, *SERVICES, "passerby.settings", *COORDINATORS)
         if not under(imported, package_of(module), *BETWEEN.get(package_of(module), ()))
     }
 

@@ -179,6 +179,7 @@ class Application:
 
     async def _stop(self) -> None:
         step = self._stopping.step
+        self.services.prepare_stop()
         await step("closing of connections", self.server.stop, _CLOSE_TIMEOUT)
         await step("stop of the services", self.services.stop, None)
         await step("stop of the watch", self._stop_watch, None)

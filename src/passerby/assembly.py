@@ -17,6 +17,7 @@ from passerby.clock import Clock, sleep
 from passerby.files.blobs import BlobStore
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.blobs_redis import RedisBlobStore
 from passerby.files.files import Files
 from passerby.files.links import Links
 from passerby.files.space import Quotas
@@ -31,6 +32,7 @@ from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.media.sniff import PICTURE_TYPES
 from passerby.models import Limits
 from passerby.presence import Periods, Presence
+from passerby.recovery import Gate, Recovery
 from passerby.settings import SettingsError
 from passerby.stats.counters import Counters
 from passerby.stats.counters_memory import MemoryCounters
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from passerby.background import Background
     from passerby.live import LiveGuest
+    from passerby.redis.client import Redis
     from passerby.settings import Settings
     from passerby.stats.events import RealtimeStats
 
@@ -71,32 +74,40 @@ class Adapters(Struct, kw_only=True):
         }
 
 
-def adapters(settings: Settings, clock: Clock) -> Adapters:
-    """Return the adapters selected by `settings`. Raises SettingsError when one cannot be created."""
+def adapters(settings: Settings, clock: Clock, redis: Redis | None = None) -> Adapters:
+    """Return the adapters selected by `settings`; `redis` is that of `REDIS_URL`.
+
+    Raises SettingsError when one cannot be created.
+    """
     return Adapters(
         store=MemorySessionStore(clock),
-        queue=MemoryMatchQueue(),
+        queue=MemoryMatchQueue(clock),
         log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
-        blobs=_blobs(settings, clock),
+        blobs=_blobs(settings, clock, redis),
         counters=MemoryCounters(clock),
     )
 
 
-def _blobs(settings: Settings, clock: Clock) -> BlobStore:
-    if settings.file_store == "memory":
+def _blobs(settings: Settings, clock: Clock, redis: Redis | None) -> BlobStore:
+    if settings.files_in == "redis" and redis is not None:
+        return RedisBlobStore(redis, limit=settings.redis_files_limit, upload_timeout=settings.upload_timeout)
+    if settings.files_in == "memory":
         return MemoryBlobStore(clock)
     try:
-        return DiskBlobStore(clock, settings.file_directory)
+        return DiskBlobStore(clock, settings.file_directory, keep=redis is not None)
     except OSError as error:
         raise SettingsError(f"FILE_DIRECTORY={settings.file_directory or ''!r}: {error.strerror}") from error
 
 
 def limits(settings: Settings) -> Limits:
     """Return the limits that are sent to clients."""
+    # A file that no account has room for would only be refused later, and with a puzzling reason.
+    sizes = [settings.file_limit, settings.guest_files_limit, settings.room_files_limit, settings.files_limit]
+    if settings.files_in == "redis":
+        sizes.append(settings.redis_files_limit)
     return Limits(
         text_length=settings.text_limit,
-        # A file that no account has room for would only be refused later, and with a puzzling reason.
-        file_size=min(settings.file_limit, settings.guest_files_limit, settings.room_files_limit, settings.files_limit),
+        file_size=min(sizes),
         room_files_size=settings.room_files_limit,
         guest_files_size=settings.guest_files_limit,
         files_per_message=settings.files_per_message,
@@ -110,7 +121,10 @@ def limits(settings: Settings) -> Limits:
 
 
 class Assembly:
-    """All services. Nothing runs until `start`. After `stop` nothing runs and no guest's file is left."""
+    """All services. Nothing runs until `start`. After `stop` nothing runs.
+
+    No guest's file is left, unless the adapters outlive the process: then sessions, searches, rooms and files do too.
+    """
 
     def __init__(
         self,
@@ -135,6 +149,8 @@ class Assembly:
             audience=settings.jwt_audience,
             lifetime=settings.session_ttl,
         )
+        is_durable = adapters.log.is_durable
+        gate = Gate(clock, is_open=not is_durable)
         self.guests = Guests(
             adapters.store,
             tokens,
@@ -143,6 +159,7 @@ class Assembly:
             limit=settings.sessions_limit,
             changed=self._changed,
             is_ended=self.writer.is_ended,
+            ready=gate.passing if is_durable else None,
         )
         self.files = Files(
             adapters.blobs,
@@ -167,6 +184,7 @@ class Assembly:
             ring=settings.ring_timeout,
             come_back=settings.call_return,
             relay_only=settings.relay_only,
+            note=adapters.log.note if is_durable else None,
         )
         self.ice = Ice(
             clock,
@@ -189,6 +207,7 @@ class Assembly:
             self.rooms,
             clock,
             background,
+            grace=settings.grace,
             changed=self.guests.touch,
         )
         self.stats = Statistics(
@@ -215,6 +234,17 @@ class Assembly:
             periods=Periods(settings.grace, settings.renew_before, settings.refresh_interval, settings.session_sweep),
             limits=self.limits,
         )
+        self.recovery = Recovery(
+            log=adapters.log,
+            guests=self.guests,
+            presence=self.presence,
+            rooms=self.rooms,
+            files=self.files,
+            gate=gate,
+            clock=clock,
+            background=background,
+            grace=settings.grace,
+        )
         self._stopping = Stopping(background, self._stop)
 
     def _changed(self, live: LiveGuest) -> None:
@@ -233,10 +263,14 @@ class Assembly:
 
     def start(self) -> None:
         """Start the loops, in the running event loop."""
+        self.background.start("recovery", self.recovery.run())
         self.background.repeat("broadcast of statistics", self.stats.broadcast)
+        self.background.repeat("heartbeat of the counts", self.stats.heartbeat)
         self.background.repeat("refresh of sessions", self.presence.refresh)
         self.background.repeat("sweep of sessions", self.presence.sweep)
         self.background.repeat("sweep of files", self._sweep_files)
+        if self.adapters.queue.is_durable:
+            self.background.repeat("renewal of searches", self.matchmaking.renew)
 
     async def _sweep_files(self) -> None:
         await sleep(self.clock, self.settings.file_sweep)
@@ -249,6 +283,11 @@ class Assembly:
             for name, adapter in self.adapters.all().items()
         }
 
+    def prepare_stop(self) -> None:
+        """All connections are about to be closed. If rooms outlive the process, that is no absence of their members."""
+        if self.adapters.log.is_durable:
+            self.presence.stop()
+
     async def stop(self) -> None:
         """Stop everything, step by step. Each step has a timeout and runs even when earlier ones have failed.
 
@@ -258,7 +297,8 @@ class Assembly:
 
     async def _stop(self) -> None:
         background, step = self.background, self._stopping.step
-        await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
+        if not (self.adapters.log.is_durable and self.adapters.blobs.is_durable):
+            await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
         await step("end of background work", lambda: background.wind_down(_STEP_TIMEOUT), None)
         await step("last writing of sessions", self.writer.flush, _STEP_TIMEOUT)
         for name, adapter in self.adapters.all().items():

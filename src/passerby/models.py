@@ -287,7 +287,7 @@ class Stats(Struct, rename="camel", frozen=True):
     connected_users: Annotated[int, Meta(ge=0, description="Pairs in a room, including members in the grace window")]
 
 
-class Ticket(Struct, frozen=True):
+class Ticket(Struct, rename="camel", frozen=True):
     """A guest's search. `entered_at` (seconds since the Unix epoch) is its position, kept when the search resumes."""
 
     id: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from passerby.background import Background
 from passerby.chat.log import CLIENT_IDS
@@ -12,9 +12,14 @@ from passerby.chat.log_memory import MemoryRoomLog
 from passerby.chat.log_redis import RedisRoomLog
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.blobs_redis import RedisBlobStore
 from passerby.guests.store_memory import MemorySessionStore
+from passerby.guests.store_redis import RedisSessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.matching.queue_redis import RedisMatchQueue
 from passerby.stats.counters_memory import MemoryCounters
+from passerby.stats.counters_redis import RedisCounters
+from tests.support.aging import age
 from tests.support.clock import ManualClock
 from tests.support.valkey import connected, valkey
 
@@ -44,6 +49,9 @@ class Backend(Protocol):
     async def pass_time(self, seconds: float) -> None:
         """Advance the adapters' time by `seconds`."""
 
+    async def lose(self, keys: str) -> None:
+        """Lose what is kept elsewhere under keys of this pattern, as by FLUSHALL or an eviction."""
+
 
 class MemoryBackend:
     def __init__(self) -> None:
@@ -53,7 +61,7 @@ class MemoryBackend:
         return MemorySessionStore(self._clock)
 
     def match_queue(self) -> MatchQueue:
-        return MemoryMatchQueue()
+        return MemoryMatchQueue(self._clock)
 
     def room_log(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> RoomLog:
         return MemoryRoomLog(max_messages, max_bytes, client_ids)
@@ -64,26 +72,16 @@ class MemoryBackend:
     async def pass_time(self, seconds: float) -> None:
         self._clock.advance(seconds)
 
+    async def lose(self, keys: str) -> None:
+        pass
+
 
 @asynccontextmanager
 async def memory() -> AsyncIterator[Backend]:
     yield MemoryBackend()
 
 
-_AGE: Final = """
-for _, key in ipairs(redis.call('KEYS', '*')) do
-  local left = redis.call('PTTL', key)
-  if left >= 0 then
-    redis.call('PEXPIRE', key, left - ARGV[1])
-  end
-  if redis.call('TYPE', key).ok == 'zset' then
-    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
-      redis.call('ZINCRBY', key, -ARGV[1], member)
-    end
-  end
-end
-"""
-"""Lets all that expires do so earlier, by ARGV[1] milliseconds."""
+SESSION_TTL = 7200.0
 
 
 class ValkeyBackend(MemoryBackend):
@@ -94,17 +92,25 @@ class ValkeyBackend(MemoryBackend):
         self._redis = redis
         self._background = Background(self._clock)
 
+    def match_queue(self) -> MatchQueue:
+        return RedisMatchQueue(self._redis, self._clock)
+
     def room_log(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> RoomLog:
         return RedisRoomLog(self._redis, self._clock, self._background, max_messages, max_bytes, client_ids=client_ids)
+
+    def session_store(self) -> SessionStore:
+        return RedisSessionStore(self._redis, self._clock, SESSION_TTL)
+
+    def counters(self) -> Counters:
+        return RedisCounters(self._redis, self._clock)
 
     async def pass_time(self, seconds: float) -> None:
         await super().pass_time(seconds)
         await age(self._redis, seconds)
 
-
-async def age(redis: Redis, seconds: float) -> None:
-    """Advance the time of all that Redis keeps by `seconds`."""
-    await redis.command("EVAL", _AGE, 0, round(seconds * 1000))
+    async def lose(self, keys: str) -> None:
+        for key in cast("list[bytes]", await self._redis.command("KEYS", keys)):
+            await self._redis.command("DEL", key)
 
 
 @asynccontextmanager
@@ -123,9 +129,21 @@ class Blobs:
         self.store = store
         self._clock = clock
 
-    def pass_time(self, seconds: float) -> None:
+    async def pass_time(self, seconds: float) -> None:
         """Advance the store's time by `seconds`."""
         self._clock.advance(seconds)
+
+
+class RedisBlobs(Blobs):
+    """A store of files in a Redis of its own."""
+
+    def __init__(self, store: BlobStore, clock: ManualClock, redis: Redis) -> None:
+        super().__init__(store, clock)
+        self._redis = redis
+
+    async def pass_time(self, seconds: float) -> None:
+        await super().pass_time(seconds)
+        await age(self._redis, seconds)
 
 
 @asynccontextmanager
@@ -145,4 +163,29 @@ async def disk_blobs() -> AsyncIterator[Blobs]:
             await store.close()
 
 
-BLOBS: dict[str, Callable[[], AbstractAsyncContextManager[Blobs]]] = {"memory": memory_blobs, "disk": disk_blobs}
+@asynccontextmanager
+async def kept_disk_blobs() -> AsyncIterator[Blobs]:
+    clock = ManualClock()
+    with tempfile.TemporaryDirectory() as directory:
+        store = DiskBlobStore(clock, directory, keep=True)
+        try:
+            yield Blobs(store, clock)
+        finally:
+            await store.close()
+
+
+@asynccontextmanager
+async def redis_blobs() -> AsyncIterator[Blobs]:
+    clock = ManualClock()
+    async with valkey() as server, connected(server.url) as redis:
+        store = RedisBlobStore(redis, limit=1 << 28, upload_timeout=600)
+        yield RedisBlobs(store, clock, redis)
+        await store.close()
+
+
+BLOBS: dict[str, Callable[[], AbstractAsyncContextManager[Blobs]]] = {
+    "memory": memory_blobs,
+    "disk": disk_blobs,
+    "disk, kept": kept_disk_blobs,
+    "redis": redis_blobs,
+}

@@ -44,6 +44,8 @@ class SavedRoom(Struct):
     notes: dict[str, bytes]
     messages: list[bytes]
     """The messages of the log as JSON, oldest first."""
+    evicted: list[bytes] = []
+    """What is still known of evicted messages with client ids: their JSON, mostly without content, in any order."""
 
 
 class RoomLog(Protocol):

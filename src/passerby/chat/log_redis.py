@@ -557,7 +557,7 @@ class RedisRoomLog:
         room.notes = notes
         room.length = len(entries)
         room.is_current = True
-        return SavedRoom(room_id, epoch, log.seq, members, dict(notes), list(log.entries))
+        return SavedRoom(room_id, epoch, log.seq, members, dict(notes), list(log.entries), identities)
 
     def _restored(self, epoch: int, seq: int, entries: list[bytes], identities: list[bytes]) -> Log:
         """Return the log of a saved room. Raises ValueError, TypeError or MsgspecError if it is damaged."""
