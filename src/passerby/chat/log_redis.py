@@ -716,12 +716,7 @@ def _read_saved(reply: Reply) -> tuple[list[bytes], list[bytes], list[bytes]]:
 def _identities(log: Log, entries: Iterable[bytes]) -> list[bytes]:
     """Return what is remembered of each sender, without the messages that the log still has whole."""
     logged = set(entries)
-    return [
-        kept
-        for sent in log.sent.values()
-        for kept in sent.values()
-        if kept not in logged
-    ]
+    return [kept for sent in log.sent.values() for kept in sent.values() if kept not in logged]
 
 
 def _ignore(_: Reply | RedisError) -> None:

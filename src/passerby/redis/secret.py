@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from passerby.background import Background
+from passerby.clock import sleep
 from passerby.redis.client import Redis, RedisError
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ _LENGTH: Final = 32
 """Minimum characters; what is shorter was not made here."""
 LIFETIME: Final = 30 * 24 * 3600
 """Seconds that the secret is kept after its last renewal."""
-_WAIT: Final = 2.0
+_RENEWAL: Final = 24 * 3600.0
+"""Seconds between two renewals."""
+_WAIT: Final = 1.5
 """Seconds at the start to wait for Redis."""
 
 
@@ -43,10 +46,17 @@ async def shared_secret(url: str, prefix: str, clock: Clock) -> str | None:
 class SharedSecret:
     """Keeps the secret in Redis."""
 
-    def __init__(self, redis: Redis, secret: str) -> None:
+    def __init__(self, redis: Redis, secret: str, clock: Clock) -> None:
         """`secret` is the one in use."""
         self._redis = redis
         self._secret = secret
+        self._clock = clock
+
+    async def renew(self) -> None:
+        """One step of a loop: wait a day, then keep it for longer, if Redis can be used. Raises RedisError."""
+        await sleep(self._clock, _RENEWAL)
+        if self._redis.is_usable:
+            await self.keep()
 
     async def keep(self) -> None:
         """Write it again, also after Redis has lost it. Raises RedisError."""
