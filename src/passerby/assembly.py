@@ -314,7 +314,7 @@ class Assembly:
             self.background.repeat(name, step)
 
     async def _recover(self) -> None:
-        """Bring back what an earlier process has left. Without Redis nobody waits for it; it comes when Redis is there."""
+        """Bring back what an earlier process has left. Nobody waits for it if Redis cannot be used; it comes later."""
         redis = self.adapters.redis
         if redis is None:
             await self.recovery.run()
