@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from passerby.calls.calls import Calls
 from passerby.calls.ice import Ice
 from passerby.chat.log import RoomLog
 from passerby.chat.log_memory import MemoryRoomLog
+from passerby.chat.log_redis import RedisRoomLog
 from passerby.chat.rooms import Rooms
 from passerby.clock import Clock, sleep
 from passerby.files.blobs import BlobStore
@@ -24,26 +26,27 @@ from passerby.files.space import Quotas
 from passerby.guests.sessions import Guests
 from passerby.guests.store import SessionStore
 from passerby.guests.store_memory import MemorySessionStore
+from passerby.guests.store_redis import RedisSessionStore
 from passerby.guests.tokens import Tokens
 from passerby.guests.writer import SessionWriter
 from passerby.matching.matchmaking import Matchmaking
 from passerby.matching.queue import MatchQueue
 from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.matching.queue_redis import RedisMatchQueue
 from passerby.media.sniff import PICTURE_TYPES
-from passerby.models import Limits
+from passerby.models import Limits, RedisStats
 from passerby.presence import Periods, Presence
 from passerby.recovery import Gate, Recovery
+from passerby.redis.client import Redis, State
 from passerby.settings import SettingsError
 from passerby.stats.counters import Counters
 from passerby.stats.counters_memory import MemoryCounters
+from passerby.stats.counters_redis import RedisCounters
 from passerby.stats.statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from passerby.background import Background
     from passerby.live import LiveGuest
-    from passerby.redis.client import Redis
     from passerby.settings import Settings
     from passerby.stats.events import RealtimeStats
 
@@ -52,16 +55,23 @@ _STEP_TIMEOUT: Final = 5.0
 """Seconds for each step of `stop`. A step that takes longer is abandoned, so that the next ones run."""
 _CHECK_TIMEOUT: Final = 2.0
 """Seconds for an adapter's `check`."""
+_REDIS_WAIT: Final = 2.0
+"""Seconds at the start until guests are served from memory, if Redis cannot be used."""
 
 
 class Adapters(Struct, kw_only=True):
-    """The implementations of the ports."""
+    """The implementations of the ports, and the Redis that some of them use."""
 
     store: SessionStore
     queue: MatchQueue
     log: RoomLog
     blobs: BlobStore
     counters: Counters
+    redis: Redis | None = None
+    loops: dict[str, Callable[[], Awaitable[None]]] = {}
+    """What adapters do again and again, by its name."""
+    redis_stats: Callable[[], RedisStats | None] = lambda: None
+    """Returns how Redis fares; None without it."""
 
     def all(self) -> dict[str, SessionStore | MatchQueue | RoomLog | BlobStore | Counters]:
         """Return each adapter by the name of the data it keeps."""
@@ -74,17 +84,44 @@ class Adapters(Struct, kw_only=True):
         }
 
 
-def adapters(settings: Settings, clock: Clock, redis: Redis | None = None) -> Adapters:
-    """Return the adapters selected by `settings`; `redis` is that of `REDIS_URL`.
-
-    Raises SettingsError when one cannot be created.
-    """
+def adapters(settings: Settings, clock: Clock, background: Background) -> Adapters:
+    """Return the adapters selected by `settings`. Raises SettingsError when one cannot be created."""
+    if settings.redis_url is not None:
+        return _redis_adapters(settings, clock, background, settings.redis_url)
     return Adapters(
         store=MemorySessionStore(clock),
         queue=MemoryMatchQueue(clock),
         log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
-        blobs=_blobs(settings, clock, redis),
+        blobs=_blobs(settings, clock, None),
         counters=MemoryCounters(clock),
+    )
+
+
+def _redis_adapters(settings: Settings, clock: Clock, background: Background, url: str) -> Adapters:
+    redis = Redis(url, settings.redis_prefix, background)
+    store = RedisSessionStore(redis, clock, settings.session_ttl)
+    queue = RedisMatchQueue(redis, clock)
+    room_log = RedisRoomLog(redis, clock, background, settings.room_log_messages, settings.room_log_bytes)
+    counters = RedisCounters(redis, clock)
+    redis.on_resync("sessions", store.resync)
+    redis.on_resync("messages", room_log.resync)
+    redis.on_resync("searches", queue.resync)
+    redis.on_resync("counts", counters.resync)
+
+    def stats() -> RedisStats:
+        watch = redis.watch
+        changes = {state.value: watch.changes[state] for state in State}
+        return RedisStats(state=watch.state.value, **changes, unlogged=room_log.unlogged)
+
+    return Adapters(
+        store=store,
+        queue=queue,
+        log=room_log,
+        blobs=_blobs(settings, clock, redis),
+        counters=counters,
+        redis=redis,
+        loops={"renewal of rooms": room_log.renew},
+        redis_stats=stats,
     )
 
 
@@ -245,6 +282,8 @@ class Assembly:
             background=background,
             grace=settings.grace,
         )
+        if adapters.redis is not None:
+            adapters.redis.on_resync("rooms of an earlier process", self.recovery.run)
         self._stopping = Stopping(background, self._stop)
 
     def _changed(self, live: LiveGuest) -> None:
@@ -263,7 +302,7 @@ class Assembly:
 
     def start(self) -> None:
         """Start the loops, in the running event loop."""
-        self.background.start("recovery", self.recovery.run())
+        self.background.start("recovery", self._recover())
         self.background.repeat("broadcast of statistics", self.stats.broadcast)
         self.background.repeat("heartbeat of the counts", self.stats.heartbeat)
         self.background.repeat("refresh of sessions", self.presence.refresh)
@@ -271,6 +310,18 @@ class Assembly:
         self.background.repeat("sweep of files", self._sweep_files)
         if self.adapters.queue.is_durable:
             self.background.repeat("renewal of searches", self.matchmaking.renew)
+        for name, step in self.adapters.loops.items():
+            self.background.repeat(name, step)
+
+    async def _recover(self) -> None:
+        """Bring back what an earlier process has left. Nobody waits for it if Redis cannot be used; it comes later."""
+        redis = self.adapters.redis
+        if redis is None:
+            await self.recovery.run()
+            return
+        redis.start()
+        if not await redis.ready(_REDIS_WAIT) and redis.watch.state is State.DEGRADED:
+            self.recovery.skip()
 
     async def _sweep_files(self) -> None:
         await sleep(self.clock, self.settings.file_sweep)
@@ -303,6 +354,8 @@ class Assembly:
         for name, adapter in self.adapters.all().items():
             if not await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT):
                 await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT)  # one retry
+        if self.adapters.redis is not None:
+            await step("closing of Redis", self.adapters.redis.close, _STEP_TIMEOUT)
         # What the last steps have begun.
         await step("end of background work", lambda: background.stop(_STEP_TIMEOUT), None)
 

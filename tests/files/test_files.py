@@ -549,6 +549,35 @@ async def test_a_signature_is_of_one_file_in_one_room_until_one_time(house: File
         assert caught.value.code == "link_invalid"
 
 
+# ── stores that outlive the process ───────────────────────────────────────────────────────────────
+
+
+async def test_a_store_that_outlives_the_process_keeps_the_files_of_open_rooms(tmp_path: Path) -> None:
+    house = FileHouse(DiskBlobStore(ManualClock(), str(tmp_path), keep=True))
+    anna, _ = await house.pair()
+    carla, _ = await house.pair()
+    kept = await house.bring(anna, PNG)
+    await house.bring(carla, TEXT)
+    begun = house.begin(anna)
+    await begun.write(noise(100_000))
+    cuts: list[str] = []
+    house.rooms.leave(carla.live, "user_left")
+    await house.background.settle()
+
+    with house.files.serving(kept, lambda: cuts.append("cut")):
+        await house.stop()
+
+    assert cuts == ["cut"]
+    with pytest.raises(ConflictError):
+        await begun.write(b"more")
+    later = DiskBlobStore(ManualClock(), str(tmp_path), keep=True)
+    assert await later.files() == [kept]
+    assert b"".join([part async for part in later.read(kept.id, 0, kept.size)]) == PNG
+    await later.remove(kept.id)
+    await later.close()
+    assert [path.name for path in entries(tmp_path, "*/*")] == ["lock"]
+
+
 # ── memory ────────────────────────────────────────────────────────────────────────────────────────
 
 

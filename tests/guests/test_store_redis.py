@@ -14,7 +14,7 @@ import pytest
 from passerby.guests.store_redis import RedisSessionStore
 from passerby.redis.client import RedisError
 from tests.guests.test_store import LIFETIME, guest
-from tests.support.backends import age
+from tests.support.aging import age
 from tests.support.clock import ManualClock
 from tests.support.valkey import PATIENCE, connected, opened, valkey
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from passerby.assembly import Adapters
+    from passerby.background import Background
     from passerby.clock import Clock
     from passerby.redis.client import Redis
     from passerby.settings import Settings
@@ -45,8 +46,8 @@ async def redis(redis_server: Valkey) -> AsyncIterator[Redis]:
 async def server(start_server: StartServer, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> InsideServer:
     """Run a server whose files, and nothing else, are in Redis."""
 
-    def adapters(settings: Settings, clock: Clock, *_: object) -> Adapters:
-        own = assembly.adapters(settings, clock)
+    def adapters(settings: Settings, clock: Clock, background: Background) -> Adapters:
+        own = assembly.adapters(settings, clock, background)
         own.blobs = RedisBlobStore(redis, limit=LIMIT, upload_timeout=settings.upload_timeout)
         return own
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from passerby.matching.queue_redis import AT_ONCE, DROPPED, KEPT, LEASE, RedisMatchQueue
 from passerby.models import Ticket
-from tests.support.backends import age
+from tests.support.aging import age
 from tests.support.clock import ManualClock
 from tests.support.lossy import LossyRedis
 from tests.support.valkey import connected, valkey

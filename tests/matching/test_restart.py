@@ -12,7 +12,7 @@ from passerby.matching.events import MatchNoUsers, MatchSearching
 from passerby.matching.matchmaking import RENEWAL
 from passerby.matching.queue_redis import KEPT, LEASE, RedisMatchQueue
 from passerby.models import Ticket
-from tests.support.backends import age
+from tests.support.aging import age
 from tests.support.clock import ManualClock
 from tests.support.house import GRACE, House, Person
 from tests.support.lossy import LossyRedis

@@ -9,7 +9,8 @@ import pytest
 
 from passerby.stats.counters import Tally
 from passerby.stats.counters_redis import RedisCounters
-from tests.support.backends import SESSION_TTL, age
+from tests.support.aging import age
+from tests.support.backends import SESSION_TTL
 from tests.support.clock import ManualClock
 from tests.support.house import GRACE, House
 from tests.support.valkey import PATIENCE, connected, valkey

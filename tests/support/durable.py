@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from passerby.chat.log import SavedRoom
-from passerby.chat.log_memory import Log, MemoryRoomLog, Sent
+from passerby.chat.log_memory import Log, MemoryRoomLog
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
@@ -230,7 +230,7 @@ class DurableRoomLog(MemoryRoomLog):
         log.size = sum(map(len, room.messages))
         for encoded in room.sent:
             message = msgspec.json.decode(encoded, type=Message)
-            log.sent.setdefault(message.sender_id, Sent()).now[str(message.client_id)] = encoded
+            log.sent.setdefault(message.sender_id, {})[str(message.client_id)] = encoded
         return SavedRoom(room_id, room.epoch, room.seq, room.members, room.notes, list(room.messages), room.sent)
 
     async def close(self) -> None:

@@ -68,8 +68,7 @@ class RoomLog(Protocol):
 
         Client ids are remembered apart from the messages: neither evicted messages nor those of the other sender
         shorten this memory. It begins empty with each epoch, and has at least the CLIENT_IDS of each sender that were
-        sent last, and at most twice as many. A duplicate counts as sent. Two maps for each sender are enough: a full
-        one takes the place of the one before, and a duplicate moves from the older into the newer.
+        sent last, and at most twice as many. A duplicate counts as sent.
 
         If logging fails, the call is `done(context, message, None, error)`. `done` is called exactly once, in order of
         the appends of a room, before or after `append` returns, but not after `forget`. The log keeps the newest

@@ -18,27 +18,6 @@ if TYPE_CHECKING:
     from passerby.chat.log import Done, SavedRoom
 
 
-class Sent:
-    """The newest messages of one sender by client id, as JSON for `read_identity`, in two generations.
-
-    A full generation replaces the one before. Only what is sent again moves alone: new messages are the hot path.
-    """
-
-    __slots__ = ("before", "now")
-
-    def __init__(self) -> None:
-        self.now: dict[str, bytes] = {}
-        self.before: dict[str, bytes] = {}
-
-    def renew(self, client_id: str, limit: int) -> None:
-        """A known message was sent again: it counts as new for how long it is remembered. Nothing grows by this."""
-        kept = self.before.pop(client_id, None)
-        if kept is not None:
-            self.now[client_id] = kept
-            if len(self.now) >= limit:
-                self.before, self.now = self.now, {}
-
-
 class Log:
     """One room's log: messages as JSON, oldest first, and what is remembered of each sender."""
 
@@ -49,7 +28,8 @@ class Log:
         self.seq = 0
         self.size = 0
         self.entries: deque[bytes] = deque()
-        self.sent: dict[str, Sent] = {}
+        self.sent: dict[str, dict[str, bytes]] = {}
+        """The newest messages of each sender by client id, as JSON for `read_identity`, oldest first."""
 
 
 class MemoryRoomLog:
@@ -62,6 +42,7 @@ class MemoryRoomLog:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._client_ids = client_ids
+        self._most_client_ids = 2 * client_ids
         self.logs: dict[str, Log] = {}
         """The open logs by room id, for an adapter that keeps copies of them elsewhere."""
         self._encode = msgspec.json.Encoder().encode
@@ -83,17 +64,17 @@ class MemoryRoomLog:
         if client_id is not UNSET:
             sent = log.sent.get(message.sender_id)
             if sent is None:
-                sent = log.sent[message.sender_id] = Sent()
+                sent = log.sent[message.sender_id] = {}
             kept = encoded if size <= SMALL_MESSAGE else without_content(message)
-            first = sent.before.get(client_id) or sent.now.setdefault(client_id, kept)
+            first = sent.setdefault(client_id, kept)
             if first is not kept:
-                sent.renew(client_id, self._client_ids)
+                sent[client_id] = sent.pop(client_id)  # it counts as new for how long it is remembered
                 original = read_identity(first)
                 message.id, message.timestamp, message.seq = original.id, original.timestamp, original.seq
                 done(context, message, None, None)
                 return
-            if len(sent.now) >= self._client_ids:
-                sent.before, sent.now = sent.now, {}
+            if len(sent) >= self._most_client_ids:
+                log.sent[message.sender_id] = dict(islice(sent.items(), self._client_ids, None))
         log.seq = seq
         entries = log.entries
         entries.append(encoded)

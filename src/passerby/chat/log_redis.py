@@ -21,7 +21,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from passerby.chat.log import CLIENT_IDS, Replay, SavedRoom
-from passerby.chat.log_memory import Log, MemoryRoomLog, Sent
+from passerby.chat.log_memory import Log, MemoryRoomLog
 from passerby.clock import sleep
 from passerby.models import SMALL_MESSAGE, Message, without_content
 from passerby.redis.client import RedisError, Script
@@ -568,15 +568,15 @@ class RedisRoomLog:
             raise ValueError("numbers are missing")
         log = Log(epoch)
         log.seq = seq
-        # All that Redis has counts as sent before: that is at least what was remembered.
+        # All that Redis has counts as sent in this order: that is at least what was remembered.
         for identity in identities:
             sender = _read_sender(identity)
             if sender.client_id is not None:
-                log.sent.setdefault(sender.sender_id, Sent()).before[sender.client_id] = identity
+                log.sent.setdefault(sender.sender_id, {})[sender.client_id] = identity
         for entry, message in zip(entries, messages, strict=True):
             if message.client_id is not UNSET:
                 kept = entry if len(entry) <= SMALL_MESSAGE else without_content(message)
-                log.sent.setdefault(message.sender_id, Sent()).before[message.client_id] = kept
+                log.sent.setdefault(message.sender_id, {})[message.client_id] = kept
         self._memory.fill(log, entries)
         return log
 
@@ -716,13 +716,7 @@ def _read_saved(reply: Reply) -> tuple[list[bytes], list[bytes], list[bytes]]:
 def _identities(log: Log, entries: Iterable[bytes]) -> list[bytes]:
     """Return what is remembered of each sender, without the messages that the log still has whole."""
     logged = set(entries)
-    return [
-        kept
-        for sent in log.sent.values()
-        for generation in (sent.before, sent.now)
-        for kept in generation.values()
-        if kept not in logged
-    ]
+    return [kept for sent in log.sent.values() for kept in sent.values() if kept not in logged]
 
 
 def _ignore(_: Reply | RedisError) -> None:

@@ -304,7 +304,7 @@ class Gateway:
     # ── the events ────────────────────────────────────────────────────────────────────────────────
 
     def _send(self, live: LiveGuest, payload: chat_events.SendMessage, ack: Ack | None) -> Awaitable[None] | None:
-        member = live.membership()
+        member = live.member or live.membership()
         kind, content = payload.type, payload.content
         if kind != "text":
             return self._send_file(member, payload, ack)
