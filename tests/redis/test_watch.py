@@ -371,13 +371,30 @@ async def test_a_refusal_that_concerns_only_its_command_changes_nothing() -> Non
 # ── Sentinel ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_failover() -> None:
-    async with sentinels() as group, connected(group.url) as redis:
+@pytest.mark.parametrize(("password", "is_frozen"), [(None, False), ("secret", True)])
+async def test_a_failover(*, password: str | None, is_frozen: bool) -> None:
+    async with sentinels(password) as group, connected(group.url) as redis:
         await redis.command("SET", "x", "1")
         assert await redis.command("WAIT", 1, 5000) == 1
-        group.primary.kill()
+        if is_frozen:
+            group.primary.freeze()
+        else:
+            group.primary.kill()
         await reached(redis, State.DEGRADED, NOTICED)
         await group.promoted()
         await reached(redis, State.NORMAL, 5)
         assert await redis.command("GET", "x") == b"1"
-        assert await group.replica.command("EXISTS", "passerby:marker") == 1
+        assert await redis.command("SET", "x", "2") == b"OK"
+        assert await group.replica.command("GET", "x") == b"2"
+
+
+async def test_sentinels_that_know_nothing() -> None:
+    async with sentinels() as group:
+        place, _, name = group.url.rpartition("/")
+        for url in (f"{place}/other", group.url.replace(str(group.sentinel.port), str(free_port(HOST)))):
+            async with opened(url) as redis:
+                assert not await redis.ready(0.5)
+                assert "no Sentinel answers that knows a primary of this name" in redis.watch.reason
+        first_is_away = place.replace("://", f"://{HOST}:{free_port(HOST)},")
+        async with connected(f"{first_is_away}/{name}") as redis:
+            assert await redis.command("SET", "x", "1") == b"OK"
