@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +20,7 @@ from tests.support.ports import free_port
 from tests.support.valkey import HOST, Transport, change, connected, opened, proxy, reached, until, valkey
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
     from typing import Any
 
 
@@ -90,8 +92,15 @@ def test_a_certificate_of_nobody_we_trust(loop: str) -> None:
     run(loop, use())
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Return a folder for what a killed process leaves; the paths in `tmp_path` are too long for Unix sockets."""
+    with tempfile.TemporaryDirectory(prefix="vk") as name:
+        yield Path(name)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
-async def test_a_server_ends_with_the_tests_that_are_killed() -> None:
+async def test_a_server_ends_with_the_tests_that_are_killed(short_folder: Path) -> None:
     code = """
         import asyncio
         from tests.support.valkey import valkey
@@ -103,7 +112,11 @@ async def test_a_server_ends_with_the_tests_that_are_killed() -> None:
 
         asyncio.run(main())
     """
-    tests = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE)  # noqa: ASYNC220
+    tests = subprocess.Popen(  # noqa: ASYNC220 - it does not wait
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(short_folder)},
+    )
     assert tests.stdout is not None
     pid = int(await asyncio.to_thread(tests.stdout.readline))
     os.kill(pid, 0)
