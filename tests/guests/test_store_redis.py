@@ -16,7 +16,7 @@ from passerby.redis.client import RedisError
 from tests.guests.test_store import LIFETIME, guest
 from tests.support.aging import age
 from tests.support.clock import ManualClock
-from tests.support.valkey import PATIENCE, connected, opened, valkey
+from tests.support.valkey import PATIENCE, cluster, connected, opened, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -141,6 +141,21 @@ async def test_no_command_walks_over_all_keys(place: Place) -> None:
     stats = await place.server.command_stats()
     assert not {"keys", "scan", "zscan", "zrange"} & set(stats)
     assert (stats["get"], stats["zcard"]) == (20 + 100, 11)
+
+
+async def test_a_cluster_has_the_sessions_on_all_its_nodes() -> None:
+    async with cluster() as group, connected(group.url) as redis:
+        store = RedisSessionStore(redis, ManualClock(), LIFETIME)
+        await asyncio.gather(*(store.save(guest(str(number)), LIFETIME) for number in range(100)))
+        await store.remove("session-0")
+        await store.resync()
+
+        another = RedisSessionStore(redis, ManualClock(), LIFETIME)
+        assert await another.count() == 99
+        found = await asyncio.gather(*(another.load(f"session-{number}") for number in range(100)))
+        assert found == [None, *(guest(str(number)) for number in range(1, 100))]
+        for node in group.nodes:
+            assert await node.command("DBSIZE") > 20
 
 
 # ── damaged, lost and evicted ─────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from tests.support.aging import age
 from tests.support.backends import SESSION_TTL
 from tests.support.clock import ManualClock
 from tests.support.house import GRACE, House
-from tests.support.valkey import PATIENCE, connected, valkey
+from tests.support.valkey import PATIENCE, cluster, connected, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -198,6 +198,18 @@ async def test_the_heartbeat_reports_also_when_nothing_changes(place: Place) -> 
         assert await place.server.command("EXISTS", "nodes") == 1
     finally:
         await house.stop()
+
+
+async def test_nodes_share_their_counts_in_a_cluster() -> None:
+    async with cluster() as group, connected(group.url) as redis:
+        nodes = {f"node{number}": RedisCounters(redis, ManualClock()) for number in range(10)}
+        for node, counters in nodes.items():
+            await counters.report(node, Tally(online=2, chatting=1), LIFETIME)
+
+        assert await nodes["node0"].total() == Tally(online=20, chatting=10)
+        assert await redis.command("GET", "active_user_count") == b"20"
+        await nodes["node1"].close()
+        assert await nodes["node0"].total() == Tally(online=18, chatting=9)
 
 
 # ── damaged, lost, and without Redis ──────────────────────────────────────────────────────────────

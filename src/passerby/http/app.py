@@ -144,9 +144,9 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             version=__version__,
             description=(
                 "Every refusal has the body Failure with a code. Besides those of its own, each route may answer "
-                "500 `internal`; 503 `unavailable` when the server stops or has too many connections, and then "
-                "429 `rate_limited` for too many of one address; and 400 `origin_forbidden` to a CORS preflight of a "
-                "page whose origin is not listed."
+                "500 `internal`; 503 `unavailable` when the server stops, has too many connections (429 `rate_limited` "
+                "for too many of one address), or cannot read sessions now; and 400 `origin_forbidden` to a CORS "
+                "preflight of a page whose origin is not listed."
             ),
             path=_SCHEMA,
             render_plugins=[JsonRenderPlugin()],
