@@ -135,6 +135,7 @@ class Assembly:
             audience=settings.jwt_audience,
             lifetime=settings.session_ttl,
         )
+        self.tokens = tokens
         self.guests = Guests(
             adapters.store,
             tokens,
