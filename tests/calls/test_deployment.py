@@ -18,7 +18,7 @@ from tests.calls.allocation import allocation, permission
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONFIGURATION = Path(__file__).parents[2] / "deploy" / "coturn" / "turnserver.conf"
+CONFIGURATION = turnserver.CONFIGURATION
 SETTINGS = [
     (name, value)
     for name, _, value in (

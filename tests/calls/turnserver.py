@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.support import packages
@@ -20,9 +21,10 @@ from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
 
 SECRET: Final = "a secret that Passerby and coturn share"
+CONFIGURATION: Final = Path(__file__).parents[2] / "deploy" / "coturn" / "turnserver.conf"
 REALM: Final = "passerby.test"
 HOST: Final = "127.0.0.1"
 _START_SECONDS = 20

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, TextIO
 
 from passerby.doctor import directory, port, process, site, turn
-from passerby.doctor.findings import Level, examine
+from passerby.doctor.findings import DEADLINE, Level, examine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +19,14 @@ _SHORT: Final = 6
 """Characters of a secret that may stand in any text by chance."""
 
 
-def run(settings: Settings, url: str | None, output: TextIO) -> int:
-    """Check an installation. Return 0 if there is no problem, else 1. Raises SettingsError if `url` is wrong."""
+def run(settings: Settings, url: str | None, output: TextIO, deadline: float = DEADLINE) -> int:
+    """Check an installation, each thing for at most `deadline` seconds. Return 0 if there is no problem, else 1.
+
+    Raises SettingsError if `url` is wrong.
+    """
     chosen = None if url is None else site.parse(url)
     with asyncio.Runner() as runner:
-        return runner.run(_examine(all_checks(settings, chosen), settings, output))
+        return runner.run(_examine(all_checks(settings, chosen), settings, output, deadline))
 
 
 def all_checks(settings: Settings, chosen: site.Site | None) -> Sequence[Check]:
@@ -37,10 +40,10 @@ def all_checks(settings: Settings, chosen: site.Site | None) -> Sequence[Check]:
     ]
 
 
-async def _examine(checks: Sequence[Check], settings: Settings, output: TextIO) -> int:
+async def _examine(checks: Sequence[Check], settings: Settings, output: TextIO, deadline: float) -> int:
     code = 0
     secrets = secrets_of(settings)
-    async for finding in examine(checks):
+    async for finding in examine(checks, deadline):
         if finding.level is Level.PROBLEM:
             code = 1
         output.write(f"{conceal(str(finding), secrets)}\n")

@@ -78,7 +78,7 @@ async def findings_of(check: Check, deadline: float) -> Sequence[Finding]:
         return [problem(f"{check.subject} could not be checked ({type(error).__name__}). Please report this error")]
 
 
-async def examine(checks: Sequence[Check], deadline: float = DEADLINE) -> AsyncIterator[Finding]:
+async def examine(checks: Sequence[Check], deadline: float) -> AsyncIterator[Finding]:
     """Run all checks at once; yield what they find in the order of the checks."""
     running = [asyncio.ensure_future(findings_of(check, deadline)) for check in checks]
     try:
