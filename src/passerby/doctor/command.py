@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TextIO
 
-from passerby.doctor import directory, port, process, site, turn
+from passerby import redis_url
+from passerby.doctor import directory, port, process, redis_server, site, turn
 from passerby.doctor.findings import DEADLINE, Level, examine
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def all_checks(settings: Settings, chosen: site.Site | None) -> Sequence[Check]:
         *process.checks(settings),
         *port.checks(settings),
         *directory.checks(settings),
+        *redis_server.checks(settings),
         *turn.checks(settings),
         *site.checks(settings, chosen),
     ]
@@ -53,7 +55,8 @@ async def _examine(checks: Sequence[Check], settings: Settings, output: TextIO, 
 
 def secrets_of(settings: Settings) -> list[str]:
     """Return what must not be printed."""
-    secrets = [settings.jwt_secret, settings.jwt_secret_previous, settings.turn_secret]
+    password = None if settings.redis_url is None else redis_url.parse(settings.redis_url).password
+    secrets = [settings.jwt_secret, settings.jwt_secret_previous, settings.turn_secret, password]
     return [secret for secret in secrets if secret is not None and len(secret) >= _SHORT]
 
 

@@ -19,6 +19,7 @@ from passerby.doctor.connections import Answer, Streams, connected, exchange, re
 from passerby.doctor.findings import Check, Finding, Found, findings_of, ok, problem, warning
 from passerby.doctor.port import serving, version_of
 from passerby.doctor.process import size
+from passerby.errors import Code
 from passerby.guests.tokens import derive
 from passerby.http.probes import HEADER, PATH, PAUSE, PURPOSE, Probes, Seen
 from passerby.settings import Settings, SettingsError
@@ -27,9 +28,13 @@ _SECONDS: Final = 4.0
 """Seconds for each question."""
 _NO_ANSWER: Final = 2.5
 """Seconds after which a proxy that has not passed the head of an upload on is one that waits for its body."""
+_BEGINNING: Final = 32 * 1024
+"""Bytes of an upload that are sent: some proxies pass the head on only together with the first bytes."""
 FORGED: Final = "192.0.2.1"
 """Sent as X-Forwarded-For, as a guest could; an address for documentation (RFC 5737)."""
 _OK, _SWITCHED, _UNAUTHORIZED, _FORBIDDEN, _TOO_LARGE = 200, 101, 401, 403, 413
+ORIGIN_FORBIDDEN: Final = Code.ORIGIN_FORBIDDEN.encode()
+_READ: Final = 4096
 _LONG_FRAME: Final = 126
 _POLLING: Final = "/socket.io/?EIO=4&transport=polling"
 _WEBSOCKET: Final = "/socket.io/?EIO=4&transport=websocket"
@@ -159,6 +164,8 @@ async def websocket(site: Site) -> Sequence[Finding]:
             status = first.split(b" ", 2)[1].decode("ascii", "replace")
             if status == str(_SWITCHED) and (await _message(reader)).startswith(b"0{"):
                 return [ok(f"{site.url} passes WebSockets on")]
+            if status == str(_FORBIDDEN) and ORIGIN_FORBIDDEN in first + await reader.read(_READ):
+                return []  # long polling is refused for the same reason, and says which
             what = f"HTTP {status}"
         except (OSError, EOFError, IndexError, asyncio.LimitOverrunError):
             what = "the connection was closed"
@@ -178,13 +185,14 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
 
 
 async def upload(site: Site, settings: Settings) -> Sequence[Finding]:
-    """Announce a file of the largest size, and send nothing of it: the server asks for a token before it comes."""
+    """Announce a file of the largest size, and send its beginning: the server asks for a token before the rest comes."""
     largest = settings.file_limit
+    beginning = bytes(min(_BEGINNING, largest - 1))
     head = site.head("PUT", "/api/files/doctor", Content_Length=str(largest), Content_Type="application/octet-stream")
     async with site.connected() as streams:
         try:
             async with asyncio.timeout(_NO_ANSWER):
-                answer = await site.ask(streams, head)
+                answer = await site.ask(streams, head + beginning)
         except TimeoutError:
             text = (
                 f"{site.url} keeps uploads until they are complete. "
