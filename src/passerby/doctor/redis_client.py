@@ -107,8 +107,6 @@ _LOGIN: Final = {
 def refused(name: str, error: RefusedError) -> Found:
     """Return what an error reply means that is no finding of its own."""
     text = str(error)
-    if "without any password configured" in text:
-        return Found(problem(f"{name} has no password. Leave it out of REDIS_URL, or set one there"))
     if "DB index" in text or "out of range" in text:
         return Found(problem(f"{name} has no database of this number. Choose another in REDIS_URL"))
     return Found(problem(f"{name} {_LOGIN.get(error.code, f'refuses a command ({error.code}). See its log')}"))

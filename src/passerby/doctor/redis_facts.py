@@ -76,7 +76,7 @@ def role(facts: Facts) -> Finding:
 
 def mode(facts: Facts, expected: str) -> Finding | None:
     """Return a problem if the server is of another kind than the URL says: `standalone`, `cluster`, `sentinel`."""
-    found = facts.info.get("redis_mode", expected)
+    found = facts.info.get("server_mode") or facts.info.get("redis_mode", expected)  # Valkey, Redis
     if found == expected:
         return None
     scheme = {"cluster": "redis+cluster", "sentinel": "redis+sentinel"}.get(found, "redis")

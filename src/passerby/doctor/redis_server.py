@@ -200,7 +200,8 @@ async def _nodes(address: Address, url: RedisUrl) -> tuple[Finding, list[Address
     if "cluster_state:ok" not in state or f"cluster_slots_ok:{_SLOTS}" not in state:
         text = f"the Cluster of {place(address)} is not whole: some keys have no node. Do `valkey-cli --cluster check`"
         return problem(text), primaries
-    return ok(f"the Cluster of {place(address)} is whole, with {len(primaries)} primaries"), primaries
+    count = f"{len(primaries)} {'primary' if len(primaries) == 1 else 'primaries'}"
+    return ok(f"the Cluster of {place(address)} is whole, with {count}"), primaries
 
 
 def _primaries(slots: object, host: str) -> Iterator[Address]:

@@ -28,8 +28,10 @@ _SECONDS: Final = 4.0
 """Seconds for each question."""
 _NO_ANSWER: Final = 2.5
 """Seconds after which a proxy that has not passed the head of an upload on is one that waits for its body."""
-_BEGINNING: Final = 32 * 1024
-"""Bytes of an upload that are sent: some proxies pass the head on only together with the first bytes."""
+_PIECE: Final = 8 * 1024
+"""Bytes of an upload that are sent at a time: some proxies pass head and answer on only together with more of it."""
+_PACE: Final = 0.2
+"""Seconds between two pieces."""
 FORGED: Final = "192.0.2.1"
 """Sent as X-Forwarded-For, as a guest could; an address for documentation (RFC 5737)."""
 _OK, _SWITCHED, _UNAUTHORIZED, _FORBIDDEN, _TOO_LARGE = 200, 101, 401, 403, 413
@@ -185,14 +187,13 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
 
 
 async def upload(site: Site, settings: Settings) -> Sequence[Finding]:
-    """Announce a file of the largest size, and send its beginning: the server asks for a token before the rest comes."""
+    """Announce a file of the largest size, and begin to send it: the server asks for a token at once."""
     largest = settings.file_limit
-    beginning = bytes(min(_BEGINNING, largest - 1))
     head = site.head("PUT", "/api/files/doctor", Content_Length=str(largest), Content_Type="application/octet-stream")
     async with site.connected() as streams:
         try:
             async with asyncio.timeout(_NO_ANSWER):
-                answer = await site.ask(streams, head + beginning)
+                answer = await _begin(site, streams, head, largest)
         except TimeoutError:
             text = (
                 f"{site.url} keeps uploads until they are complete. "
@@ -208,6 +209,20 @@ async def upload(site: Site, settings: Settings) -> Sequence[Finding]:
     if answer.status != _UNAUTHORIZED:
         return [problem(f"{site.url} does not pass uploads on (HTTP {answer.status}). Let PUT requests pass")]
     return [ok(f"{site.url} passes files of FILE_LIMIT ({size(largest)}) on, as they come")]
+
+
+async def _begin(site: Site, streams: Streams, head: bytes, largest: int) -> Answer:
+    """Send an upload slowly until the answer comes, or until little is left of it."""
+    asking = asyncio.ensure_future(site.ask(streams, head))
+    try:
+        for _ in range(0, largest - 2 * _PIECE, _PIECE):
+            done, _ = await asyncio.wait([asking], timeout=_PACE)
+            if done:
+                break
+            streams[1].write(bytes(_PIECE))
+        return await asking
+    finally:
+        asking.cancel()
 
 
 # ── addresses ─────────────────────────────────────────────────────────────────────────────────────
