@@ -77,7 +77,9 @@ class Watch:
         self._trouble = asyncio.Event()
         """Set when something is wrong with the current link."""
         self._is_lost = False
-        self._is_normal = asyncio.Event()
+        self.reached = {state: asyncio.Event() for state in State}
+        """The event of the current state is set."""
+        self.reached[self.state].set()
         self._is_closed = False
 
     # ── interface ─────────────────────────────────────────────────────────────────────────────────
@@ -98,7 +100,7 @@ class Watch:
         """Wait until the state is NORMAL, for at most `seconds`; return whether it is."""
         try:
             async with time_limit(self._clock, seconds):
-                await self._is_normal.wait()
+                await self.reached[State.NORMAL].wait()
         except TimeoutError:
             return False
         return True
@@ -120,8 +122,9 @@ class Watch:
 
     def lost(self, error: LostError) -> None:
         """See Watcher."""
-        self._is_lost = True
-        self._degrade(str(error))
+        if not self._is_lost:  # else it is given up, and the reason known
+            self._is_lost = True
+            self._degrade(str(error))
 
     def refused(self, error: RefusedError) -> None:
         """See Watcher."""
@@ -155,15 +158,14 @@ class Watch:
             )
 
     def _enter(self, state: State, reason: str) -> None:
+        self.reached[self.state].clear()
+        self.reached[state].set()
         self.state = state
         self.reason = reason
         self.changes[state] += 1
         if state is State.NORMAL:
-            self._is_normal.set()
             log.info("Redis is in use", extra={"redis": self._place})
-        else:
-            self._is_normal.clear()
-        if state is State.RESYNC:
+        elif state is State.RESYNC:
             log.info("Redis gets everything again", extra={"redis": self._place, "reason": reason})
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────
