@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 
 from passerby.doctor.redis_facts import Facts, judge
 from tests.doctor.diagnosis import HOST, Report, chosen, diagnose, silent
+from tests.proxies.proxy import make_certificate
 from tests.support.ports import free_port
-from tests.support.valkey import valkey
+from tests.support.valkey import MASTER, cluster, sentinels, valkey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from tests.support.server import InsideServer
+    from tests.support.valkey import Cluster
 
 PASSWORD = "hunter2-hunter2"
 
@@ -44,10 +48,9 @@ async def test_a_server_without_persistence() -> None:
     assert report.level("saves nothing") == "warning"
 
 
-async def test_a_sound_server_leaves_nothing_behind() -> None:
-    async with valkey("--appendonly", "yes", "--maxmemory", "100mb", "--requirepass", PASSWORD) as server:
-        report = await look(server.url.replace("unix://", f"unix://:{PASSWORD}@"))
-        await server.command("AUTH", PASSWORD)
+async def test_a_sound_server() -> None:
+    async with valkey("--appendonly", "yes", "--maxmemory", "100mb", password=PASSWORD) as server:
+        report = await look(server.url)
 
     assert {line.split()[0] for line in about_redis(report)} == {"ok"}, report.lines
     assert report.level("append-only") == "ok"
@@ -61,16 +64,16 @@ async def test_what_is_written_expires() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "login", "text"),
+    ("login", "text"),
     [
-        (("--requirepass", PASSWORD), "", "wants a password"),
-        (("--requirepass", "another"), f":{PASSWORD}@", "refuses the user or the password"),
-        ((), f"anna:{PASSWORD}@", "refuses the user or the password"),
+        ("", "wants a password"),
+        (f":{PASSWORD}@", "refuses the user or the password"),
+        (f"anna:{PASSWORD}@", "refuses the user or the password"),
     ],
 )
-async def test_a_login_that_is_refused(options: tuple[str, ...], login: str, text: str) -> None:
-    async with valkey(*options) as server:
-        report = await look(server.url.replace("unix://", f"unix://{login}"))
+async def test_a_login_that_is_refused(login: str, text: str) -> None:
+    async with valkey(password="another") as server:
+        report = await look(f"unix://{login}{server.path}")
 
     assert report.level(text) == "problem"
 
@@ -108,7 +111,7 @@ async def test_a_server_that_is_full() -> None:
 
 
 async def test_a_replica() -> None:
-    async with valkey("--replicaof", f"{HOST} {free_port()}") as server:
+    async with valkey("--replicaof", HOST, str(free_port())) as server:
         report = await look(server.url)
 
     assert report.level("is a replica of 127.0.0.1") == "problem"
@@ -149,9 +152,34 @@ async def test_a_web_server_in_its_place(server: InsideServer) -> None:
     assert report.level("does not answer") == "problem"
 
 
+async def test_tls(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    async with valkey(password=PASSWORD) as server:
+
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there = await asyncio.open_unix_connection(str(server.path))
+            await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
+
+        async with await asyncio.start_server(pass_on, HOST, 0, ssl=context) as encrypted:
+            url = f"rediss://:{PASSWORD}@localhost:{encrypted.sockets[0].getsockname()[1]}"
+            report = await look(f"{url}?ssl_ca_certs={certificate}")
+            assert report.level("can be written") == "ok"
+            assert (await look(url)).level("the certificate is not valid") == "problem"
+            assert (await look(f"{url}?ssl_ca_certs=/nowhere")).level("a file of certificates") == "problem"
+            assert (await look(url.replace("rediss:", "redis:"))).level("does not answer") == "problem"
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
 async def test_tls_to_a_server_without() -> None:
-    async with valkey("--port", str(port := free_port())) as _:
-        report = await look(f"rediss://{HOST}:{port}")
+    async with valkey(transport="tcp") as server:
+        report = await look(server.url.replace("redis:", "rediss:"))
 
     assert report.level("cannot be reached") == "problem"
 
@@ -159,44 +187,76 @@ async def test_tls_to_a_server_without() -> None:
 # ── Sentinel and Cluster ──────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_server_of_a_cluster_needs_another_url() -> None:
-    async with valkey("--cluster-enabled", "yes", "--port", str(port := free_port())) as _:
-        report = await look(f"redis://{HOST}:{port}")
+@pytest.fixture
+async def three_nodes() -> AsyncIterator[Cluster]:
+    async with cluster() as running:
+        yield running
+
+
+async def test_a_cluster(three_nodes: Cluster) -> None:
+    away = f"{HOST}:{free_port()}"
+    report = await look(three_nodes.url.replace("://", f"://{away},"))
+
+    assert report.code == 0
+    assert report.level("is whole, with 3 primaries") == "ok"
+    assert report.level(f"{away} cannot be reached") == "warning", "other nodes answer"
+    for node in three_nodes.nodes:
+        assert report.level(f"{node.port} can be written") == "ok"
+
+    await three_nodes.nodes[0].command("CLUSTER", "DELSLOTS", 7)
+    report = await look(three_nodes.url)
+    assert report.level("is not whole") == "problem"
+
+
+async def test_a_server_of_a_cluster_needs_another_url(three_nodes: Cluster) -> None:
+    report = await look(f"redis://{HOST}:{three_nodes.nodes[0].port}")
 
     assert report.level("redis\\+cluster://") == "problem"
 
 
 async def test_a_server_that_is_no_cluster() -> None:
-    async with valkey("--port", str(port := free_port())) as _:
-        report = await look(f"redis+cluster://{HOST}:{port}")
+    async with valkey(transport="tcp") as server:
+        report = await look(server.url.replace("redis:", "redis+cluster:"))
 
     assert report.level("is no node of a Cluster") == "problem"
 
 
-async def test_a_cluster_with_and_without_all_slots() -> None:
-    async with valkey("--cluster-enabled", "yes", "--port", str(port := free_port())) as server:
-        url = f"redis+cluster://{HOST}:{free_port()},{HOST}:{port}"
-        await server.command("CLUSTER", "ADDSLOTSRANGE", 0, 100)
-        report = await look(url)
-        assert report.level("is not whole") == "problem"
+async def test_a_cluster_of_which_no_node_answers() -> None:
+    report = await look(f"redis+cluster://{HOST}:{free_port()},{HOST}:{free_port()}")
 
-        await server.command("CLUSTER", "ADDSLOTSRANGE", 101, 16383)
-        async with asyncio.timeout(10):
-            while b"cluster_state:ok" not in await server.command("CLUSTER", "INFO"):  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.05)
-        report = await look(url)
+    assert [line.split()[0] for line in report.about("nothing listens")] == ["problem"] * 2
 
-    assert report.code == 0
-    assert report.level("is whole, with 1 primary") == "ok"
-    assert report.level("nothing listens there") == "warning", "a node that is away"
-    assert report.level("is a primary with") == "ok"
+
+async def test_sentinels() -> None:
+    async with sentinels() as watched:
+        away = f"{HOST}:{free_port()}"
+        report = await look(watched.url.replace("://", f"://{away},"))
+        assert report.code == 0
+        assert report.level(f"names {HOST}:{watched.primary.port} as primary") == "ok"
+        assert report.level(f"{away} cannot be reached") == "warning", "another Sentinel answers"
+        assert report.level("is a primary with 1 replica$") == "ok"
+
+        report = await look(watched.url.removesuffix(MASTER) + "another")
+        assert report.level("knows no primary called another") == "problem"
+
+        report = await look(f"redis://{HOST}:{watched.sentinel.port}")
+        assert report.level("redis\\+sentinel://") == "problem"
+
+        report = await look(f"redis://{HOST}:{watched.replica.port}")
+        assert report.level("is a replica of") == "problem"
 
 
 async def test_a_server_that_is_no_sentinel() -> None:
-    async with valkey("--port", str(port := free_port())) as _:
-        report = await look(f"redis+sentinel://{HOST}:{port}/mymaster")
+    async with valkey(transport="tcp") as server:
+        report = await look(f"redis+sentinel://{HOST}:{server.port}/{MASTER}")
 
     assert report.level("is no Sentinel") == "problem"
+
+
+async def test_sentinels_of_which_none_answers() -> None:
+    report = await look(f"redis+sentinel://{HOST}:{free_port()},{HOST}:{free_port()}/{MASTER}")
+
+    assert [line.split()[0] for line in report.about("nothing listens")] == ["problem"] * 2
 
 
 # ── what a server tells ───────────────────────────────────────────────────────────────────────────
@@ -217,7 +277,7 @@ def judged(
 ) -> list[str]:
     """Return what is not ok about a sound server with changes."""
     facts = Facts("Redis at x", SOUND | info, saves, skew, latency, refusal)
-    return [str(finding) for finding in judge(facts, chosen(), "standalone") if finding.level.value != "ok"]
+    return [str(finding) for finding in judge(facts, chosen()) if finding.level.value != "ok"]
 
 
 def test_a_sound_server_has_nothing() -> None:
@@ -236,8 +296,6 @@ def test_a_sound_server_has_nothing() -> None:
         ({"maxmemory_policy": ""}, "warning", "does not tell"),
         ({"used_memory": "90000000"}, "warning", "Raise its `maxmemory`"),
         ({"rdb_last_bgsave_status": "err"}, "warning", "failed to save"),
-        ({"redis_mode": "sentinel"}, "problem", "redis+sentinel://"),
-        ({"redis_mode": "cluster"}, "problem", "redis+cluster://"),
         ({"aof_enabled": "0"}, "warning", "saves nothing"),
         ({"aof_enabled": "0", "saves": None}, "warning", "does not tell whether it saves"),
         ({"skew": 2.5}, "warning", "2.5 seconds ahead of"),

@@ -74,13 +74,13 @@ def role(facts: Facts) -> Finding:
     return ok(f"{facts.name} is a primary with {replicas} {'replica' if replicas == 1 else 'replicas'}")
 
 
-def mode(facts: Facts, expected: str) -> Finding | None:
-    """Return a problem if the server is of another kind than the URL says: `standalone`, `cluster`, `sentinel`."""
-    found = facts.info.get("server_mode") or facts.info.get("redis_mode", expected)  # Valkey, Redis
+def mode(name: str, info: Mapping[str, str], expected: str) -> Finding | None:
+    """Return a problem if a server is of another kind than the URL says: `standalone`, `cluster`, `sentinel`."""
+    found = info.get("server_mode") or info.get("redis_mode", expected)  # Valkey, Redis
     if found == expected:
         return None
     scheme = {"cluster": "redis+cluster", "sentinel": "redis+sentinel"}.get(found, "redis")
-    return problem(f"{facts.name} is of the mode {found}. Begin REDIS_URL with {scheme}://")
+    return problem(f"{name} is of the mode {found}. Begin REDIS_URL with {scheme}://")
 
 
 _REFUSALS: Final = {
@@ -174,11 +174,8 @@ def latency(facts: Facts) -> Finding:
     return ok(f"{facts.name} answers in {milliseconds:.1f} ms")
 
 
-def judge(facts: Facts, settings: Settings, expected: str) -> list[Finding]:
-    """Return all findings about a server of the mode `expected`."""
-    wrong = mode(facts, expected)
-    if wrong is not None:
-        return [wrong]
+def judge(facts: Facts, settings: Settings) -> list[Finding]:
+    """Return all findings about a server."""
     return [
         version(facts),
         role(facts),

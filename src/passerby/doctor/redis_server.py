@@ -10,7 +10,7 @@ from typing import Final
 from passerby import redis_url
 from passerby.doctor.findings import Check, Finding, Found, ok, problem, warning
 from passerby.doctor.redis_client import RefusedError, Session, log_in, place, refused, session
-from passerby.doctor.redis_facts import Facts, judge
+from passerby.doctor.redis_facts import Facts, judge, mode
 from passerby.redis_url import Address, RedisUrl
 from passerby.settings import Settings
 
@@ -41,22 +41,25 @@ async def look_at(settings: Settings) -> Sequence[Finding]:
     return await _server(address, url, settings, "standalone")
 
 
-async def _server(address: Address, url: RedisUrl, settings: Settings, mode: str) -> list[Finding]:
-    """Return the findings about one server."""
+async def _server(address: Address, url: RedisUrl, settings: Settings, expected: str) -> list[Finding]:
+    """Return the findings about one server of the mode `expected`. Raises Found."""
     name = f"Redis at {place(address)}"
     async with session(name, address, url) as asked:
         await log_in(asked, url)
         try:
-            facts = await _facts(asked, settings.redis_prefix)
+            facts = await _facts(asked, settings.redis_prefix, expected)
         except RefusedError as error:
             raise refused(name, error) from None
-        return judge(facts, settings, mode)
+        return judge(facts, settings)
 
 
-async def _facts(asked: Session, prefix: str) -> Facts:
+async def _facts(asked: Session, prefix: str, expected: str) -> Facts:
     """Ask a server for all that is judged. Raises Found and RefusedError."""
     lines = (line.partition(":") for line in (await asked.text("INFO")).splitlines())
     info = {field: value for field, separator, value in lines if separator}
+    wrong = mode(asked.name, info, expected)
+    if wrong is not None:
+        raise Found(wrong)  # it would not know the other commands
     latency, skew = await _times(asked)
     return Facts(asked.name, info, await _saves(asked), skew, latency, await _writes(asked, f"{prefix}{_KEY}"))
 
