@@ -171,6 +171,23 @@ async def test_a_thread_returns_and_raises() -> None:
         await in_thread(lambda: 1 / 0)
 
 
+def test_a_reader_who_stops_is_no_error() -> None:
+    shell = f"{sys.executable} -m passerby.cli doctor --stun-urls stun:127.0.0.1:1 | true"
+    clean = {name: text for name, text in os.environ.items() if name not in settings_names()}
+    done = subprocess.run(
+        ["sh", "-c", shell], env=clean, capture_output=True, text=True, timeout=START_PATIENCE, check=True
+    )
+
+    assert done.stderr == ""
+
+
+def test_a_terminal_is_not_controlled_and_any_name_can_be_printed() -> None:
+    assert str(Finding(Level.OK, "a\x1b[31m\udc80é")) == "ok       a?[31m?é"
+    done = passerby("doctor", FILE_STORE="disk", FILE_DIRECTORY="/é", PYTHONIOENCODING="ascii", JWT_SECRET=SECRET)
+    assert done.stderr == ""
+    assert "/\\xe9" in done.stdout
+
+
 def test_a_line_never_breaks_and_has_no_secret() -> None:
     line = command.conceal(str(Finding(Level.WARNING, f"a\r\nb {SECRET}\n")), [SECRET])
 

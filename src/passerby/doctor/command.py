@@ -48,7 +48,9 @@ async def _examine(checks: Sequence[Check], settings: Settings, output: TextIO, 
     async for finding in examine(checks, deadline):
         if finding.level is Level.PROBLEM:
             code = 1
-        output.write(f"{conceal(str(finding), secrets)}\n")
+        encoding = output.encoding or "utf-8"
+        line = conceal(str(finding), secrets).encode(encoding, "backslashreplace").decode(encoding)
+        output.write(f"{line}\n")
         output.flush()
     return code
 

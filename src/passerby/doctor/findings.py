@@ -30,8 +30,9 @@ class Finding(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        """Return the line, without a line break."""
-        return f"{self.level.value:<8} {' '.join(self.text.split())}"
+        """Return the line: without a line break, and without what could control a terminal."""
+        text = " ".join(self.text.split())
+        return f"{self.level.value:<8} {''.join(letter if letter.isprintable() else '?' for letter in text)}"
 
 
 def ok(text: str) -> Finding:

@@ -58,14 +58,19 @@ async def port(settings: Settings) -> Sequence[Finding]:
 
 
 def _listen(host: str, number: int) -> None:
-    """Bind as the server would, and listen: a bound port is not refused yet on all systems. Raises OSError."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host or None, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-        probe.listen(1)
+    """Bind and listen at every address of the host, as the server would. Raises OSError."""
+    places = socket.getaddrinfo(host or None, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for family, kind, protocol, _, address in dict.fromkeys(places):
+        try:
+            probe = socket.socket(family, kind, protocol)
+        except OSError:
+            continue  # a family that this system lacks: the server leaves it out, too
+        with probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(address)
+            probe.listen(1)
 
 
 async def _user(host: str, number: int, name: str) -> Finding:
