@@ -153,7 +153,7 @@ async def test_a_web_server_in_its_place(server: InsideServer) -> None:
 
 
 async def test_tls(tmp_path: Path) -> None:
-    certificate, key = make_certificate(tmp_path)
+    certificate, key = make_certificate(tmp_path, "localhost")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     async with valkey(password=PASSWORD) as server:

@@ -35,7 +35,7 @@ def deployed(coturn: str, tmp_path: Path) -> Iterator[TurnServer]:
 @pytest.fixture
 def encrypted(coturn: str, tmp_path: Path) -> Iterator[tuple[TurnServer, Path]]:
     """Run coturn with TLS; yield it and the certificate."""
-    pair = make_certificate(tmp_path)
+    pair = make_certificate(tmp_path, "localhost")
     with turnserver.running(coturn, tmp_path, "-n", pair=pair) as server:
         yield server, pair[0]
 

@@ -1,7 +1,7 @@
 """A link to a Cluster: one connection to each primary, and a map from slots to them.
 
 `MOVED` and `ASK` say that a command was not applied, and where it belongs: it is sent there (Redis Cluster
-specification, "MOVED Redirection" and "ASK Redirection"). If any node is lost, the link is: a failover may have lost
+specification, "MOVED Redirection" and "ASK Redirection"). `TRYAGAIN` says so too: its keys are on their way. If any node is lost, the link is: a failover may have lost
 data of that node, so everything is written again.
 """
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _REDIRECTIONS: Final = 5
 """How often one command follows MOVED or ASK: a slot moves rarely, and each time only once."""
+_TRIES: Final = 20
+"""How often one command is tried again while its keys are on their way."""
+_TRY_EVERY: Final = 0.1
+"""Seconds between these."""
 _SCRIPTS: Final = ("EVAL", "EVALSHA")
 _KEYLESS: Final = ("CONFIG", "DBSIZE", "INFO", "PING", "TIME")
 """Commands without a key, which any node answers."""
@@ -39,7 +43,7 @@ _KEYLESS: Final = ("CONFIG", "DBSIZE", "INFO", "PING", "TIME")
 class _Errand:
     """A command on its way; called with the reply, it follows redirections."""
 
-    __slots__ = ("_done", "_left", "_link", "again", "asked", "slot")
+    __slots__ = ("_done", "_left", "_link", "_tries", "again", "asked", "slot")
 
     def __init__(
         self, link: ClusterLink, done: Done, slot: int, again: Callable[[Connection, Done], None], asked: Sequence[Part]
@@ -48,6 +52,7 @@ class _Errand:
         self._link = link
         self._done = done
         self._left = _REDIRECTIONS
+        self._tries = _TRIES
         self.slot = slot
         self.again = again
         self.asked = asked
@@ -56,6 +61,10 @@ class _Errand:
         if isinstance(reply, RefusedError) and reply.code in ("MOVED", "ASK") and self._left:
             self._left -= 1
             self._link.redirect(self, reply)
+        elif isinstance(reply, RefusedError) and reply.code == "TRYAGAIN" and self._tries:
+            self._tries -= 1
+            self._left = _REDIRECTIONS
+            self._link.try_later(self)
         else:
             self._done(reply)
 
@@ -120,6 +129,13 @@ class ClusterLink:
         self._parked.append(errand)
         self._map_again(address)
 
+    def try_later(self, errand: _Errand) -> None:
+        """Send a command once more, after a while: it was not applied."""
+        self._background.call_later("command to the Cluster", _TRY_EVERY, lambda: self._again(errand))
+
+    def _again(self, errand: _Errand) -> None:
+        errand.again(self._slots[errand.slot], errand)
+
     def later(self, done: Done, error: RedisError) -> None:
         """Call `done` soon, as a connection would."""
         asyncio.get_running_loop().call_soon(self._background.attempt, "reply of Redis", done, error)
@@ -179,7 +195,7 @@ class ClusterLink:
             return
         parked, self._parked = self._parked, []
         for errand in parked:
-            errand.again(self._slots[errand.slot], errand)
+            self._again(errand)
         moved = [slot for address, slot in self._markers.items() if self._slots[slot] is not self._nodes.get(address)]
         if self._primaries != before or moved:
             self._watcher.missed("its Cluster has changed")
