@@ -57,8 +57,8 @@ async def test_who_is_not_trusted_is_the_client(server: InsideServer) -> None:
         "nonsense",
         signature(derive("another secret, which is long enough", PURPOSE)),
         signature(derive(SECRET, "file links")),
-        signature(since=-120),
-        signature(since=120),
+        signature(since=-86400),
+        signature(since=86400),
         signature() + "0",
         f"{time.time():.0f}.",
         "9" * 5000 + ".0",
@@ -76,6 +76,14 @@ async def test_for_all_others_it_does_not_exist(shared_server: RunningServer, wr
 @pytest.mark.parametrize("wrong", ["\u0663.0", "1.\ud800", "\xb2.1", "-1.0", "1e3.0"])
 def test_what_is_no_signature_is_not_accepted(wrong: str) -> None:
     assert not Probes(KEY, ManualClock(1)).accepts(wrong)
+
+
+@pytest.mark.parametrize(("since", "is_valid"), [(-61, False), (-59, True), (0, True), (59, True), (61, False)])
+def test_clocks_may_differ_by_a_minute(since: float, *, is_valid: bool) -> None:
+    now = 1_700_000_000
+    signed = Probes(KEY, ManualClock(now + since)).sign()
+
+    assert Probes(KEY, ManualClock(now)).accepts(signed) is is_valid
 
 
 async def test_guesses_are_limited(start_server: StartServer) -> None:
