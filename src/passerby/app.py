@@ -17,6 +17,7 @@ from passerby.clock import Clock, SystemClock
 from passerby.errors import Code
 from passerby.http import app as http
 from passerby.http.guard import Guard, http_factory
+from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
 from passerby.realtime.gateway import GUEST_RATES, Gateway
@@ -121,6 +122,7 @@ class Application:
                 services.check,
                 services.adapters.redis_stats,
                 background,
+                Probes(services.tokens.derive(PURPOSE), clock),
             ),
             cors_origin=settings.cors_origin,
         )

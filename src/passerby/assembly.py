@@ -188,6 +188,7 @@ class Assembly:
         )
         is_durable = adapters.log.is_durable
         gate = Gate(clock, is_open=not is_durable)
+        self.tokens = tokens
         self.guests = Guests(
             adapters.store,
             tokens,

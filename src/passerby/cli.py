@@ -1,4 +1,4 @@
-"""The command line: `passerby serve`."""
+"""The command line: `passerby serve` and `passerby doctor`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from passerby import __version__, app, logs, settings
+from passerby.doctor import command as doctor
 
 log = logging.getLogger(__name__)
 
@@ -17,23 +18,50 @@ USAGE_ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit code: 2 for an invalid setting, 1 when the port cannot be opened."""
-    parser = argparse.ArgumentParser(prog="passerby", description="Anonymous one-to-one chat with a passer-by")
-    parser.add_argument("--version", action="version", version=__version__)
-    serve = parser.add_subparsers(dest="command", required=True).add_parser(
-        "serve", help="serve the chat and its web client"
-    )
-    for setting in settings.describe():
-        default = f" (default {setting.default})" if setting.default else ""
-        flag = setting.variable.lower().replace("_", "-")
-        serve.add_argument(f"--{flag}", metavar="VALUE", help=f"{setting.meaning}{default}".replace("%", "%%"))
-    flags = vars(parser.parse_args(arguments))
-    flags.pop("command")
+    """Run a command; return the exit code.
+
+    2 for an invalid setting. 1 when `serve` cannot open the port, or when `doctor` finds a problem.
+    """
+    flags = vars(_parser().parse_args(arguments))
+    command, url = flags.pop("command"), flags.pop("url", None)
     try:
         chosen = settings.load(os.environ, flags)
+        if command == "doctor":
+            return doctor.run(chosen, url, sys.stdout)
     except settings.SettingsError as error:
         sys.stderr.write(f"passerby: {error}\n")
         return USAGE_ERROR
+    except KeyboardInterrupt:
+        return 1
+    except BrokenPipeError:  # nobody reads on, as in `passerby doctor | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
+        return 1
+    return _serve(chosen)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="passerby", description="Anonymous one-to-one chat with a passer-by")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="serve the chat and its web client")
+    check = commands.add_parser(
+        "doctor",
+        help="check the settings and what they need, and say in plain words what is wrong",
+        description="Check the settings of `serve`, and what they need: a line for each check, and exit code 1 if "
+        "there is a problem.",
+    )
+    check.add_argument(
+        "--url", metavar="VALUE", help="Address that guests use, such as https://chat.example, to check the proxy"
+    )
+    for command in (serve, check):
+        for setting in settings.describe():
+            default = f" (default {setting.default})" if setting.default else ""
+            flag = setting.variable.lower().replace("_", "-")
+            command.add_argument(f"--{flag}", metavar="VALUE", help=f"{setting.meaning}{default}".replace("%", "%%"))
+    return parser
+
+
+def _serve(chosen: settings.Settings) -> int:
     logs.configure(chosen.log_level, chosen.log_format)
     if chosen.limits_scale != 1:
         log.warning("LIMITS_SCALE multiplies every rate limit", extra={"factor": chosen.limits_scale})

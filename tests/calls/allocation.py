@@ -1,4 +1,4 @@
-"""A TURN client's requests to a TURN server (RFC 8656), with aioice."""
+"""A TURN client's requests to a TURN server of the tests (RFC 8656)."""
 
 from __future__ import annotations
 
@@ -6,43 +6,29 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from aioice import stun
-from aioice.turn import TurnTransport, create_turn_endpoint
-
-from tests.calls.turnserver import HOST
+from passerby.doctor import turn_client
+from passerby.doctor.turn_client import RefusedError
 from tests.support.client import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from passerby.doctor.turn_client import Allocation
     from tests.calls.turnserver import TurnServer
 
 
 @asynccontextmanager
-async def allocation(turn: TurnServer, username: str, password: str) -> AsyncIterator[TurnTransport]:
-    """Allocate a relayed address. Raises stun.TransactionFailed."""
-    gone = asyncio.Event()
-
-    class Relay(asyncio.DatagramProtocol):
-        def connection_lost(self, exc: Exception | None) -> None:
-            gone.set()
-
-    async with asyncio.timeout(PATIENCE):
-        transport, _ = await create_turn_endpoint(Relay, (HOST, turn.port), username, password)
-    try:
-        yield transport
-    finally:
-        transport.close()
-        async with asyncio.timeout(PATIENCE):
-            await gone.wait()
+async def allocation(turn: TurnServer, username: str, password: str) -> AsyncIterator[Allocation]:
+    """Allocate a relayed address. Raises RefusedError."""
+    server = turn_client.parse(turn.settings["turn_urls"])
+    async with asyncio.timeout(PATIENCE), turn_client.allocation(server, username, password) as relay:
+        yield relay
 
 
-async def permission(relay: TurnTransport, peer: str, number: int) -> int | None:
+async def permission(relay: Allocation, peer: str) -> int | None:
     """Request relaying to `peer`; return the error code if it is refused. Nothing is sent to the peer."""
-    client = relay._TurnTransport__inner_protocol  # type: ignore[attr-defined]  # private to aioice
     try:
-        async with asyncio.timeout(PATIENCE):
-            await client.channel_bind(0x4000 + number, (peer, 50_000))
-    except stun.TransactionFailed as refused:
-        return refused.response.error_code
+        await relay.permit(peer)
+    except RefusedError as refused:
+        return refused.code
     return None

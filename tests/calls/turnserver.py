@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.support import packages
@@ -20,9 +21,10 @@ from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
 
 SECRET: Final = "a secret that Passerby and coturn share"
+CONFIGURATION: Final = Path(__file__).parents[2] / "deploy" / "coturn" / "turnserver.conf"
 REALM: Final = "passerby.test"
 HOST: Final = "127.0.0.1"
 _START_SECONDS = 20
@@ -49,8 +51,9 @@ def ensure() -> str:
 class TurnServer:
     """A coturn process on 127.0.0.1."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls_port: int) -> None:
         self.port = port
+        self.tls_port = tls_port
         self.settings = {
             "stun_urls": f"stun:{HOST}:{port}",
             "turn_urls": f"turn:{HOST}:{port}?transport=udp",
@@ -60,9 +63,17 @@ class TurnServer:
 
 
 @contextmanager
-def running(program: str, folder: Path, *arguments: str, secret: str | None = SECRET) -> Iterator[TurnServer]:
-    """Run coturn with `arguments`, on a free port of 127.0.0.1, with the tests' realm and with `secret`."""
-    port = free_port(HOST)
+def running(
+    program: str, folder: Path, *arguments: str, secret: str | None = SECRET, pair: tuple[Path, Path] | None = None
+) -> Iterator[TurnServer]:
+    """Run coturn with `arguments`, on a free port of 127.0.0.1, with the tests' realm and with `secret`.
+
+    With `pair`, the files of a certificate and of its key, it has TLS on another port, `tls_port`.
+    """
+    port, tls_port = free_port(HOST), free_port(HOST)
+    encryption = ["--no-tls"] if pair is None else [f"--tls-listening-port={tls_port}"]
+    if pair is not None:
+        encryption += [f"--cert={pair[0]}", f"--pkey={pair[1]}"]
     log = folder / "turnserver.log"
     command = [
         program,
@@ -74,7 +85,7 @@ def running(program: str, folder: Path, *arguments: str, secret: str | None = SE
         *(() if secret is None else (f"--static-auth-secret={secret}",)),
         f"--realm={REALM}",
         "--no-cli",
-        "--no-tls",
+        *encryption,
         "--no-dtls",
         "--no-rfc5780",
         f"--userdb={folder / 'turn.db'}",
@@ -87,7 +98,7 @@ def running(program: str, folder: Path, *arguments: str, secret: str | None = SE
         )
     try:
         _wait_until_it_answers(process, port, log)
-        yield TurnServer(port)
+        yield TurnServer(port, tls_port)
     finally:
         process.kill()  # SIGTERM would take seconds
         process.wait(_START_SECONDS)

@@ -29,7 +29,7 @@ from tests.support import packages
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 README: Final = Path(__file__).parents[2] / "README.md"
 HOST: Final = "chat.example"
@@ -116,19 +116,23 @@ class Proxy:
 
 
 @contextmanager
-def running(name: str, program: str, folder: Path, upstream: int) -> Iterator[Proxy]:
-    """Run a proxy in front of the server at port `upstream`."""
+def running(
+    name: str, program: str, folder: Path, upstream: int, changes: Mapping[str, str] | None = None
+) -> Iterator[Proxy]:
+    """Run a proxy in front of the server at port `upstream`. `changes` replace parts of the example."""
     port = free_port()
     certificate, key = make_certificate(folder)
     paths = {"/etc/ssl/chat.example.pem": str(certificate), "/etc/ssl/chat.example.key": str(key)}
     server = {"127.0.0.1:3001": f"127.0.0.1:{upstream}"}
     configuration = folder / f"{name}.conf"
     if name == "nginx":
-        text = replaced(example("nginx"), **paths, **server, **{"listen 443 ssl": f"listen 127.0.0.1:{port} ssl"})
+        text = replaced(
+            example("nginx"), **(changes or {}), **paths, **server, **{"listen 443 ssl": f"listen 127.0.0.1:{port} ssl"}
+        )
         configuration.write_text(_NGINX.format(folder=folder, example=text), encoding="utf-8")
         command = [program, "-c", str(configuration), "-p", str(folder), "-e", "stderr"]
     else:
-        text = replaced(example("caddyfile"), **paths, **server, **{"# tls ": "tls "})
+        text = replaced(example("caddyfile"), **(changes or {}), **paths, **server, **{"# tls ": "tls "})
         configuration.write_text(_CADDY.format(port=port, example=text), encoding="utf-8")
         command = [program, "run", "--config", str(configuration), "--adapter", "caddyfile"]
     log = folder / f"{name}.log"

@@ -25,6 +25,11 @@ _MAX_LENGTH: Final = 2048
 """Our tokens have about 300 characters; longer input is not parsed."""
 
 
+def derive(secret: str, purpose: str) -> bytes:
+    """Return a key for another purpose than tokens, derived from their secret."""
+    return hmac.digest(secret.encode(), purpose.encode(), "sha256")
+
+
 class _Claims(Struct, rename="camel"):
     iss: str
     aud: str
@@ -69,7 +74,7 @@ class Tokens:
 
     def derive(self, purpose: str) -> bytes:
         """Return a key for another purpose, derived from the tokens' secret."""
-        return hmac.digest(self._secret.encode(), purpose.encode(), "sha256")
+        return derive(self._secret, purpose)
 
     def issue(self, session_id: str) -> tuple[str, float]:
         """Return a token for a session, and its expiry (seconds since the Unix epoch)."""

@@ -12,6 +12,7 @@ from passerby.background import Background
 from passerby.calls.ice import Ice
 from passerby.files.files import Files
 from passerby.guests.sessions import Guests
+from passerby.http.probes import Probes
 from passerby.limits import AddressLimit
 from passerby.matching.matchmaking import Matchmaking
 from passerby.models import Limits, RedisState, RedisStats
@@ -44,6 +45,7 @@ class Services(NamedTuple):
     redis: Callable[[], RedisStats | None]
     """Returns how Redis fares; None if it is not used."""
     background: Background
+    probes: Probes
 
     def redis_state(self) -> RedisState:
         """Return whether Redis is in use."""
@@ -53,4 +55,9 @@ class Services(NamedTuple):
     def address_of(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         """Return the address of the client that sent the request, as reported by trusted proxies."""
         peer = connection.client.host if connection.client else ""
-        return self.address.of(peer, ", ".join(connection.headers.getall("x-forwarded-for", [])))
+        return self.address.of(peer, self.forwarded_for(connection))
+
+    @staticmethod
+    def forwarded_for(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        """Return `X-Forwarded-For` as it came; several are joined."""
+        return ", ".join(connection.headers.getall("x-forwarded-for", []))

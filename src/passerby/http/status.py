@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
-from litestar import Controller, get
+from litestar import Controller, Request, get
 from litestar.di import NamedDependency
+from litestar.exceptions import NotFoundException
+from litestar.response import Stream
 from msgspec import UNSET
+from msgspec.json import encode
 
 from passerby import __version__
+from passerby.clock import sleep
 from passerby.errors import UnauthorizedError, UnavailableError
 from passerby.http.models import Health, OnlineUsersData, Readiness, SocketStats, StatsData, Success
+from passerby.http.probes import HEADER, PATH, PAUSE, Seen
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.models import Guest, Limits
@@ -92,6 +98,27 @@ class StatusController(Controller):
         if failing:
             raise UnavailableError(failing)
         return Success(success=True, data=Readiness(status="ready", redis=services.redis_state()))
+
+    @get(PATH, include_in_schema=False)
+    async def probe(self, request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Stream:
+        """Tell `passerby doctor` what this server sees of its request; for all others the route does not exist."""
+        if not services.probes.accepts(request.headers.get(HEADER, "")):
+            raise NotFoundException
+        host, port = (request.client.host, request.client.port) if request.client else ("", 0)
+        seen = Seen(
+            peer=host,
+            peer_port=port,
+            is_trusted=services.address.is_proxy(host),
+            forwarded_for=services.forwarded_for(request),
+            address=services.address_of(request),
+        )
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield encode(Success(success=True, data=seen))
+            await sleep(services.background.clock, PAUSE)
+            yield b"\n"
+
+        return Stream(pieces(), media_type="application/json")
 
     @get("/schema/asyncapi.json", include_in_schema=False)
     async def document(self) -> dict[str, Any]:

@@ -1,0 +1,248 @@
+"""`--url`: through the real proxies of the README, with mistakes that operators make."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from passerby.doctor import site
+from passerby.http.probes import Seen
+from tests.doctor.diagnosis import HOST, Report, diagnose, silent
+from tests.proxies import proxy
+from tests.support.server import SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from tests.conftest import StartServer
+    from tests.support.server import InsideServer
+
+FINE = ["leads to a Passerby", "passes long polling", "passes WebSockets", "passes files", "no forged address"]
+"""One line for each question."""
+LARGE = 2 << 20
+"""Bytes; more than nginx takes by itself."""
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let chat.example be this machine."""
+    real = socket.getaddrinfo
+
+    def lookup(host: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the original
+        return real(HOST if host == proxy.HOST else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+
+
+def through(name: str, folder: Path, server: InsideServer, **changes: str) -> AbstractContextManager[proxy.Proxy]:
+    """Run a proxy of the README in front of a server, with `changes` to the example."""
+    try:
+        program = proxy.ensure(name)
+    except proxy.NoProxyError as error:
+        pytest.fail(str(error), pytrace=False)
+    return proxy.running(name, program, folder, int(server.url.rpartition(":")[2]), changes)
+
+
+@contextmanager
+def trusted(monkeypatch: pytest.MonkeyPatch, running: AbstractContextManager[proxy.Proxy]) -> Iterator[proxy.Proxy]:
+    """Trust the certificate of a proxy."""
+    with running as before:
+        monkeypatch.setenv("SSL_CERT_FILE", str(before.certificate))
+        yield before
+
+
+@pytest.fixture
+async def behind(start_server: StartServer) -> InsideServer:
+    """Run a server that trusts proxies on this machine."""
+    return await start_server(trusted_proxies=proxy.trusted_proxies())
+
+
+async def look(url: str) -> Report:
+    return await diagnose(url, trusted_proxies=proxy.trusted_proxies(), file_limit=LARGE, files_limit=10 * LARGE)
+
+
+@pytest.mark.parametrize("name", proxy.NAMES)
+async def test_the_readmes_proxies_are_fine(
+    name: str, here: None, behind: InsideServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with trusted(monkeypatch, through(name, tmp_path, behind)) as before:
+        report = await look(before.url)
+
+    lines = report.about(proxy.HOST)
+    assert [line.split()[0] for line in lines] == ["ok"] * len(FINE), lines
+    assert all(text in line for text, line in zip(FINE, lines, strict=True)), lines
+    assert SECRET not in "".join(report.lines)
+
+
+MISTAKES = [
+    ("proxy_set_header Host $http_host;", "", "problem", "must pass `Host` on"),
+    ("proxy_set_header Upgrade $http_upgrade;", "", "warning", "does not pass WebSockets on"),
+    ("client_max_body_size 0;", "", "problem", "client_max_body_size"),
+    ("proxy_request_buffering off;", "", "warning", "proxy_request_buffering"),
+    ("proxy_buffering off;", "", "warning", "`proxy_buffering off`"),
+    (
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "",
+        "problem",
+        "passes X-Forwarded-For on as guests write it",
+    ),
+    (
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        'proxy_set_header X-Forwarded-For "";',
+        "problem",
+        "sends no X-Forwarded-For",
+    ),
+    (
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "proxy_set_header X-Forwarded-For unknown;",
+        "problem",
+        "no readable address",
+    ),
+    (
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        'proxy_set_header X-Forwarded-For "203.0.113.9, 198.51.100.7";',
+        "warning",
+        "203.0.113.9 stands before it",
+    ),
+    (
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "ok",
+        "no forged address",
+    ),
+    ("location / {", "location /nowhere {", "problem", "not as Passerby does"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "level", "text"), MISTAKES, ids=[text for _, _, _, text in MISTAKES])
+async def test_a_mistake_in_the_configuration_is_named(
+    *,
+    here: None,
+    behind: InsideServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    old: str,
+    new: str,
+    level: str,
+    text: str,
+) -> None:
+    with trusted(monkeypatch, through("nginx", tmp_path, behind, **{old: new})) as before:
+        report = await look(before.url)
+
+    assert report.level(text) == level
+    worse = [line for line in report.about(proxy.HOST) if not line.startswith("ok")]
+    assert len(worse) == (level != "ok"), worse
+
+
+async def test_a_proxy_that_the_server_does_not_trust(
+    here: None, server: InsideServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with trusted(monkeypatch, through("nginx", tmp_path, server)) as before:
+        report = await look(before.url)
+
+    assert report.level(f"add {HOST} to TRUSTED_PROXIES") == "problem"
+
+
+async def test_a_proxy_without_a_server(
+    here: None, start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await start_server()
+    with trusted(
+        monkeypatch, through("nginx", tmp_path, server, **{"proxy_pass http://": "proxy_pass https://"})
+    ) as it:
+        report = await look(it.url)
+
+    assert report.level("not as Passerby does") == "problem"
+
+
+async def test_a_certificate_that_nobody_trusts(here: None, behind: InsideServer, tmp_path: Path) -> None:
+    with through("nginx", tmp_path, behind) as before:
+        report = await look(before.url)
+
+    assert report.level("the certificate is not valid") == "problem"
+
+
+@pytest.mark.parametrize("proxies", [(), ("127.0.0.1",)])
+async def test_without_a_proxy(start_server: StartServer, proxies: tuple[str, ...]) -> None:
+    server = await start_server(trusted_proxies=proxies)
+    report = await diagnose(server.url, trusted_proxies=proxies)
+
+    lines = report.about(server.url)
+    assert [line.split()[0] for line in lines] == ["ok"] * 5, lines
+    assert "no proxy stands between" in lines[-1]
+
+
+@pytest.mark.parametrize("secret", [None, "another secret, which is long enough"])
+async def test_without_the_servers_secret_addresses_are_not_checked(server: InsideServer, secret: str | None) -> None:
+    report = await diagnose(server.url, jwt_secret=secret)
+
+    assert report.level(f"{server.url}.*JWT_SECRET") == "warning"
+    assert report.code == 0
+
+
+async def test_a_site_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with silent(socket.SOCK_STREAM) as port:
+        report = await diagnose(f"http://{HOST}:{port}", deadline=0.5)
+
+    assert report.level("no answer within") == "problem"
+
+
+async def test_one_question_without_an_answer_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "_SECONDS", 0.3)
+    monkeypatch.setattr(site, "_NO_ANSWER", 0.2)
+
+    writers = []
+
+    async def only_health(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        line = await reader.readline()
+        if b"/health " in line:
+            body = b'{"data":{"status":"ok","version":"1"}}'
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+
+    server = await asyncio.start_server(only_health, HOST, 0)
+    async with server:
+        report = await diagnose(f"http://{HOST}:{server.sockets[0].getsockname()[1]}")
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+
+    levels = [line.split()[0] for line in report.about(HOST) + report.about("no answer") if "port 0" not in line]
+    assert levels == ["warning", "warning", "problem", "problem", "problem"]
+
+
+async def test_a_name_without_address() -> None:
+    assert (await diagnose("https://no-such-host.invalid")).level("has no address") == "problem"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://Chat.Example/", ("https://chat.example", "chat.example", 443, "chat.example", True)),
+        ("http://chat.example:8080", ("http://chat.example:8080", "chat.example", 8080, "chat.example:8080", False)),
+        ("https://[2001:db8::5]:444", ("https://[2001:db8::5]:444", "2001:db8::5", 444, "[2001:db8::5]:444", True)),
+    ],
+)
+def test_a_url_is_read(url: str, expected: object) -> None:
+    assert site.parse(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "count"), [("http://chat.example", 1), ("http://localhost", 0), ("http://127.0.0.1", 0), ("https://a", 0)]
+)
+def test_a_site_without_tls_is_a_warning(url: str, count: int) -> None:
+    assert [finding.level.value for finding in site._scheme(site.parse(url))] == ["warning"] * count
+
+
+def test_a_guest_who_is_trusted_as_a_proxy_can_choose_the_address() -> None:
+    seen = Seen(peer="203.0.113.9", peer_port=1, is_trusted=True, forwarded_for=site.FORGED, address=site.FORGED)
+    finding = site._address(site.parse("http://chat.example"), seen, is_direct=True)
+
+    assert finding.level.value == "problem"
+    assert "can choose its address" in finding.text
