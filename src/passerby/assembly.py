@@ -284,6 +284,7 @@ class Assembly:
             grace=settings.grace,
         )
         if adapters.redis is not None:
+            adapters.redis.on_resync("removed files", self.files.sweep)
             adapters.redis.on_resync("rooms of an earlier process", self.recovery.run)
         self._stopping = Stopping(background, self._stop)
 
