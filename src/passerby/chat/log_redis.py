@@ -557,6 +557,9 @@ class RedisRoomLog:
         room.notes = notes
         room.length = len(entries)
         room.is_current = True
+        self._indexed.append(room_id)
+        if not self._is_queued:
+            self._queue()
         return SavedRoom(room_id, epoch, log.seq, members, dict(notes), list(log.entries))
 
     def _restored(self, epoch: int, seq: int, entries: list[bytes], identities: list[bytes]) -> Log:
