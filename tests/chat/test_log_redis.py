@@ -369,6 +369,16 @@ async def test_an_observer_that_fails_harms_no_other_message(process: Process) -
     assert await told.wait(1) == [("goes on", 2, True)]
 
 
+async def test_a_room_that_cannot_be_sent_harms_no_other(process: Process) -> None:
+    told = Told(process.log)
+    process.log.open("guest_\ud800", EPOCH)
+    told.append("never in Redis", room="guest_\ud800")
+    told.append("goes on")
+
+    assert sorted(await told.wait(2)) == [("goes on", 1, True), ("never in Redis", 1, True)]
+    assert process.log.unlogged == 1
+
+
 # ── recall ────────────────────────────────────────────────────────────────────────────────────────
 
 

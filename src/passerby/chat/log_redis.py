@@ -257,14 +257,18 @@ class RedisRoomLog:
             if batch is None or not room.is_open:
                 continue
             room.pending = None
-            if not room.is_current:
-                self._write(room, batch)
-                continue
-            log, messages = room.log, batch.messages
-            seq, length, kept = room.seq, room.length, len(log.entries)
-            room.seq, room.length = log.seq, kept
-            drop = length + len(messages) - kept
-            run(batch.answered, _APPEND, room.keys, room.owner, seq, length, drop, *messages)
+            try:
+                if not room.is_current:
+                    self._write(room, batch)
+                    continue
+                log, messages = room.log, batch.messages
+                seq, length, kept = room.seq, room.length, len(log.entries)
+                room.seq, room.length = log.seq, kept
+                drop = length + len(messages) - kept
+                run(batch.answered, _APPEND, room.keys, room.owner, seq, length, drop, *messages)
+            except Exception as error:  # noqa: BLE001 - the other rooms' messages must be sent
+                self._background.failed("sending a room's messages", error)
+                self._not_applied(batch, RedisError(str(error)))
         if self._indexed or self._unindexed:
             self._write_index()
 
