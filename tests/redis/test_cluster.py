@@ -166,3 +166,26 @@ async def test_a_cluster_that_lacks_slots_is_not_used(changing: Cluster) -> None
         assert "lacks a node for some keys" in redis.watch.reason
         await changing.nodes[0].command("CLUSTER", "ADDSLOTS", 5)
         await reached(redis, State.NORMAL)
+
+
+async def test_a_failover_loses_nothing_that_is_written_again(changing: Cluster) -> None:
+    async with connected(changing.url) as redis:
+
+        async def write() -> None:
+            await asyncio.gather(*(redis.command("SET", f"{{{number}}}", "1") for number in range(20)))
+
+        redis.on_resync("everything", write)
+        replica = await changing.add_replica(changing.nodes[2])
+
+        async with change(redis, State.RESYNC):
+            await replica.command("CLUSTER", "FAILOVER")  # both agree on it: nothing is lost
+            while redis.watch.state is State.NORMAL:
+                await asyncio.gather(*(redis.command("INCR", f"{{{number}}}") for number in range(20)))
+        await reached(redis, State.NORMAL)
+        assert redis.watch.changes[State.DEGRADED] == 0
+        assert int((await replica.info("keyspace"))["db0"].partition("keys=")[2].partition(",")[0]) > 3
+
+        async with change(redis, State.DEGRADED, 3):
+            replica.kill()
+        await reached(redis, State.NORMAL)
+        assert await asyncio.gather(*(redis.command("GET", f"{{{number}}}") for number in range(20))) == [b"1"] * 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.exceptions import ConnectionError as ConnectionEndedError
 
-from passerby.redis.client import LostError, Redis, RefusedError, State
+from passerby.redis.client import LostError, Redis, RefusedError, Script, State
+from tests.support.clock import turns
 from tests.support.ports import free_port
 from tests.support.valkey import HOST, PATIENCE, Valkey, change, connected, opened, proxy, reached, sentinels, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
+    from pathlib import Path
 
 NOTICED = 3.0
 """Seconds within which anything bad is noticed."""
@@ -166,6 +169,39 @@ async def test_client_kill() -> None:
             await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         await reached(redis, State.NORMAL, 5)
         assert await redis.command("SET", "x", "1") == b"OK"
+
+
+async def test_every_command_is_answered_once_and_sent_at_most_once(tmp_path: Path) -> None:
+    path = tmp_path / "add.lua"
+    path.write_text("return redis.call('INCR', KEYS[1])")
+    script = Script(path)
+    chance = random.Random(11)
+    answers: list[list[object]] = []
+    async with valkey() as server, proxy(server) as between, connected(between.url) as redis:
+        for _ in range(60):
+            for _ in range(chance.randrange(20)):
+                answers.append([])
+                if chance.random() < 0.5:
+                    redis.send(answers[-1].append, "INCR", "x")
+                else:
+                    redis.run_then(answers[-1].append, script, ["x"])
+            what = chance.randrange(8)
+            if what == 0:
+                between.cut()
+            elif what == 1:
+                await server.command("SCRIPT", "FLUSH")
+            elif what == 2:
+                await reached(redis, State.NORMAL)
+            await turns(chance.randrange(20))
+        await reached(redis, State.NORMAL)
+        await redis.command("PING")
+        value = int(await server.command("GET", "x"))
+    assert all(len(got) == 1 for got in answers)
+    numbers = [got[0] for got in answers if isinstance(got[0], int)]
+    assert len(set(numbers)) == len(numbers)
+    assert len(numbers) <= value <= len(answers)
+    assert len(numbers) > 50
+    assert len(answers) - len(numbers) > 5
 
 
 # ── the data ──────────────────────────────────────────────────────────────────────────────────────
@@ -335,13 +371,30 @@ async def test_a_refusal_that_concerns_only_its_command_changes_nothing() -> Non
 # ── Sentinel ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_failover() -> None:
-    async with sentinels() as group, connected(group.url) as redis:
+@pytest.mark.parametrize(("password", "is_frozen"), [(None, False), ("secret", True)])
+async def test_a_failover(*, password: str | None, is_frozen: bool) -> None:
+    async with sentinels(password) as group, connected(group.url) as redis:
         await redis.command("SET", "x", "1")
         assert await redis.command("WAIT", 1, 5000) == 1
-        group.primary.kill()
+        if is_frozen:
+            group.primary.freeze()
+        else:
+            group.primary.kill()
         await reached(redis, State.DEGRADED, NOTICED)
         await group.promoted()
         await reached(redis, State.NORMAL, 5)
         assert await redis.command("GET", "x") == b"1"
-        assert await group.replica.command("EXISTS", "passerby:marker") == 1
+        assert await redis.command("SET", "x", "2") == b"OK"
+        assert await group.replica.command("GET", "x") == b"2"
+
+
+async def test_sentinels_that_know_nothing() -> None:
+    async with sentinels() as group:
+        place, _, name = group.url.rpartition("/")
+        for url in (f"{place}/other", group.url.replace(str(group.sentinel.port), str(free_port(HOST)))):
+            async with opened(url) as redis:
+                assert not await redis.ready(0.5)
+                assert "no Sentinel answers that knows a primary of this name" in redis.watch.reason
+        first_is_away = place.replace("://", f"://{HOST}:{free_port(HOST)},")
+        async with connected(f"{first_is_away}/{name}") as redis:
+            assert await redis.command("SET", "x", "1") == b"OK"
