@@ -22,7 +22,7 @@ from passerby.redis.client import Redis
 from tests.chat.test_log import CLIENT_IDS, EPOCH, MAX_BYTES, MAX_MESSAGES, ROOM, LogMachine, Model, answer, message
 from tests.chat.test_log import append as accepted_append
 from tests.support.clock import ManualClock, turns
-from tests.support.valkey import Valkey, valkey
+from tests.support.valkey import Cluster, Valkey, cluster, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -37,8 +37,7 @@ MARKER = "passerby:marker"
 class Process:
     """A process with a log in Redis. Its clock stands still, that of its connection does not."""
 
-    def __init__(self, server: Valkey, prefix: str = "", limits: dict[str, int] | None = None) -> None:
-        self.server = server
+    def __init__(self, server: Valkey | Cluster, prefix: str = "", limits: dict[str, int] | None = None) -> None:
         self.clock = ManualClock()
         self._connecting = Background(SystemClock())
         self._background = Background(self.clock)
@@ -76,7 +75,7 @@ class Process:
             await self.ready()
             await self.clock.run(2)
             await self.log.resync()
-            await self.redis.command("PING")
+            await self.redis.command("EXISTS", "rooms")
 
     async def append(self, text: str, sender: str = "guest_a", client_id: str | None = None) -> Message:
         accepted, _ = await accepted_append(self.log, message(text, sender, client_id))
@@ -369,6 +368,16 @@ async def test_an_observer_that_fails_harms_no_other_message(process: Process) -
     assert await told.wait(1) == [("goes on", 2, True)]
 
 
+async def test_a_room_that_cannot_be_sent_harms_no_other(process: Process) -> None:
+    told = Told(process.log)
+    process.log.open("guest_\ud800", EPOCH)
+    told.append("never in Redis", room="guest_\ud800")
+    told.append("goes on")
+
+    assert sorted(await told.wait(2)) == [("goes on", 1, True), ("never in Redis", 1, True)]
+    assert process.log.unlogged == 1
+
+
 # ── recall ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -526,6 +535,33 @@ async def test_an_old_epoch_does_not_replace_a_later_one(server: Valkey, process
         await process.settled()
 
         assert [own.content for own in await stored(server)] == ["later"]
+
+
+async def test_the_rooms_are_spread_over_a_cluster() -> None:
+    async with cluster() as nodes:
+        process = await Process(nodes).start()
+        rooms = [f"guest_a_guest_{number}" for number in range(20)]
+        for room in rooms:
+            process.log.open(room, EPOCH, MEMBERS)
+        for number in range(MAX_MESSAGES + 1):
+            for room in rooms:
+                await accepted_append(process.log, message(str(number), client_id=str(number)), room)
+        assert process.log.unlogged == 0
+        await process.die()
+
+        process = await Process(nodes).start()
+        assert sorted(await process.log.rooms()) == sorted(rooms)
+        for room in rooms:
+            saved = await process.log.recall(room)
+            assert saved is not None
+            assert contents(saved) == [str(number + 1) for number in range(MAX_MESSAGES)]
+            _, new = await accepted_append(process.log, message("again", client_id="0"), room)
+            assert not new
+            process.log.forget(room, EPOCH)
+        await process.settled()
+        assert [await process.redis.command("EXISTS", f"{{room:{room}}}:state") for room in rooms] == [0] * len(rooms)
+        assert await process.redis.command("EXISTS", "rooms") == 0
+        await process.die()
 
 
 # ── Redis is away, or has lost something ──────────────────────────────────────────────────────────

@@ -29,13 +29,13 @@ else
     length = redis.call('RPUSH', KEYS[2], ARGV[place])
   end
 end
+if length == count then
+  redis.call('PEXPIRE', KEYS[2], redis.call('PTTL', KEYS[1]))
+end
 if length ~= tonumber(ARGV[3]) + count then
   return -1 -- the log was lost alone; its owner replaces all
 end
 redis.call('HSET', KEYS[1], 'seq', last)
-if length == count then
-  redis.call('PEXPIRE', KEYS[2], redis.call('PTTL', KEYS[1]))
-end
 
 local drop = tonumber(ARGV[4])
 if drop == 0 then

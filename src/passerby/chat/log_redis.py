@@ -98,9 +98,7 @@ class _Room:
         "told",
     )
 
-    def __init__(
-        self, room_id: str, keys: tuple[str, str, str], owner: str, members: tuple[str, str], log: Log
-    ) -> None:
+    def __init__(self, room_id: str, keys: tuple[str, str, str], owner: str, members: bytes, log: Log) -> None:
         self.id = room_id
         self.keys = keys
         """Those of the state, the log and the identities."""
@@ -108,6 +106,7 @@ class _Room:
         self.owner = owner
         """Who may write, in Redis: this process, for this epoch."""
         self.members = members
+        """As JSON."""
         self.log = log
         self.notes: dict[str, bytes] = {}
         self.noted: set[str] = set()
@@ -258,14 +257,18 @@ class RedisRoomLog:
             if batch is None or not room.is_open:
                 continue
             room.pending = None
-            if not room.is_current:
-                self._write(room, batch)
-                continue
-            log, messages = room.log, batch.messages
-            seq, length, kept = room.seq, room.length, len(log.entries)
-            room.seq, room.length = log.seq, kept
-            drop = length + len(messages) - kept
-            run(batch.answered, _APPEND, room.keys, room.owner, seq, length, drop, *messages)
+            try:
+                if not room.is_current:
+                    self._write(room, batch)
+                    continue
+                log, messages = room.log, batch.messages
+                seq, length, kept = room.seq, room.length, len(log.entries)
+                room.seq, room.length = log.seq, kept
+                drop = length + len(messages) - kept
+                run(batch.answered, _APPEND, room.keys, room.owner, seq, length, drop, *messages)
+            except Exception as error:  # noqa: BLE001 - the other rooms' messages must be sent
+                self._background.failed("sending a room's messages", error)
+                self._not_applied(batch, RedisError(str(error)))
         if self._indexed or self._unindexed:
             self._write_index()
 
@@ -376,7 +379,7 @@ class RedisRoomLog:
             batch.answered,
             _WRITE,
             room.keys,
-            *(room.epoch, room.owner, log.seq, msgspec.json.encode(room.members), LIFETIME),
+            *(room.epoch, room.owner, log.seq, room.members, LIFETIME),
             *(len(entries), len(identities)),
             *entries,
             *identities,
@@ -387,17 +390,18 @@ class RedisRoomLog:
 
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:
         """See RoomLog."""
+        encoded = msgspec.json.encode(members)
         before = self._rooms.get(room_id)
         if before is not None:
             self._end(before)
         self._memory.open(room_id, epoch)
-        room = self._add(room_id, epoch, members)
+        room = self._add(room_id, epoch, encoded)
         if self._redis.is_usable:
             self._begin(room)
         else:
             self._mark(room)
 
-    def _add(self, room_id: str, epoch: int, members: tuple[str, str]) -> _Room:
+    def _add(self, room_id: str, epoch: int, members: bytes) -> _Room:
         log = self._memory.logs[room_id]
         room = self._rooms[room_id] = _Room(room_id, self._keys(room_id), self._owner(epoch), members, log)
         return room
@@ -433,7 +437,8 @@ class RedisRoomLog:
 
     def _remove(self, room_id: str, epoch: int) -> None:
         """Remove what Redis has of a room, now or as soon as it can be used."""
-        self._graves[room_id] = epoch, self._clock.monotonic() + LIFETIME
+        later, _ = self._graves.get(room_id, (epoch, 0.0))
+        self._graves[room_id] = max(epoch, later), self._clock.monotonic() + LIFETIME
         if self._redis.is_usable:
             self._dug.append((room_id, epoch))
             if not self._is_queued:
@@ -450,7 +455,7 @@ class RedisRoomLog:
     def _removed(self, room_id: str, epoch: int, reply: Reply | RedisError) -> None:
         if isinstance(reply, RedisError):
             self._retry_later()
-        elif self._graves.get(room_id, (0, 0.0))[0] == epoch:
+        elif room_id in self._graves and self._graves[room_id][0] <= epoch:
             del self._graves[room_id]
 
     def _write_index(self) -> None:
@@ -553,10 +558,13 @@ class RedisRoomLog:
             self._remove(room_id, epoch)
             return None
         self._memory.logs[room_id] = log
-        room = self._add(room_id, epoch, members)
+        room = self._add(room_id, epoch, fields[b"members"])
         room.notes = notes
         room.length = len(entries)
         room.is_current = True
+        self._indexed.append(room_id)
+        if not self._is_queued:
+            self._queue()
         return SavedRoom(room_id, epoch, log.seq, members, dict(notes), list(log.entries), identities)
 
     def _restored(self, epoch: int, seq: int, entries: list[bytes], identities: list[bytes]) -> Log:
