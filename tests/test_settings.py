@@ -103,7 +103,10 @@ BAD: list[tuple[str, str]] = [
     *(("LOG_FORMAT", text) for text in ("xml", "JSON!")),
     *(("CORS_ORIGIN", text) for text in ("chat.example", "ftp://chat.example", "https://a.example,b.example")),
     *(("TRUSTED_PROXIES", text) for text in ("10.0.0.0/33", "proxy.example", "10.0.0.0/8,nonsense", "10")),
-    *(("REDIS_URL", text) for text in ("db.example", "http://db.example", "redis://db.example:x", "unix://valkey.sock")),
+    *(
+        ("REDIS_URL", text)
+        for text in ("db.example", "http://db.example", "redis://db.example:x", "unix://valkey.sock")
+    ),
     *(("REDIS_PREFIX", text) for text in ("{chat}", "a}")),
     *((name, text) for name in ("JWT_SECRET", "JWT_SECRET_PREVIOUS") for text in ("short", "x" * 31)),
     *((name, text) for name in (*_TIMES, *_TIMES_TOO) for text in ("0", "-1", "soon", "nan", "1h", "inf")),

@@ -10,7 +10,7 @@ import pytest_asyncio
 from redis.crc import key_slot
 
 from passerby.redis.client import Redis, RefusedError, Script, State
-from tests.support.valkey import HOST, PATIENCE, Cluster, Valkey, cluster, connected, opened, valkey
+from tests.support.valkey import HOST, Cluster, Valkey, change, cluster, connected, opened, reached, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,11 +42,6 @@ def script(tmp_path: Path) -> Script:
     path = tmp_path / "add.lua"
     path.write_text("redis.call('INCRBY', KEYS[1], ARGV[1]) return redis.call('INCRBY', KEYS[2], ARGV[1])")
     return Script(path)
-
-
-async def reached(redis: Redis, state: State, seconds: float = PATIENCE) -> None:
-    async with asyncio.timeout(seconds):
-        await redis.watch.reached[state].wait()
 
 
 def owner(group: Cluster, key: str) -> Valkey:
@@ -114,8 +109,8 @@ async def test_a_marker_that_moves_is_set_anew(changing: Cluster) -> None:
         source, target = changing.nodes[:2]
         (marker,) = await source.command("KEYS", "p:passerby:marker:*")
         await source.command("DEL", marker)
-        await changing.move(key_slot(marker), source, target)
-        await reached(redis, State.RESYNC)
+        async with change(redis, State.RESYNC):
+            await changing.move(key_slot(marker), source, target)
         await reached(redis, State.NORMAL)
         for node in changing.nodes:
             assert len(await node.command("KEYS", "p:passerby:marker:*")) >= 1
@@ -126,9 +121,8 @@ async def test_a_marker_that_moves_is_set_anew(changing: Cluster) -> None:
 
 
 async def test_data_of_one_node_that_is_lost_is_written_again(group: Cluster, redis: Redis) -> None:
-    await group.nodes[1].command("FLUSHALL")
-    await reached(redis, State.RESYNC, 3)
-    assert redis.watch.reason == "the data of a node is gone"
+    async with change(redis, State.RESYNC, 3):
+        await group.nodes[1].command("FLUSHALL")
     await reached(redis, State.NORMAL)
 
 
@@ -172,3 +166,26 @@ async def test_a_cluster_that_lacks_slots_is_not_used(changing: Cluster) -> None
         assert "lacks a node for some keys" in redis.watch.reason
         await changing.nodes[0].command("CLUSTER", "ADDSLOTS", 5)
         await reached(redis, State.NORMAL)
+
+
+async def test_a_failover_loses_nothing_that_is_written_again(changing: Cluster) -> None:
+    async with connected(changing.url) as redis:
+
+        async def write() -> None:
+            await asyncio.gather(*(redis.command("SET", f"{{{number}}}", "1") for number in range(20)))
+
+        redis.on_resync("everything", write)
+        replica = await changing.add_replica(changing.nodes[2])
+
+        async with change(redis, State.RESYNC):
+            await replica.command("CLUSTER", "FAILOVER")  # both agree on it: nothing is lost
+            while redis.watch.state is State.NORMAL:
+                await asyncio.gather(*(redis.command("INCR", f"{{{number}}}") for number in range(20)))
+        await reached(redis, State.NORMAL)
+        assert redis.watch.changes[State.DEGRADED] == 0
+        assert int((await replica.info("keyspace"))["db0"].partition("keys=")[2].partition(",")[0]) > 3
+
+        async with change(redis, State.DEGRADED, 3):
+            replica.kill()
+        await reached(redis, State.NORMAL)
+        assert await asyncio.gather(*(redis.command("GET", f"{{{number}}}") for number in range(20))) == [b"1"] * 20

@@ -17,7 +17,7 @@ from passerby.redis.errors import LostError, RefusedError
 from passerby.redis.opening import Hooks, Opener
 from passerby.redis.script import Script
 from passerby.redis_url import parse
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, turns
 from tests.support.valkey import connected, proxy, valkey
 
 if TYPE_CHECKING:
@@ -62,8 +62,9 @@ async def talk(path: Path, clock: ManualClock | None = None) -> AsyncIterator[tu
         yield fake, connection, told
     finally:
         connection.close()
+        fake.transport.abort()
         listener.close()
-        await asyncio.sleep(0)
+        await turns()
 
 
 async def test_answers_come_in_the_order_of_commands_and_never_at_once() -> None:
@@ -215,6 +216,24 @@ async def test_silence_ends_a_connection_at_the_deadline(tmp_path: Path) -> None
         await clock.run(0.6)
         assert [str(error) for error in told] == ["no answer for 1.5 s"]
         assert not connection.is_open
+
+
+async def test_a_network_that_is_slow_with_much_is_no_black_hole(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with talk(tmp_path, clock) as (fake, connection, told):
+        fake.transport.pause_reading()
+        connection.command("SET", "x", b"x" * 4_000_000).add_done_callback(lambda future: future.exception())
+        await clock.run(0.5)
+        for _ in range(6):
+            size = len(fake.received)
+            fake.transport.resume_reading()
+            while len(fake.received) < size + 300_000:  # noqa: ASYNC110 - until it is read
+                await asyncio.sleep(0)
+            fake.transport.pause_reading()
+            await clock.run(0.5)
+        assert told == []
+        await clock.run(1.5)
+        assert [str(error) for error in told] == ["no answer for 1.5 s"]
 
 
 async def test_a_process_that_was_paused_does_not_blame_the_server(tmp_path: Path) -> None:

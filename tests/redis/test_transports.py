@@ -15,7 +15,7 @@ import pytest
 from passerby.redis.client import State
 from tests.support import sio_loops
 from tests.support.ports import free_port
-from tests.support.valkey import HOST, Transport, connected, opened, proxy, until, valkey
+from tests.support.valkey import HOST, Transport, change, connected, opened, proxy, reached, until, valkey
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -47,11 +47,10 @@ def test_reaching_a_server(
                 assert await redis.command("GET", redis.key("x")) == data
                 assert b"name=passerby" in await server.command("CLIENT", "LIST")
                 assert "db3:keys=2" in str(await server.command("INFO", "keyspace"))
-                server.kill()
+                async with change(redis, State.DEGRADED, 3):
+                    server.kill()
                 await server.start()
-                async with asyncio.timeout(5):
-                    await redis.watch.reached[State.DEGRADED].wait()
-                    await redis.watch.reached[State.NORMAL].wait()
+                await reached(redis, State.NORMAL, 5)
 
     run(loop, use())
 

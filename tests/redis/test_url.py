@@ -117,5 +117,5 @@ def test_a_prefix_with_braces_is_refused(prefix: str) -> None:
     "url", ["redis://db:x", "rediss://db?ssl_ca_certs=/is/not/there", "rediss://db?ssl_certfile=/no"]
 )
 async def test_a_client_of_a_bad_url_is_not_made(url: str) -> None:
-    with pytest.raises(SettingsError, match="^REDIS_URL: "):
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: "):
         Redis(url, "", Background(SystemClock()))

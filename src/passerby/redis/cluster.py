@@ -1,8 +1,8 @@
 """A link to a Cluster: one connection to each primary, and a map from slots to them.
 
 `MOVED` and `ASK` say that a command was not applied, and where it belongs: it is sent there (Redis Cluster
-specification, "MOVED Redirection" and "ASK Redirection"). `TRYAGAIN` says so too: its keys are on their way. If any node is lost, the link is: a failover may have lost
-data of that node, so everything is written again.
+specification, "MOVED Redirection" and "ASK Redirection"). `TRYAGAIN` says that its keys are on their way. If any node
+is lost, the link is: a failover may have lost data of that node, so everything is written again.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ _TRIES: Final = 20
 _TRY_EVERY: Final = 0.1
 """Seconds between these."""
 _SCRIPTS: Final = ("EVAL", "EVALSHA")
-_KEYLESS: Final = ("CONFIG", "DBSIZE", "INFO", "PING", "TIME")
-"""Commands without a key, which any node answers."""
 
 
 class _Errand:
@@ -288,10 +286,11 @@ async def open_cluster(opener: Opener, prefix: str, watcher: Watcher) -> Cluster
 
 
 def _slot_of(parts: Sequence[Part]) -> int:
-    """Return the slot of a command's key; any if it has none."""
-    if parts[0] in _KEYLESS or len(parts) == 1:
+    """Return the slot of a command's key; any if it has none, because any node answers then."""
+    place = 3 if parts[0] in _SCRIPTS else 1
+    if len(parts) <= place:
         return 0
-    key = parts[3] if parts[0] in _SCRIPTS else parts[1]
+    key = parts[place]
     return int(key_slot(key if isinstance(key, bytes) else str(key).encode()))
 
 

@@ -36,6 +36,8 @@ FIRST_PAUSE: Final = 0.1
 """Seconds between two attempts; doubled after each that fails, so that thousands of them do not hurt a server."""
 LONGEST_PAUSE: Final = 1.0
 """Maximum seconds between two attempts: a server that is back is in use soon."""
+LONGEST_RESYNC_PAUSE: Final = 2.0
+"""The same if it takes writes, but then fails: each attempt writes everything again."""
 STEADY: Final = 5.0
 """Seconds of NORMAL after which the pauses begin anew: a server that fails each time is not asked without a pause."""
 
@@ -191,11 +193,13 @@ class Watch:
     async def _use(self, link: Link) -> None:
         """Go from DEGRADED or RESYNC to NORMAL, and wait until that ends; or pause after a failure."""
         self._trouble.clear()
+        longest = LONGEST_PAUSE
         try:
             await link.claim()
         except RedisError as error:
             self._degrade(meaning(error) if isinstance(error, RefusedError) else str(error))
-        else:
+        if not self._trouble.is_set():
+            longest = LONGEST_RESYNC_PAUSE
             if self.state is State.DEGRADED:
                 self._enter(State.RESYNC, "it can be used")
             self.link = link
@@ -206,7 +210,7 @@ class Watch:
                 if self._clock.monotonic() - since >= STEADY:
                     self._failures = 0
         if self.state is State.DEGRADED and not self._is_lost:
-            await self._pause()
+            await self._pause(longest)
 
     async def _resync(self) -> bool:
         """Run all that is registered; return whether it succeeded and nothing has happened meanwhile."""
@@ -240,8 +244,8 @@ class Watch:
                 return f"the resync of {name} failed"
         return None
 
-    async def _pause(self) -> None:
-        """Wait before the next attempt, longer each time."""
+    async def _pause(self, longest: float = LONGEST_PAUSE) -> None:
+        """Wait before the next attempt, longer each time, but at most `longest` seconds."""
         if self._failures:
-            await sleep(self._clock, min(FIRST_PAUSE * 2 ** (self._failures - 1), LONGEST_PAUSE))
+            await sleep(self._clock, min(FIRST_PAUSE * 2 ** (self._failures - 1), longest))
         self._failures = min(self._failures + 1, 10)
