@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import calls, chunks, crowds, files, latency, newcomers, relays, rooms, worst
+from benchmarks import calls, chunks, crowds, files, latency, matches, newcomers, relays, rooms, worst
 from benchmarks.machine import describe, pin_load, raise_file_limit
 from benchmarks.plan import BUILDS, FULL, QUICK, QUICK_BUILDS, Plan
 from benchmarks.report import Row, table, write_json
@@ -33,6 +33,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "worst": worst.measure,
     "rooms": rooms.measure,
     "crowds": crowds.measure,
+    "matches": matches.measure,
 }
 
 COMPARISONS: dict[str, Compare] = {

@@ -37,6 +37,13 @@ class Plan:
     match_warm_up: float = 0.2
     match_turn: float = 0.5
 
+    waiting: int = 100_000
+    queue_matches: int = 20_000
+    queue_rounds: int = 5
+    queue_rate: float = 1000.0
+    """Matches a second beside renewals: ten times what 5,000 guests make who stay for a minute."""
+    queue_window: float = 10.0
+
     first_rooms: int = 4
     full_rooms: int = 16
 
@@ -94,6 +101,10 @@ QUICK = Plan(
     joiners=200,
     settle=2.0,
     match_turns=3,
+    waiting=20_000,
+    queue_matches=4_000,
+    queue_rounds=2,
+    queue_window=2.0,
     latency_window=1.0,
     first_rooms=2,
     full_rooms=4,

@@ -32,7 +32,7 @@ end
 if ARGV[7] == '1' then
     local claimed, til, partner, found = string.match(redis.call('GET', claim) or '', '^(%d+) (%d+) (%S+) (.*)$')
     if claimed == attempt and tonumber(til) > now and redis.call('ZSCORE', leases, partner) == til
-        and redis.call('HGET', tickets, partner) == found then
+        and redis.call('SISMEMBER', waiting, partner) == 0 and redis.call('HGET', tickets, partner) == found then
         return found
     end
     if redis.call('HGET', tickets, guest) == ticket then
@@ -41,6 +41,13 @@ if ARGV[7] == '1' then
             return nil -- it waits, or another one has just found it
         end
     end
+end
+
+-- No lease ends in the millisecond of the guest's last one, so that no claim is taken for another. (One that ends
+-- much later is of a search that was suspended.)
+local last = tonumber(redis.call('ZSCORE', leases, guest) or 0)
+if last >= ends and last < ends + 1000 then
+    ends = last + 1
 end
 
 redis.call('SREM', waiting, guest) -- an earlier ticket
@@ -59,6 +66,7 @@ for _ = 1, tonumber(ARGV[6]) do
     local found = lease and tonumber(lease) > now and redis.call('HGET', tickets, other)
     if found then
         -- Both can be recalled until they have a room.
+        ends = math.max(ends, lease + 1)
         redis.call('HSET', tickets, guest, ticket)
         redis.call('ZADD', leases, ends, guest, ends, other)
         redis.call('SET', claim, table.concat({attempt, string.format('%d', ends), other, found}, ' '), 'PX', ARGV[4])

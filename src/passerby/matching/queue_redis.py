@@ -38,6 +38,13 @@ AT_ONCE: Final = 200
 """Tickets that one run of a script renews, or removes: 0.2 ms of the server's time."""
 
 
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+_LEASE_MS, _KEPT_MS, _KEYS_KEPT_MS = map(_ms, (LEASE, KEPT, _KEYS_KEPT))
+
+
 def _script(name: str) -> Script:
     return Script(Path(__file__).with_name(f"queue_{name}.lua"))
 
@@ -100,7 +107,7 @@ class RedisMatchQueue:
                 reply = await self._redis.run(
                     _ENTER,
                     (*self._keys, self._claim + ticket.id),
-                    *(ticket.guest_id, encoded, attempt, _ms(LEASE), _ms(_KEYS_KEPT), DROPPED, int(lost is not None)),
+                    *(ticket.guest_id, encoded, attempt, _LEASE_MS, _KEYS_KEPT_MS, DROPPED, int(lost is not None)),
                 )
             except (LostError, asyncio.CancelledError) as error:
                 self._lost[ticket.id] = attempt
@@ -151,7 +158,7 @@ class RedisMatchQueue:
         if not self._redis.is_usable:
             return await self._memory.recall(guest_id)
         tickets, _, leases = self._keys
-        reply = await self._redis.run(_RECALL, (tickets, leases), guest_id, _ms(KEPT))
+        reply = await self._redis.run(_RECALL, (tickets, leases), guest_id, _KEPT_MS)
         return None if reply is None else self._read(reply)
 
     def forget(self, *tickets: Ticket) -> None:
@@ -176,7 +183,7 @@ class RedisMatchQueue:
             return []
         try:
             lost = await self._renew(tickets)
-            while await self._redis.run(_SWEEP, self._keys, _ms(KEPT), AT_ONCE) == AT_ONCE:
+            while await self._redis.run(_SWEEP, self._keys, _KEPT_MS, AT_ONCE) == AT_ONCE:
                 pass
         except RedisError as error:
             self._note(error)
@@ -239,7 +246,7 @@ class RedisMatchQueue:
         return cast("int", reply)
 
     async def _suspend(self, ticket: Ticket, seconds: float) -> None:
-        arguments = (ticket.guest_id, self._encode(ticket), _ms(seconds), _ms(KEPT), _ms(_KEYS_KEPT))
+        arguments = (ticket.guest_id, self._encode(ticket), _ms(seconds), _KEPT_MS, _KEYS_KEPT_MS)
         await self._redis.run(_SUSPEND, self._keys, *arguments)
 
     async def _renew(self, tickets: Iterable[Ticket]) -> list[Ticket]:
@@ -247,7 +254,7 @@ class RedisMatchQueue:
         missing: list[Ticket] = []
         for chunk in _chunks(tickets):
             guests = [ticket.guest_id for ticket in chunk]
-            reply = await self._redis.run(_RENEW, self._keys, _ms(LEASE), _ms(_KEYS_KEPT), *guests)
+            reply = await self._redis.run(_RENEW, self._keys, _LEASE_MS, _KEYS_KEPT_MS, *guests)
             places = set(cast("list[int]", reply))
             if places or self._lost:
                 missing += [ticket for place, ticket in enumerate(chunk) if place in places or ticket.id in self._lost]
@@ -272,10 +279,6 @@ class RedisMatchQueue:
         """Log that Redis has refused; that it cannot be reached is known."""
         if isinstance(error, RefusedError):
             self._refused.note()
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:

@@ -30,7 +30,7 @@ for place, is_waiting in ipairs(waits) do
     end
 end
 if #renewed > 0 then
-    redis.call('ZADD', leases, unpack(renewed))
+    redis.call('ZADD', leases, 'GT', unpack(renewed)) -- see queue_enter.lua
 end
 for _, key in ipairs({tickets, waiting, leases}) do
     if redis.call('PTTL', key) < tonumber(ARGV[2]) then
