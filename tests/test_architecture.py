@@ -32,6 +32,9 @@ SERVICES = (
     "passerby.stats",
 )
 """The packages of services; `presence` coordinates them."""
+REDIS = "passerby.redis"
+"""The connection to Redis, which its adapters share."""
+REDIS_LIBRARIES = ("hiredis", "redis")
 LIBRARIES = ("jwt", "msgspec", "regex", "structlog")
 """Packages from outside that services and base modules may use. All others may know sockets, HTTP, Redis or SQL."""
 LOOP_METHODS = (
@@ -207,7 +210,7 @@ def services_know_no_transport(graph: Graph) -> set[tuple[str, str]]:
         for module, imported in pairs(graph)
         if under(module, *SERVICES, "passerby.presence", "passerby.media") or is_base(module)
         if not is_adapter(module)
-        if under(imported, *TRANSPORTS, *NETWORK) or is_foreign(imported)
+        if under(imported, *TRANSPORTS, REDIS, *NETWORK) or is_foreign(imported)
         # Modules that only handle text of URLs and addresses.
         if not under(imported, "urllib.parse", *LIBRARIES)
     }
@@ -238,7 +241,7 @@ def only_the_assembly_chooses_adapters(graph: Graph) -> set[tuple[str, str]]:
 
 
 def adapters_know_no_service(graph: Graph) -> set[tuple[str, str]]:
-    """An adapter may import its port, the helpers that are listed, and the base."""
+    """An adapter may import its port, the helpers that are listed, and the base; one of Redis the connection to it."""
     return {
         (module, imported)
         for module, imported in pairs(graph)
@@ -246,6 +249,7 @@ def adapters_know_no_service(graph: Graph) -> set[tuple[str, str]]:
         if not is_base(imported) and imported not in (port_of(module), *HELPERS)
         if not is_name_in(imported, (port_of(module), *HELPERS), graph) and not is_name_in(imported, BASE, graph)
         if imported != package_of(module)  # as part of `from passerby.package import port`
+        if not (under(imported, REDIS) and module.endswith("_redis"))
     }
 
 
@@ -280,6 +284,25 @@ def the_realtime_core_knows_nothing_of_the_rest(graph: Graph) -> set[tuple[str, 
     }
 
 
+def only_adapters_know_redis(graph: Graph) -> set[tuple[str, str]]:
+    """The adapters of Redis use the connection and its libraries; the wiring and the entry points make it."""
+    return {
+        (module, imported)
+        for module, imported in pairs(graph)
+        if under(imported, REDIS, *REDIS_LIBRARIES) and not under(module, REDIS) and not module.endswith("_redis")
+        if not (module in (*SHELLS, WIRING) and under(imported, REDIS))
+    }
+
+
+def redis_knows_nothing_of_the_rest(graph: Graph) -> set[tuple[str, str]]:
+    return {
+        (module, imported)
+        for module, imported in pairs(graph)
+        if under(module, REDIS) and imported in graph
+        if not under(imported, REDIS) and not is_base(imported) and imported != "passerby"
+    }
+
+
 def media_knows_nothing_but_errors(graph: Graph) -> set[tuple[str, str]]:
     return {
         (module, imported)
@@ -302,7 +325,7 @@ def the_codecs_are_pure(graph: Graph) -> set[tuple[str, str]]:
 
 def packages_are_no_modules(graph: Graph) -> set[tuple[str, str]]:
     """Every package must be covered by a rule."""
-    known = (*TRANSPORTS, *SERVICES, "passerby.media")
+    known = (*TRANSPORTS, *SERVICES, REDIS, "passerby.media")
     inside = [module for module in graph if module.count(".") > 1]
     return {(module, module) for module in (*inside, *PACKAGES) if not under(module, *known)}
 
@@ -316,6 +339,8 @@ RULES = [
     the_base_rests_on_nothing,
     nobody_imports_the_shells,
     the_realtime_core_knows_nothing_of_the_rest,
+    only_adapters_know_redis,
+    redis_knows_nothing_of_the_rest,
     media_knows_nothing_but_errors,
     the_codecs_are_pure,
     packages_are_no_modules,
@@ -385,6 +410,14 @@ def test_the_package_keeps(rule: object) -> None:
         ("passerby.files.new", "import multiprocessing.connection"),
         ("passerby.media.new", "from subprocess import run"),
         ("passerby.new", "import webbrowser"),
+        ("passerby.chat.new", "from passerby.redis.client import Redis"),
+        ("passerby.files.blobs_disk", "from passerby.redis.client import Redis"),
+        ("passerby.http.new", "from passerby.redis.client import Redis"),
+        ("passerby.http.new", "import redis"),
+        ("passerby.assembly", "from hiredis import Reader"),
+        ("passerby.presence", "from passerby import redis"),
+        ("passerby.redis.new", "from passerby.guests.store import SessionStore"),
+        ("passerby.redis.new", "from passerby.socketio import Server"),
     ],
 )
 def test_a_module_that_breaks_a_rule_is_found(module: str, source: str) -> None:
@@ -399,6 +432,9 @@ def test_a_module_that_breaks_a_rule_is_found(module: str, source: str) -> None:
     [
         ("passerby.guests.store_redis", "import redis.asyncio\nfrom passerby.guests.store import SessionStore"),
         ("passerby.files.blobs_redis", "from passerby.files.blobs_index import Index"),
+        ("passerby.chat.log_redis", "from passerby.chat.log import RoomLog\nfrom passerby.redis.client import Redis"),
+        ("passerby.redis.new", "import hiredis, asyncio\nfrom passerby.background import Background"),
+        ("passerby.assembly", "from passerby.redis.client import Redis"),
         ("passerby.chat.new", "from passerby.live import Room\nfrom passerby.background import Background"),
         ("passerby.realtime.new", "from passerby.chat.rooms import Rooms\nfrom passerby.socketio import Server"),
         ("passerby.new", "from passerby.errors import Code\nimport asyncio"),

@@ -19,6 +19,8 @@ GOOD: dict[str, tuple[str, object]] = {
     "LOG_FORMAT": ("json", "json"),
     "CORS_ORIGIN": ("https://a.example, http://b.example:8080", ("https://a.example", "http://b.example:8080")),
     "TRUSTED_PROXIES": ("10.0.0.0/8,::1", ("10.0.0.0/8", "::1")),
+    "REDIS_URL": ("rediss://chat:secret@db.example:6380/1", "rediss://chat:secret@db.example:6380/1"),
+    "REDIS_PREFIX": ("chat:", "chat:"),
     "JWT_SECRET": (SECRET, SECRET),
     "JWT_SECRET_PREVIOUS": (SECRET, SECRET),
     "JWT_ISSUER": ("me", "me"),
@@ -101,6 +103,8 @@ BAD: list[tuple[str, str]] = [
     *(("LOG_FORMAT", text) for text in ("xml", "JSON!")),
     *(("CORS_ORIGIN", text) for text in ("chat.example", "ftp://chat.example", "https://a.example,b.example")),
     *(("TRUSTED_PROXIES", text) for text in ("10.0.0.0/33", "proxy.example", "10.0.0.0/8,nonsense", "10")),
+    *(("REDIS_URL", text) for text in ("db.example", "http://db.example", "redis://db.example:x", "unix://valkey.sock")),
+    *(("REDIS_PREFIX", text) for text in ("{chat}", "a}")),
     *((name, text) for name in ("JWT_SECRET", "JWT_SECRET_PREVIOUS") for text in ("short", "x" * 31)),
     *((name, text) for name in (*_TIMES, *_TIMES_TOO) for text in ("0", "-1", "soon", "nan", "1h", "inf")),
     *(("GRACE", text) for text in ("-0.1", "soon", "nan", "inf")),
@@ -211,6 +215,13 @@ def test_a_bad_secret_is_not_shown() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_bad_url_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.load({"REDIS_URL": "redis://chat:hunter2/or/3@db.example"})
+
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_token_must_outlive_the_time_of_its_renewal() -> None:
     with pytest.raises(SettingsError, match="RENEW_BEFORE"):
         settings.load({"SESSION_TTL": "100", "RENEW_BEFORE": "100"})
@@ -271,6 +282,8 @@ def test_serve_takes_flags_over_the_environment(served: list[Settings], monkeypa
         (["serve"], {"PORT": "http"}, "PORT"),
         (["serve"], {"JWT_SECRET": "short"}, "JWT_SECRET"),
         (["serve", "--limit-typing", "1"], {}, "--limit-typing"),
+        (["serve"], {"REDIS_URL": "redis+cluster://a.example/1"}, "REDIS_URL"),
+        (["serve", "--redis-prefix", "{x}"], {}, "REDIS_PREFIX"),
     ],
 )
 def test_serve_with_a_bad_setting_says_so_in_one_line_and_exits_with_2(

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from passerby.limits import Rate
+from passerby.redis_url import RedisUrlError, check_prefix, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +46,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Networks (CIDR, comma-separated) of proxies whose `X-Forwarded-For` is trusted"),
     ] = ()
+    redis_url: Annotated[
+        str | None,
+        Meta(description="Redis or Valkey that keeps everything, such as `redis://host:6379/0`; if unset, memory does"),
+    ] = None
+    redis_prefix: Annotated[str, Meta(description="Beginning of all names of keys in Redis")] = ""
     jwt_secret: Annotated[
         str | None,
         Meta(description="Key that signs tokens, at least 32 characters; if unset, tokens become invalid on restart"),
@@ -264,7 +270,21 @@ def _check(settings: Settings) -> None:
         raise SettingsError("RENEW_BEFORE: must be shorter than SESSION_TTL")
     if settings.refresh_interval >= settings.renew_before:
         raise SettingsError("REFRESH_INTERVAL: must be shorter than RENEW_BEFORE")
+    _check_redis(settings)
     _check_calls(settings)
+
+
+def _check_redis(settings: Settings) -> None:
+    # The URL is not quoted: it contains a password.
+    try:
+        if settings.redis_url is not None:
+            parse(settings.redis_url)
+    except RedisUrlError as error:
+        raise SettingsError(f"REDIS_URL: {error}") from None
+    try:
+        check_prefix(settings.redis_prefix)
+    except RedisUrlError as error:
+        raise SettingsError(f"REDIS_PREFIX={settings.redis_prefix!r}: {error}") from None
 
 
 def _check_calls(settings: Settings) -> None:

