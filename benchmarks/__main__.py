@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import calls, crowds, files, latency, newcomers, relays, rooms, worst
+from benchmarks import calls, crowds, files, idle, latency, newcomers, outages, relays, rooms, stored, worst
 from benchmarks.machine import describe, pin_load, raise_file_limit
 from benchmarks.plan import BUILDS, FULL, QUICK, QUICK_BUILDS, Plan
 from benchmarks.report import Row, table, write_json
@@ -32,6 +32,11 @@ MEASUREMENTS: dict[str, Measure] = {
     "worst": worst.measure,
     "rooms": rooms.measure,
     "crowds": crowds.measure,
+    "stored": stored.measure,
+    "idle": idle.measure,
+    "kills": outages.kills,
+    "restart": outages.restart,
+    "faults": outages.faults,
 }
 
 COMPARISONS: dict[str, Compare] = {

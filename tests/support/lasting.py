@@ -102,6 +102,8 @@ class Happenings:
     """Clients that are connected and in a room now."""
     losses: int = 0
     """Lost connections."""
+    listeners: int = 0
+    """Clients that have received a message since `Company.listen`."""
     trips: list[Trip] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     """What a client must never see, and how often it did."""
@@ -194,9 +196,11 @@ class LastingClient:
         self.heard: list[tuple[int, int]] = []
         """`seq` and the author's number of each message, as it came."""
         self.repeated = self.missed = 0
-        self._last_heard = 0.0
+        self.has_heard = False
+        """It has received a message since `listen`."""
         self.silence = 0.0
         """The longest time in seconds between two messages, since `listen`."""
+        self._last_heard = 0.0
         self._events: dict[str, Callable[[dict[str, Any]], None]] = {
             "connection:established": self._on_established,
             "user:matched": self._on_matched,
@@ -245,8 +249,9 @@ class LastingClient:
             self._send(said)
 
     def listen(self) -> None:
-        """Measure `silence` from now on."""
+        """Begin anew with `has_heard` and `silence`."""
         self._last_heard = self._loop.time()
+        self.has_heard = False
         self.silence = 0.0
 
     # ── the connection ────────────────────────────────────────────────────────────────────────────
@@ -257,7 +262,7 @@ class LastingClient:
             line = _Line(self)
             try:
                 await ws_connect(
-                    lambda line=line: line,  # type: ignore[misc]  # the type of `line` is known
+                    lambda line=line: line,
                     f"ws://{self._company.place}/socket.io/?EIO=4&transport=websocket",
                     read_buffer_init_size=_READ_BUFFER,
                     websocket_handshake_timeout=OPEN_LIMIT,
@@ -390,6 +395,8 @@ class LastingClient:
             self._keep(seq)
             self.heard.append((seq, number))
             self._happenings.heard += 1
+            self._happenings.listeners += not self.has_heard
+            self.has_heard = True
             now = self._loop.time()
             self.silence = max(self.silence, now - self._last_heard)
             self._last_heard = now
@@ -507,7 +514,7 @@ class Company:
     # ── what all do ───────────────────────────────────────────────────────────────────────────────
 
     async def meet(self, tokens: Iterable[str], addresses: Iterable[str] = ("127.0.0.1",)) -> None:
-        """Connect a client for each of an even number of tokens, from `addresses` in turn, and let all find partners."""
+        """Connect a client for each token (an even number), from `addresses` in turn; let all find partners."""
         self.clients = [
             LastingClient(self, token, address) for token, address in zip(tokens, cycle(addresses), strict=False)
         ]
@@ -533,10 +540,6 @@ class Company:
         """Return whether all are connected and in a room."""
         return self.happenings.ready == len(self.clients)
 
-    def all_heard(self) -> bool:
-        """Return whether as many messages were received as were said."""
-        return self.happenings.heard >= sum(client.said for client in self.clients)
-
     async def talk(self, count: int, rate: float) -> None:
         """Say `count` messages, `rate` a second in all, whether or not anybody is connected."""
         loop = asyncio.get_running_loop()
@@ -544,6 +547,22 @@ class Company:
         for number, client in zip(range(count), cycle(self.clients), strict=False):
             await asyncio.sleep(began + number / rate - loop.time())
             client.say()
+
+    def listen(self) -> None:
+        """Let all begin anew with what they have heard."""
+        self.happenings.listeners = 0
+        for client in self.clients:
+            client.listen()
+
+    async def settle(self, seconds: float = PATIENCE) -> Account:
+        """Wait until all messages are received and answered, for at most `seconds`; return what became of them."""
+        with contextlib.suppress(TimeoutError):
+            await self.until(self._all_settled, seconds)
+        return self.account()
+
+    def _all_settled(self) -> bool:
+        said = sum(client.said for client in self.clients)
+        return self.happenings.heard >= said <= self.happenings.acknowledged
 
     def account(self) -> Account:
         """Return what became of all messages."""

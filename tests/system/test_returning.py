@@ -27,9 +27,7 @@ async def test_messages_survive_lost_connections(start_server: StartServer) -> N
             await company.until(lambda heard=heard: company.happenings.heard > heard + 20)  # type: ignore[misc]
             random.Random(number).choice(company.clients).cut()
         await talking
-        await company.until(company.all_heard)
-        await company.until(lambda: company.happenings.acknowledged == MESSAGES)
-        account = company.account()
+        account = await company.settle()
         assert account.is_clean, account
         assert company.happenings.losses >= CUTS / 2
         assert not company.happenings.faults
