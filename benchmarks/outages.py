@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -118,11 +119,10 @@ async def restart(plan: Plan, passerby: Passerby | None) -> list[Row]:
         for client in company.clients:
             client.say()
         chatting = asyncio.create_task(_chat(company, plan.restart_rate))
-        try:
+        with contextlib.suppress(TimeoutError):  # the rows tell
             await company.until(lambda: company.happenings.listeners == len(company.clients), SETTLE_SECONDS)
-        finally:
-            seconds = loop.time() - began
-            chatting.cancel()
+        seconds = loop.time() - began
+        chatting.cancel()
         account = await company.settle(SETTLE_SECONDS)
         trips = [trip.seconds * 1000 for trip in company.happenings.trips if trip.said > began]
     guests = 2 * plan.restart_pairs
@@ -267,7 +267,7 @@ async def _switch(stage: Stage, plan: Plan, what: str, fail: Callable[[Valkey], 
     before = await _redis(server)
     failed = loop.time()
     failing = asyncio.ensure_future(fail(stage.store))
-    await _until_redis(server, lambda redis: _troubles(redis) > _troubles(before))
+    await _until_redis(server, f"{what}: not noticed", lambda redis: _troubles(redis) > _troubles(before))
     noticed = loop.time()
     back = await failing
     await _until_normal(server, before["normal"])
@@ -282,13 +282,15 @@ def _troubles(redis: dict[str, Any]) -> int:
 
 async def _until_normal(server: Server, times: int) -> None:
     """Wait until Redis has had everything for more than `times`, and has it now."""
-    await _until_redis(server, lambda redis: redis["state"] == "normal" and redis["normal"] > times)
+    await _until_redis(server, "not normal", lambda redis: redis["state"] == "normal" and redis["normal"] > times)
 
 
-async def _until_redis(server: Server, condition: Callable[[dict[str, Any]], bool]) -> None:
-    async with asyncio.timeout(STATE_SECONDS):
-        while not condition(await _redis(server)):  # noqa: ASYNC110   (a server has no event)
-            await asyncio.sleep(ASK_EVERY)
+async def _until_redis(server: Server, failure: str, condition: Callable[[dict[str, Any]], bool]) -> None:
+    deadline = time.monotonic() + STATE_SECONDS
+    while not condition(redis := await _redis(server)):
+        if time.monotonic() > deadline:
+            raise MeasurementError(f"{failure} within {STATE_SECONDS:g} s: {redis}")
+        await asyncio.sleep(ASK_EVERY)
 
 
 async def _redis(server: Server) -> dict[str, Any]:

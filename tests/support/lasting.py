@@ -198,9 +198,7 @@ class LastingClient:
         self.repeated = self.missed = 0
         self.has_heard = False
         """It has received a message since `listen`."""
-        self.silence = 0.0
-        """The longest time in seconds between two messages, since `listen`."""
-        self._last_heard = 0.0
+        self._silence = self._last_heard = 0.0
         self._events: dict[str, Callable[[dict[str, Any]], None]] = {
             "connection:established": self._on_established,
             "user:matched": self._on_matched,
@@ -252,7 +250,13 @@ class LastingClient:
         """Begin anew with `has_heard` and `silence`."""
         self._last_heard = self._loop.time()
         self.has_heard = False
-        self.silence = 0.0
+        self._silence = 0.0
+
+    @property
+    def silence(self) -> float:
+        """The longest time in seconds between two messages since `listen`, or until now if one is still missing."""
+        missing = self.partner is not None and len(self.heard) < self.partner.said
+        return max(self._silence, self._loop.time() - self._last_heard if missing else 0.0)
 
     # ── the connection ────────────────────────────────────────────────────────────────────────────
 
@@ -276,7 +280,7 @@ class LastingClient:
                 self._line = None
                 attempts = 0 if line.is_open else attempts
                 self._lost()
-            await asyncio.sleep(_pause(attempts))
+            await asyncio.sleep(_pause(attempts) * self._company.patience)
             attempts += 1
 
     def _lost(self) -> None:
@@ -398,7 +402,7 @@ class LastingClient:
             self._happenings.listeners += not self.has_heard
             self.has_heard = True
             now = self._loop.time()
-            self.silence = max(self.silence, now - self._last_heard)
+            self._silence = max(self._silence, now - self._last_heard)
             self._last_heard = now
         self._emit("chat:message:delivered", {"messageId": message["id"]})
 
@@ -476,8 +480,9 @@ def _pause(attempts: int) -> float:
 class Company:
     """Lasting clients of one server: `async with Company(url) as company`. All have left when it ends."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is the server's, also after it was started again."""
+    def __init__(self, url: str, patience: float = 1.0) -> None:
+        """`url` is the server's, also after it was started again; `patience` multiplies the pauses of the clients."""
+        self.patience = patience
         self.place = urlsplit(url).netloc
         self.clients: list[LastingClient] = []
         self.happenings = Happenings()
