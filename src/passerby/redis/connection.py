@@ -1,8 +1,8 @@
 """One connection to one server: commands are pipelined, and answered in order.
 
 RESP2, the protocol, is encoded and parsed by hiredis. All commands of one turn of the event loop are one write.
-The connection watches itself: it asks for something every `LOOK_EVERY` seconds, and if no byte comes for `DEADLINE`
-seconds, it is lost. A lost connection is never used again.
+The connection watches itself: it asks for something every `LOOK_EVERY` seconds, and if no byte comes or goes for
+`DEADLINE` seconds, it is lost. A lost connection is never used again.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ class Connection(asyncio.Protocol):
         """Sends what is asked at each look."""
         self._is_silent = False
         """Whether no byte has come since the last look."""
+        self._backlog = 0
+        """Bytes in the transport at the last look."""
         self._looks = 0
         """Number of looks in a row that found it silent."""
         self._due = 0.0
@@ -191,7 +193,10 @@ class Connection(asyncio.Protocol):
 
     def _look(self) -> None:
         is_late = self._clock.monotonic() - self._due > _LATE
-        self._looks = self._looks + 1 if self._is_silent and self._waiting and not is_late else 0
+        before, self._backlog = self._backlog, self._transport.get_write_buffer_size() if self._transport else 0
+        is_taken = self._backlog < before  # a slow network takes what we send: nothing can be answered yet
+        is_quiet = self._is_silent and bool(self._waiting) and not is_late and not is_taken
+        self._looks = self._looks + 1 if is_quiet else 0
         if self._looks * LOOK_EVERY >= DEADLINE:
             self._end(LostError(f"no answer for {DEADLINE:g} s"))
             return
