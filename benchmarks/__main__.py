@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import calls, crowds, files, idle, latency, newcomers, outages, relays, rooms, stored, worst
+from benchmarks import calls, chunks, crowds, files, idle, latency, newcomers, outages, relays, rooms, stored, worst
 from benchmarks.machine import describe, pin_load, raise_file_limit
 from benchmarks.plan import BUILDS, FULL, QUICK, QUICK_BUILDS, Plan
 from benchmarks.report import Row, table, write_json
@@ -28,6 +28,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "latency": latency.measure,
     "newcomers": newcomers.measure,
     "files": files.measure,
+    "chunks": chunks.measure,
     "calls": calls.measure,
     "worst": worst.measure,
     "rooms": rooms.measure,

@@ -31,7 +31,9 @@ SERVICES = (
     "passerby.calls",
     "passerby.stats",
 )
-"""The packages of services; `presence` coordinates them."""
+"""The packages of services."""
+COORDINATORS = ("passerby.presence", "passerby.recovery")
+"""Services that use all packages, and that none of them uses."""
 REDIS = "passerby.redis"
 """The connection to Redis, which its adapters share."""
 REDIS_LIBRARIES = ("hiredis", "redis")
@@ -187,7 +189,7 @@ def package_of(module: str) -> str:
 def is_base(module: str) -> bool:
     """Return whether a module is beside the packages, but is no coordinator, wiring or entry point."""
     beside = module.count(".") == 1 and module not in PACKAGES
-    return beside and module not in (*SHELLS, WIRING, "passerby.presence")
+    return beside and module not in (*SHELLS, WIRING, *COORDINATORS)
 
 
 def pairs(graph: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
@@ -208,7 +210,7 @@ def services_know_no_transport(graph: Graph) -> set[tuple[str, str]]:
     return {
         (module, imported)
         for module, imported in pairs(graph)
-        if under(module, *SERVICES, "passerby.presence", "passerby.media") or is_base(module)
+        if under(module, *SERVICES, *COORDINATORS, "passerby.media") or is_base(module)
         if not is_adapter(module)
         if under(imported, *TRANSPORTS, REDIS, *NETWORK) or is_foreign(imported)
         # Modules that only handle text of URLs and addresses.
@@ -226,7 +228,7 @@ def services_use_only_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
     return {
         (module, imported)
         for module, imported in pairs(graph)
-        if under(module, *SERVICES) and under(imported, *SERVICES, "passerby.settings", "passerby.presence")
+        if under(module, *SERVICES) and under(imported, *SERVICES, "passerby.settings", *COORDINATORS)
         if not under(imported, package_of(module), *BETWEEN.get(package_of(module), ()))
     }
 
@@ -237,11 +239,25 @@ def nobody_imports_by_name(graph: Graph) -> set[tuple[str, str]]:
 
 
 def only_the_assembly_chooses_adapters(graph: Graph) -> set[tuple[str, str]]:
-    return {(module, imported) for module, imported in pairs(graph) if is_adapter(imported) and module != WIRING}
+    """An adapter of Redis has the one in memory inside, for when Redis is away."""
+    return {
+        (module, imported)
+        for module, imported in pairs(graph)
+        if is_adapter(imported) and module != WIRING
+        if not (module.endswith("_redis") and under(imported, fallback_of(module)))
+    }
+
+
+def fallback_of(module: str) -> str:
+    """Return the adapter in memory of the same port."""
+    return f"{port_of(module)}_memory"
 
 
 def adapters_know_no_service(graph: Graph) -> set[tuple[str, str]]:
-    """An adapter may import its port, the helpers that are listed, and the base; one of Redis the connection to it."""
+    """An adapter may import its port, the helpers that are listed, and the base.
+
+    One of Redis may import the connection to it, and the adapter in memory.
+    """
     return {
         (module, imported)
         for module, imported in pairs(graph)
@@ -249,7 +265,7 @@ def adapters_know_no_service(graph: Graph) -> set[tuple[str, str]]:
         if not is_base(imported) and imported not in (port_of(module), *HELPERS)
         if not is_name_in(imported, (port_of(module), *HELPERS), graph) and not is_name_in(imported, BASE, graph)
         if imported != package_of(module)  # as part of `from passerby.package import port`
-        if not (under(imported, REDIS) and module.endswith("_redis"))
+        if not (under(imported, REDIS, fallback_of(module)) and module.endswith("_redis"))
     }
 
 
@@ -386,6 +402,8 @@ def test_the_package_keeps(rule: object) -> None:
         ("passerby.guests.new", "import passerby.guests.store_memory as keep"),
         ("passerby.guests.store_postgres", "from passerby.guests.sessions import Guests"),
         ("passerby.guests.store_redis", "from passerby.guests import sessions"),
+        ("passerby.guests.store_redis", "from passerby.chat.log_memory import MemoryRoomLog"),
+        ("passerby.files.blobs_disk", "from passerby.files.blobs_memory import MemoryBlobStore"),
         ("passerby.chat.log_redis", "from passerby.chat.logic import Logic"),
         ("passerby.chat.new", "from passerby.chat.log_sqlite import Log"),
         ("passerby.http.new", "import importlib"),
@@ -433,6 +451,7 @@ def test_a_module_that_breaks_a_rule_is_found(module: str, source: str) -> None:
         ("passerby.guests.store_redis", "import redis.asyncio\nfrom passerby.guests.store import SessionStore"),
         ("passerby.files.blobs_redis", "from passerby.files.blobs_index import Index"),
         ("passerby.chat.log_redis", "from passerby.chat.log import RoomLog\nfrom passerby.redis.client import Redis"),
+        ("passerby.guests.store_redis", "from passerby.guests.store_memory import MemorySessionStore"),
         ("passerby.redis.new", "import hiredis, asyncio\nfrom passerby.background import Background"),
         ("passerby.assembly", "from passerby.redis.client import Redis"),
         ("passerby.chat.new", "from passerby.live import Room\nfrom passerby.background import Background"),

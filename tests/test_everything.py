@@ -153,8 +153,7 @@ class HouseMachine(RuleBasedStateMachine):
         self.members: dict[RoomKey, tuple[Client, Client]] = {}
         self.count = 0
 
-    @staticmethod
-    async def _build() -> House:
+    async def _build(self) -> House:
         return House(room_log_messages=LOG_MESSAGES)
 
     def run(self, work: Coroutine[None, None, T]) -> T:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from passerby.assembly import adapters
+from passerby.background import Background
 from passerby.chat.events import Resume
 from passerby.errors import PasserbyError
 from passerby.models import Message
@@ -65,7 +66,7 @@ class Shaken:
     def __init__(self, random: Random) -> None:
         self.random = random
         clock = ManualClock()
-        own = adapters(Settings(), clock)
+        own = adapters(Settings(), clock, Background(clock))
         self.log = own.log
         self.flaky = [Flaky(own.store, random), Flaky(own.queue, random), Flaky(own.log, random)]
         self.house = House(

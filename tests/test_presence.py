@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ from tests.support.fakes import SlowSessionStore
 from tests.support.house import GRACE, SESSION_TTL, House, Person
 
 if TYPE_CHECKING:
-    pass
+    from passerby.models import Guest
 
 
 @pytest.fixture
@@ -331,6 +333,72 @@ async def test_a_connected_guest_is_written_once_a_minute_when_nothing_changes()
         await house.pass_time(540.1)
 
         assert store.saves == before + 10
+
+
+class TimedStore(SlowSessionStore):
+    """Notes when each session is saved."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self._time = clock.monotonic
+        self.times: list[tuple[float, str]] = []
+
+    async def save(self, guest: Guest, lifetime: float) -> None:
+        await super().save(guest, lifetime)
+        self.times.append((self._time(), guest.session_id))
+
+
+async def test_guests_who_have_connected_at_once_are_written_spread_over_the_interval() -> None:
+    clock = ManualClock()
+    store = TimedStore(clock)
+    house = House(clock=clock, stand_ins={"store": store}, refresh_interval=60)
+    people = [await house.visitor() for _ in range(1000)]
+    store.times.clear()
+    async with house.repeating(house.presence.refresh):
+        await clock.run(235)
+
+    by_guest: dict[str, list[float]] = {person.session_id: [] for person in people}
+    for time, session_id in store.times:
+        by_guest[session_id].append(time)
+    for times in by_guest.values():
+        assert len(times) == 3
+        assert 60 <= times[0] <= 120, "within the next interval"
+        assert all(59.9 < later - earlier < 60.1 for earlier, later in pairwise(times))
+    rates = Counter(int(time) for time, _ in store.times)
+    assert max(rates.values()) <= 22, "1,000 in 60 s are 16.7 a second, or two in a slice"
+
+
+async def test_a_session_that_has_changed_is_not_written_again_for_an_interval() -> None:
+    clock = ManualClock()
+    store = TimedStore(clock)
+    house = House(clock=clock, stand_ins={"store": store}, refresh_interval=60)
+    anna = await house.visitor()
+    store.times.clear()
+    async with house.repeating(house.presence.refresh):
+        await house.pass_time(50)
+        house.guests.touch(anna.live)
+        await house.pass_time(69)
+        assert [time for time, _ in store.times] == [50]
+        await house.pass_time(61)
+
+    assert [time for time, _ in store.times] == [50, 120, 180]
+
+
+async def test_who_comes_back_is_refreshed_once() -> None:
+    clock = ManualClock()
+    store = TimedStore(clock)
+    house = House(clock=clock, stand_ins={"store": store}, refresh_interval=60)
+    anna = await house.visitor()
+    async with house.repeating(house.presence.refresh):
+        await house.pass_time(50)
+        anna.drop()
+        await house.pass_time(1)
+        await anna.connect()
+        await anna.connect()
+        store.times.clear()
+        await house.pass_time(125)
+
+    assert [time for time, _ in store.times] == [111, 171]
 
 
 async def test_guests_who_are_away_are_not_refreshed(house: House) -> None:

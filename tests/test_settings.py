@@ -55,6 +55,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "FILE_SWEEP": ("5", 5.0),
     "FILE_STORE": ("disk", "disk"),
     "FILE_DIRECTORY": ("/srv/passerby", "/srv/passerby"),
+    "REDIS_FILES_LIMIT": ("8192", 8192),
     "PICTURE_PIXELS": ("1000000", 1_000_000),
     "VOICE_LIMIT": ("60", 60.0),
     "UPLOAD_TIMEOUT": ("30", 30.0),
@@ -94,7 +95,15 @@ _TIMES_TOO = (
 )
 _COUNTS = ("ROOM_LOG_MESSAGES", "ROOM_LOG_BYTES", "TEXT_LIMIT", "STATS_FRAMES", "MAX_PAYLOAD", "OUTBOX_LIMIT")
 _CONNECTIONS = ("SESSIONS_LIMIT", "MAX_CONNECTIONS", "MAX_ADDRESS_CONNECTIONS")
-_SIZES = ("FILE_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT", "ADDRESS_FILES_LIMIT", "FILES_LIMIT", "PICTURE_PIXELS")
+_SIZES = (
+    "FILE_LIMIT",
+    "ROOM_FILES_LIMIT",
+    "GUEST_FILES_LIMIT",
+    "ADDRESS_FILES_LIMIT",
+    "FILES_LIMIT",
+    "REDIS_FILES_LIMIT",
+    "PICTURE_PIXELS",
+)
 _RATES = tuple(name for name in GOOD if name.startswith("LIMIT_"))
 
 BAD: list[tuple[str, str]] = [
@@ -103,7 +112,10 @@ BAD: list[tuple[str, str]] = [
     *(("LOG_FORMAT", text) for text in ("xml", "JSON!")),
     *(("CORS_ORIGIN", text) for text in ("chat.example", "ftp://chat.example", "https://a.example,b.example")),
     *(("TRUSTED_PROXIES", text) for text in ("10.0.0.0/33", "proxy.example", "10.0.0.0/8,nonsense", "10")),
-    *(("REDIS_URL", text) for text in ("db.example", "http://db.example", "redis://db.example:x", "unix://valkey.sock")),
+    *(
+        ("REDIS_URL", text)
+        for text in ("db.example", "http://db.example", "redis://db.example:x", "unix://valkey.sock")
+    ),
     *(("REDIS_PREFIX", text) for text in ("{chat}", "a}")),
     *((name, text) for name in ("JWT_SECRET", "JWT_SECRET_PREVIOUS") for text in ("short", "x" * 31)),
     *((name, text) for name in (*_TIMES, *_TIMES_TOO) for text in ("0", "-1", "soon", "nan", "1h", "inf")),
@@ -113,7 +125,7 @@ BAD: list[tuple[str, str]] = [
     ("TURN_URLS", "turn:a.example"),  # without TURN_SECRET
     *(("RELAY_ONLY", text) for text in ("maybe", "2", "true")),  # without TURN_URLS
     *((name, text) for name in ("RING_TIMEOUT", "CALL_RETURN", "TURN_TTL") for text in ("0", "-1", "soon")),
-    *(("FILE_STORE", text) for text in ("tape", "Disk ")),
+    *(("FILE_STORE", text) for text in ("tape", "Disk ", "redis")),  # the last one without REDIS_URL
     *((name, text) for name in (*_COUNTS, *_CONNECTIONS, *_SIZES) for text in ("0", "-5", "many", "1.5")),
     *(("PACKET_RATE", text) for text in ("0", "-1", "fast", "inf")),
     *(("UPLOAD_PACE", text) for text in ("-1", "slow", "1.5")),
@@ -141,8 +153,28 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (chosen.outbox_limit, chosen.text_limit, chosen.limits_scale) == (256 * 1024, 1000, 1)
     assert (chosen.file_limit, chosen.room_files_limit, chosen.files_limit) == (10 << 20, 50 << 20, 512 << 20)
     assert (chosen.file_ttl, chosen.file_sweep, chosen.voice_limit) == (3600, 300, 300)
-    assert chosen.file_store == "memory"
+    assert chosen.files_in == "memory"
     assert chosen.jwt_secret is None
+
+
+@pytest.mark.parametrize(
+    ("store", "redis_url", "directory", "where"),
+    [
+        ("", "", "", "memory"),
+        ("", "", "/srv/files", "memory"),
+        ("", "redis://db.example", "", "redis"),
+        ("", "redis://db.example", "/srv/files", "disk"),
+        ("auto", "redis://db.example", "", "redis"),
+        ("redis", "redis://db.example", "/srv/files", "redis"),
+        ("memory", "redis://db.example", "/srv/files", "memory"),
+        ("disk", "redis://db.example", "", "disk"),
+        ("disk", "", "", "disk"),
+    ],
+)
+def test_files_are_where_they_can_outlive_the_process(store: str, redis_url: str, directory: str, where: str) -> None:
+    chosen = settings.load({"FILE_STORE": store, "REDIS_URL": redis_url, "FILE_DIRECTORY": directory})
+
+    assert chosen.files_in == where
 
 
 def test_every_setting_is_described_and_tried_here() -> None:

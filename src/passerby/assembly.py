@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -12,33 +13,38 @@ from passerby.calls.calls import Calls
 from passerby.calls.ice import Ice
 from passerby.chat.log import RoomLog
 from passerby.chat.log_memory import MemoryRoomLog
+from passerby.chat.log_redis import RedisRoomLog
 from passerby.chat.rooms import Rooms
 from passerby.clock import Clock, sleep
 from passerby.files.blobs import BlobStore
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.blobs_redis import RedisBlobStore
 from passerby.files.files import Files
 from passerby.files.links import Links
 from passerby.files.space import Quotas
 from passerby.guests.sessions import Guests
 from passerby.guests.store import SessionStore
 from passerby.guests.store_memory import MemorySessionStore
+from passerby.guests.store_redis import RedisSessionStore
 from passerby.guests.tokens import Tokens
 from passerby.guests.writer import SessionWriter
 from passerby.matching.matchmaking import Matchmaking
 from passerby.matching.queue import MatchQueue
 from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.matching.queue_redis import RedisMatchQueue
 from passerby.media.sniff import PICTURE_TYPES
-from passerby.models import Limits
+from passerby.models import Limits, RedisStats
 from passerby.presence import Periods, Presence
+from passerby.recovery import Gate, Recovery
+from passerby.redis.client import Redis, State
 from passerby.settings import SettingsError
 from passerby.stats.counters import Counters
 from passerby.stats.counters_memory import MemoryCounters
+from passerby.stats.counters_redis import RedisCounters
 from passerby.stats.statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from passerby.background import Background
     from passerby.live import LiveGuest
     from passerby.settings import Settings
@@ -49,16 +55,23 @@ _STEP_TIMEOUT: Final = 5.0
 """Seconds for each step of `stop`. A step that takes longer is abandoned, so that the next ones run."""
 _CHECK_TIMEOUT: Final = 2.0
 """Seconds for an adapter's `check`."""
+_REDIS_WAIT: Final = 2.0
+"""Seconds at the start until guests are served from memory, if Redis cannot be used."""
 
 
 class Adapters(Struct, kw_only=True):
-    """The implementations of the ports."""
+    """The implementations of the ports, and the Redis that some of them use."""
 
     store: SessionStore
     queue: MatchQueue
     log: RoomLog
     blobs: BlobStore
     counters: Counters
+    redis: Redis | None = None
+    loops: dict[str, Callable[[], Awaitable[None]]] = {}
+    """What adapters do again and again, by its name."""
+    redis_stats: Callable[[], RedisStats | None] = lambda: None
+    """Returns how Redis fares; None without it."""
 
     def all(self) -> dict[str, SessionStore | MatchQueue | RoomLog | BlobStore | Counters]:
         """Return each adapter by the name of the data it keeps."""
@@ -71,32 +84,67 @@ class Adapters(Struct, kw_only=True):
         }
 
 
-def adapters(settings: Settings, clock: Clock) -> Adapters:
+def adapters(settings: Settings, clock: Clock, background: Background) -> Adapters:
     """Return the adapters selected by `settings`. Raises SettingsError when one cannot be created."""
+    if settings.redis_url is not None:
+        return _redis_adapters(settings, clock, background, settings.redis_url)
     return Adapters(
         store=MemorySessionStore(clock),
-        queue=MemoryMatchQueue(),
+        queue=MemoryMatchQueue(clock),
         log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
-        blobs=_blobs(settings, clock),
+        blobs=_blobs(settings, clock, None),
         counters=MemoryCounters(clock),
     )
 
 
-def _blobs(settings: Settings, clock: Clock) -> BlobStore:
-    if settings.file_store == "memory":
+def _redis_adapters(settings: Settings, clock: Clock, background: Background, url: str) -> Adapters:
+    redis = Redis(url, settings.redis_prefix, background)
+    store = RedisSessionStore(redis, clock, settings.session_ttl)
+    queue = RedisMatchQueue(redis, clock)
+    room_log = RedisRoomLog(redis, clock, background, settings.room_log_messages, settings.room_log_bytes)
+    counters = RedisCounters(redis, clock)
+    redis.on_resync("sessions", store.resync)
+    redis.on_resync("messages", room_log.resync)
+    redis.on_resync("searches", queue.resync)
+    redis.on_resync("counts", counters.resync)
+
+    def stats() -> RedisStats:
+        watch = redis.watch
+        changes = {state.value: watch.changes[state] for state in State}
+        return RedisStats(state=watch.state.value, **changes, unlogged=room_log.unlogged)
+
+    return Adapters(
+        store=store,
+        queue=queue,
+        log=room_log,
+        blobs=_blobs(settings, clock, redis),
+        counters=counters,
+        redis=redis,
+        loops={"renewal of rooms": room_log.renew},
+        redis_stats=stats,
+    )
+
+
+def _blobs(settings: Settings, clock: Clock, redis: Redis | None) -> BlobStore:
+    if settings.files_in == "redis" and redis is not None:
+        return RedisBlobStore(redis, limit=settings.redis_files_limit, upload_timeout=settings.upload_timeout)
+    if settings.files_in == "memory":
         return MemoryBlobStore(clock)
     try:
-        return DiskBlobStore(clock, settings.file_directory)
+        return DiskBlobStore(clock, settings.file_directory, keep=redis is not None)
     except OSError as error:
         raise SettingsError(f"FILE_DIRECTORY={settings.file_directory or ''!r}: {error.strerror}") from error
 
 
 def limits(settings: Settings) -> Limits:
     """Return the limits that are sent to clients."""
+    # A file that no account has room for would only be refused later, and with a puzzling reason.
+    sizes = [settings.file_limit, settings.guest_files_limit, settings.room_files_limit, settings.files_limit]
+    if settings.files_in == "redis":
+        sizes.append(settings.redis_files_limit)
     return Limits(
         text_length=settings.text_limit,
-        # A file that no account has room for would only be refused later, and with a puzzling reason.
-        file_size=min(settings.file_limit, settings.guest_files_limit, settings.room_files_limit, settings.files_limit),
+        file_size=min(sizes),
         room_files_size=settings.room_files_limit,
         guest_files_size=settings.guest_files_limit,
         files_per_message=settings.files_per_message,
@@ -110,7 +158,10 @@ def limits(settings: Settings) -> Limits:
 
 
 class Assembly:
-    """All services. Nothing runs until `start`. After `stop` nothing runs and no guest's file is left."""
+    """All services. Nothing runs until `start`. After `stop` nothing runs.
+
+    No guest's file is left, unless the adapters outlive the process: then sessions, searches, rooms and files do too.
+    """
 
     def __init__(
         self,
@@ -135,6 +186,8 @@ class Assembly:
             audience=settings.jwt_audience,
             lifetime=settings.session_ttl,
         )
+        is_durable = adapters.log.is_durable
+        gate = Gate(clock, is_open=not is_durable)
         self.guests = Guests(
             adapters.store,
             tokens,
@@ -143,6 +196,7 @@ class Assembly:
             limit=settings.sessions_limit,
             changed=self._changed,
             is_ended=self.writer.is_ended,
+            ready=gate.passing if is_durable else None,
         )
         self.files = Files(
             adapters.blobs,
@@ -167,6 +221,7 @@ class Assembly:
             ring=settings.ring_timeout,
             come_back=settings.call_return,
             relay_only=settings.relay_only,
+            note=adapters.log.note if is_durable else None,
         )
         self.ice = Ice(
             clock,
@@ -189,6 +244,7 @@ class Assembly:
             self.rooms,
             clock,
             background,
+            grace=settings.grace,
             changed=self.guests.touch,
         )
         self.stats = Statistics(
@@ -215,6 +271,19 @@ class Assembly:
             periods=Periods(settings.grace, settings.renew_before, settings.refresh_interval, settings.session_sweep),
             limits=self.limits,
         )
+        self.recovery = Recovery(
+            log=adapters.log,
+            guests=self.guests,
+            presence=self.presence,
+            rooms=self.rooms,
+            files=self.files,
+            gate=gate,
+            clock=clock,
+            background=background,
+            grace=settings.grace,
+        )
+        if adapters.redis is not None:
+            adapters.redis.on_resync("rooms of an earlier process", self.recovery.run)
         self._stopping = Stopping(background, self._stop)
 
     def _changed(self, live: LiveGuest) -> None:
@@ -233,10 +302,26 @@ class Assembly:
 
     def start(self) -> None:
         """Start the loops, in the running event loop."""
+        self.background.start("recovery", self._recover())
         self.background.repeat("broadcast of statistics", self.stats.broadcast)
+        self.background.repeat("heartbeat of the counts", self.stats.heartbeat)
         self.background.repeat("refresh of sessions", self.presence.refresh)
         self.background.repeat("sweep of sessions", self.presence.sweep)
         self.background.repeat("sweep of files", self._sweep_files)
+        if self.adapters.queue.is_durable:
+            self.background.repeat("renewal of searches", self.matchmaking.renew)
+        for name, step in self.adapters.loops.items():
+            self.background.repeat(name, step)
+
+    async def _recover(self) -> None:
+        """Bring back what an earlier process has left. Nobody waits for it if Redis cannot be used; it comes later."""
+        redis = self.adapters.redis
+        if redis is None:
+            await self.recovery.run()
+            return
+        redis.start()
+        if not await redis.ready(_REDIS_WAIT) and redis.watch.state is State.DEGRADED:
+            self.recovery.skip()
 
     async def _sweep_files(self) -> None:
         await sleep(self.clock, self.settings.file_sweep)
@@ -249,6 +334,11 @@ class Assembly:
             for name, adapter in self.adapters.all().items()
         }
 
+    def prepare_stop(self) -> None:
+        """All connections are about to be closed. If rooms outlive the process, that is no absence of their members."""
+        if self.adapters.log.is_durable:
+            self.presence.stop()
+
     async def stop(self) -> None:
         """Stop everything, step by step. Each step has a timeout and runs even when earlier ones have failed.
 
@@ -258,12 +348,15 @@ class Assembly:
 
     async def _stop(self) -> None:
         background, step = self.background, self._stopping.step
-        await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
+        if not (self.adapters.log.is_durable and self.adapters.blobs.is_durable):
+            await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
         await step("end of background work", lambda: background.wind_down(_STEP_TIMEOUT), None)
         await step("last writing of sessions", self.writer.flush, _STEP_TIMEOUT)
         for name, adapter in self.adapters.all().items():
             if not await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT):
                 await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT)  # one retry
+        if self.adapters.redis is not None:
+            await step("closing of Redis", self.adapters.redis.close, _STEP_TIMEOUT)
         # What the last steps have begun.
         await step("end of background work", lambda: background.stop(_STEP_TIMEOUT), None)
 

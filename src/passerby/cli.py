@@ -35,8 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"passerby: {error}\n")
         return USAGE_ERROR
     logs.configure(chosen.log_level, chosen.log_format)
-    if chosen.jwt_secret is None:
-        log.warning("JWT_SECRET is not set: a random one is used, and tokens become invalid on restart")
     if chosen.limits_scale != 1:
         log.warning("LIMITS_SCALE multiplies every rate limit", extra={"factor": chosen.limits_scale})
 

@@ -9,6 +9,8 @@ from passerby.errors import Code, ConflictError
 from passerby.models import SMALL_MESSAGE, without_content
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from passerby.clock import Timer
     from passerby.events import Event
     from passerby.limits import TokenBucket
@@ -123,6 +125,9 @@ class RoomObserver(Protocol):
 
     def room_opened(self, room: Room) -> None:
         """Two guests have a room. Their clients do not know it yet."""
+
+    def room_recalled(self, room: Room, notes: Mapping[str, bytes]) -> None:
+        """A room of a process that has ended is open again; its members are away. `notes` are what was kept of it."""
 
     def member_back(self, member: Member) -> None:
         """A member is connected again. The server may not have noticed that the old connection was lost."""

@@ -258,6 +258,25 @@ class Limits(Struct, rename="camel", frozen=True, kw_only=True):
     grace: Annotated[float, Meta(ge=0, description="Seconds to reconnect after a lost connection")]
 
 
+RedisState = Annotated[
+    Literal["off", "degraded", "resync", "normal"],
+    Meta(
+        description="off: `REDIS_URL` is not set. normal: Redis has everything. resync: it is in use, and is given "
+        "what it lacks. degraded: it cannot be used, and the memory of the process goes on alone"
+    ),
+]
+
+
+class RedisStats(Struct, rename="camel", frozen=True):
+    """How Redis has fared since the process began."""
+
+    state: RedisState
+    degraded: Annotated[int, Meta(description="How often Redis was lost")]
+    resync: Annotated[int, Meta(description="How often everything was written again")]
+    normal: Annotated[int, Meta(description="How often Redis had everything")]
+    unlogged: Annotated[int, Meta(description="Messages that were acknowledged while Redis did not have them")]
+
+
 class Stats(Struct, rename="camel", frozen=True):
     """The live counts. `connected_users` counts pairs: guests in a room ÷ 2."""
 
@@ -268,7 +287,7 @@ class Stats(Struct, rename="camel", frozen=True):
     connected_users: Annotated[int, Meta(ge=0, description="Pairs in a room, including members in the grace window")]
 
 
-class Ticket(Struct, frozen=True):
+class Ticket(Struct, rename="camel", frozen=True):
     """A guest's search. `entered_at` (seconds since the Unix epoch) is its position, kept when the search resumes."""
 
     id: str

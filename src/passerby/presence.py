@@ -8,7 +8,10 @@ connected ──connection lost──▶ away (grace) ──back in time──�
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import math
+from collections import OrderedDict
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
     from passerby.stats.statistics import Statistics
 
 log = logging.getLogger(__name__)
+
+_SLICE: Final = 0.1
+"""Seconds between two parts of a refresh, at least: ten guests are due in it if there are 6,000, and their sessions
+are written together."""
 
 
 class Periods(Struct, frozen=True):
@@ -71,6 +78,10 @@ class Presence:
         self._periods = periods
         self._limits = limits
         self._background = background
+        self._is_stopping = False
+        self._due: OrderedDict[LiveGuest, tuple[float, str]] = OrderedDict()
+        """When each connected guest's session is refreshed next (monotonic seconds), the first of them first; and when
+        the guest was last seen."""
 
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
@@ -84,12 +95,18 @@ class Presence:
         """
         before = self._guests.live(guest.session_id)
         replaced = before.link if before is not None else None
+        is_back = before is None and guest.connected_at is not None  # from before this process
         if before is not None:
             self._rooms.hold(before)
+        elif is_back:
+            self._background.attempt("numbering of later rooms", self._begin_after, guest)
         live = self._guests.attach(guest, link, socket_id)
+        self._refresh_later(live)
         try:
             self._greet(live, link, socket_id, token_expires, replaced)
             self._go_on(live, link, resume)
+            if is_back:
+                self._matchmaking.recall_later(live)
         except Exception:
             self.disconnect(live, link)
             raise
@@ -128,6 +145,21 @@ class Presence:
         live.notice = None
         self._matchmaking.restore(live)
 
+    # ── guests of an earlier process ──────────────────────────────────────────────────────────────
+
+    def recall(self, guest: Guest, left: float | None = None) -> LiveGuest:
+        """A guest of an earlier process, who is not live in this one, is away, as if the connection was just lost.
+
+        `left` is what is left of the grace window in seconds (≥ 0), None for all of it.
+        """
+        live = self._guests.recall(guest)
+        self._expect(live, self._periods.grace if left is None else left)
+        return live
+
+    def _begin_after(self, guest: Guest) -> None:
+        """A guest of an earlier process may have been in a room that was opened as late as they were last seen."""
+        self._rooms.begin_after(int(datetime.fromisoformat(guest.last_seen).timestamp() * 1000))
+
     # ── disconnecting ─────────────────────────────────────────────────────────────────────────────
 
     def disconnect(self, live: LiveGuest, link: Link) -> None:
@@ -135,13 +167,22 @@ class Presence:
         if live.link is not link:
             return
         self._guests.detach(live)
-        live.grace = self._background.call_later(
-            "end of a grace window", self._periods.grace, lambda: self._expire(live)
-        )
+        self._due.pop(live, None)
+        self._expect(live, self._periods.grace)
         self._background.attempt("notification of an absence", self._rooms.away, live)
         self._background.attempt("suspending a search", self._matchmaking.suspend, live)
 
+    def _expect(self, live: LiveGuest, seconds: float) -> None:
+        live.grace = self._background.call_later("end of a grace window", seconds, lambda: self._expire(live))
+
+    def stop(self) -> None:
+        """All connections are about to be closed, for a process that follows: that ends no grace window."""
+        self._is_stopping = True
+        self._rooms.stop()
+
     def _expire(self, live: LiveGuest) -> None:
+        if self._is_stopping:
+            return
         self._background.attempt("end of a room", self._rooms.expire, live)
         self._forget(live)
 
@@ -167,6 +208,7 @@ class Presence:
             link = live.link
             if link is not None:
                 self._guests.detach(live)
+                self._due.pop(live, None)
             self._forget(live)
             if link is not None:
                 link.close(Code.SESSION_ENDED)
@@ -176,14 +218,36 @@ class Presence:
     # ── periodic work ─────────────────────────────────────────────────────────────────────────────
 
     async def refresh(self) -> None:
-        """Wait an interval, then keep connected guests' sessions alive and renew tokens that expire soon."""
-        await sleep(self._clock, self._periods.refresh_interval)
-        for live in list(self._guests.online.values()):
-            self._background.attempt("refreshing a session", self._refresh, live)
+        """Wait until guests are due, then keep their sessions alive and renew tokens that expire soon.
 
-    def _refresh(self, live: LiveGuest) -> None:
-        self._guests.seen(live)
-        self._writer.save(live.guest)
+        However many have connected at the same time, the writes are spread over the interval: only so many guests are
+        refreshed in a slice as make all of them in an interval. The others wait, and are apart from then on.
+        """
+        interval = self._periods.refresh_interval
+        part = min(_SLICE, interval)
+        await sleep(self._clock, max(part, self._next_due() - self._clock.monotonic()))
+        now = self._clock.monotonic()
+        for _ in range(math.ceil(len(self._due) * part / interval)):
+            if self._next_due() > now:
+                break
+            live, (_, last_seen) = self._due.popitem(last=False)
+            self._background.attempt("refreshing a session", self._refresh, live, last_seen)
+            self._refresh_later(live)
+
+    def _next_due(self) -> float:
+        """Return when somebody may be due next, in monotonic seconds. Who connects later is due later."""
+        for due, _ in self._due.values():
+            return due
+        return self._clock.monotonic() + self._periods.refresh_interval
+
+    def _refresh_later(self, live: LiveGuest) -> None:
+        self._due[live] = (self._clock.monotonic() + self._periods.refresh_interval, live.guest.last_seen)
+        self._due.move_to_end(live)
+
+    def _refresh(self, live: LiveGuest, last_seen: str) -> None:
+        if live.guest.last_seen == last_seen:  # else it has changed, so it was written
+            self._guests.seen(live)
+            self._writer.save(live.guest)
         if self._guests.token_left(live) <= self._periods.renew_before:
             token, expires_at = self._guests.renew(live)
             live.send(SessionRenewed(token=token, expires_at=expires_at))

@@ -120,12 +120,19 @@ class Settings(Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="Maximum lifetime of a file; it is removed earlier if its room ends")
     ] = 3600
     file_sweep: Annotated[float, Meta(gt=0, description="Interval for removing expired files")] = 300
-    file_store: Annotated[Literal["memory", "disk"], Meta(description="Where files are stored: `memory` or `disk`")] = (
-        "memory"
-    )
+    file_store: Annotated[
+        Literal["auto", "memory", "disk", "redis"],
+        Meta(
+            description="Where files are stored: `memory`, `disk` or `redis`; `auto` is `memory` without `REDIS_URL`, "
+            "`disk` with it and `FILE_DIRECTORY`, `redis` with it alone"
+        ),
+    ] = "auto"
     file_directory: Annotated[
         str | None, Meta(description="Directory for files on disk; if unset, the system's temporary directory")
     ] = None
+    redis_files_limit: Annotated[
+        int, Meta(ge=1, description="Maximum bytes that the files of all processes take in Redis")
+    ] = 268_435_456
     picture_pixels: Annotated[int, Meta(ge=1, description="Maximum pixels of a picture (width times height)")] = (
         64_000_000
     )
@@ -172,6 +179,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     limit_address_sessions: Annotated[Rate, Meta(description="New sessions per address")] = Rate(100, 1)
     limit_address_uploads: Annotated[Rate, Meta(description="Uploads of all guests per address")] = Rate(300, 5)
     limit_address_requests: Annotated[Rate, Meta(description="Other HTTP requests per address")] = Rate(400, 20)
+
+    @property
+    def files_in(self) -> Literal["memory", "disk", "redis"]:
+        """Return where files are stored: `file_store`, or what it means if it is `auto`."""
+        if self.file_store != "auto":
+            return self.file_store
+        if self.redis_url is None:
+            return "memory"
+        return "redis" if self.file_directory is None else "disk"
 
     def per_address(self, maximum: int) -> int:
         """Return `max_address_connections` or `address_files_limit`, multiplied by `limits_scale`; at least 1."""
@@ -285,6 +301,8 @@ def _check_redis(settings: Settings) -> None:
         check_prefix(settings.redis_prefix)
     except RedisUrlError as error:
         raise SettingsError(f"REDIS_PREFIX={settings.redis_prefix!r}: {error}") from None
+    if settings.file_store == "redis" and settings.redis_url is None:
+        raise SettingsError("FILE_STORE='redis': needs REDIS_URL")
 
 
 def _check_calls(settings: Settings) -> None:

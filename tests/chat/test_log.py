@@ -37,7 +37,7 @@ PATIENCE = 30.0
 
 
 @pytest.fixture
-def log(backend: Backend) -> RoomLog:
+async def log(backend: Backend) -> RoomLog:
     log = backend.room_log(MAX_MESSAGES, MAX_BYTES, CLIENT_IDS)
     log.open(ROOM, EPOCH)
     return log
@@ -404,7 +404,7 @@ def test_a_flood_of_duplicates_makes_the_memory_no_larger() -> None:
         log.append(ROOM, EPOCH, message("x", client_id=str(number)), lambda *_: None, None)
         for back in range(3 * CLIENT_IDS):  # remembered and forgotten ones
             log.append(ROOM, EPOCH, message("x", client_id=str(max(0, number - back))), lambda *_: None, None)
-            largest = max(largest, len(log._logs[ROOM].sent["guest_a"]))
+            largest = max(largest, len(log.logs[ROOM].sent["guest_a"]))
 
     assert largest < 2 * CLIENT_IDS
 
@@ -595,6 +595,8 @@ class LogMachine(RuleBasedStateMachine):
     """Random sequences of commands, compared with lists. The adapter decides the exact size of a message."""
 
     rooms = ("guest_a_guest_b", "guest_a_guest_c")
+    longest = 2 * CLIENT_IDS
+    """How many other client ids a sender may send until one is forgotten."""
 
     def __init__(self, open_backend: Callable[[], AbstractAsyncContextManager[Backend]]) -> None:
         super().__init__()
@@ -610,6 +612,14 @@ class LogMachine(RuleBasedStateMachine):
     async def _close(self) -> None:
         await self.context.__aexit__(None, None, None)
 
+    def call(self, method: Callable[..., None], *arguments: object) -> None:
+        """Call a method of the log, which needs the event loop."""
+
+        async def called() -> None:
+            method(*arguments)
+
+        self.runner.run(called())
+
     def teardown(self) -> None:
         self.runner.run(self._close())
         self.runner.close()
@@ -617,18 +627,18 @@ class LogMachine(RuleBasedStateMachine):
     @rule(room=st.sampled_from(rooms))
     def open(self, room: str) -> None:
         self.epoch += 1
-        self.log.open(room, self.epoch)
+        self.call(self.log.open, room, self.epoch, (f"a of {self.epoch}", "b"))
         self.models[room] = Model(self.epoch)
 
     @rule(room=st.sampled_from(rooms), stale=st.booleans())
     def close(self, room: str, stale: bool) -> None:
         model = self.models.get(room)
         if model is None:
-            self.log.forget(room, self.epoch)
+            self.call(self.log.forget, room, self.epoch)
         elif stale:
-            self.log.forget(room, model.epoch - 1)
+            self.call(self.log.forget, room, model.epoch - 1)
         else:
-            self.log.forget(room, model.epoch)
+            self.call(self.log.forget, room, model.epoch)
             del self.models[room]
 
     @rule(
@@ -642,9 +652,16 @@ class LogMachine(RuleBasedStateMachine):
         content = text * times
         model = self.models.get(room)
         if model is None:
-            self.log.append(room, self.epoch, message("nowhere"), self._never, None)
+            self.call(self.log.append, room, self.epoch, message("nowhere"), self._never, None)
             return
         accepted, new = self.runner.run(append(self.log, message(content, sender, client_id), room, model.epoch))
+        if self.accept(model, sender, client_id, content, accepted, new=new):
+            self._check(room, model)
+
+    def accept(
+        self, model: Model, sender: str, client_id: str | None, content: str, accepted: Message, *, new: bool
+    ) -> bool:
+        """Check what an append was answered, and remember it. Return whether the log has one more message."""
         used = [
             place
             for place, (by, known_as, _) in enumerate(model.accepted)
@@ -655,13 +672,13 @@ class LogMachine(RuleBasedStateMachine):
             model.sendings.append((sender, client_id))
             if not new:
                 assert answer(accepted) == model.answers[used[-1]]
-                assert since < 2 * CLIENT_IDS, "a client id is remembered for too long"
-                return
+                assert since < self.longest, "a client id is remembered for too long"
+                return False
             assert not used or since >= CLIENT_IDS, "a duplicate was logged"
         model.accepted.append((sender, client_id, content))
         model.answers.append(answer(accepted))
         assert accepted.seq == len(model.accepted)
-        self._check(room, model)
+        return True
 
     def _never(self, _context: object, _own: Message, _encoded: bytes | None, _error: Exception | None) -> None:
         raise AssertionError("accepted into a log that is not open")

@@ -14,16 +14,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 SESSIONS = "**/api/guest"
 
 # Somebody who is faster than any limit, on however busy a machine: all of it within one turn of the page.
-WRITE = """
-(lines) => {
-  const composer = document.querySelector('[data-testid="composer"]');
-  for (const line of lines) {
-    composer.value = line;
-    composer.dispatchEvent(new Event('input', { bubbles: true }));
-    composer.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }));
-  }
-}
-"""
 # What the page shows is there when its promises are kept.
 PRESS = """
 async (names) => {
@@ -133,7 +123,7 @@ async def test_whoever_reads_above_is_told_of_new_messages_and_not_moved(street:
 async def test_who_writes_too_fast_is_told_kindly_and_nothing_is_lost(street: Street) -> None:
     anna, berta = await street.pair()
     lines = [str(number) for number in range(1, 9)]
-    await anna.page.evaluate(WRITE, lines)
+    await anna.say_at_once(*lines)
     await anna.saw("Too many messages at once.")
     await berta.sees(*lines)
     await anna.sees(*lines)

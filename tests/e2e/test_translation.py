@@ -94,8 +94,7 @@ async def test_what_changes_goes_on_changing_in_a_translated_page(street: Street
     await expect(anna.part("typing")).to_have_text("Berta_1~is typing…~")
     await berta.composer.fill("")
     await expect(anna.part("typing")).to_have_count(0)
-    for text in ("One", "Two", "Three"):
-        await anna.say(text)
+    await anna.say_at_once("One", "Two", "Three")
     await anna.saw("~Too many messages at once. The rest will be sent soon.~")
     await anna.sees_states("delivered", "delivered", "delivered")
     await expect(anna.words("~Too many messages at once.")).to_have_count(0)

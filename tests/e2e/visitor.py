@@ -37,6 +37,18 @@ async def end_session(page: Page, url: str, token: str | None) -> None:
         await page.request.delete(f"{url}/api/guest/me", headers={"authorization": f"Bearer {token}"})
 
 
+SAY_AT_ONCE = """
+(lines) => {
+  const composer = document.querySelector('[data-testid="composer"]');
+  for (const line of lines) {
+    composer.value = line;
+    composer.dispatchEvent(new Event('input', { bubbles: true }));
+    composer.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }));
+  }
+}
+"""
+
+
 class Visitor:
     """One tab. `complaints` is what the console said that no test expected."""
 
@@ -139,6 +151,10 @@ class Visitor:
             await self.composer.fill(text)
             await self.composer.press("Enter")
             await expect(self.composer).to_have_value("")
+
+    async def say_at_once(self, *texts: str) -> None:
+        """Send all in one moment, however busy the machine is."""
+        await self.page.evaluate(SAY_AT_ONCE, texts)
 
     # ── what they see ─────────────────────────────────────────────────────────────────────────────
 

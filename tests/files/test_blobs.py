@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import fcntl
 import itertools
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
@@ -18,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from passerby.clock import SystemClock
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.models import StoredFile
 from tests.support.backends import BLOBS
@@ -111,6 +115,22 @@ async def test_a_published_file_is_found_with_every_field_and_read_whole(store: 
     assert await read(store) == CONTENT
 
 
+async def test_all_published_files_are_listed_with_every_field(blobs: Blobs, store: BlobStore) -> None:
+    assert await store.files() == []
+    await put(store)
+    await put(store, b"short", "file_two", lifetime=10)
+    await write(store, b"not published", "file_three")
+    await put(store, b"removed", "file_four")
+    await store.remove("file_four")
+    expected = [described(), described("file_two", 5)]
+
+    assert sorted(await store.files(), key=lambda file: file.id) == expected
+    await blobs.pass_time(10)
+    assert await store.files() == [described()]
+    await store.close()
+    assert await store.files() == []
+
+
 async def test_a_file_can_be_read_again_and_by_two_at_once(store: BlobStore) -> None:
     await put(store)
 
@@ -198,11 +218,11 @@ async def test_a_file_that_never_was_is_none(store: BlobStore) -> None:
 
 async def test_a_file_lives_until_its_deadline_and_not_at_it(blobs: Blobs, store: BlobStore) -> None:
     await put(store, lifetime=10)
-    blobs.pass_time(9)
+    await blobs.pass_time(9)
     assert await store.find("file_one") == described()
     assert await read(store) == CONTENT
 
-    blobs.pass_time(1)
+    await blobs.pass_time(1)
 
     assert await store.find("file_one") is None
     assert await read(store) == b""
@@ -210,18 +230,18 @@ async def test_a_file_lives_until_its_deadline_and_not_at_it(blobs: Blobs, store
 
 async def test_the_lifetime_begins_when_the_file_is_published(blobs: Blobs, store: BlobStore) -> None:
     await write(store)
-    blobs.pass_time(100)
+    await blobs.pass_time(100)
     await store.publish(described(), 10)
-    blobs.pass_time(9)
+    await blobs.pass_time(9)
 
     assert await read(store) == CONTENT
 
 
 async def test_reading_does_not_lengthen_the_life(blobs: Blobs, store: BlobStore) -> None:
     await put(store, lifetime=10)
-    blobs.pass_time(9)
+    await blobs.pass_time(9)
     await read(store)
-    blobs.pass_time(1)
+    await blobs.pass_time(1)
 
     assert await store.find("file_one") is None
 
@@ -257,11 +277,11 @@ async def remove(blobs: Blobs) -> None:
 
 
 async def expire(blobs: Blobs) -> None:
-    blobs.pass_time(LIFETIME)
+    await blobs.pass_time(LIFETIME)
 
 
 async def expire_and_sweep(blobs: Blobs) -> None:
-    blobs.pass_time(LIFETIME)
+    await blobs.pass_time(LIFETIME)
     await blobs.store.sweep()
 
 
@@ -303,7 +323,7 @@ async def test_a_sweep_removes_the_expired_and_nothing_else(blobs: Blobs, store:
         await put(store, b"long", f"file_long{number}", lifetime=20)
     await write(store, b"not published", "file_begun")
     assert await store.sweep() == 0
-    blobs.pass_time(10)
+    await blobs.pass_time(10)
 
     assert await store.sweep() == 3
     assert await store.sweep() == 0
@@ -317,14 +337,14 @@ async def test_a_sweep_does_not_count_what_was_removed(blobs: Blobs, store: Blob
     await put(store, lifetime=10)
     await put(store, b"two", "file_two", lifetime=10)
     await store.remove("file_one")
-    blobs.pass_time(10)
+    await blobs.pass_time(10)
 
     assert await store.sweep() == 1
 
 
 async def test_an_id_can_be_used_again_once_it_is_swept(blobs: Blobs, store: BlobStore) -> None:
     await put(store, lifetime=10)
-    blobs.pass_time(10)
+    await blobs.pass_time(10)
     await store.sweep()
     await put(store, b"again")
 
@@ -396,7 +416,7 @@ class BlobMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(1, 3))
     def pass_time(self, seconds: int) -> None:
-        self.blobs.pass_time(seconds)
+        self.runner.run(self.blobs.pass_time(seconds))
         self.now += seconds
 
     @rule()
@@ -412,6 +432,11 @@ class BlobMachine(RuleBasedStateMachine):
         found = self.runner.run(self.store.find(file_id))
         assert found == (None if seen is None else described(file_id))
         assert self.runner.run(read(self.store, file_id, start, stop)) == (seen or b"")[start:stop]
+
+    @rule()
+    def list_all(self) -> None:
+        listed = {file.id for file in self.runner.run(self.store.files())}
+        assert listed == {file_id for file_id in self.until if self._seen(file_id) is not None}
 
 
 def test_any_sequence_of_commands_is_as_the_model_says(
@@ -556,6 +581,7 @@ async def give_up(writing: asyncio.Task[None], store: BlobStore) -> None:
 
 OTHER = """
 import asyncio, sys
+from passerby.clock import SystemClock
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.clock import SystemClock
 store = DiskBlobStore(SystemClock(), sys.argv[1])
@@ -651,6 +677,7 @@ async def test_what_only_looks_like_a_folder_of_ours_is_left_alone(tmp_path: Pat
 
 FULL = """
 import asyncio, resource, sys
+from passerby.clock import SystemClock
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.clock import SystemClock
 store = DiskBlobStore(SystemClock(), sys.argv[1])
@@ -670,3 +697,309 @@ def test_a_piece_that_does_not_fit_is_an_error_and_never_half_a_piece(tmp_path: 
     )
 
     assert process.stdout == "refused\n"
+
+
+# ── files on disk that outlive the process ────────────────────────────────────────────────────────
+
+
+def keeping(directory: Path, clock: ManualClock | None = None) -> DiskBlobStore:
+    return DiskBlobStore(clock or ManualClock(), str(directory), keep=True)
+
+
+def dies(store: DiskBlobStore) -> None:
+    """Let a store's process die: the system releases its locks, and nothing else happens."""
+    while store._locks:
+        os.close(store._locks.pop())
+
+
+async def test_published_files_are_there_for_the_next_process_and_for_so_long(tmp_path: Path) -> None:
+    clock = ManualClock()
+    before = keeping(tmp_path, clock)
+    await put(before)
+    await put(before, b"short", "file_two", lifetime=10)
+    clock.advance(9)
+    await before.close()
+
+    store = keeping(tmp_path, clock)
+
+    assert store.is_durable
+    assert {file.id: file for file in await store.files()} == {
+        "file_one": described(),
+        "file_two": described("file_two", 5),
+    }
+    assert await read(store) == CONTENT
+    clock.advance(1)
+    assert await store.find("file_two") is None
+    assert await store.sweep() == 1
+    await store.remove("file_one")
+    await store.close()
+    assert [path.name for path in files_below(tmp_path)] == ["lock"]
+
+
+@pytest.mark.parametrize("how", [dies, DiskBlobStore.close], ids=["dies", "stops"])
+async def test_what_is_not_published_or_has_expired_is_gone_when_the_next_process_has_begun(
+    tmp_path: Path, how: Callable[[DiskBlobStore], object]
+) -> None:
+    clock = ManualClock()
+    before = keeping(tmp_path, clock)
+    await put(before, b"kept", "file_kept")
+    await put(before, lifetime=10)
+    await write(before, file_id="file_begun")
+    clock.advance(10)
+    ending = how(before)
+    if asyncio.iscoroutine(ending):
+        await ending
+
+    store = keeping(tmp_path, clock)
+
+    kept = [path for path in files_below(tmp_path) if path.name != "lock"]
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in kept) == [
+        "passerby-files-kept/file_kept/about.json",
+        "passerby-files-kept/file_kept/content",
+    ]
+    assert len(inside(tmp_path)) == 2
+    await store.close()
+
+
+async def test_a_kept_file_is_for_nobody_elses_eyes(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = keeping(tmp_path)
+        await put(store)
+    finally:
+        os.umask(before)
+
+    files = files_below(tmp_path)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert {stat.S_IMODE(path.parent.stat().st_mode) for path in files} == {0o700}
+    await store.close()
+
+
+def cut(folder: Path) -> None:
+    os.truncate(folder / "content", 100)
+
+
+def lengthen(folder: Path) -> None:
+    with (folder / "content").open("ab") as content:
+        content.write(b"x")
+
+
+def empty(folder: Path) -> None:
+    (folder / "about.json").write_bytes(b"")
+
+
+def garble(folder: Path) -> None:
+    (folder / "about.json").write_bytes(b'{"file": {"secret": "\xff"}}')
+
+
+def unname(folder: Path) -> None:
+    about = (folder / "about.json").read_text().replace("file_one", "file_two")
+    (folder / "about.json").write_text(about)
+
+
+def lose(folder: Path) -> None:
+    (folder / "content").unlink()
+
+
+def replace(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_bytes(b"no folder")
+
+
+@pytest.mark.parametrize("damage", [cut, lengthen, empty, garble, unname, lose, replace])
+async def test_a_kept_file_that_is_damaged_is_removed_and_hurts_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+) -> None:
+    before = keeping(tmp_path)
+    await put(before)
+    await put(before, b"another", "file_other")
+    await before.close()
+    folder = tmp_path / "passerby-files-kept" / "file_one"
+    damage(folder)
+
+    store = keeping(tmp_path)
+
+    assert await store.files() == [described("file_other", 7)]
+    assert await read(store, "file_other") == b"another"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "secret" not in caplog.text
+    assert not folder.exists()
+    await store.close()
+    assert len([path for path in files_below(tmp_path) if path.name != "lock"]) == 2
+
+
+class DiedError(BaseException):
+    """Stands for the death of the process."""
+
+
+def dies_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let the process die before its next step with a file, or the ones after."""
+    left = itertools.count(step, -1)
+
+    def guarded(call: Callable[..., object]) -> Callable[..., object]:
+        def guard(*arguments: object, **named: object) -> object:
+            if next(left) <= 0:
+                raise DiedError
+            return call(*arguments, **named)
+
+        return guard
+
+    for name in ("mkdir", "rename", "fdatasync", "open", "unlink", "rmdir"):
+        monkeypatch.setattr(os, name, guarded(getattr(os, name)))
+
+
+@pytest.mark.parametrize("step", range(9))
+async def test_a_process_that_dies_while_it_publishes_leaves_a_whole_file_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    before = keeping(tmp_path)
+    await write(before)
+    with monkeypatch.context() as patch:
+        dies_before(patch, step)
+        with contextlib.suppress(DiedError):
+            await before.publish(described(), LIFETIME)
+    dies(before)
+
+    store = keeping(tmp_path)
+
+    found = await store.find("file_one")
+    assert found == (described() if step >= 6 else None)
+    assert await read(store) == (CONTENT if step >= 6 else b"")
+    kept = [path for path in files_below(tmp_path) if path.name != "lock"]
+    assert len(kept) == (2 if step >= 6 else 0)
+    await store.close()
+
+
+@pytest.mark.parametrize("step", range(7))
+async def test_a_process_that_dies_while_it_removes_leaves_a_whole_file_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    before = keeping(tmp_path)
+    await put(before)
+    with monkeypatch.context() as patch:
+        dies_before(patch, step)
+        with contextlib.suppress(DiedError):
+            await before.remove("file_one")
+    dies(before)
+
+    store = keeping(tmp_path)
+
+    content = await read(store)
+    assert content in (b"", CONTENT)
+    assert (content == b"") is (await store.find("file_one") is None)
+    kept = [path for path in files_below(tmp_path) if path.name != "lock"]
+    assert len(kept) == (2 if content else 0)
+    assert content == b"" or step < 4
+    await store.close()
+
+
+@pytest.mark.parametrize("call", ["mkdir", "rename", "fdatasync"])
+async def test_a_file_that_cannot_be_kept_is_not_published_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    store = keeping(tmp_path)
+    empty = files_below(tmp_path)
+    await write(store)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(OSError, match="No space"):
+            await store.publish(described(), LIFETIME)
+
+    assert await store.find("file_one") is None
+    await store.remove("file_one")
+    assert files_below(tmp_path) == empty
+    await store.close()
+
+
+KEEPING = """
+import asyncio, sys
+from passerby.clock import SystemClock
+from passerby.files.blobs_disk import DiskBlobStore
+from passerby.clock import SystemClock
+from tests.files.test_blobs import put, write
+async def main():
+    store = DiskBlobStore(SystemClock(), sys.argv[1], keep=True)
+    await put(store)
+    await write(store, file_id="file_begun")
+asyncio.run(main())
+print("written", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def keeping_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that keeps a file in `tmp_path`, and has begun another."""
+    with subprocess.Popen(
+        [sys.executable, "-c", KEEPING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written\n"
+        yield process
+        process.kill()
+
+
+async def test_a_killed_process_leaves_its_published_files_and_nothing_else(
+    keeping_process: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    keeping_process.send_signal(signal.SIGKILL)
+    keeping_process.wait()
+
+    store = DiskBlobStore(SystemClock(), str(tmp_path), keep=True)
+
+    assert await store.files() == [described()]
+    assert await read(store) == CONTENT
+    assert len(inside(tmp_path)) == 2
+    await store.close()
+
+
+async def test_processes_that_keep_files_leave_each_others_alone(
+    keeping_process: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    for keep in (True, False):
+        store = DiskBlobStore(SystemClock(), str(tmp_path), keep=keep)
+        await put(store, b"mine", "file_mine")
+        assert await read(store, "file_mine") == b"mine"
+        await store.remove("file_mine")
+        await store.close()
+
+    contents = [path.read_bytes() for path in files_below(tmp_path)]
+    assert contents.count(CONTENT) == 2
+
+
+async def test_a_process_that_keeps_nothing_removes_what_an_earlier_one_has_kept(tmp_path: Path) -> None:
+    before = keeping(tmp_path)
+    await put(before)
+    await before.close()
+
+    store = DiskBlobStore(ManualClock(), str(tmp_path))
+
+    assert len(inside(tmp_path)) == 1
+    assert not store.is_durable
+    await store.close()
+    assert inside(tmp_path) == []
+
+
+async def test_a_directory_that_is_removed_while_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that keeps nothing begins at the same time as one that does."""
+    lock = fcntl.flock
+
+    def meanwhile(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        shutil.rmtree(tmp_path / "passerby-files-kept")
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", meanwhile)
+    before = keeping(tmp_path)
+    await put(before)
+    await before.close()
+
+    store = keeping(tmp_path)
+    assert await read(store) == CONTENT
+    await store.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import tracemalloc
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -23,6 +21,7 @@ from passerby.errors import (
 )
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
+from passerby.files.blobs_redis import RedisBlobStore
 from passerby.files.space import STEP
 from passerby.files.upload import Upload
 from passerby.limits import Rate
@@ -32,6 +31,8 @@ from tests.support.conversation import PNG, TEXT, chunk, noise, png, wav
 from tests.support.fakes import Gate
 from tests.support.folders import entries
 from tests.support.house import GRACE, House, Person
+from tests.support.valkey import connected, valkey
+from tests.support.weighed import Weighed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -548,25 +549,36 @@ async def test_a_signature_is_of_one_file_in_one_room_until_one_time(house: File
         assert caught.value.code == "link_invalid"
 
 
+# ── stores that outlive the process ───────────────────────────────────────────────────────────────
+
+
+async def test_a_store_that_outlives_the_process_keeps_the_files_of_open_rooms(tmp_path: Path) -> None:
+    house = FileHouse(DiskBlobStore(ManualClock(), str(tmp_path), keep=True))
+    anna, _ = await house.pair()
+    carla, _ = await house.pair()
+    kept = await house.bring(anna, PNG)
+    await house.bring(carla, TEXT)
+    begun = house.begin(anna)
+    await begun.write(noise(100_000))
+    cuts: list[str] = []
+    house.rooms.leave(carla.live, "user_left")
+    await house.background.settle()
+
+    with house.files.serving(kept, lambda: cuts.append("cut")):
+        await house.stop()
+
+    assert cuts == ["cut"]
+    with pytest.raises(ConflictError):
+        await begun.write(b"more")
+    later = DiskBlobStore(ManualClock(), str(tmp_path), keep=True)
+    assert await later.files() == [kept]
+    assert b"".join([part async for part in later.read(kept.id, 0, kept.size)]) == PNG
+    await later.remove(kept.id)
+    await later.close()
+    assert [path.name for path in entries(tmp_path, "*/*")] == ["lock"]
+
+
 # ── memory ────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Weighed:
-    """Current and peak memory allocated by Python since the start, with the garbage collector disabled."""
-
-    def __enter__(self) -> Self:
-        gc.collect()
-        gc.disable()
-        tracemalloc.start()
-        self._before = tracemalloc.get_traced_memory()[0]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        now, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        gc.enable()
-        self.kept = now - self._before
-        self.most = peak - self._before
 
 
 async def bring_in_pieces(house: FileHouse, size: int, total: int) -> StoredFile:
@@ -615,6 +627,20 @@ async def test_an_upload_to_disk_takes_next_to_no_memory(tmp_path: Path, size: i
     assert await house.content(file) == noise(size) * (10 * MIB // size)
     await house.stop()
     assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [16 * KIB, 64 * KIB, 256 * KIB])
+async def test_an_upload_to_redis_takes_next_to_no_memory(size: int) -> None:
+    async with valkey() as server, connected(server.url) as redis:
+        house = FileHouse(RedisBlobStore(redis, limit=20 * MIB, upload_timeout=600))
+
+        with Weighed() as weighed:
+            file = await bring_in_pieces(house, size, 10 * MIB)
+
+        assert weighed.kept <= 128 * KIB
+        assert weighed.most <= 512 * KIB + 4 * size
+        assert await house.content(file) == noise(size) * (10 * MIB // size)
+        await house.stop()
 
 
 async def test_what_is_dropped_from_a_picture_takes_no_memory(house: FileHouse) -> None:

@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 from passerby import ids
 from passerby.errors import NotFoundError, UnauthorizedError, UnavailableError
 from passerby.guests.store_memory import MemorySessionStore
-from passerby.models import OnlineUser, Username
+from passerby.models import Guest, OnlineUser, Username
 from tests.support.clock import ManualClock, turns
+from tests.support.failing import Failing
 from tests.support.fakes import SlowSessionStore
 from tests.support.house import SESSION_TTL, House, Person
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 PATTERN = re.compile(r"[A-Z][a-z]+[A-Z][a-z]+[0-9]{4}")
 
@@ -315,6 +319,74 @@ async def test_what_a_failing_store_refused_is_written_when_it_is_back() -> None
 
     assert stored is not None
     assert stored.location == "Oslo"
+
+
+# ── a store that cannot serve ─────────────────────────────────────────────────────────────────────
+
+
+def asked(house: House, person: Person) -> dict[str, Callable[[], Awaitable[object]]]:
+    """Return everything that asks the store for somebody who is not connected."""
+    guest = Guest(id=person.id, session_id=person.session_id, username=person.username, last_seen="", created_at="")
+    return {
+        "create": lambda: house.guests.create(None, None, None, None),
+        "authenticate": lambda: house.guests.authenticate(person.token),
+        "public": lambda: house.guests.public(person.session_id),
+        "update": lambda: house.guests.update(guest, location="Oslo"),
+    }
+
+
+ASKED = [
+    ("create", "count"),
+    ("create", "save"),
+    ("authenticate", "load"),
+    ("public", "load"),
+    ("update", "load"),
+    ("update", "save"),
+]
+
+
+@pytest.mark.parametrize(("what", "method"), ASKED)
+async def test_a_store_that_fails_ends_no_session_but_is_to_be_tried_again(
+    house: House, caplog: pytest.LogCaptureFixture, what: str, method: str
+) -> None:
+    person = await house.newcomer()
+    Failing(house.adapters.store, method, error=ConnectionResetError())
+
+    with pytest.raises(UnavailableError) as caught:
+        await asked(house, person)[what]()
+
+    assert (caught.value.code, caught.value.retry_after) == ("unavailable", 2)
+    assert [record.getMessage() for record in caplog.records] == ["sessions cannot be read or written"]
+    await asked(house, person)[what]()
+
+
+@pytest.mark.parametrize(("what", "method"), ASKED)
+async def test_nobody_waits_long_for_a_store_that_hangs(
+    house: House, monkeypatch: pytest.MonkeyPatch, what: str, method: str
+) -> None:
+    person = await house.newcomer()
+    waiting = asked(house, person)[what]
+    monkeypatch.setattr(house.adapters.store, method, lambda *_: asyncio.Event().wait())
+    answer = asyncio.ensure_future(waiting())
+    await house.clock.run(4.9)
+    assert not answer.done()
+    await house.clock.run(0.1)
+
+    with pytest.raises(UnavailableError):
+        await answer
+    assert house.clock.next_due() is None
+    monkeypatch.undo()
+    await waiting()
+
+
+async def test_a_connected_guest_needs_no_store(house: House) -> None:
+    person = await house.visitor()
+    Failing(house.adapters.store, "load", times=10, error=OSError())
+
+    guest, _ = await house.guests.authenticate(person.token)
+    await house.guests.update(guest, location="Oslo")
+
+    assert (await house.guests.public(person.session_id)).location == "Oslo"
 
 
 def test_every_guest_field_of_the_contract_has_a_type() -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from passerby.models import Guest
+from tests.support.backends import BACKENDS
 
 if TYPE_CHECKING:
     from passerby.guests.store import SessionStore
@@ -206,3 +210,44 @@ async def test_simultaneous_calls_for_different_sessions_do_not_mix(store: Sessi
 
     assert found == [None if number % 2 else guest(str(number)) for number in range(100)]
     assert await store.count() == 50
+
+
+IDS = st.sampled_from(["one", "two", "three"])
+COMMANDS = st.one_of(
+    st.tuples(st.just("save"), IDS, st.sampled_from([5, 10, LIFETIME])),
+    st.tuples(st.sampled_from(["load", "remove"]), IDS),
+    st.tuples(st.just("pass_time"), st.integers(1, 12)),
+    st.tuples(st.sampled_from(["count", "sweep", "lose", "evict"])),
+)
+
+
+@given(st.lists(COMMANDS, min_size=10, max_size=60))
+@settings(max_examples=40)
+async def test_any_sequence_of_commands_has_the_same_answers_in_all_stores(commands: list[tuple[str, ...]]) -> None:
+    """Also if a store loses what it keeps elsewhere: this process has it in memory."""
+    async with AsyncExitStack() as stack:
+        backends = [await stack.enter_async_context(BACKENDS[name]()) for name in sorted(BACKENDS)]
+        answers = [await results(backend, commands) for backend in backends]
+
+    assert all(each == answers[0] for each in answers), commands
+
+
+async def results(backend: Backend, commands: list[tuple[str, ...]]) -> list[object]:
+    store, found = backend.session_store(), list[object]()
+    for number, (command, *arguments) in enumerate(commands):
+        match command, arguments:
+            case "save", [name, lifetime]:
+                await store.save(guest(name, location=f"place {number}"), float(lifetime))
+            case "load", [name]:
+                found.append(await store.load(f"session-{name}"))
+            case "remove", [name]:
+                await store.remove(f"session-{name}")
+            case "pass_time", [seconds]:
+                await backend.pass_time(int(seconds))
+            case "count", _:
+                found.append(await store.count())
+            case "sweep", _:
+                await store.sweep()
+            case "lose" | "evict", _:
+                await backend.lose("*" if command == "lose" else "guest:*")
+    return found

@@ -150,7 +150,7 @@ async def test_openapi_tells_how_each_route_refuses(openapi: dict[str, Any]) -> 
                     assert set(resolve(openapi, schema["$ref"])["required"]) == {"success", "message", "code"}
                     assert answers[status]["description"]
     uploads = openapi["paths"]["/api/files/upload"]["post"]["responses"]
-    assert set(uploads) == {"201", "400", "401", "403", "408", "409", "413", "415", "429", "507"}
+    assert set(uploads) == {"201", "400", "401", "403", "408", "409", "413", "415", "429", "503", "507"}
     assert {"200", "206", "304", "416"} <= set(openapi["paths"]["/api/temp-files/temp/{file_id}"]["get"]["responses"])
 
 

@@ -155,8 +155,103 @@ async def test_a_cancel_beside_an_enter_has_one_winner(queue: MatchQueue) -> Non
         assert await queue.size() == 0
 
 
+# ── searches that go on later ─────────────────────────────────────────────────────────────────────
+
+
+async def test_a_suspended_search_is_not_met_but_can_be_recalled(queue: MatchQueue) -> None:
+    await queue.enter(ticket("a", entered_at=1234.56789))
+    await queue.suspend(ticket("a", entered_at=1234.56789), 20)
+
+    assert await queue.size() == 0
+    assert await queue.enter(ticket("b")) is None
+    assert await queue.recall("guest_a") == ticket("a", entered_at=1234.56789)
+
+
+async def test_a_suspended_search_is_forgotten_in_time(queue: MatchQueue, backend: Backend) -> None:
+    await queue.enter(ticket("a"))
+    await queue.suspend(ticket("a"), 100)
+
+    await backend.pass_time(99)
+    assert await queue.recall("guest_a") == ticket("a")
+    await backend.pass_time(1)
+    assert await queue.recall("guest_a") is None
+
+
+async def test_a_search_that_never_waited_can_be_suspended(queue: MatchQueue) -> None:
+    await queue.suspend(ticket("a"), 20)
+
+    assert await queue.recall("guest_a") == ticket("a")
+
+
+async def test_only_the_guests_last_ticket_is_suspended(queue: MatchQueue) -> None:
+    await queue.enter(ticket("a", "first"))
+    await queue.enter(ticket("a", "second"))
+    await queue.suspend(ticket("a", "first"), 20)
+
+    assert await queue.recall("guest_a") == ticket("a", "second")
+    assert await queue.enter(ticket("b")) == ticket("a", "second")
+
+
+async def test_a_search_that_goes_on_takes_the_place_of_the_suspended_one(queue: MatchQueue) -> None:
+    await queue.enter(ticket("a", "first"))
+    await queue.suspend(ticket("a", "first"), 20)
+    await queue.enter(ticket("a", "second"))
+
+    assert await queue.cancel(ticket("a", "first")) is False
+    assert await queue.recall("guest_a") == ticket("a", "second")
+    assert await queue.cancel(ticket("a", "second")) is True
+    assert await queue.recall("guest_a") is None
+
+
+async def test_a_suspended_search_can_be_cancelled(queue: MatchQueue) -> None:
+    await queue.suspend(ticket("a"), 20)
+
+    assert await queue.cancel(ticket("a")) is False, "it did not wait"
+    assert await queue.recall("guest_a") is None
+
+
+async def test_whoever_waits_can_be_recalled_and_waits_on(queue: MatchQueue) -> None:
+    await queue.enter(ticket("a", entered_at=1.25))
+
+    assert await queue.recall("guest_a") == ticket("a", entered_at=1.25)
+    assert await queue.recall("guest_b") is None
+    assert await queue.enter(ticket("b")) == ticket("a", entered_at=1.25)
+
+
+async def test_whoever_has_met_somebody_cannot_be_recalled(queue: MatchQueue) -> None:
+    await queue.enter(ticket("a"))
+    await queue.enter(ticket("b"))
+    queue.forget(ticket("a"), ticket("b"))
+
+    assert await queue.recall("guest_a") is None
+    assert await queue.recall("guest_b") is None
+
+
+async def test_only_the_tickets_of_those_who_met_are_forgotten(queue: MatchQueue) -> None:
+    await queue.enter(ticket("a"))
+    await queue.enter(ticket("b", "first"))
+    await queue.enter(ticket("b", "second"))
+    queue.forget(ticket("a"), ticket("b", "first"))
+
+    assert await queue.recall("guest_b") == ticket("b", "second")
+    assert await queue.enter(ticket("c")) == ticket("b", "second")
+
+
+async def test_a_search_that_is_renewed_goes_on_as_long_as_it_likes(queue: MatchQueue, backend: Backend) -> None:
+    await queue.enter(ticket("a"))
+    for _ in range(1000):
+        await backend.pass_time(3)
+        assert await queue.renew([ticket("a")]) == []
+
+    assert await queue.enter(ticket("b")) == ticket("a")
+
+
+async def test_nobody_to_renew(queue: MatchQueue) -> None:
+    assert await queue.renew([]) == []
+
+
 class QueueMachine(RuleBasedStateMachine):
-    """Random sequences of commands, compared with a dict of waiting guests."""
+    """Random sequences of commands, compared with a dict of waiting guests, and one of suspended ones."""
 
     def __init__(self, open_backend: Callable[[], AbstractAsyncContextManager[Backend]]) -> None:
         super().__init__()
@@ -164,10 +259,15 @@ class QueueMachine(RuleBasedStateMachine):
         self.context = open_backend()
         self.queue = self.runner.run(self._open())
         self.waiting: dict[str, Ticket] = {}
+        self.suspended: dict[str, tuple[Ticket, float]] = {}
+        self.matched: set[str] = set()
+        """Guests whom `recall` may find or not: nobody has said yet that they have a room."""
         self.known: list[Ticket] = []
+        self.now = 0.0
 
     async def _open(self) -> MatchQueue:
-        return (await self.context.__aenter__()).match_queue()
+        self.backend = await self.context.__aenter__()
+        return self.backend.match_queue()
 
     async def _close(self) -> None:
         await self.context.__aexit__(None, None, None)
@@ -180,12 +280,15 @@ class QueueMachine(RuleBasedStateMachine):
         found = self.runner.run(self.queue.enter(own))
         others = [other for guest, other in self.waiting.items() if guest != own.guest_id]
         self.waiting.pop(own.guest_id, None)
+        self.suspended.pop(own.guest_id, None)
+        self.matched.discard(own.guest_id)
         if found is None:
             assert others == []
             self.waiting[own.guest_id] = own
         else:
             assert found in others
             del self.waiting[found.guest_id]
+            self.matched |= {own.guest_id, found.guest_id}
 
     @rule(guest=st.integers(0, 5), entered_at=st.floats(0, 2e9))
     def enter(self, guest: int, entered_at: float) -> None:
@@ -205,8 +308,45 @@ class QueueMachine(RuleBasedStateMachine):
         waits = self.waiting.get(own.guest_id)
         expected = waits is not None and waits.id == own.id
         assert self.runner.run(self.queue.cancel(own)) is expected
-        if expected:
+        self._end(own)
+
+    def _end(self, own: Ticket) -> None:
+        if (known := self.waiting.get(own.guest_id)) is not None and known.id == own.id:
             del self.waiting[own.guest_id]
+        if own.guest_id in self.suspended and self.suspended[own.guest_id][0].id == own.id:
+            del self.suspended[own.guest_id]
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data(), seconds=st.integers(1, 60))
+    def suspend(self, data: st.DataObject, seconds: int) -> None:
+        own = data.draw(st.sampled_from(self.known))
+        self.runner.run(self.queue.suspend(own, seconds))
+        if self.waiting.get(own.guest_id, own).id == own.id:
+            self.waiting.pop(own.guest_id, None)
+            self.matched.discard(own.guest_id)
+            self.suspended[own.guest_id] = own, self.now + seconds
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def forget(self, data: st.DataObject) -> None:
+        one, other = data.draw(st.sampled_from(self.known)), data.draw(st.sampled_from(self.known))
+        if one.guest_id in self.matched and other.guest_id in self.matched:
+            self.queue.forget(one, other)
+
+    @rule(seconds=st.integers(1, 9))
+    def pass_time_and_renew(self, seconds: int) -> None:
+        self.runner.run(self.backend.pass_time(seconds))
+        self.now += seconds
+        assert self.runner.run(self.queue.renew(self.waiting.values())) == []
+
+    @rule(guest=st.integers(0, 5))
+    def recall(self, guest: int) -> None:
+        name = f"guest_{guest}"
+        found = self.runner.run(self.queue.recall(name))
+        if name not in self.matched:
+            until = self.suspended[name][1] if name in self.suspended else 0
+            expected = self.waiting.get(name) or (self.suspended[name][0] if until > self.now else None)
+            assert found == expected
 
     @invariant()
     def size_is_who_waits(self) -> None:

@@ -128,6 +128,28 @@ async def test_a_connect_that_fails_is_refused_with_a_code(start_server: StartSe
     await server.connect(account)
 
 
+async def test_a_session_that_cannot_be_read_is_to_be_tried_again(start_server: StartServer) -> None:
+    server = await start_server()
+    account = await server.newcomer()
+    store = server.application.services.adapters.store
+    Failing(store, "load", error=ConnectionResetError())
+    with pytest.raises(RefusedError, match="Not available now: sessions") as refused:
+        await server.connect(account)
+    assert refused.value.data == {"code": "unavailable", "retryAfter": 2}
+
+    for method, path in (("GET", "/api/guest/me"), ("DELETE", "/api/guest/me"), ("GET", "/api/stats")):
+        Failing(store, "load", error=TimeoutError())
+        answer = await server.http.request(method, path, headers=account.headers)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert answer.json() == {
+            "success": False,
+            "message": "Not available now: sessions",
+            "code": "unavailable",
+            "retryAfter": 2,
+        }
+    await server.connect(account)
+
+
 def codes_of(answer: httpx.Response) -> Any:  # noqa: ANN401 - any JSON
     return answer.json()["code"]
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from passerby.stats.counters import Tally
+from tests.support.backends import BACKENDS
 
 if TYPE_CHECKING:
     from passerby.stats.counters import Counters
@@ -84,3 +88,36 @@ async def test_simultaneous_reports_are_all_counted_once(counters: Counters) -> 
     )
 
     assert await counters.total() == Tally(online=sum(range(20)), chatting=20, pairs=40)
+
+
+COMMANDS = st.one_of(
+    st.tuples(
+        st.sampled_from(["one", "two", "three"]),
+        st.builds(Tally, st.integers(0, 99), st.integers(0, 99), st.integers(0, 99)),
+        st.sampled_from([5, 10, LIFETIME]),
+    ),
+    st.integers(1, 12),
+)
+
+
+@given(st.lists(COMMANDS, min_size=10, max_size=40))
+@settings(max_examples=30)
+async def test_any_sequence_of_commands_has_the_same_sums_in_all_counters(
+    commands: list[tuple[str, Tally, float] | int],
+) -> None:
+    async with AsyncExitStack() as stack:
+        backends = [await stack.enter_async_context(BACKENDS[name]()) for name in sorted(BACKENDS)]
+        sums = [await results(backend, commands) for backend in backends]
+
+    assert all(each == sums[0] for each in sums), commands
+
+
+async def results(backend: Backend, commands: list[tuple[str, Tally, float] | int]) -> list[Tally]:
+    counters, found = backend.counters(), list[Tally]()
+    for command in commands:
+        if isinstance(command, int):
+            await backend.pass_time(command)
+        else:
+            await counters.report(*command)
+        found.append(await counters.total())
+    return found

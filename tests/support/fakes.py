@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
+from tests.support.clock import ManualClock
 
 if TYPE_CHECKING:
     from passerby.chat.log import Replay
@@ -51,7 +52,7 @@ class SlowMatchQueue(MemoryMatchQueue):
     """The gate `asked` is before each operation, `told` between the operation and its return."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(ManualClock())
         self.asked = Gate()
         self.told = Gate()
 
@@ -66,6 +67,11 @@ class SlowMatchQueue(MemoryMatchQueue):
         cancelled = await super().cancel(ticket)
         await self.told.passing()
         return cancelled
+
+    async def suspend(self, ticket: Ticket, seconds: float) -> None:
+        await self.asked.passing()
+        await super().suspend(ticket, seconds)
+        await self.told.passing()
 
 
 class SlowRoomLog(MemoryRoomLog):

@@ -39,12 +39,13 @@ class House(Assembly):
     ) -> None:
         clock = clock or ManualClock()
         chosen = Settings(**{"jwt_secret": SECRET, "stats_frames": 2000, **settings})  # type: ignore[arg-type]
-        own = adapters(chosen, clock)
+        background = Background(clock)
+        own = adapters(chosen, clock, background)
         for name, adapter in (stand_ins or {}).items():
             setattr(own, name, adapter)
         self.published: list[tuple[float, RealtimeStats, list[LiveGuest]]] = []
         self.changes = 0
-        super().__init__(chosen, clock, own, Background(clock), self._publish)
+        super().__init__(chosen, clock, own, background, self._publish)
 
     def _changed(self, live: LiveGuest) -> None:
         self.changes += 1

@@ -111,6 +111,11 @@ class Side(Struct, eq=False):
             while self.candidates > MAX_KEPT_CANDIDATES or self.size > MAX_KEPT_BYTES:
                 self._drop_oldest()
 
+    def restore(self, needed: list[tuple[int, Signal]], sent: int, generation: frozenset[str]) -> None:
+        """Go on as a side of an earlier process that had these signals, in order of their numbers."""
+        self.sent, self.generation = sent, generation
+        self._retain(needed)
+
     def withdraw(self, *kinds: type[Signal]) -> None:
         """Remove signals that are no longer needed."""
         if self.needed:

@@ -10,11 +10,13 @@ the old connection. What waits is sent in portions, as fast as the client reads,
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from passerby.calls import saved
 from passerby.calls.call import MAX_CANDIDATES, NEXT, Act, Call, Side, State
 from passerby.calls.events import (
     Answer,
@@ -30,10 +32,13 @@ from passerby.calls.events import (
     SessionDescription,
     Signal,
 )
+from passerby.calls.saved import SavedPast
 from passerby.calls.sdp import is_mid, is_ufrag, relayed, relayed_only
 from passerby.errors import Code, ConflictError, InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from passerby.background import Background
     from passerby.calls.events import (
         Hangup,
@@ -44,13 +49,21 @@ if TYPE_CHECKING:
         SendCandidate,
         SendOffer,
     )
+    from passerby.calls.saved import SavedCall
     from passerby.clock import Clock
     from passerby.live import Link, LiveGuest, Member, Room
+
+    Note = Callable[[str, int, str, bytes | None], None]
+    """See `RoomLog.note`."""
 
 _MAX_MISSED: Final = 16
 """Maximum number of ended calls kept for a member who is away: the newest. Each is a name and ids, some 200 bytes."""
 _PAUSES: Final = (10.0, 30.0, 120.0, 600.0)
 """Seconds after which one may call again who was declined: once, twice, … in this conversation."""
+_NOTE: Final = "call"
+"""The note about a room's calls."""
+_KEEP_PAUSE: Final = 0.1
+"""Seconds between two notes about a room's calls: candidates come in bursts."""
 _PORTION: Final = 65_536
 """Bytes of signals sent at once, or one signal: far below OUTBOX_LIMIT, beside a room's replay."""
 
@@ -59,17 +72,31 @@ class Calls:
     """The calls of the process, by room."""
 
     def __init__(
-        self, clock: Clock, background: Background, *, ring: float, come_back: float, relay_only: bool
+        self,
+        clock: Clock,
+        background: Background,
+        *,
+        ring: float,
+        come_back: float,
+        relay_only: bool,
+        note: Note | None = None,
     ) -> None:
         """A call rings for `ring` seconds, and waits `come_back` seconds for a page that is reloading.
 
         With `relay_only`, guests' own addresses are removed from all signals, whatever the guests choose.
+
+        `note` is `RoomLog.note` if logs outlive the process: then calls do too.
         """
         self._clock = clock
         self._background = background
         self._ring = ring
         self._come_back = come_back
         self._relay_only = relay_only
+        self._note = note
+        self._unkept: dict[Room, bool] = {}
+        """Rooms whose calls were kept in the last _KEEP_PAUSE seconds: whether they have changed since."""
+        self._kept: set[Room] = set()
+        """Rooms with a note about calls."""
         self._calls: dict[Room, Call] = {}
         self._had_calls: set[Room] = set()
         """Rooms that had a call: late signals are ignored there instead of refused."""
@@ -82,7 +109,8 @@ class Calls:
 
     def extend(self, seconds: float) -> None:
         """Let every call ring `seconds` longer, as its timer does: the process was paused."""
-        for call in self._calls.values():
+        for room, call in self._calls.items():
+            self._changes(room)
             call.rings_until += seconds
 
     # ── signals ───────────────────────────────────────────────────────────────────────────────────
@@ -94,6 +122,7 @@ class Calls:
         call_declined), InvalidInputError.
         """
         member = guest.membership()
+        self._changes(member.room)
         if payload.offer.type != "offer":
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected an offer", field="offer")
         call = self._calls.get(member.room)
@@ -121,11 +150,14 @@ class Calls:
         for one in member.room.members:
             self._told.pop(one, None)
         call.caller.offering = True
-        call.timer = self._background.call_later(
-            "ring timeout", self._ring, lambda: self._end_for_both(call, Act.TIME_OUT, CallTimedOut)
-        )
+        self._await_answer(call, self._ring)
         member.room.tell(member, self._ringing(call))
         self._pass_on(call.caller, call.callee, offer)
+
+    def _await_answer(self, call: Call, seconds: float) -> None:
+        call.timer = self._background.call_later(
+            "ring timeout", seconds, lambda: self._end_for_both(call, Act.TIME_OUT, CallTimedOut)
+        )
 
     def _check_pause(self, member: Member) -> None:
         """Raise ConflictError (call_declined) if the partner has just declined; a call back ends the pause."""
@@ -211,11 +243,14 @@ class Calls:
         call, own, _ = self._current(guest, payload.call_id)
         if call is not None:
             own.stay()
-            own.leaving = self._background.call_later(
-                "end of a call whose page did not return",
-                self._come_back,
-                lambda: self._end_for_both(call, Act.END, CallEnded),
-            )
+            self._await_return(call, own)
+
+    def _await_return(self, call: Call, side: Side) -> None:
+        side.leaving = self._background.call_later(
+            "end of a call whose page did not return",
+            self._come_back,
+            lambda: self._end_for_both(call, Act.END, CallEnded),
+        )
 
     def hang_up(self, guest: LiveGuest, how: type[Hangup], call_id: str | None) -> None:
         """End the call. Raises ConflictError (not_in_room, no_call)."""
@@ -240,6 +275,7 @@ class Calls:
     def member_back(self, member: Member) -> None:
         """See RoomObserver. Sends the events that the member has or may have missed."""
         room = member.room
+        self._changes(room)
         missed, told = self._missed.pop(member, ()), self._told.pop(member, None)
         room.tell(member, *missed)
         call = self._calls.get(room)
@@ -260,6 +296,8 @@ class Calls:
         if call is not None:
             self._end(call, Act.END)
         self._had_calls.discard(room)
+        self._unkept.pop(room, None)
+        self._kept.discard(room)
         for member in room.members:
             self._declined.pop(member, None)
             self._missed.pop(member, None)
@@ -270,6 +308,7 @@ class Calls:
     def _current(self, guest: LiveGuest, call_id: str | None) -> tuple[Call | None, Side, Side]:
         """Return the signal's call and its sides. The call is None for a late signal of an ended call."""
         member = guest.membership()
+        self._changes(member.room)
         call = self._calls.get(member.room)
         if call is None or (call_id is not None and call_id != call.id):
             if call is None and member.room not in self._had_calls:
@@ -292,6 +331,7 @@ class Calls:
         del self._calls[call.caller.member.room]
 
     def _end_for_both(self, call: Call, act: Act, event: type[CallEnded | CallTimedOut]) -> None:
+        self._changes(call.caller.member.room)
         self._end(call, act)
         for side, other in ((call.caller, call.callee), (call.callee, call.caller)):
             gone = other.member.guest
@@ -302,6 +342,91 @@ class Calls:
         if call.timer is not None:
             call.timer.cancel()
             call.timer = None
+
+    # ── a later process ───────────────────────────────────────────────────────────────────────────
+
+    def room_recalled(self, room: Room, notes: Mapping[str, bytes]) -> None:
+        """See RoomObserver. The room's call goes on; without its note, or with a damaged one, there is none."""
+        note = notes.get(_NOTE)
+        if note is None:
+            return
+        try:
+            kept = saved.decode(note)
+            past = [(member, kept.past.get(member.guest.id)) for member in room.members]
+            ends = [(member, one, *one.ends()) for member, one in past if one is not None]
+            call = None if kept.call is None else saved.restore(kept.call, room, self._from_wall(kept.call.rings_until))
+        except (msgspec.MsgspecError, ValueError) as error:
+            self._background.failed("recalling a room's calls", error)
+            return
+        self._kept.add(room)
+        self._had_calls.add(room)
+        for member, one, missed, told in ends:
+            if missed:
+                self._missed[member] = deque(missed, maxlen=_MAX_MISSED)
+            if told is not None:
+                self._told[member] = told
+            if one.declined:
+                pause = min(self._from_wall(one.pause_until), self._clock.monotonic() + _PAUSES[-1])
+                self._declined[member] = (one.declined, pause)
+        if call is not None and kept.call is not None:
+            self._go_on(call, kept.call)
+
+    def _go_on(self, call: Call, kept: SavedCall) -> None:
+        self._calls[call.caller.member.room] = call
+        if call.state is State.RINGING:
+            now = self._clock.monotonic()
+            call.rings_until = min(max(call.rings_until, now), now + self._ring)
+            self._await_answer(call, call.rings_until - now)
+        for side, before in ((call.caller, kept.caller), (call.callee, kept.callee)):
+            if before.leaving:
+                self._await_return(call, side)
+
+    def _changes(self, room: Room) -> None:
+        """The room's calls change now: keep them for a later process, soon, and at most every _KEEP_PAUSE seconds."""
+        if self._note is None:
+            return
+        if room in self._unkept:
+            self._unkept[room] = True
+        else:
+            self._unkept[room] = False
+            asyncio.get_running_loop().call_soon(self._keep, room)  # when they have changed
+            self._background.call_later("keeping of calls", _KEEP_PAUSE, lambda: self._keep_again(room))
+
+    def _keep_again(self, room: Room) -> None:
+        if self._unkept.pop(room, False):
+            self._changes(room)
+
+    def _keep(self, room: Room) -> None:
+        if self._note is None or room not in self._unkept:
+            return  # it has closed meanwhile
+        try:
+            note = self._kept_of(room)
+            if note is not None or room in self._kept:
+                self._note(room.id, room.epoch, _NOTE, note)
+                (self._kept.discard if note is None else self._kept.add)(room)
+        except Exception as error:  # noqa: BLE001 - the call goes on
+            self._background.failed("keeping of calls", error)
+
+    def _kept_of(self, room: Room) -> bytes | None:
+        call = self._calls.get(room)
+        past = {
+            member.guest.id: SavedPast.of(
+                self._missed.get(member, ()), self._told.get(member), times, self._to_wall(until) if times else 0.0
+            )
+            for member in room.members
+            for times, until in [self._declined.get(member, (0, 0.0))]
+            if times or member in self._missed or member in self._told
+        }
+        if call is None and not past:
+            return None
+        kept = None if call is None else saved.save(call, self._to_wall(call.rings_until))
+        return saved.encode(saved.SavedCalls(kept, past))
+
+    def _to_wall(self, monotonic: float) -> float:
+        return monotonic - self._clock.monotonic() + self._clock.time()
+
+    def _from_wall(self, seconds: float) -> float:
+        return seconds - self._clock.time() + self._clock.monotonic()
 
     # ── sending ───────────────────────────────────────────────────────────────────────────────────
 

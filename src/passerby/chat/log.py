@@ -32,11 +32,33 @@ Done = Callable[[Any, "Message", "bytes | None", "Exception | None"], None]
 """Called with the context and the result of an append; see `RoomLog.append`."""
 
 
+class SavedRoom(Struct):
+    """What a durable log knows of a room that an earlier process has left."""
+
+    room_id: str
+    epoch: int
+    seq: int
+    """The number of the last message, also if it is evicted; 0: none was written."""
+    members: tuple[str, str]
+    """Session ids, as given to `open`."""
+    notes: dict[str, bytes]
+    messages: list[bytes]
+    """The messages of the log as JSON, oldest first."""
+    evicted: list[bytes] = []
+    """What is still known of evicted messages with client ids: their JSON, mostly without content, in any order."""
+
+
 class RoomLog(Protocol):
     """The bounded logs of the rooms, identified by room id and epoch."""
 
-    def open(self, room_id: str, epoch: int) -> None:
-        """Create an empty log, replacing the log of any earlier epoch. If it raises, no log is open."""
+    is_durable: bool
+    """Whether the logs outlive the process. If not, nothing is kept of notes, so nobody needs to write any."""
+
+    def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:
+        """Create an empty log, replacing the log of any earlier epoch. If it raises, no log is open.
+
+        `members` are the session ids of both members; `recall` returns them.
+        """
 
     def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - belongs to the caller
         """Set the `seq` of `message` to the next number, log it, and call `done(context, message, its JSON, None)`.
@@ -55,10 +77,32 @@ class RoomLog(Protocol):
         """
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
-        """Return the first `limit` messages (≥ 1; None: all) with `seq` > `after`; none if the log is not open."""
+        """Return the first `limit` messages (≥ 1; None: all) with `seq` > `after`; none if the log is not open.
+
+        A message whose `done` has not been called is not among them, nor counted in `gap`.
+        """
+
+    def note(self, room_id: str, epoch: int, name: str, value: bytes | None) -> None:
+        """Keep `value` beside the log, or remove it (None); no effect when the log is not open.
+
+        It is written without waiting, at most 50 ms late: a later note with the same name may take its place before.
+        """
 
     def forget(self, room_id: str, epoch: int) -> None:
-        """Delete the log; no effect when it is not open."""
+        """Delete the log and its notes; no effect when it is not open."""
+
+    async def rooms(self) -> list[str]:
+        """Return the ids of all rooms in the durable store that this process does not have open.
+
+        Raises OSError if they cannot be read.
+        """
+
+    async def recall(self, room_id: str) -> SavedRoom | None:
+        """Open the log of a saved room in this process: it goes on with its numbers, client ids and notes.
+
+        It remembers at least the client ids that `append` promises. None: there is no such room, or what is kept of it
+        is damaged; then it is removed. Also None if it is open in this process. Raises OSError if it cannot be read.
+        """
 
     async def check(self) -> None:
         """Raise OSError when logs cannot be written now."""

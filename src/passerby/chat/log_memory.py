@@ -13,10 +13,12 @@ from passerby.chat.log import CLIENT_IDS, Replay
 from passerby.models import SMALL_MESSAGE, Message, read_identity, without_content
 
 if TYPE_CHECKING:
-    from passerby.chat.log import Done
+    from collections.abc import Iterable
+
+    from passerby.chat.log import Done, SavedRoom
 
 
-class _Log:
+class Log:
     """One room's log: messages as JSON, oldest first, and what is remembered of each sender."""
 
     __slots__ = ("entries", "epoch", "sent", "seq", "size")
@@ -33,23 +35,26 @@ class _Log:
 class MemoryRoomLog:
     """Logs of this process's rooms, stored as JSON: replay returns copies, and a full log takes little memory."""
 
+    is_durable = False
+
     def __init__(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> None:
         """Keep at most `max_messages` and `max_bytes` of them per room; for client ids, see `CLIENT_IDS`."""
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._client_ids = client_ids
         self._most_client_ids = 2 * client_ids
-        self._logs: dict[str, _Log] = {}
+        self.logs: dict[str, Log] = {}
+        """The open logs by room id, for an adapter that keeps copies of them elsewhere."""
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Message).decode
 
-    def open(self, room_id: str, epoch: int) -> None:
+    def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:  # noqa: ARG002 - as in RoomLog
         """See RoomLog."""
-        self._logs[room_id] = _Log(epoch)
+        self.logs[room_id] = Log(epoch)
 
     def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - as in RoomLog
         """See RoomLog. This is the hot path: one hash lookup finds a duplicate and remembers a new client id."""
-        log = self._logs.get(room_id)
+        log = self.logs.get(room_id)
         if log is None or log.epoch != epoch:
             return
         message.seq = seq = log.seq + 1
@@ -79,9 +84,16 @@ class MemoryRoomLog:
         log.size = size
         done(context, message, encoded, None)
 
+    def fill(self, log: Log, entries: Iterable[bytes]) -> None:
+        """Log messages as JSON, oldest first, that have their numbers already; the limits evict the oldest."""
+        log.entries.extend(entries)
+        log.size = sum(map(len, log.entries))
+        while log.size > self._max_bytes or len(log.entries) > self._max_messages:
+            log.size -= len(log.entries.popleft())
+
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
         """See RoomLog."""
-        log = self._logs.get(room_id)
+        log = self.logs.get(room_id)
         if log is None or log.epoch != epoch:
             return Replay([], 0)
         oldest = log.seq - len(log.entries)
@@ -89,15 +101,26 @@ class MemoryRoomLog:
         entries = islice(log.entries, first, None if limit is None else first + limit)
         return Replay([self._decode(encoded) for encoded in entries], max(0, oldest - after))
 
+    def note(self, room_id: str, epoch: int, name: str, value: bytes | None) -> None:
+        """See RoomLog. Nobody could read it."""
+
     def forget(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""
-        log = self._logs.get(room_id)
+        log = self.logs.get(room_id)
         if log is not None and log.epoch == epoch:
-            del self._logs[room_id]
+            del self.logs[room_id]
+
+    async def rooms(self) -> list[str]:
+        """See RoomLog. Nothing is left of an earlier process."""
+        return []
+
+    async def recall(self, room_id: str) -> SavedRoom | None:  # noqa: ARG002 - as in RoomLog
+        """See RoomLog."""
+        return None
 
     async def check(self) -> None:
         """See RoomLog."""
 
     async def close(self) -> None:
         """See RoomLog."""
-        self._logs.clear()
+        self.logs.clear()

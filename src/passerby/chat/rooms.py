@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from passerby import ids
 from passerby.background import ANSWER_LIMIT
+from passerby.chat import saved
 from passerby.chat.delivery import done
 from passerby.chat.events import (
     ChatCleared,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from passerby.background import Background
     from passerby.chat.delivery import Answer
     from passerby.chat.events import Resume
-    from passerby.chat.log import RoomLog
+    from passerby.chat.log import RoomLog, SavedRoom
     from passerby.clock import Clock
     from passerby.live import Link, LiveGuest, RoomObserver
     from passerby.models import Guest, MessageType
@@ -74,6 +75,8 @@ class Rooms:
     ) -> None:
         """`grace` is in seconds; `observers` are called in order."""
         self._log = log
+        self._is_durable = log.is_durable
+        """Whether a later process may need notes about the rooms."""
         self._clock = clock
         self._background = background
         self._timestamps = Timestamps(clock)
@@ -83,6 +86,7 @@ class Rooms:
         self._changed = changed
         self._last_epoch = 0
         self._open: dict[str, Room] = {}
+        self._is_stopping = False
         self.online_members = 0
         """Number of connected members, of all rooms."""
 
@@ -107,7 +111,7 @@ class Rooms:
         room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
         joined = _joined(first.guest), _joined(second.guest)
         views = Partner.of(second.guest), Partner.of(first.guest)
-        self._log.open(room.id, room.epoch)
+        self._log.open(room.id, room.epoch, (first.guest.session_id, second.guest.session_id))
         try:
             self._enter(room)
             for member, view in zip(room.members, views, strict=True):
@@ -131,6 +135,53 @@ class Rooms:
             self.online_members += not member.away
             guest.in_chat, guest.connected_user = True, member.partner.live.guest.id
             self._changed(live)
+
+    def begin_after(self, epoch: int) -> None:
+        """Rooms that are opened from now on have a greater epoch than this one of an earlier process."""
+        self._last_epoch = max(self._last_epoch, epoch)
+
+    def reopen(self, room: SavedRoom, lives: tuple[LiveGuest, LiveGuest]) -> None:
+        """Open a saved room again, whose log is open, for its two guests, who are away and in no room.
+
+        Raises msgspec.MsgspecError if it is damaged; then no room is open.
+        """
+        reopened = Room(room.room_id, room.epoch, *lives)
+        reopened.seq = room.seq
+        for member in reopened.members:
+            member.attached = False
+            member.confirmed = saved.confirmed(room, member.guest.id)
+            member.pending.extend(saved.unconfirmed(room, member.guest.id))
+        self.begin_after(room.epoch)
+        self._open[room.room_id] = reopened
+        for member in reopened.members:
+            live, guest = member.live, member.live.guest
+            live.member = member
+            live.notice = None
+            guest.in_chat, guest.connected_user = True, member.partner.guest.id
+            self._changed(live)
+            if saved.away_since(room, guest.id) is None:
+                self._note_absence(member)
+        for observer in self._observers:
+            self._background.attempt("observer of a recalled room", observer.room_recalled, reopened, room.notes)
+
+    def bury(self, room: SavedRoom, survivor: LiveGuest | None) -> None:
+        """Forget a saved room, whose log is open: a member is gone. Inform the survivor, who is away and in no room."""
+        self.begin_after(room.epoch)
+        if survivor is not None:
+            gone = saved.partner_id(room.room_id, survivor.guest.id)
+            name = saved.username(room, gone)
+            survivor.notice = RoomClosed(
+                user_id=gone,
+                username=name,
+                message=f"{name or 'Your partner'} did not come back",
+                reason="partner_offline",
+                undelivered=[
+                    Undelivered(lost.id, lost.client_id) for lost in map(read_identity, saved.unconfirmed(room, gone))
+                ],
+            )
+            survivor.guest.in_chat, survivor.guest.connected_user = False, None
+            self._changed(survivor)
+        self._forget_log(room.room_id, room.epoch)
 
     def send(
         self,
@@ -182,6 +233,8 @@ class Rooms:
             pending.popleft()
             member.confirmed = oldest.seq
             room.tell(author, MessageDelivered(oldest.id, timestamp))
+        if self._is_durable:
+            self._log.note(room.id, room.epoch, saved.CONFIRMED + member.guest.id, b"%d" % member.confirmed)
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Forward to the partner; ignored if they have just left. Raises ConflictError (not_in_room)."""
@@ -203,6 +256,7 @@ class Rooms:
             return
         member.away = True
         self.online_members -= 1
+        self._note_absence(member)
         name = guest.guest.username
         member.room.tell(
             member.partner,
@@ -213,6 +267,16 @@ class Rooms:
                 grace=self._grace,
             ),
         )
+
+    def _note_absence(self, member: Member) -> None:
+        """Note since when a member is away, or that they are not, for a later process."""
+        if self._is_durable and not self._is_stopping:
+            since = b"%.3f" % self._clock.time() if member.away else None
+            self._log.note(member.room.id, member.room.epoch, saved.AWAY + member.guest.id, since)
+
+    def stop(self) -> None:
+        """The process is about to close all connections: that is no absence of the members."""
+        self._is_stopping = True
 
     def hold(self, guest: LiveGuest) -> None:
         """Hold messages to a guest until `resume`, because their connection is about to be replaced."""
@@ -226,7 +290,9 @@ class Rooms:
             return
         if member.away or reloaded:
             self.online_members += member.away
-            member.away = False
+            if member.away:
+                member.away = False
+                self._note_absence(member)
             name = guest.guest.username
             member.room.tell(
                 member.partner,
@@ -253,19 +319,17 @@ class Rooms:
 
         If `resume` names this room: all messages after its `seq`, of both members. If it names another room: all
         messages in the log. Without `resume` (old clients): the partner's messages that the guest has not confirmed.
+        If the client has messages that the log has lost, the room ends: their numbers must not be used again.
         Raises TimeoutError, and what the log raises; then the member needs another `resume`.
         """
         member = guest.member
         if member is None:
             return
         room = member.room
-        if resume is None:
-            after = member.confirmed
-        elif (resume.room_id, resume.epoch) == (room.id, room.epoch):
-            after = resume.seq
-            self._confirm_through(member, after)  # confirmations may be lost with the connection
-        else:
-            after = 0
+        after = self._position(member, resume)
+        if after > room.seq and self._is_durable:
+            self._lose(room)
+            return
         announced = False
         while True:
             async with time_limit(self._clock, ANSWER_LIMIT):
@@ -283,6 +347,16 @@ class Rooms:
                 member.attached = True
                 return
             await link.drain()
+
+    def _position(self, member: Member, resume: Resume | None) -> int:
+        """Return the number after which a replay begins."""
+        room = member.room
+        if resume is None:
+            return member.confirmed
+        if (resume.room_id, resume.epoch) != (room.id, room.epoch):
+            return 0
+        self._confirm_through(member, resume.seq)  # confirmations may be lost with the connection
+        return resume.seq
 
     def _resumed(self, member: Member, gap: int) -> RoomResumed:
         room = member.room
@@ -334,6 +408,16 @@ class Rooms:
         finally:
             self._close(member.room)
 
+    def _lose(self, room: Room) -> None:
+        """End a room whose newest messages are lost, because the process and the durable log failed at once."""
+        try:
+            for member in room.members:
+                notice = self._closed(member, "partner_offline", "A part of the conversation was lost")
+                room.tell(member, notice)
+                member.live.notice = None if member.is_here else notice
+        finally:
+            self._close(room)
+
     @staticmethod
     def _closed(
         member: Member,
@@ -351,11 +435,11 @@ class Rooms:
             undelivered=[Undelivered(lost.id, lost.client_id) for lost in map(read_identity, gone.pending)],
         )
 
-    def _forget_log(self, room: Room) -> None:
+    def _forget_log(self, room_id: str, epoch: int) -> None:
         """Delete a room's log; retry after a failure, because nothing of a conversation may remain."""
         name = "forgetting a room's log"
-        if not self._background.attempt(name, self._log.forget, room.id, room.epoch):
-            self._background.call_later(name, _RETRY_PAUSE, lambda: self._forget_log(room))
+        if not self._background.attempt(name, self._log.forget, room_id, epoch):
+            self._background.call_later(name, _RETRY_PAUSE, lambda: self._forget_log(room_id, epoch))
 
     def _close(self, room: Room) -> None:
         """Close a room, also one whose opening has failed halfway."""
@@ -368,7 +452,7 @@ class Rooms:
             self.online_members -= not member.away
             live.guest.in_chat, live.guest.connected_user = False, None
             self._changed(live)
-        self._forget_log(room)
+        self._forget_log(room.id, room.epoch)
         for observer in self._observers:
             try:
                 observer.room_closed(room)

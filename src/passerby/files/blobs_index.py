@@ -30,6 +30,11 @@ class Index:
         entry = self._files.get(file_id)
         return entry[0] if entry is not None and entry[1] > self._clock.monotonic() else None
 
+    def all(self) -> list[StoredFile]:
+        """Return the published files that have not expired."""
+        now = self._clock.monotonic()
+        return [file for file, until in self._files.values() if until > now]
+
     def remove(self, file_id: str) -> None:
         """Remove a file; no effect when it does not exist."""
         self._files.pop(file_id, None)

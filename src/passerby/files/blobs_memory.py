@@ -23,6 +23,8 @@ _GIVE_BACK_AFTER: Final = 32 << 20
 class MemoryBlobStore:
     """Files as lists of received pieces, so that no file needs one large block of memory."""
 
+    is_durable: Final = False
+
     def __init__(self, clock: Clock) -> None:
         """Use `clock` for expiry."""
         self._index = Index(clock)
@@ -57,6 +59,10 @@ class MemoryBlobStore:
     async def find(self, file_id: str) -> StoredFile | None:
         """See BlobStore."""
         return self._index.get(file_id)
+
+    async def files(self) -> list[StoredFile]:
+        """See BlobStore."""
+        return self._index.all()
 
     async def read(self, file_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """See BlobStore."""

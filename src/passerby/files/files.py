@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,11 +15,11 @@ from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputErr
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
 from passerby.files.turns import Turns
-from passerby.files.upload import Upload, not_your_room
+from passerby.files.upload import Upload, not_your_room, unavailable
 from passerby.limits import Rate, TokenBucket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 
     from passerby.background import Background
     from passerby.clock import Clock
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 64 * 1024
 """Bytes per read from the store. While a client does not read, no more than this is held in memory for it."""
+
+_AT_ONCE: Final = 500
+"""Files that are given back to their rooms in one turn of the event loop."""
 
 
 class Files:
@@ -58,6 +63,8 @@ class Files:
         """The open rooms by their ids."""
         self._by_room: dict[str, RoomFiles] = {}
         """Files of the open rooms, by room id."""
+        self._incomplete: set[str] = set()
+        """Rooms of an earlier process that have not got their files back yet, by id."""
         self._unremoved: set[str] = set()
         """Files whose removal from the store has failed; it is retried."""
 
@@ -118,14 +125,14 @@ class Files:
     # ── downloading ───────────────────────────────────────────────────────────────────────────────
 
     async def signed(self, file_id: str, expires: str | None, signature: str | None) -> StoredFile:
-        """Return the file of a link. Raises NotFoundError, ForbiddenError (link_invalid)."""
+        """Return the file of a link. Raises NotFoundError, ForbiddenError (link_invalid), UnavailableError."""
         file = await self._find(file_id)
         if not self._links.opens(file, expires, signature):
             raise ForbiddenError(Code.LINK_INVALID, "This link does not open the file")
         return file
 
     async def of_member(self, file_id: str, guest: LiveGuest | None) -> StoredFile:
-        """Return a file of the guest's room. Raises NotFoundError, also for files of other rooms."""
+        """Return a file of the guest's room. Raises NotFoundError, also for files of other rooms, UnavailableError."""
         file = await self._find(file_id)
         room = guest.member.room if guest is not None and guest.member is not None else None
         if room is None or (room.id, room.epoch) != (file.room_id, file.epoch):
@@ -133,7 +140,10 @@ class Files:
         return file
 
     async def _find(self, file_id: str) -> StoredFile:
-        file = await self._store.find(file_id)
+        try:
+            file = await self._store.find(file_id)
+        except ConnectionError as error:
+            raise unavailable() from error
         if file is None or self._room_files_of(file) is None:
             raise _not_found()
         return file
@@ -147,7 +157,10 @@ class Files:
         return room_files if is_served else None
 
     async def read(self, file: StoredFile, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield bytes `start` to `stop` (exclusive); end early when the room closes or the file expires."""
+        """Yield bytes `start` to `stop` (exclusive); end early when the room closes, or the file expires or is lost.
+
+        Raises ConnectionError when the store cannot be reached.
+        """
         while start < stop and self._room_files_of(file) is not None:
             parts = [part async for part in self._store.read(file.id, start, min(start + _PIECE, stop))]
             if not parts or self._room_files_of(file) is None:
@@ -179,7 +192,7 @@ class Files:
         """Return the content of a message about a file that the sender has uploaded to their room.
 
         It consists of the server's metadata and the client's unknown fields.
-        Raises InvalidInputError (invalid_payload), NotFoundError (file_not_found).
+        Raises InvalidInputError (invalid_payload), NotFoundError (file_not_found), UnavailableError.
         """
         if isinstance(written, str):
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected the upload's answer as content", field="content")
@@ -195,23 +208,63 @@ class Files:
         """See RoomObserver. From now on members may upload files."""
         self._open[room.id] = room
 
+    def room_recalled(self, room: Room, notes: Mapping[str, bytes]) -> None:  # noqa: ARG002 - as in RoomObserver
+        """See RoomObserver. `recall` gives it its files back."""
+        self._open[room.id] = room
+        self._incomplete.add(room.id)
+
+    async def recall(self, unknown: Collection[str] = ()) -> None:
+        """Give the files that are stored to their rooms; remove those of no open room.
+
+        Nothing is removed of the rooms with the ids in `unknown`: they may still be opened. Raises what the store
+        raises, and TimeoutError.
+        """
+        async with time_limit(self._clock, ANSWER_LIMIT):
+            stored = await self._store.files()
+        incomplete, self._incomplete = self._incomplete, set()
+        orphans: list[str] = []
+        for number, file in enumerate(stored, 1):
+            room = self._open.get(file.room_id)
+            if room is None or room.epoch != file.epoch:
+                if file.room_id not in unknown:
+                    orphans.append(file.id)
+            elif room.id in incomplete:
+                self._give_back(room, file)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._unremoved.update(orphans)
+        self._background.start("removal of files of no room", self._remove(orphans))
+
+    def _give_back(self, room: Room, file: StoredFile) -> None:
+        room_files = self._by_room.get(room.id)
+        if room_files is None:
+            room_files = self._by_room[room.id] = RoomFiles(room)
+        if file.id not in room_files.files:
+            room_files.files[file.id] = (file, self.space.recall(room_files, file))
+
     def member_back(self, member: Member) -> None:
         """See RoomObserver. Files need no replay."""
 
     def room_closed(self, room: Room) -> None:
         """See RoomObserver. Removes the room's files; from now on none of them is served."""
+        self._close(room, is_over=True)
+
+    def _close(self, room: Room, *, is_over: bool) -> None:
+        """Serve no file of the room any more. If it is over, remove them."""
         if self._open.get(room.id) is not room:
             return
         del self._open[room.id]
+        self._incomplete.discard(room.id)
         room_files = self._by_room.pop(room.id, None)
         if room_files is None:
             return
-        self._unremoved.update(room_files.files)  # first, so that whatever fails below the next sweep removes them
+        if is_over:
+            self._unremoved.update(room_files.files)  # first, so that whatever fails below the next sweep removes them
         if not self._background.attempt("release of a room's space", self.space.close, room_files):
             room_files.is_open = False  # no upload is published any more
         for cut in list(room_files.downloads):
             self._background.attempt("abort of a download", cut)
-        if room_files.files:
+        if is_over and room_files.files:
             self._background.start("removal of a room's files", self._remove(list(room_files.files)))
 
     async def _discard(self, file_id: str) -> None:
@@ -219,11 +272,13 @@ class Files:
         await self._remove([file_id])
 
     async def _remove(self, file_ids: list[str]) -> None:
-        """Remove all the files; a failure does not affect the others."""
+        """Remove all the files; a failure does not affect the others. If the store is away, `sweep` removes them."""
         for file_id in file_ids:
             try:
                 async with time_limit(self._clock, ANSWER_LIMIT):
                     await self._store.remove(file_id)
+            except ConnectionError:
+                return
             except FAILURES as error:  # the others must be removed, and this one is retried
                 if not is_failure(error):
                     raise
@@ -245,9 +300,13 @@ class Files:
             await self._store.sweep()
 
     def close(self) -> None:
-        """Remove all rooms' files. None is served any more; the store's own `close` deletes the contents."""
+        """Serve no file any more. All are removed, unless they outlive the process: then their rooms are not over.
+
+        What cannot be removed here, the store's own `close` removes.
+        """
+        is_over = not self._store.is_durable
         for room in list(self._open.values()):
-            self._background.attempt("removal of a room's files", self.room_closed, room)
+            self._background.attempt("removal of a room's files", partial(self._close, room, is_over=is_over))
 
 
 def _not_found() -> NotFoundError:

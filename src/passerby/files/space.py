@@ -67,7 +67,7 @@ class Reservation:
         self._space = space
         self._room_files = room_files
         self._owner = owner
-        self._address = address
+        self._address: str | None = address
         self._is_announced = size is not None
         self.size = space.quotas.file if size is None else size
         self.held = 0
@@ -88,14 +88,26 @@ class Reservation:
             self._take(needed - self.held)
 
     def _take(self, size: int) -> None:
-        space, room_files = self._space, self._room_files
-        space.check(room_files, self._owner, self._address, size)
+        space, room_files, address = self._space, self._room_files, self._address or ""
+        space.check(room_files, self._owner, address, size)
         if room_files.is_open:
-            space.addresses.take(self._address, size)
-            space.used += size
-            room_files.used[self._owner] = room_files.used.get(self._owner, 0) + size
-            room_files.reservations.add(self)
-            self.held += size
+            space.addresses.take(address, size)
+            self._hold(size)
+
+    def _hold(self, size: int) -> None:
+        space, room_files = self._space, self._room_files
+        space.used += size
+        room_files.used[self._owner] = room_files.used.get(self._owner, 0) + size
+        room_files.reservations.add(self)
+        self.held += size
+
+    def recall(self) -> None:
+        """Hold all of a file that an earlier process has stored, also if it does not fit now.
+
+        Its address is not known any more, so nobody's share is smaller by it.
+        """
+        self._address = None
+        self._hold(self.size)
 
     def keep(self, size: int) -> None:
         """Keep `size` bytes (≤ `held`) for the stored file; release the rest. Ignored after the room has closed."""
@@ -114,7 +126,8 @@ class Reservation:
 
     def give_back_address(self, size: int) -> None:
         """Release `size` bytes of the address only."""
-        self._space.addresses.give_back(self._address, size)
+        if self._address is not None:
+            self._space.addresses.give_back(self._address, size)
 
 
 class Space:
@@ -133,6 +146,12 @@ class Space:
         """
         self.check(room_files, owner, address, 1 if size is None else size)
         return Reservation(self, room_files, owner, address, size)
+
+    def recall(self, room_files: RoomFiles, file: StoredFile) -> Reservation:
+        """Return the reservation of a file that an earlier process has stored: it counts, also if it does not fit."""
+        reservation = Reservation(self, room_files, file.owner, "", file.size)
+        reservation.recall()
+        return reservation
 
     def check(self, room_files: RoomFiles, owner: str, address: str, size: int) -> None:
         """Raise StorageFullError or TooLargeError (room_storage_full, guest_storage_full) if `size` more do not fit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import secrets
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ from passerby.errors import (
     PasserbyError,
     StorageFullError,
     TooLargeError,
+    UnavailableError,
     UnsupportedTypeError,
 )
 from passerby.files.names import clean_name
@@ -38,6 +40,8 @@ _CHANGES: Final = 64
 """Maximum changes at once, of bytes that were already written."""
 _CHANGE: Final = 1024
 """Maximum bytes of each."""
+_RETRY: Final = 5.0
+"""Seconds until a client should try again if the store was away: it is noticed so soon that it is back."""
 _TOLERANCE: Final = 1.0
 """Seconds that a measured voice note may exceed the limit: recorders stop only between two packets."""
 
@@ -92,7 +96,7 @@ class Upload:
     async def write(self, data: bytes) -> None:
         """Process the next bytes.
 
-        Raises TooLargeError, StorageFullError, UnsupportedTypeError, ConflictError (room_closed).
+        Raises TooLargeError, StorageFullError, UnavailableError, UnsupportedTypeError, ConflictError (room_closed).
         """
         if not self._room_files.is_open:
             raise room_closed()
@@ -132,7 +136,8 @@ class Upload:
         elif self._stream.seconds is not None:
             self._seconds = _rounded(self._stream.seconds)
         file = self.described(self._clock.time() + self._ttl)
-        await self._store.publish(file, self._ttl)
+        with _storing():
+            await self._store.publish(file, self._ttl)
         if not self._room_files.is_open:
             raise room_closed()
         self._room_files.files[file.id] = (file, self._reservation)
@@ -233,20 +238,16 @@ class Upload:
             if self._stored > self._quotas.file:
                 raise self._quotas.too_large()
             self._reservation.cover(self._stored)
-            try:
+            with _storing():
                 await self._store.write(self.id, piece)
-            except OSError as error:
-                raise StorageFullError from error
         self._piece += waiting
 
     async def _amend(self) -> None:
         """Overwrite what could be known only at the end of the file."""
         changes = self._changes()
         while some := list(itertools.islice(changes, _CHANGES)):
-            try:
+            with _storing():
                 await self._store.amend(self.id, some)
-            except OSError as error:
-                raise StorageFullError from error
             self._turns.end()
             await self._turn()
 
@@ -274,6 +275,22 @@ def _rounded(seconds: float) -> float:
 def _refusal(error: MediaError) -> PasserbyError:
     kind = TooLargeError if error.code is Code.PICTURE_TOO_LARGE else UnsupportedTypeError
     return kind(error.code, str(error), field="file")
+
+
+@contextlib.contextmanager
+def _storing() -> Iterator[None]:
+    """Raise UnavailableError or StorageFullError for what the store raises in the block, see BlobStore."""
+    try:
+        yield
+    except ConnectionError as error:
+        raise unavailable() from error
+    except OSError as error:
+        raise StorageFullError from error
+
+
+def unavailable() -> UnavailableError:
+    """Return the error for a store that cannot be reached now."""
+    return UnavailableError(["files"], retry_after=_RETRY)
 
 
 def not_your_room() -> ForbiddenError:

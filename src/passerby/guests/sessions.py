@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from passerby import errors, ids
-from passerby.clock import Timestamps
+from passerby.clock import Timestamps, answer
 from passerby.errors import Code, NotFoundError, UnauthorizedError, UnavailableError
 from passerby.live import LiveGuest
 from passerby.logs import Sampled
 from passerby.models import Guest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from passerby.clock import Clock
     from passerby.guests.store import SessionStore
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_ANSWER_LIMIT: Final = 5.0
+"""Maximum seconds for the store, so that a guest is answered before the client, or CONNECT_TIMEOUT, gives up."""
+_UNREADABLE_RETRY: Final = 2
+"""Seconds after which a guest may try again, when the store cannot be read or written."""
 _RETRY: Final = 30
 """Seconds after which a guest may ask again for a session, when there are too many."""
 _UNUSED: Final = 60.0
@@ -43,12 +49,16 @@ class Guests:
         limit: int,
         changed: Callable[[LiveGuest], None],
         is_ended: Callable[[str], bool],
+        ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`limit` is the maximum number of sessions.
 
         `changed` is called at each change of a live guest's session, to save and count it.
 
         `is_ended` returns whether the session with an id has ended, even if the store still has it.
+
+        `ready` waits until the guests of an earlier process are live again, who may be in a room. Raises
+        UnavailableError if that takes too long. None: there are none.
         """
         self._store = store
         self._tokens = tokens
@@ -59,8 +69,10 @@ class Guests:
         self._unused: OrderedDict[str, float] = OrderedDict()
         """When the sessions that have never had a connection were created, the oldest first."""
         self._full = Sampled(log.warning, "new sessions refused: SESSIONS_LIMIT exist", clock.monotonic)
+        self._failed = Sampled(log.warning, "sessions cannot be read or written", clock.monotonic)
         self._changed = changed
         self._is_ended = is_ended
+        self._ready = ready
         self.timestamps = Timestamps(clock)
         self._by_session: dict[str, LiveGuest] = {}
         self.online: dict[str, LiveGuest] = {}
@@ -73,8 +85,14 @@ class Guests:
     ) -> tuple[Guest, str]:
         """Create a session that lasts `session_ttl` seconds; return it and its token.
 
-        When there are too many, the oldest one that was never used is replaced, or UnavailableError is raised.
+        When there are too many, the oldest one that was never used is replaced, or UnavailableError is raised. It is
+        also raised when the store cannot serve now.
         """
+        return await self._answer(self._create(username, location, gender, language))
+
+    async def _create(
+        self, username: str | None, location: str | None, gender: str | None, language: str | None
+    ) -> tuple[Guest, str]:
         ahead = self._creating  # whom the store may not count yet: else of many at once all would fit
         self._creating += 1
         try:
@@ -117,16 +135,22 @@ class Guests:
         )
 
     async def authenticate(self, token: str) -> tuple[Guest, float]:
-        """Return the token's guest and its expiry (seconds since the Unix epoch). Raises UnauthorizedError."""
+        """Return the token's guest and its expiry (seconds since the Unix epoch).
+
+        Raises UnauthorizedError; and UnavailableError when nobody can say now whether the session exists, or whether
+        the guest is in a room.
+        """
         session_id, expires = self._tokens.verify(token)
-        guest = await self._find(session_id)
+        if self._ready is not None and session_id not in self._by_session:
+            await self._ready()
+        guest = await self._answer(self.find(session_id))
         if guest is None:
             raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest, expires
 
     async def public(self, session_id: str) -> Guest:
-        """Return the session for its public view. Raises NotFoundError."""
-        guest = await self._find(session_id)
+        """Return the session for its public view. Raises NotFoundError, UnavailableError."""
+        guest = await self._answer(self.find(session_id))
         if guest is None:
             raise NotFoundError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest
@@ -134,9 +158,12 @@ class Guests:
     async def update(self, guest: Guest, **traits: str | None) -> Guest:
         """Change location, gender or language; counts as activity. Return the updated session.
 
-        Raises UnauthorizedError when the session has ended in the meantime.
+        Raises UnauthorizedError when the session has ended in the meantime; and UnavailableError.
         """
-        current = await self._find(guest.session_id)
+        return await self._answer(self._update(guest, traits))
+
+    async def _update(self, guest: Guest, traits: dict[str, str | None]) -> Guest:
+        current = await self.find(guest.session_id)
         if current is None:
             raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         for name, value in traits.items():
@@ -161,7 +188,19 @@ class Guests:
         """Return the seconds until the live guest's token expires."""
         return self._tokens.left(live.token_expires)
 
-    async def _find(self, session_id: str) -> Guest | None:
+    async def _answer(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work` with the store. Raises UnavailableError when the store fails, or takes too long.
+
+        It is never UnauthorizedError: the client would give up a session that may exist.
+        """
+        try:
+            return await answer(self._clock, work, _ANSWER_LIMIT)
+        except OSError as error:  # also TimeoutError
+            self._failed.note()
+            raise UnavailableError(["sessions"], retry_after=_UNREADABLE_RETRY) from error
+
+    async def find(self, session_id: str) -> Guest | None:
+        """Return the session, or None when it has ended. Raises OSError when it cannot be read."""
         live = self._by_session.get(session_id)
         if live is not None:
             return live.guest
@@ -179,7 +218,7 @@ class Guests:
         self._unused.pop(guest.session_id, None)
         live = self._by_session.get(guest.session_id)
         if live is None:
-            live = self._by_session[guest.session_id] = LiveGuest(guest)
+            live = self._enter(guest)
         if live.grace is not None:
             live.grace.cancel()
             live.grace = None
@@ -188,6 +227,19 @@ class Guests:
         own.is_online, own.socket_id, own.connected_at = True, socket_id, self.timestamps.now()
         self.online[own.id] = live
         self.touch(live)
+        return live
+
+    def recall(self, guest: Guest) -> LiveGuest:
+        """A guest of an earlier process, who is not live in this one, is live again, without a connection."""
+        live = self._enter(guest)
+        self._changed(live)
+        return live
+
+    def _enter(self, guest: Guest) -> LiveGuest:
+        """Return a new live guest, who is in no room and does not search, whatever the session says of before."""
+        guest.is_online, guest.socket_id = False, None
+        guest.is_searching, guest.in_chat, guest.connected_user = False, False, None
+        live = self._by_session[guest.session_id] = LiveGuest(guest)
         return live
 
     def detach(self, live: LiveGuest) -> None:

@@ -15,7 +15,10 @@ class SessionStore(Protocol):
         """Store `guest` for `lifetime` seconds (> 0) from now, replacing an earlier version; atomic."""
 
     async def load(self, session_id: str) -> Guest | None:
-        """Return the session, or None when it does not exist or has expired."""
+        """Return the session, or None when it does not exist or has expired, or is no session of ours.
+
+        Raises OSError when it cannot be read: None would end the guest's session.
+        """
 
     async def remove(self, session_id: str) -> None:
         """Remove the session; no effect when it does not exist."""

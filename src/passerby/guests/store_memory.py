@@ -33,10 +33,19 @@ class MemorySessionStore:
 
     async def load(self, session_id: str) -> Guest | None:
         """See SessionStore."""
+        found = self.read(session_id)
+        return None if found is None else self._decoder.decode(found[1])
+
+    def read(self, session_id: str) -> tuple[float, bytes] | None:
+        """Return the seconds until the session expires (> 0), and its JSON; None as with `load`."""
         entry = self._sessions.get(session_id)
-        if entry is None or entry[0] <= self._clock.monotonic():
+        if entry is None or (left := entry[0] - self._clock.monotonic()) <= 0:
             return None
-        return self._decoder.decode(entry[1])
+        return left, entry[1]
+
+    def ids(self) -> list[str]:
+        """Return the ids of all sessions, also of those that have just expired."""
+        return list(self._sessions)
 
     async def remove(self, session_id: str) -> None:
         """See SessionStore."""

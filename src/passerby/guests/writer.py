@@ -2,11 +2,15 @@
 
 An event handler only marks a guest. One task writes all marked guests, each once even if it was marked several
 times. So no handler waits for the store, and the last state of a session is always written.
+
+A store that lets the task wait gets help: several sessions are written at the same time, so that one turn of the event
+loop carries many of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+from operator import length_hint
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -26,7 +30,10 @@ _TIMEOUT: Final = 5.0
 _RENEWAL: Final = 0.5
 """Seconds between two renewals of that limit: so much less a session may have."""
 _MAX_FAILURES: Final = 3
-"""Failures in one pass after which the rest waits for the retry."""
+"""Failures in one run after which the rest waits for the retry."""
+_TOGETHER: Final = 64
+"""Maximum number of sessions that are written at the same time: enough to share the way to the store, and few enough
+that their answers take about a millisecond of one turn of the event loop."""
 _LATE: Final = 60.0
 """Seconds after which no answer of the store is in flight any more."""
 _PAUSE: Final = 1.0
@@ -88,41 +95,61 @@ class SessionWriter:
 
     async def _write(self) -> None:
         """Write what is marked, the oldest first. A session that cannot be written waits, the others do not."""
-        failed: dict[str, Guest | None] = {}
-        left = self._take()
+        run = _Run(self._take())
         try:
             while True:
-                try:
-                    async with asyncio.timeout(_TIMEOUT) as limit:
-                        await self._write_all(left, failed, limit)
-                except FAILURES as error:
-                    if len(failed) >= _MAX_FAILURES or not is_failure(error):
-                        raise  # it is the store, not one session, or the end of this task
-                    continue
-                if not self._marked:
+                run.waiting = run.loop.call_soon(self._help, run)  # called only if the store lets this task wait
+                await self._write_some(run)
+                run.waiting.cancel()
+                if run.helpers:
+                    await asyncio.wait(run.helpers)  # so there is never more than one write of a session
+                    run.helpers = []
+                if run.error is not None or not self._marked:
                     break
-                left = self._take()
-            if failed:
-                raise OSError(f"{len(failed)} sessions could not be written")
+                run.left = self._take()
+            run.finish()
+        except BaseException:
+            run.cancel()
+            self._marked = {**run.unwritten, **dict(run.left), **self._marked}  # a newer mark wins
+            raise
         finally:
             self._task = None
-            self._marked = {**failed, **dict(left), **self._marked}  # a newer mark wins
 
     def _take(self) -> Iterator[tuple[str, Guest | None]]:
         marked, self._marked = self._marked, {}
         return iter(marked.items())
 
-    async def _write_all(
-        self, left: Iterator[tuple[str, Guest | None]], failed: dict[str, Guest | None], limit: asyncio.Timeout
-    ) -> None:
-        """Write the sessions of `left` until one cannot be written, which is in `failed` then.
+    def _help(self, run: _Run) -> None:
+        """The store lets the task wait: limit the time, and write other sessions meanwhile."""
+        if not run.waits:
+            run.waits = True
+            run.limit.reschedule(run.loop.time() + _TIMEOUT)
+        count = min(_TOGETHER - 1, length_hint(run.left))
+        run.helpers = [
+            run.loop.create_task(self._write_some(run), name="help with the writing of sessions") for _ in range(count)
+        ]
+
+    async def _write_some(self, run: _Run) -> None:
+        """Write sessions of `run`, one after the other, until none is left. If the store seems to fail, end the run."""
+        while run.error is None:
+            try:
+                async with asyncio.timeout(_TIMEOUT if run.waits else None) as run.limit:
+                    await self._write_each(run, run.limit)
+                    return
+            except FAILURES as error:
+                if not is_failure(error):
+                    raise
+                run.failed(error)
+
+    async def _write_each(self, run: _Run, limit: asyncio.Timeout) -> None:
+        """Write sessions of `run` until one cannot be written, or none is left.
 
         `limit` is for each session; it is put off rarely, because most stores take less time than a timer does.
         """
-        time = asyncio.get_running_loop().time
+        time, unwritten = run.loop.time, run.unwritten
         renewal = time() + _RENEWAL
-        for session_id, guest in left:
-            failed[session_id] = guest
+        for session_id, guest in run.left:
+            unwritten[session_id] = guest
             now = time()
             if now > renewal:
                 renewal = now + _RENEWAL
@@ -131,7 +158,7 @@ class SessionWriter:
                 await self._remove(session_id)
             else:
                 await self._store.save(msgspec.structs.replace(guest), self._ttl)
-            del failed[session_id]
+            del unwritten[session_id]
 
     async def _remove(self, session_id: str) -> None:
         await self._store.remove(session_id)
@@ -143,3 +170,48 @@ class SessionWriter:
         too_old = self._background.clock.monotonic() - _LATE
         while self._ended and next(iter(self._ended.values())) < too_old:
             del self._ended[next(iter(self._ended))]
+
+
+class _Run:
+    """One run of the writing task."""
+
+    __slots__ = ("_failures", "error", "helpers", "left", "limit", "loop", "unwritten", "waiting", "waits")
+
+    waiting: asyncio.Handle
+    """Calls for help, if the task has to wait."""
+    limit: asyncio.Timeout
+    """Of the task, until there are helpers."""
+
+    def __init__(self, left: Iterator[tuple[str, Guest | None]]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.left = left
+        """What is to be written."""
+        self.unwritten: dict[str, Guest | None] = {}
+        """What is being written, or could not be."""
+        self.waits = False
+        """Whether the store has let the task wait, so that it needs a limit."""
+        self.helpers: list[asyncio.Task[None]] = []
+        """Tasks that write too."""
+        self._failures = 0
+        self.error: BaseException | None = None
+        """Why the run has ended before all was tried."""
+
+    def failed(self, error: BaseException) -> None:
+        """A session could not be written. After several it is the store, not one session, and the run ends."""
+        self._failures += 1
+        if self._failures >= _MAX_FAILURES:
+            self.error = error
+            self.unwritten.update(self.left)
+
+    def finish(self) -> None:
+        """Raise why the run has ended early, or OSError if a session could not be written."""
+        if self.error is not None:
+            raise self.error
+        if self.unwritten:
+            raise OSError(f"{len(self.unwritten)} sessions could not be written")
+
+    def cancel(self) -> None:
+        """The task ends before its work."""
+        self.waiting.cancel()
+        for helper in self.helpers:
+            helper.cancel()

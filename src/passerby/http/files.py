@@ -27,6 +27,7 @@ from passerby.errors import (
     StorageFullError,
     TooLargeError,
     UnauthorizedError,
+    UnavailableError,
     UnsupportedTypeError,
     UploadTimeoutError,
 )
@@ -60,9 +61,10 @@ _UPLOAD_REFUSALS: Final = refusals(
     ConflictError,
     TooLargeError,
     UnsupportedTypeError,
+    UnavailableError,
     StorageFullError,
 )
-_FETCH_REFUSALS: Final = (InvalidInputError, UnauthorizedError, ForbiddenError, NotFoundError)
+_FETCH_REFUSALS: Final = (InvalidInputError, UnauthorizedError, ForbiddenError, NotFoundError, UnavailableError)
 _FETCH_MEANINGS: Final = {
     UnauthorizedError: "The request has a token and no signature, and the token is invalid or its session has ended",
     ForbiddenError: "The signature is not of this file and this conversation, or there is no signature and no token",
@@ -453,13 +455,18 @@ def _disposition(name: str, *, inline: bool) -> str:
 async def _sent(
     request: Request[Any, Any, Any], services: Services, file: StoredFile, start: int, stop: int
 ) -> AsyncIterator[bytes]:
-    """Return the bytes. If they end early because the room has closed, abort the connection: the file is incomplete."""
+    """Return the bytes. If they end early, abort the connection, so that what came is not taken for the whole file.
+
+    They do so because the room has closed, or because the store has lost them or cannot be reached.
+    """
     cut: Callable[[], None] = request.scope["passerby.cut"]  # type: ignore[typeddict-item]  # see GuardedHttpProtocol
     with services.files.serving(file, cut):
         try:
             async for part in services.files.read(file, start, stop):
                 start += len(part)
                 yield part
+        except ConnectionError:
+            pass  # the store is away, and says so itself
         except Exception as error:  # noqa: BLE001 - the status has been sent: only a cut tells the client
             services.background.failed("download", error)
     if start < stop:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from passerby.calls.ice import IceServers
 from passerby.errors import Code, PasserbyError
@@ -14,6 +14,8 @@ from passerby.models import (
     LanguageTag,
     Limits,
     OnlineUser,
+    RedisState,
+    RedisStats,
     SessionId,
     Stats,
     Timestamp,
@@ -101,7 +103,7 @@ class OnlineUsersData(Struct, rename="camel", frozen=True):
     timestamp: Timestamp
 
 
-class SocketStats(Struct, rename="camel", frozen=True):
+class SocketStats(Struct, rename="camel", frozen=True, omit_defaults=True):
     """Counts of this process's connections."""
 
     connections: int
@@ -110,6 +112,7 @@ class SocketStats(Struct, rename="camel", frozen=True):
     guests: int
     rooms: int
     waiting: int
+    redis: Annotated[RedisStats, Meta(description="Absent if `REDIS_URL` is not set")] | UnsetType = UNSET
 
 
 class Health(Struct, rename="camel", frozen=True):
@@ -118,12 +121,14 @@ class Health(Struct, rename="camel", frozen=True):
     status: str
     version: str
     uptime: float
+    redis: RedisState
 
 
 class Readiness(Struct, rename="camel", frozen=True):
-    """All storage adapters can serve."""
+    """All storage adapters can serve, if need be from the memory of the process."""
 
     status: Literal["ready"]
+    redis: RedisState
 
 
 class Success(Struct, Generic[T], rename="camel", frozen=True, omit_defaults=True, kw_only=True):

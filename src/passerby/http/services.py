@@ -14,7 +14,7 @@ from passerby.files.files import Files
 from passerby.guests.sessions import Guests
 from passerby.limits import AddressLimit
 from passerby.matching.matchmaking import Matchmaking
-from passerby.models import Limits
+from passerby.models import Limits, RedisState, RedisStats
 from passerby.presence import Presence
 from passerby.socketio import Server
 from passerby.stats.statistics import Statistics
@@ -41,7 +41,14 @@ class Services(NamedTuple):
     """Limits that are sent to clients."""
     check: Callable[[], Awaitable[dict[str, bool]]]
     """Checks whether each adapter can serve now."""
+    redis: Callable[[], RedisStats | None]
+    """Returns how Redis fares; None if it is not used."""
     background: Background
+
+    def redis_state(self) -> RedisState:
+        """Return whether Redis is in use."""
+        stats = self.redis()
+        return "off" if stats is None else stats.state
 
     def address_of(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         """Return the address of the client that sent the request, as reported by trusted proxies."""

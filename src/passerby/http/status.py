@@ -7,6 +7,7 @@ from typing import Any
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
+from msgspec import UNSET
 
 from passerby import __version__
 from passerby.errors import UnauthorizedError, UnavailableError
@@ -68,6 +69,7 @@ class StatusController(Controller):
                 guests=tally.online,
                 rooms=tally.pairs,
                 waiting=services.matchmaking.waiting,
+                redis=services.redis() or UNSET,
             ),
         )
 
@@ -77,18 +79,19 @@ class StatusController(Controller):
         return Success(success=True, data=services.limits)
 
     @get("/health", summary="Liveness", opt={"limit": None})
-    async def health(self) -> Success[Health]:
+    async def health(self, services: NamedDependency[Services]) -> Success[Health]:
         """Answer 200 while the process runs; `uptime` is in seconds."""
         uptime = round(time.monotonic() - _STARTED, 3)
-        return Success(success=True, data=Health(status="ok", version=__version__, uptime=uptime))
+        redis = services.redis_state()
+        return Success(success=True, data=Health(status="ok", version=__version__, uptime=uptime, redis=redis))
 
     @get("/health/ready", summary="Readiness", opt={"limit": None}, responses=refusals(UnavailableError, limited=False))
     async def ready(self, services: NamedDependency[Services]) -> Success[Readiness]:
-        """Answer 200 while all storage adapters can serve; 503 names those that cannot."""
+        """Answer 200 while all storage adapters can serve, also without Redis; 503 names those that cannot."""
         failing = [name for name, is_well in (await services.check()).items() if not is_well]
         if failing:
             raise UnavailableError(failing)
-        return Success(success=True, data=Readiness(status="ready"))
+        return Success(success=True, data=Readiness(status="ready", redis=services.redis_state()))
 
     @get("/schema/asyncapi.json", include_in_schema=False)
     async def document(self) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 The queue pairs atomically. Its result is then checked against the connected guests. If one of the two is gone, the
 other's ticket returns to the queue at its old position, without notice to the guest.
+
+A durable queue outlives the process. It is told which searches go on (`renew`), and the process that follows asks it
+for the searches of those who come back (`recall`).
 """
 
 from __future__ import annotations
@@ -10,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from passerby import ids
 from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
-from passerby.clock import answer
+from passerby.clock import answer, sleep
 from passerby.errors import Code, ConflictError, InternalError
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
 from passerby.models import Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from passerby.background import Background
     from passerby.chat.rooms import Rooms
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 _RECOVERY_PAUSE: Final = 1.0
 """Seconds after a failure of the queue until all searching guests enter again."""
+RENEWAL: Final = 3.0
+"""Seconds between two renewals of all searches in a durable queue."""
 _SEARCHING = MatchSearching(message="Looking for someone to talk to")
 _NOBODY = MatchNoUsers(message="Nobody else is waiting right now; the search goes on")
 _CANCELLED = MatchCancelled(message="The search has ended")
@@ -41,10 +46,13 @@ class Matchmaking:
         clock: Clock,
         background: Background,
         *,
+        grace: float,
         changed: Callable[[LiveGuest], None],
     ) -> None:
-        """Search in `queue`, open rooms in `rooms`."""
+        """Search in `queue`, open rooms in `rooms`. `grace` is how long a search is kept without a connection, in s."""
         self._queue = queue
+        self._is_durable = queue.is_durable
+        self._grace = grace
         self._rooms = rooms
         self._clock = clock
         self._background = background
@@ -84,7 +92,7 @@ class Matchmaking:
             raise ConflictError(Code.NOT_SEARCHING, "You are not searching")
         self._set(guest, None)
         guest.send(_CANCELLED)
-        await self._withdraw(ticket)
+        await self._withdraw(guest, ticket)
 
     def suspend(self, guest: LiveGuest) -> None:
         """The guest lost the connection: stop matching them, but keep their position."""
@@ -92,7 +100,7 @@ class Matchmaking:
         if ticket is not None:
             guest.suspended = ticket
             self._set(guest, None)
-            self._background.start("withdrawal of a ticket", self._withdraw(ticket))
+            self._background.start("withdrawal of a ticket", self._withdraw(guest, ticket))
 
     def restore(self, guest: LiveGuest) -> None:
         """The guest has reconnected: continue a suspended search at its old position."""
@@ -107,16 +115,49 @@ class Matchmaking:
         guest.send(_SEARCHING)
         self._background.start("return to a search", self._return(guest, ticket))
 
+    def recall_later(self, guest: LiveGuest) -> None:
+        """The guest has connected to this process for the first time, but not to an earlier one: `recall`, if any."""
+        if self._is_durable:
+            self._background.start("recall of a search", self.recall(guest))
+
+    async def recall(self, guest: LiveGuest) -> None:
+        """If the queue knows a search of the guest, it is suspended: `restore` continues it, at once if they are here.
+
+        Raises OSError, and TimeoutError.
+        """
+        found = await answer(self._clock, self._queue.recall(guest.guest.id), ANSWER_LIMIT)
+        if found is None or guest.ticket is not None or guest.suspended is not None or guest.member is not None:
+            return
+        guest.suspended = found
+        if guest.link is not None:
+            self.restore(guest)
+
+    async def renew(self) -> None:
+        """Wait an interval, then tell the queue which searches go on. Those that it has lost enter again."""
+        await sleep(self._clock, RENEWAL)
+        for ticket in await answer(self._clock, self._queue.renew(self._tickets()), ANSWER_LIMIT):
+            guest = self._searching(ticket)
+            if guest is not None and not await self._enter(guest, ticket, is_told=True):
+                return  # it lets everybody enter again
+
+    def _tickets(self) -> Iterator[Ticket]:
+        """Yield the tickets of all searches, each as it is when it is asked for."""
+        for guest in list(self._seekers.values()):
+            if guest.ticket is not None:
+                yield guest.ticket
+
     async def _return(self, guest: LiveGuest, ticket: Ticket) -> None:
         await self._enter(guest, ticket)
 
-    async def _enter(self, guest: LiveGuest, ticket: Ticket) -> bool:
+    async def _enter(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool = False) -> bool:
         """Enter until a connected partner is found or the queue is empty; also for a guest paired in vain.
+
+        `guest` is told that nobody is there, if they were not before.
 
         Return False when the queue has failed, or has not answered in time. It may then contain the ticket or not, and
         another guest's ticket may be lost. Therefore all searching guests enter again, a little later.
         """
-        seeker = guest
+        seeker = None if is_told else guest
         while True:
             try:
                 found = await answer(self._clock, self._queue.enter(ticket), ANSWER_LIMIT)
@@ -131,7 +172,7 @@ class Matchmaking:
                 if here and guest is seeker:
                     guest.send(_NOBODY)
                 elif not here:
-                    await self._withdraw(ticket)
+                    await self._withdraw(guest, ticket)
                 return True
             partner = self._searching(found)
             if here and partner is not None:
@@ -159,6 +200,7 @@ class Matchmaking:
 
     def _meet(self, guest: LiveGuest, partner: LiveGuest) -> None:
         """Open a room for two guests whose tickets the queue has paired."""
+        tickets = guest.ticket, partner.ticket
         self._assign(guest, None)
         self._assign(partner, None)
         try:
@@ -170,6 +212,8 @@ class Matchmaking:
             for seeker in (guest, partner):
                 self._background.attempt("marking a changed session", self._changed, seeker)
                 self._give_up(seeker)
+        if self._is_durable:
+            self._background.attempt("forgetting of tickets", self._queue.forget, *tickets)
 
     def _give_up(self, guest: LiveGuest) -> None:
         """End a search that failed; inform the guest, who may start another."""
@@ -178,13 +222,16 @@ class Matchmaking:
         error = InternalError()
         guest.send(MatchError(message=error.message, code=error.code))
 
-    async def _withdraw(self, ticket: Ticket) -> None:
-        """Remove the ticket of an ended or suspended search from the queue.
+    async def _withdraw(self, guest: LiveGuest, ticket: Ticket) -> None:
+        """Remove the ticket of an ended or suspended search from the queue; a suspended one can be recalled.
 
         If that fails, the ticket stays in the queue but is ignored, because no guest holds it.
         """
         try:
-            await answer(self._clock, self._queue.cancel(ticket), ANSWER_LIMIT)
+            if guest.suspended == ticket:
+                await answer(self._clock, self._queue.suspend(ticket, self._grace), ANSWER_LIMIT)
+            else:
+                await answer(self._clock, self._queue.cancel(ticket), ANSWER_LIMIT)
         except FAILURES as error:
             if not is_failure(error):
                 raise

@@ -164,13 +164,12 @@ class Gateway:
         try:
             guest, expires = await self._guests.authenticate(token)
         except PasserbyError as error:
-            raise ConnectError(error.message, {"code": error.code}) from error
+            raise _refusal(error) from error
         except FAILURES as error:
             if not is_failure(error):
                 raise
             self._background.failed("authentication", error)
-            internal = InternalError()
-            raise ConnectError(internal.message, {"code": internal.code}) from error
+            raise _refusal(InternalError()) from error
         live = self._guests.live(guest.session_id)
         if live is not None:
             now = self._monotonic()
@@ -180,8 +179,7 @@ class Gateway:
     @staticmethod
     def _check_pace(wait: float) -> None:
         if wait:
-            limited = RateLimitedError(wait)
-            raise ConnectError(limited.message, {"code": limited.code, "retryAfter": limited.retry_after})
+            raise _refusal(RateLimitedError(wait))
 
     def _connected(self, socket: Socket) -> None:
         admission: _Admission = socket.data
@@ -343,6 +341,14 @@ class Gateway:
 
     async def _get_stats(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
         live.send(await self._stats.snapshot())
+
+
+def _refusal(error: PasserbyError) -> ConnectError:
+    """Return the CONNECT_ERROR of an error: its code says whether another attempt may succeed, and when."""
+    data: dict[str, Any] = {"code": error.code}
+    if error.retry_after is not None:
+        data["retryAfter"] = error.retry_after
+    return ConnectError(error.message, data)
 
 
 def _auth(socket: Socket) -> Auth:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Tally(Struct, frozen=True):
@@ -16,14 +19,27 @@ class Tally(Struct, frozen=True):
     pairs: int = 0
 
 
+def sum_of(tallies: Iterable[Tally]) -> Tally:
+    """Return the sum of several nodes' tallies."""
+    online = chatting = pairs = 0
+    for tally in tallies:
+        online += tally.online
+        chatting += tally.chatting
+        pairs += tally.pairs
+    return Tally(online, chatting, pairs)
+
+
 class Counters(Protocol):
     """The nodes' tallies. Each node reports its own exact counts, so the sum stays correct when a node is lost."""
 
     async def report(self, node: str, tally: Tally, lifetime: float) -> None:
-        """Store `tally` for `lifetime` seconds, replacing the node's previous one."""
+        """Store `tally` for `lifetime` seconds (> 0), replacing the node's previous one.
+
+        It is called when counts change, and more often than each `lifetime` if they do not.
+        """
 
     async def total(self) -> Tally:
-        """Return the sum over the nodes whose report has not expired."""
+        """Return the sum over the nodes whose report has not expired; without their reports, the sum of this node's."""
 
     async def check(self) -> None:
         """Raise OSError when the port cannot serve now."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from passerby.stats.counters import Tally
+from passerby.stats.counters import sum_of
 
 if TYPE_CHECKING:
     from passerby.clock import Clock
+    from passerby.stats.counters import Tally
 
 
 class MemoryCounters:
@@ -24,13 +25,12 @@ class MemoryCounters:
 
     async def total(self) -> Tally:
         """See Counters."""
+        return sum_of(tally for _, tally in self.live().values())
+
+    def live(self) -> dict[str, tuple[float, Tally]]:
+        """Return, for each node whose report has not expired, the seconds until it does (> 0), and its tally."""
         now = self._clock.monotonic()
-        live = [tally for expires, tally in self._reports.values() if expires > now]
-        return Tally(
-            online=sum(tally.online for tally in live),
-            chatting=sum(tally.chatting for tally in live),
-            pairs=sum(tally.pairs for tally in live),
-        )
+        return {node: (expires - now, tally) for node, (expires, tally) in self._reports.items() if expires > now}
 
     async def check(self) -> None:
         """See Counters."""

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 _SLICE: Final = 0.05
 """Seconds between two chunks of a broadcast: short enough that no message is delayed noticeably."""
-_TALLY_LIFETIME: Final = 300.0
-"""Seconds until a node's tally expires if it is not renewed (contract: active_user_count expires after 5 minutes)."""
+_HEARTBEAT: Final = 2.0
+"""Seconds between two reports of this node's tally when nothing changes."""
+_TALLY_LIFETIME: Final = 5.0
+"""Seconds until a node's tally expires if it is not renewed: two heartbeats may be lost, and a node that was killed
+counts no longer after that."""
 
 
 class Statistics:
@@ -78,7 +81,7 @@ class Statistics:
     async def stats(self) -> Stats:
         """Return the counts of all nodes. Raises TimeoutError, and what the adapters raise."""
         async with time_limit(self._clock, ANSWER_LIMIT):
-            await self._counters.report(self._node, self.tally(), _TALLY_LIFETIME)
+            await self._report()
             total = await self._counters.total()
             sessions = await self._store.count()
         return Stats(
@@ -88,6 +91,15 @@ class Statistics:
             available_users=total.online - total.chatting,
             connected_users=total.pairs,
         )
+
+    async def heartbeat(self) -> None:
+        """Wait a little, then report this node's counts. Raises TimeoutError, and what the adapter raises."""
+        await sleep(self._clock, _HEARTBEAT)
+        async with time_limit(self._clock, ANSWER_LIMIT):
+            await self._report()
+
+    async def _report(self) -> None:
+        await self._counters.report(self._node, self.tally(), _TALLY_LIFETIME)
 
     def online_users(self) -> list[OnlineUser]:
         """Return the public view of the most recently connected guests, at most `sample`."""

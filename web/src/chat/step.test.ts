@@ -83,6 +83,8 @@ describe('the session', () => {
   it.each<[Code | null, number | null, number]>([
     ['rate_limited', 7.5, 7500],
     ['internal', null, 2000],
+    ['unavailable', 2, 2000],
+    ['unavailable', 30, 30_000],
     ['something_new' as Code, null, 2000],
     [null, null, 2000],
   ])('goes on after %s, retryAfter %j: in %i ms', (code, retryAfter, ms) => {

@@ -149,8 +149,8 @@ describe('sent files', () => {
     expect(stages(state)[0]).toEqual(['a', 'failed']);
   });
 
-  it('pause as long as the server asks, and go on by themselves', () => {
-    const { state, effects } = run(uploading.state, failure('a', 'rate_limited', 3));
+  it.each<Trouble>(['rate_limited', 'unavailable'])('pause after %s, and go on', (trouble) => {
+    const { state, effects } = run(uploading.state, failure('a', trouble, 3));
     expect(effects).toEqual([{ do: 'timer', key: 'upload', ms: 3000 }]);
     expect(stages(state)[0]).toEqual(['a', 'waiting']);
     expect(run(state, attach('c'), SEND).effects).toEqual([]);

@@ -8,6 +8,8 @@ import * as talk from './exchange';
 import type { Effect, State, Step } from './state';
 import type { Trouble } from './trouble';
 
+/** What passes by itself: the server says when to come back. */
+const LATER = new Set<Trouble>(['rate_limited', 'unavailable']);
 const DEFAULT_PAUSE_S = 5;
 const LEAST_PAUSE_S = 0.5;
 
@@ -70,7 +72,7 @@ export function failed(
 ): Step {
   const { attachments, ready } = state;
   if (!queue.uploading(attachments, id)) return [state, []];
-  if (trouble === 'rate_limited') {
+  if (LATER.has(trouble)) {
     const ms = Math.max(LEAST_PAUSE_S, retryAfter ?? DEFAULT_PAUSE_S) * 1000;
     return [
       { ...state, attachments: queue.postponed(attachments, id) },

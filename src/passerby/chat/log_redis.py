@@ -1,0 +1,723 @@
+"""Room logs in this process's memory, with a copy of each in Redis that outlives the process.
+
+The memory decides: it numbers the messages, knows duplicates, and is replayed. A message is done once Redis has it.
+While Redis cannot be used, or has lost what it had, messages are done at once, and the room is written again later.
+
+All messages of a room of one turn of the event loop are one script. It runs only if Redis holds what this process
+expects: the owner, the number of the last message, the length of the log. If not, the room is written again as a
+whole, and what was refused is done after that. So nothing depends on whether a lost command was applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from passerby.chat.log import CLIENT_IDS, Replay, SavedRoom
+from passerby.chat.log_memory import Log, MemoryRoomLog
+from passerby.clock import sleep
+from passerby.models import SMALL_MESSAGE, Message, without_content
+from passerby.redis.client import RedisError, Script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from passerby.background import Background
+    from passerby.chat.log import Done
+    from passerby.clock import Clock
+    from passerby.redis.client import Part, Redis, Reply
+
+LIFETIME: Final = 600
+"""Seconds that Redis keeps a room whose process has died: more than any outage that guests wait for."""
+RENEWAL: Final = 60.0
+"""Seconds in which each open room is renewed once."""
+_STEP: Final = 1.0
+"""Seconds between two steps of the renewal, each of as many rooms as are needed to renew all in time."""
+_SLICE: Final = 100
+"""Rooms that are renewed or written again before the answers are awaited, so that messages need not wait long."""
+_SLICE_BYTES: Final = 1_048_576
+"""Bytes of logs that are written again before the answers are awaited."""
+_NOTES_LATE: Final = 0.05
+"""Seconds that notes are collected before they are written."""
+_RETRY: Final = 1.0
+"""Seconds until rooms are written again that Redis has refused, for example because its memory was full."""
+_IDENTITIES: Final = 6
+"""The limit for the list of identities of evicted messages, in CLIENT_IDS: written again, it has at most four times
+as many, of two senders and two generations each; so this is needed once in hundreds of messages."""
+
+_REFUSED: Final = -1
+"""What the scripts return when Redis holds something else than expected."""
+
+
+def _script(name: str) -> Script:
+    return Script(Path(__file__).with_name(name))
+
+
+_APPEND: Final = _script("log_append.lua")
+_WRITE: Final = _script("log_write.lua")
+_RENEW: Final = _script("log_renew.lua")
+_NOTE: Final = _script("log_note.lua")
+_FORGET: Final = _script("log_forget.lua")
+_RECALL: Final = _script("log_recall.lua")
+_INDEX: Final = _script("log_index.lua")
+
+
+class _Sender(Struct, rename="camel"):
+    """What tells from a message's JSON whose client id it has."""
+
+    sender_id: str
+    client_id: str | None = None
+
+
+class _Room:
+    """An open room: its log in memory, and what Redis should have of it."""
+
+    __slots__ = (
+        "batches",
+        "epoch",
+        "id",
+        "is_current",
+        "is_foreign",
+        "is_open",
+        "keys",
+        "length",
+        "log",
+        "members",
+        "noted",
+        "notes",
+        "owner",
+        "pending",
+        "seq",
+        "told",
+    )
+
+    def __init__(
+        self, room_id: str, keys: tuple[str, str, str], owner: str, members: tuple[str, str], log: Log
+    ) -> None:
+        self.id = room_id
+        self.keys = keys
+        """Those of the state, the log and the identities."""
+        self.epoch = log.epoch
+        self.owner = owner
+        """Who may write, in Redis: this process, for this epoch."""
+        self.members = members
+        self.log = log
+        self.notes: dict[str, bytes] = {}
+        self.noted: set[str] = set()
+        """Names of notes that have changed since they were written."""
+        self.seq = log.seq
+        """The number of the last message that was sent to Redis."""
+        self.length = len(log.entries)
+        """The length that the log in Redis has then."""
+        self.told = log.seq
+        """The number of the last message that is done."""
+        self.pending: _Batch | None = None
+        """What this turn sends to Redis."""
+        self.batches: deque[_Batch] = deque()
+        """All batches that are not done, in order, with the pending one."""
+        self.is_current = False
+        """Whether Redis holds what is expected, if all succeeds that was sent. If not, the room must be written."""
+        self.is_foreign = False
+        """Whether it belongs to another owner, in Redis: from then on it is only in this process's memory."""
+        self.is_open = True
+
+
+class _Batch:
+    """Messages of one room that Redis gets with one command, and what is done after they are there."""
+
+    __slots__ = ("adapter", "is_answered", "is_write", "messages", "room", "told", "waiter")
+
+    def __init__(self, adapter: RedisRoomLog, room: _Room) -> None:
+        self.adapter = adapter
+        self.room = room
+        self.messages: list[bytes] = []
+        self.told: list[tuple[tuple[str, Done, Any], Message, bytes | None]] = []
+        """What `done` gets, in order; also duplicates, and messages that were not for Redis."""
+        self.is_write = False
+        """Whether the whole room is written."""
+        self.is_answered = False
+        self.waiter: asyncio.Future[None] | None = None
+        """Is set when all of it is done."""
+
+    def answered(self, reply: Reply | RedisError) -> None:
+        """Take the answer of Redis."""
+        self.adapter._answered(self, reply)  # noqa: SLF001 - a part of it
+
+
+class RedisRoomLog:
+    """Logs of this process's rooms. `resync` is to be called whenever Redis can be used again, `renew` repeatedly."""
+
+    is_durable = True
+
+    def __init__(
+        self,
+        redis: Redis,
+        clock: Clock,
+        background: Background,
+        max_messages: int,
+        max_bytes: int,
+        *,
+        client_ids: int = CLIENT_IDS,
+    ) -> None:
+        """The limits of a room are those of MemoryRoomLog."""
+        self._redis = redis
+        self._clock = clock
+        self._background = background
+        self._memory = MemoryRoomLog(max_messages, max_bytes, client_ids)
+        self._identities = _IDENTITIES * client_ids
+        self._process = secrets.token_hex(8)
+        """The owner of this process's rooms, in Redis. A process that was replaced may not write any more."""
+        self._index = redis.key("rooms")
+        self._rooms: dict[str, _Room] = {}
+        self._queued: list[_Room] = []
+        """Rooms with a pending batch."""
+        self._is_queued = False
+        self._behind: dict[str, _Room] = {}
+        """Rooms that Redis has not, or not as they are, and that are to be written again."""
+        self._is_retrying = False
+        self._noted: list[_Room] = []
+        self._graves: dict[str, tuple[int, float]] = {}
+        """Epochs of rooms that are forgotten, but perhaps not by Redis, and when its keys expire there (monotonic)."""
+        self._dug: list[tuple[str, int]] = []
+        """Forgotten rooms that this turn removes from Redis."""
+        self._indexed: list[str] = []
+        self._unindexed: list[str] = []
+        self._to_renew: list[_Room] = []
+        """Rooms that this minute has not renewed yet."""
+        self._each_step = 1
+        self._renewal = 0.0
+        """When the next renewal of all begins; monotonic seconds."""
+        self.unlogged = 0
+        """Number of messages that were done although Redis did not have them."""
+        self._logged_here = self._logged
+
+    # ── messages ──────────────────────────────────────────────────────────────────────────────────
+
+    def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - as in RoomLog
+        """See RoomLog. The memory answers at once; this is the hot path."""
+        self._memory.append(room_id, epoch, message, self._logged_here, (room_id, done, context))
+
+    def _logged(
+        self, own: tuple[str, Done, Any], message: Message, encoded: bytes | None, _error: Exception | None
+    ) -> None:
+        """The memory has the message, or knows it already: now for Redis."""
+        room = self._rooms[own[0]]
+        batch = room.pending
+        if batch is None:
+            if encoded is None or not room.is_current or not self._redis.is_usable:
+                self._logged_without_redis(room, own, message, encoded)
+                return
+            batch = self._begin(room)
+        if encoded is not None:
+            batch.messages.append(encoded)
+        batch.told.append((own, message, encoded))
+
+    def _logged_without_redis(
+        self, room: _Room, own: tuple[str, Done, Any], message: Message, encoded: bytes | None
+    ) -> None:
+        if encoded is not None:
+            self.unlogged += 1
+            self._mark(room)
+        if room.batches:
+            room.batches[-1].told.append((own, message, encoded))
+        else:
+            if encoded is not None:
+                room.told = message.seq
+            _, done, context = own
+            done(context, message, encoded, None)
+
+    def _begin(self, room: _Room) -> _Batch:
+        """Return the batch that this turn sends."""
+        batch = room.pending = _Batch(self, room)
+        room.batches.append(batch)
+        self._queued.append(room)
+        if not self._is_queued:
+            self._queue()
+        return batch
+
+    def _queue(self) -> None:
+        self._is_queued = True
+        asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send everything of this turn: removals, rooms and messages, the index."""
+        self._is_queued = False
+        run = self._redis.run_then
+        if self._dug:
+            self._dig()
+        queued, self._queued = self._queued, []
+        for room in queued:
+            batch = room.pending
+            if batch is None or not room.is_open:
+                continue
+            room.pending = None
+            if not room.is_current:
+                self._write(room, batch)
+                continue
+            log, messages = room.log, batch.messages
+            seq, length, kept = room.seq, room.length, len(log.entries)
+            room.seq, room.length = log.seq, kept
+            drop = length + len(messages) - kept
+            run(batch.answered, _APPEND, room.keys, room.owner, seq, length, drop, *messages)
+        if self._indexed or self._unindexed:
+            self._write_index()
+
+    # ── answers of Redis ──────────────────────────────────────────────────────────────────────────
+
+    def _answered(self, batch: _Batch, reply: Reply | RedisError) -> None:
+        room = batch.room
+        if not isinstance(reply, int) or reply == _REFUSED:
+            self._not_applied(batch, reply)
+        elif not room.is_open:
+            if batch.is_write:  # the removal was faster
+                self._bury(room)
+        elif not batch.is_answered:
+            batch.is_answered = True
+            if batch.is_write:
+                self._settle_before(batch)
+            self._tell(room)
+            if reply > self._identities and room.is_current and not any(other.is_write for other in room.batches):
+                self._rewrite(room)
+
+    def _not_applied(self, batch: _Batch, reply: Reply | RedisError) -> None:
+        """The messages are done when the room is written again: after a refusal, at once; after an error, not for them.
+
+        A write that was sent later settles it, whatever its answer is.
+        """
+        room = batch.room
+        if not room.is_open or batch.is_answered or self._is_written_after(batch):
+            return
+        if isinstance(reply, RedisError):
+            self._mark(room)
+        elif batch.is_write:
+            room.is_foreign, room.is_current = True, False
+            self._background.failed("log of a room", RuntimeError("another process has taken the room"))
+        elif room.is_current:
+            self._rewrite(room)
+            return
+        batch.is_answered = True
+        self.unlogged += len(batch.messages)
+        if batch.is_write:
+            self.unlogged += self._settle_before(batch)
+        self._tell(room)
+
+    @staticmethod
+    def _is_written_after(batch: _Batch) -> bool:
+        room = batch.room
+        later = False
+        for other in room.batches:
+            if later and (other.is_write or (other is room.pending and not room.is_current)):
+                return True
+            later = later or other is batch
+        return False
+
+    @staticmethod
+    def _settle_before(batch: _Batch) -> int:
+        """All batches before are answered by the answer to this one. Return how many messages they have."""
+        messages = 0
+        for other in batch.room.batches:
+            if other is batch:
+                break
+            if not other.is_answered:
+                other.is_answered = True
+                messages += len(other.messages)
+        return messages
+
+    def _tell(self, room: _Room) -> None:
+        """Call `done` for all that is answered, in order."""
+        batches = room.batches
+        while batches and batches[0].is_answered:
+            batch = batches[0]
+            for (_, done, context), message, encoded in batch.told:  # it may grow meanwhile
+                if encoded is not None:
+                    room.told = message.seq
+                try:
+                    done(context, message, encoded, None)
+                except Exception as error:  # noqa: BLE001 - the other messages must be done
+                    self._background.failed("delivery of a message", error)
+                if not room.is_open:
+                    return
+            batches.popleft()
+            if batch.waiter is not None and not batch.waiter.done():
+                batch.waiter.set_result(None)
+
+    def _mark(self, room: _Room) -> None:
+        """Redis has not got everything: the room is written again later."""
+        room.is_current = False
+        if not room.is_foreign:
+            self._behind[room.id] = room
+            self._retry_later()
+
+    def _rewrite(self, room: _Room) -> None:
+        """Write the whole room in this turn."""
+        room.is_current = False
+        if room.pending is None:
+            self._begin(room)
+
+    def _write(self, room: _Room, batch: _Batch) -> None:
+        """Send the whole room."""
+        log = room.log
+        entries = list(log.entries)
+        identities = _identities(log, entries) if log.seq > len(entries) else []
+        batch.is_write = True
+        room.is_current = True
+        room.seq, room.length = log.seq, len(entries)
+        room.noted.clear()
+        self._behind.pop(room.id, None)
+        self._indexed.append(room.id)
+        self._redis.run_then(
+            batch.answered,
+            _WRITE,
+            room.keys,
+            *(room.epoch, room.owner, log.seq, msgspec.json.encode(room.members), LIFETIME),
+            *(len(entries), len(identities)),
+            *entries,
+            *identities,
+            *(part for note in room.notes.items() for part in note),
+        )
+
+    # ── rooms ─────────────────────────────────────────────────────────────────────────────────────
+
+    def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:
+        """See RoomLog."""
+        before = self._rooms.get(room_id)
+        if before is not None:
+            self._end(before)
+        self._memory.open(room_id, epoch)
+        room = self._add(room_id, epoch, members)
+        if self._redis.is_usable:
+            self._begin(room)
+        else:
+            self._mark(room)
+
+    def _add(self, room_id: str, epoch: int, members: tuple[str, str]) -> _Room:
+        log = self._memory.logs[room_id]
+        room = self._rooms[room_id] = _Room(room_id, self._keys(room_id), self._owner(epoch), members, log)
+        return room
+
+    def _keys(self, room_id: str) -> tuple[str, str, str]:
+        start = self._redis.key(f"{{room:{room_id}}}:")
+        return f"{start}state", f"{start}log", f"{start}ids"
+
+    def _owner(self, epoch: int) -> str:
+        return f"{self._process}:{epoch}"
+
+    def _end(self, room: _Room) -> None:
+        """Nothing more is done or written of this room."""
+        room.is_open = False
+        self._behind.pop(room.id, None)
+        for batch in room.batches:
+            if batch.waiter is not None and not batch.waiter.done():
+                batch.waiter.set_result(None)
+
+    def forget(self, room_id: str, epoch: int) -> None:
+        """See RoomLog."""
+        room = self._rooms.get(room_id)
+        if room is None or room.epoch != epoch:
+            return
+        del self._rooms[room_id]
+        self._memory.forget(room_id, epoch)
+        self._end(room)
+        if not room.is_foreign:
+            self._bury(room)
+
+    def _bury(self, room: _Room) -> None:
+        self._remove(room.id, room.epoch)
+
+    def _remove(self, room_id: str, epoch: int) -> None:
+        """Remove what Redis has of a room, now or as soon as it can be used."""
+        self._graves[room_id] = epoch, self._clock.monotonic() + LIFETIME
+        if self._redis.is_usable:
+            self._dug.append((room_id, epoch))
+            if not self._is_queued:
+                self._queue()
+
+    def _dig(self) -> None:
+        dug, self._dug = self._dug, []
+        for room_id, epoch in dug:
+            answered = partial(self._removed, room_id, epoch)
+            self._redis.run_then(answered, _FORGET, self._keys(room_id), epoch, self._owner(epoch))
+            if room_id not in self._rooms:
+                self._unindexed.append(room_id)
+
+    def _removed(self, room_id: str, epoch: int, reply: Reply | RedisError) -> None:
+        if isinstance(reply, RedisError):
+            self._retry_later()
+        elif self._graves.get(room_id, (0, 0.0))[0] == epoch:
+            del self._graves[room_id]
+
+    def _write_index(self) -> None:
+        """Put rooms into the index of all rooms, and remove others. A failure is made good by the next renewal."""
+        living, self._indexed = self._indexed, []
+        gone, self._unindexed = self._unindexed, []
+        now = int(self._clock.time())
+        self._redis.run_then(_ignore, _INDEX, (self._index,), now, LIFETIME, len(gone), *gone, *living)
+
+    # ── notes ─────────────────────────────────────────────────────────────────────────────────────
+
+    def note(self, room_id: str, epoch: int, name: str, value: bytes | None) -> None:
+        """See RoomLog."""
+        room = self._rooms.get(room_id)
+        if room is None or room.epoch != epoch:
+            return
+        if value is not None:
+            room.notes[name] = value
+        elif room.notes.pop(name, None) is None:
+            return
+        if not room.noted:
+            if not self._noted:
+                self._background.call_later("notes of rooms", _NOTES_LATE, self._write_notes)
+            self._noted.append(room)
+        room.noted.add(name)
+
+    def _write_notes(self) -> None:
+        rooms, self._noted = self._noted, []
+        for room in rooms:
+            names = room.noted
+            if not names or not room.is_open or not room.is_current:  # a room that is written has its notes
+                names.clear()
+                continue
+            if not self._redis.is_usable:
+                names.clear()
+                self._mark(room)
+                continue
+            kept: list[Part] = []
+            removed: list[Part] = []
+            for name in names:
+                value = room.notes.get(name)
+                if value is None:
+                    removed.append(name)
+                else:
+                    kept += (name, value)
+            names.clear()
+            answered = partial(self._noted_answered, room)
+            self._redis.run_then(answered, _NOTE, room.keys[:1], room.owner, len(kept) // 2, *kept, *removed)
+
+    def _noted_answered(self, room: _Room, reply: Reply | RedisError) -> None:
+        if not room.is_open or not room.is_current:
+            return
+        if isinstance(reply, RedisError):
+            self._mark(room)
+        elif reply == _REFUSED:
+            self._rewrite(room)
+
+    # ── replay and recall ─────────────────────────────────────────────────────────────────────────
+
+    async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
+        """See RoomLog. The memory is read, up to the message that was done last."""
+        room = self._rooms.get(room_id)
+        if room is None or room.epoch != epoch:
+            return Replay([], 0)
+        log = room.log
+        done = max(0, room.told - max(after, log.seq - len(log.entries)))
+        replay = await self._memory.replay(room_id, epoch, after, done if limit is None else min(limit, done))
+        gap = max(0, room.told - after)
+        return replay if replay.gap <= gap else Replay(replay.messages, gap)
+
+    async def rooms(self) -> list[str]:
+        """See RoomLog."""
+        now = int(self._clock.time())
+        reply = await self._redis.command("ZRANGE", self._index, f"({now}", "+inf", "BYSCORE")
+        saved = [room_id.decode() for room_id in reply if isinstance(room_id, bytes)] if isinstance(reply, list) else []
+        return [room_id for room_id in saved if room_id not in self._rooms and room_id not in self._graves]
+
+    async def recall(self, room_id: str) -> SavedRoom | None:
+        """See RoomLog."""
+        if room_id in self._rooms or room_id in self._graves:
+            return None
+        reply = await self._redis.run(_RECALL, self._keys(room_id), self._process, LIFETIME)
+        if room_id in self._rooms or room_id in self._graves:  # meanwhile
+            return None
+        epoch = 0
+        try:
+            state, entries, identities = _read_saved(reply)
+            fields = dict(zip(state[::2], state[1::2], strict=True))
+            epoch = int(fields[b"epoch"])
+            log = self._restored(epoch, int(fields[b"seq"]), entries, identities)
+            members = msgspec.json.decode(fields[b"members"], type=tuple[str, str])
+            notes = {
+                name.removeprefix(b"note:").decode(): value
+                for name, value in fields.items()
+                if name.startswith(b"note:")
+            }
+        except (ValueError, KeyError, msgspec.MsgspecError) as error:
+            if reply is not None:
+                self._background.failed("recall of a room", error)
+            self._remove(room_id, epoch)
+            return None
+        self._memory.logs[room_id] = log
+        room = self._add(room_id, epoch, members)
+        room.notes = notes
+        room.length = len(entries)
+        room.is_current = True
+        return SavedRoom(room_id, epoch, log.seq, members, dict(notes), list(log.entries), identities)
+
+    def _restored(self, epoch: int, seq: int, entries: list[bytes], identities: list[bytes]) -> Log:
+        """Return the log of a saved room. Raises ValueError, TypeError or MsgspecError if it is damaged."""
+        messages = [_read_message(entry) for entry in entries]
+        if [message.seq for message in messages] != list(range(seq - len(messages) + 1, seq + 1)) or seq < len(
+            messages
+        ):
+            raise ValueError("numbers are missing")
+        log = Log(epoch)
+        log.seq = seq
+        # All that Redis has counts as sent in this order: that is at least what was remembered.
+        for identity in identities:
+            sender = _read_sender(identity)
+            if sender.client_id is not None:
+                log.sent.setdefault(sender.sender_id, {})[sender.client_id] = identity
+        for entry, message in zip(entries, messages, strict=True):
+            if message.client_id is not UNSET:
+                kept = entry if len(entry) <= SMALL_MESSAGE else without_content(message)
+                log.sent.setdefault(message.sender_id, {})[message.client_id] = kept
+        self._memory.fill(log, entries)
+        return log
+
+    # ── going on after Redis was away ─────────────────────────────────────────────────────────────
+
+    async def resync(self) -> None:
+        """Remove from Redis what was forgotten meanwhile, and write all rooms that it has not, or not as they are.
+
+        Raises RedisError if it cannot be used again. Rooms that Redis alone refuses are written again later.
+        """
+        error = await self._remove_forgotten()
+        if error is not None:
+            raise error
+        await self._look_after(list(self._rooms.values()))
+
+    async def renew(self) -> None:
+        """One step of a loop: let a part of the open rooms live on in Redis, so that all are renewed each minute."""
+        await sleep(self._clock, _STEP)
+        now = self._clock.monotonic()
+        for room_id in [room_id for room_id, (_, until) in self._graves.items() if until < now]:
+            del self._graves[room_id]  # expired in Redis
+        if not self._redis.is_usable:
+            return
+        if not self._to_renew and now >= self._renewal:
+            self._renewal = now + RENEWAL
+            self._to_renew = list(self._rooms.values())
+            self._each_step = 1 + int(len(self._to_renew) * _STEP / RENEWAL)
+        self._to_renew, rooms = self._to_renew[self._each_step :], self._to_renew[: self._each_step]
+        if rooms:
+            await self._look_after(rooms)
+
+    def _retry_later(self) -> None:
+        """Write rooms again in a moment. While Redis cannot be used, this waits for `resync`."""
+        if self._redis.is_usable and not self._is_retrying:
+            self._is_retrying = True
+            self._background.call_later("writing rooms again", _RETRY, self._retry)
+
+    def _retry(self) -> None:
+        self._is_retrying = False
+        if self._redis.is_usable:
+            self._background.start("writing rooms again", self._write_behind())
+
+    async def _write_behind(self) -> None:
+        await self._remove_forgotten()
+        await self._look_after(list(self._behind.values()))
+
+    async def _remove_forgotten(self) -> RedisError | None:
+        """Remove everything that was forgotten. Return an error if something was not removed."""
+        failed = None
+        graves = [(room_id, epoch) for room_id, (epoch, _) in self._graves.items()]
+        for start in range(0, len(graves), _SLICE):
+            some = graves[start : start + _SLICE]
+            removals = [
+                self._redis.run(_FORGET, self._keys(room_id), epoch, self._owner(epoch)) for room_id, epoch in some
+            ]
+            self._unindexed += [room_id for room_id, _ in some if room_id not in self._rooms]
+            self._write_index()
+            await asyncio.wait(removals)
+            for (room_id, epoch), removal in zip(some, removals, strict=True):
+                error = removal.exception()
+                reply = error if isinstance(error, RedisError) else 0
+                self._removed(room_id, epoch, reply)
+                if isinstance(reply, RedisError):
+                    failed = reply
+        return failed
+
+    async def _look_after(self, rooms: list[_Room]) -> None:
+        """Renew rooms, or write those that Redis has not as they are, and wait for the answers."""
+        loop = asyncio.get_running_loop()
+        waiters: list[asyncio.Future[None]] = []
+        size = 0
+        for room in rooms:
+            if not room.is_open or room.is_foreign:
+                continue
+            if room.is_current:
+                batch = self._renew(room)
+            else:
+                batch = room.pending or self._begin(room)
+                size += room.log.size
+            if batch.waiter is None:
+                batch.waiter = loop.create_future()
+            waiters.append(batch.waiter)
+            if len(waiters) >= _SLICE or size > _SLICE_BYTES:
+                await asyncio.wait(waiters)
+                waiters.clear()
+                size = 0
+        if waiters:
+            await asyncio.wait(waiters)
+
+    def _renew(self, room: _Room) -> _Batch:
+        batch = _Batch(self, room)
+        if room.pending is None:
+            room.batches.append(batch)
+        else:
+            room.batches.insert(len(room.batches) - 1, batch)  # it is sent before
+        self._redis.run_then(batch.answered, _RENEW, room.keys, room.owner, room.seq, room.length, LIFETIME)
+        self._indexed.append(room.id)
+        if not self._is_queued:
+            self._queue()
+        return batch
+
+    # ── the rest of the port ──────────────────────────────────────────────────────────────────────
+
+    async def check(self) -> None:
+        """See RoomLog. While Redis cannot be used, the memory goes on."""
+
+    async def close(self) -> None:
+        """See RoomLog. The rooms stay in Redis, for the next process; what was sent to it is awaited."""
+        self._write_notes()
+        self._flush()
+        waiters = []
+        for room in self._rooms.values():
+            if room.batches:
+                batch = room.batches[-1]
+                if batch.waiter is None:
+                    batch.waiter = asyncio.get_running_loop().create_future()
+                waiters.append(batch.waiter)
+        if waiters:
+            await asyncio.wait(waiters)
+        await self._memory.close()
+
+
+_read_message = msgspec.json.Decoder(Message).decode
+_read_sender = msgspec.json.Decoder(_Sender).decode
+
+
+def _read_saved(reply: Reply) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return the three lists of what is kept of a room. Raises ValueError if that is something else."""
+    match reply:
+        case [list(state), list(entries), list(identities)]:
+            lists = state, entries, identities
+            if all(isinstance(part, bytes) for found in lists for part in found):
+                return cast("tuple[list[bytes], list[bytes], list[bytes]]", lists)
+    raise ValueError("no room")
+
+
+def _identities(log: Log, entries: Iterable[bytes]) -> list[bytes]:
+    """Return what is remembered of each sender, without the messages that the log still has whole."""
+    logged = set(entries)
+    return [kept for sent in log.sent.values() for kept in sent.values() if kept not in logged]
+
+
+def _ignore(_: Reply | RedisError) -> None:
+    """Do nothing: for answers that nobody needs."""

@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- Releases the memory held for files: the given ones, or if none is given, those that have expired (1,000 at most).
+-- KEYS[1]  zset: file id -> when it expires, in milliseconds since the Unix epoch by the server's clock
+-- KEYS[2]  hash: file id -> bytes held; `total`: the sum of all
+-- ARGV     file ids
+-- Returns the number of files that were in the index.
+local ids = ARGV
+if #ids == 0 then
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1000)
+end
+local released = 0
+for _, id in ipairs(ids) do
+  local held = redis.call('HGET', KEYS[2], id)
+  if held then
+    redis.call('HDEL', KEYS[2], id)
+    redis.call('HINCRBY', KEYS[2], 'total', -held)
+  end
+  released = released + redis.call('ZREM', KEYS[1], id)
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('DEL', KEYS[2])
+end
+return released

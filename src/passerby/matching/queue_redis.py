@@ -1,0 +1,285 @@
+"""The queue in Redis or Valkey: matching is one script there. What this process has entered is in its memory too."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+import msgspec
+
+from passerby.logs import Sampled
+from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.models import Ticket
+from passerby.redis.client import LostError, RedisError, RefusedError, Script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from passerby.clock import Clock
+    from passerby.redis.client import Redis, Reply
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LEASE: Final = 10.0
+"""Seconds that a ticket can be found after its process has last said that the search goes on: three times what is
+between two renewals, so that two of them may fail. Also the time that two who were matched have to get a room."""
+KEPT: Final = 30.0
+"""Seconds after the end of a lease that a search can be recalled: a process that has died is up again, and its guests
+have come back."""
+_KEYS_KEPT: Final = 600.0
+"""Seconds that the keys are kept at least when no process is left that uses them."""
+DROPPED: Final = 100
+"""Maximum number of tickets of the dead that one run of a script drops: 0.1 ms."""
+AT_ONCE: Final = 200
+"""Tickets that one run of a script renews, or removes: 0.2 ms of the server's time."""
+
+
+def _script(name: str) -> Script:
+    return Script(Path(__file__).with_name(f"queue_{name}.lua"))
+
+
+_ENTER, _REMOVE, _SUSPEND, _RECALL, _RENEW, _SWEEP = map(
+    _script, ("enter", "remove", "suspend", "recall", "renew", "sweep")
+)
+
+
+class RedisMatchQueue:
+    """Tickets in Redis, with leases; all keys are in one slot. The tickets of this process are in its memory too.
+
+    The lease is measured by the server's clock alone, so no clock of a process has to be right.
+
+    **Redis cannot be used, or refuses:** the memory goes on, and this process's guests find each other there. `renew`
+    finds nothing lost as long as that lasts. Then it returns what Redis does not have, so that it enters again: the
+    one way back after an outage, FLUSHALL, or a failover that has lost the last writes. `resync` only lets others
+    forget what has ended meanwhile, and makes what has not ended recallable at once.
+
+    **The answer to `enter` is lost** (LostError): it may have been applied, and then the ticket, and a partner's,
+    are matched in Redis and nobody knows. The search goes on in memory at once, so no guest sees an error. When the
+    ticket enters Redis again, because `renew` returns it, or because the caller lets everybody enter again, it has the
+    same number of its attempt. The script then answers what it has answered before, if it was applied, and else
+    enters. If that never happens, because the guest has met somebody in memory or has given up, the partner waits
+    until the claim on them ends (`LEASE`) and is returned by their own process's `renew`.
+
+    So no answer is given twice, and what the script matched is never matched again before its process lets it. What
+    memory matched meanwhile is known to be old by whoever is given it: the caller checks that its guest still holds
+    the ticket.
+    """
+
+    is_durable = True
+
+    def __init__(self, redis: Redis, clock: Clock) -> None:
+        """`clock` measures how long the memory keeps suspended tickets."""
+        self._redis = redis
+        self._clock = clock
+        self._memory = MemoryMatchQueue(clock)
+        """What Redis should have of this process."""
+        self._keys = tuple(redis.key(f"{{mm}}:{name}") for name in ("tickets", "waiting", "leases"))
+        self._claim = redis.key("{mm}:claim:")
+        self._attempts = itertools.count(1)
+        self._lost: dict[str, int] = {}
+        """The attempts to enter whose answers were lost, by ticket id."""
+        self._ended: dict[str, tuple[Ticket, float]] = {}
+        """Tickets that ended while Redis could not be told, by id, and when (monotonic seconds), the oldest first."""
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(Ticket).decode
+        self._refused = Sampled(log.error, "Redis refuses searches; they go on in memory", clock.monotonic)
+
+    # ── MatchQueue ────────────────────────────────────────────────────────────────────────────────
+
+    async def enter(self, ticket: Ticket) -> Ticket | None:
+        """See MatchQueue."""
+        encoded = self._encode(ticket)
+        while self._redis.is_usable:
+            lost = self._lost.pop(ticket.id, None)
+            attempt = lost or next(self._attempts)
+            try:
+                reply = await self._redis.run(
+                    _ENTER,
+                    (*self._keys, self._claim + ticket.id),
+                    *(ticket.guest_id, encoded, attempt, _ms(LEASE), _ms(_KEYS_KEPT), DROPPED, int(lost is not None)),
+                )
+            except (LostError, asyncio.CancelledError) as error:
+                self._lost[ticket.id] = attempt
+                if not isinstance(error, LostError):
+                    raise
+                break
+            except RefusedError as error:
+                if lost is not None:
+                    self._lost[ticket.id] = lost
+                self._note(error)
+                break
+            if reply is None:
+                self._memory.add(ticket)
+                return None
+            partner = self._read(reply)
+            if partner is not None:
+                self._memory.discard(ticket.guest_id)
+                self._memory.discard(partner.guest_id)
+                return partner
+        return await self._memory.enter(ticket)
+
+    async def cancel(self, ticket: Ticket) -> bool:
+        """See MatchQueue."""
+        self._lost.pop(ticket.id, None)
+        waited = self._memory.remove(ticket)
+        if not self._redis.is_usable:
+            self._note_end(ticket)
+            return waited
+        try:
+            return await self._remove([ticket]) > 0
+        except RedisError as error:
+            self._note(error)
+            self._note_end(ticket)
+            return waited
+
+    async def suspend(self, ticket: Ticket, seconds: float) -> None:
+        """See MatchQueue."""
+        self._lost.pop(ticket.id, None)
+        await self._memory.suspend(ticket, seconds)
+        if self._redis.is_usable:
+            try:
+                await self._suspend(ticket, seconds)
+            except RedisError as error:  # `resync` does it
+                self._note(error)
+
+    async def recall(self, guest_id: str) -> Ticket | None:
+        """See MatchQueue."""
+        if not self._redis.is_usable:
+            return await self._memory.recall(guest_id)
+        tickets, _, leases = self._keys
+        reply = await self._redis.run(_RECALL, (tickets, leases), guest_id, _ms(KEPT))
+        return None if reply is None else self._read(reply)
+
+    def forget(self, *tickets: Ticket) -> None:
+        """See MatchQueue."""
+        for ticket in tickets:
+            self._lost.pop(ticket.id, None)
+            self._memory.remove(ticket)
+        if self._redis.is_usable:
+
+            def done(reply: Reply | RedisError) -> None:
+                if isinstance(reply, RedisError):
+                    self._note(reply)
+                    self._note_end(*tickets)
+
+            self._redis.run_then(done, _REMOVE, self._with_claims(tickets), *self._with_guests(tickets))
+        else:
+            self._note_end(*tickets)
+
+    async def renew(self, tickets: Iterable[Ticket]) -> list[Ticket]:
+        """See MatchQueue. Also removes tickets that nobody can recall any more."""
+        if not self._redis.is_usable:
+            return []
+        try:
+            lost = await self._renew(tickets)
+            while await self._redis.run(_SWEEP, self._keys, _ms(KEPT), AT_ONCE) == AT_ONCE:
+                pass
+        except RedisError as error:
+            self._note(error)
+            return []
+        return lost
+
+    async def size(self) -> int:
+        """See MatchQueue."""
+        if self._redis.is_usable:
+            try:
+                reply = await self._redis.command("SCARD", self._keys[1])
+            except RedisError as error:
+                self._note(error)
+            else:
+                return cast("int", reply)
+        return await self._memory.size()
+
+    async def check(self) -> None:
+        """See MatchQueue. Without Redis the memory serves."""
+
+    async def close(self) -> None:
+        """See MatchQueue. Nothing is removed from Redis: whoever searches is recalled by the process that follows."""
+        await self._memory.close()
+        self._ended.clear()
+        self._lost.clear()
+
+    # ── Redis is back ─────────────────────────────────────────────────────────────────────────────
+
+    async def resync(self) -> None:
+        """Write what Redis has missed. Can be repeated. Raises RedisError.
+
+        First what has ended. Then what waits, but Redis does not know: recallable only, because a partner may wait
+        there; the next `renew` returns it, and so it enters again, within 3 s.
+        """
+        while self._ended:
+            for chunk in _chunks(list(self._ended.values())):
+                await self._remove([ticket for ticket, _ in chunk])
+                for ticket, _ in chunk:
+                    self._ended.pop(ticket.id, None)
+        for ticket in await self._renew(self._memory.waiting()):
+            if await self._memory.recall(ticket.guest_id) is ticket:  # else it has ended meanwhile
+                await self._suspend(ticket, KEPT)
+        for ticket, seconds in self._memory.suspended():
+            if await self._memory.recall(ticket.guest_id) is ticket:
+                await self._suspend(ticket, seconds)
+
+    def _note_end(self, *tickets: Ticket) -> None:
+        """Remember that searches have ended, as long as Redis may have their tickets."""
+        now = self._clock.monotonic()
+        while self._ended and next(iter(self._ended.values()))[1] < now - LEASE - KEPT:
+            del self._ended[next(iter(self._ended))]
+        for ticket in tickets:
+            self._ended[ticket.id] = ticket, now
+
+    # ── scripts ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _remove(self, tickets: list[Ticket]) -> int:
+        """Return how many of them have waited."""
+        reply = await self._redis.run(_REMOVE, self._with_claims(tickets), *self._with_guests(tickets))
+        return cast("int", reply)
+
+    async def _suspend(self, ticket: Ticket, seconds: float) -> None:
+        arguments = (ticket.guest_id, self._encode(ticket), _ms(seconds), _ms(KEPT), _ms(_KEYS_KEPT))
+        await self._redis.run(_SUSPEND, self._keys, *arguments)
+
+    async def _renew(self, tickets: Iterable[Ticket]) -> list[Ticket]:
+        """Return the tickets that are lost, or may be. Other commands run between the chunks, here and there."""
+        missing: list[Ticket] = []
+        for chunk in _chunks(tickets):
+            guests = [ticket.guest_id for ticket in chunk]
+            reply = await self._redis.run(_RENEW, self._keys, _ms(LEASE), _ms(_KEYS_KEPT), *guests)
+            places = set(cast("list[int]", reply))
+            if places or self._lost:
+                missing += [ticket for place, ticket in enumerate(chunk) if place in places or ticket.id in self._lost]
+        return missing
+
+    def _with_claims(self, tickets: Iterable[Ticket]) -> list[str]:
+        return [*self._keys, *(self._claim + ticket.id for ticket in tickets)]
+
+    def _with_guests(self, tickets: Iterable[Ticket]) -> Iterator[str | bytes]:
+        for ticket in tickets:
+            yield ticket.guest_id
+            yield self._encode(ticket)
+
+    def _read(self, reply: Reply) -> Ticket | None:
+        """Return the ticket of an answer; None if it is none, or damaged: then nobody holds it."""
+        try:
+            return self._decode(reply) if isinstance(reply, bytes) else None
+        except msgspec.DecodeError:
+            return None
+
+    def _note(self, error: RedisError) -> None:
+        """Log that Redis has refused; that it cannot be reached is known."""
+        if isinstance(error, RefusedError):
+            self._refused.note()
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield lists of at most `AT_ONCE` items, each read when it is asked for."""
+    rest = iter(items)
+    while chunk := list(itertools.islice(rest, AT_ONCE)):
+        yield chunk

@@ -1,0 +1,546 @@
+"""What only the queue in Redis does: leases, lost answers, the fallback, and what remains when nobody is left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from passerby.matching.queue_redis import AT_ONCE, DROPPED, KEPT, LEASE, RedisMatchQueue
+from passerby.models import Ticket
+from tests.support.aging import age
+from tests.support.clock import ManualClock
+from tests.support.lossy import LossyRedis
+from tests.support.valkey import connected, valkey
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from passerby.redis.client import Redis
+    from tests.support.lossy import Fate
+    from tests.support.valkey import Valkey
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Valkey]:
+    with asyncio.Runner() as runner:
+        context = valkey()
+        yield runner.run(context.__aenter__())
+        runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def redis(server: Valkey) -> AsyncIterator[Redis]:
+    async with connected(server.url, "test:") as redis:
+        await redis.command("FLUSHALL")
+        yield redis
+
+
+@pytest.fixture
+def lossy(redis: Redis) -> LossyRedis:
+    return LossyRedis(redis)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def queue(lossy: LossyRedis, clock: ManualClock) -> RedisMatchQueue:
+    """The queue of the process under test; its Redis loses what `lossy` says."""
+    return RedisMatchQueue(cast("Any", lossy), clock)
+
+
+@pytest.fixture
+def other(redis: Redis, clock: ManualClock) -> RedisMatchQueue:
+    """The queue of another process."""
+    return RedisMatchQueue(redis, clock)
+
+
+def ticket(guest: object, search: object = "first", entered_at: float = 1000.0) -> Ticket:
+    return Ticket(f"ticket_{guest}_{search}", f"guest_{guest}", entered_at)
+
+
+async def keys(redis: Redis) -> list[str]:
+    return sorted(name.decode() for name in cast("list[bytes]", await redis.command("KEYS", "*")))
+
+
+async def crowd(redis: Redis, count: int) -> list[Ticket]:
+    """Let many wait at once: two who enter one after the other would meet."""
+    tickets = [ticket(number) for number in range(count)]
+    lease = 1000 * int(cast("list[bytes]", await redis.command("TIME"))[0]) + 1000 * LEASE
+    for own in tickets:
+        encoded = json.dumps({"id": own.id, "guestId": own.guest_id, "enteredAt": own.entered_at})
+        await redis.command("HSET", "test:{mm}:tickets", own.guest_id, encoded)
+        await redis.command("ZADD", "test:{mm}:leases", lease, own.guest_id)
+        await redis.command("SADD", "test:{mm}:waiting", own.guest_id)
+    return tickets
+
+
+# ── what is in Redis ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_all_keys_are_in_one_slot_and_expire(redis: Redis, queue: RedisMatchQueue) -> None:
+    await queue.enter(ticket("a"))
+    waiting = await keys(redis)
+    await queue.enter(ticket("b"))
+    await queue.enter(ticket("c"))
+    await queue.suspend(ticket("c"), 5000)
+    await queue.enter(ticket("d"))
+    everything = await keys(redis)
+
+    assert waiting == ["test:{mm}:leases", "test:{mm}:tickets", "test:{mm}:waiting"]
+    assert everything == sorted([*waiting, "test:{mm}:claim:ticket_b_first"])
+    for key in everything:
+        assert cast("int", await redis.command("PTTL", key)) > 0, key
+    assert cast("int", await redis.command("TTL", "test:{mm}:tickets")) >= 4999, "as long as what is suspended"
+
+
+async def test_anybody_can_read_a_ticket(redis: Redis, queue: RedisMatchQueue) -> None:
+    await queue.enter(ticket("a", entered_at=1764174177.123456))
+
+    value = cast("bytes", await redis.command("HGET", "test:{mm}:tickets", "guest_a"))
+    assert json.loads(value) == {"id": "ticket_a_first", "guestId": "guest_a", "enteredAt": 1764174177.123456}
+
+
+async def test_nothing_is_left_of_two_who_met(redis: Redis, queue: RedisMatchQueue) -> None:
+    await queue.enter(ticket("a"))
+    await queue.enter(ticket("b"))
+    queue.forget(ticket("a"), ticket("b"))
+    await queue.size()
+
+    assert await keys(redis) == []
+
+
+async def test_nothing_is_left_of_a_process_that_is_gone(
+    redis: Redis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await crowd(redis, AT_ONCE + 1)
+    await queue.renew([])
+    assert await queue.size() == AT_ONCE + 1
+    await age(redis, LEASE + KEPT)
+    await other.renew([])
+
+    assert await keys(redis) == []
+
+
+async def test_a_damaged_ticket_is_dropped(redis: Redis, queue: RedisMatchQueue) -> None:
+    await crowd(redis, 1)
+    await redis.command("HSET", "test:{mm}:tickets", "guest_0", "{")
+
+    assert await queue.recall("guest_0") is None
+    assert await queue.enter(ticket("a")) is None
+    assert await queue.enter(ticket("b")) == ticket("a")
+
+
+async def test_a_key_of_another_type_leaves_the_memory(redis: Redis, queue: RedisMatchQueue) -> None:
+    await redis.command("SET", "test:{mm}:waiting", "somebody else's")
+
+    assert await queue.enter(ticket("a")) is None
+    assert await queue.enter(ticket("b")) == ticket("a")
+    assert await queue.renew([ticket("c")]) == []
+
+
+# ── leases ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_search_of_a_process_that_is_gone_is_not_met_but_recalled(
+    redis: Redis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await queue.enter(ticket("a", entered_at=1.5))
+    await age(redis, LEASE)
+
+    assert await other.enter(ticket("b")) is None
+    assert await other.recall("guest_a") == ticket("a", entered_at=1.5)
+    await age(redis, KEPT - 1)
+    assert await other.recall("guest_a") == ticket("a", entered_at=1.5)
+    await age(redis, 1)
+    assert await other.recall("guest_a") is None
+
+
+async def test_two_who_were_matched_are_recalled_if_the_process_is_gone_before_they_have_a_room(
+    redis: Redis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await queue.enter(ticket("a"))
+    await queue.enter(ticket("b"))
+    await age(redis, KEPT)
+
+    assert [await other.recall("guest_a"), await other.recall("guest_b")] == [ticket("a"), ticket("b")]
+    assert await other.enter(ticket("c")) is None, "nobody is given to anybody else"
+
+
+async def test_however_many_of_the_dead_wait_the_living_is_found(
+    redis: Redis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await crowd(redis, 5 * DROPPED)
+    await age(redis, LEASE)
+    await redis.command("ZADD", "test:{mm}:leases", "XX", 10**15, "guest_7")
+
+    assert await queue.enter(ticket("a")) == ticket(7)
+    assert await other.enter(ticket("b")) is None
+
+
+async def test_only_tickets_that_wait_are_renewed(redis: Redis, queue: RedisMatchQueue) -> None:
+    tickets = await crowd(redis, 2 * AT_ONCE + 1)
+    await redis.command("SREM", "test:{mm}:waiting", "guest_1", f"guest_{AT_ONCE}")
+    await age(redis, LEASE - 1)
+
+    assert await queue.renew(iter(tickets)) == []
+    await age(redis, LEASE - 1)
+    assert await queue.renew(iter(tickets)) == [tickets[1], tickets[AT_ONCE]]
+
+
+async def test_after_flushall_everybody_enters_again(redis: Redis, queue: RedisMatchQueue) -> None:
+    await queue.enter(ticket("a"))
+    await redis.command("FLUSHALL")
+
+    assert await queue.renew([ticket("a")]) == [ticket("a")]
+    assert await queue.enter(ticket("a")) is None
+    assert await queue.renew([ticket("a")]) == []
+    assert await queue.enter(ticket("b")) == ticket("a")
+
+
+# ── lost answers ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("fate", ["unsent", "unanswered"])
+async def test_whoever_enters_again_after_a_lost_answer_gets_the_same_partner(
+    fate: Fate, lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await other.enter(ticket("a"))
+    lossy.fates.append(fate)
+    assert await queue.enter(ticket("b")) is None, "in memory nobody is there"
+
+    assert await queue.renew([ticket("b")]) == [ticket("b")]
+    assert await queue.enter(ticket("b")) == ticket("a")
+    assert await queue.renew([]) == []
+    assert await other.enter(ticket("c")) is None
+
+
+@pytest.mark.parametrize("fate", ["unsent", "unanswered"])
+async def test_whoever_waits_after_a_lost_answer_waits_once(
+    fate: Fate, lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    lossy.fates.append(fate)
+    await queue.enter(ticket("a"))
+
+    assert await queue.enter(ticket("a")) is None
+    assert await queue.size() == 1
+    assert await other.enter(ticket("b")) == ticket("a")
+    assert await other.enter(ticket("c")) is None
+
+
+async def test_whoever_was_found_before_entering_again_is_not_found_twice(
+    lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    lossy.fates.append("unanswered")
+    await queue.enter(ticket("a"))
+    assert await other.enter(ticket("b")) == ticket("a")
+
+    assert await queue.enter(ticket("a")) is None
+    assert await other.enter(ticket("c")) is None
+
+
+async def test_a_partner_of_whom_nobody_knows_is_free_again_in_time(
+    redis: Redis, lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await other.enter(ticket("a"))
+    lossy.fates.append("unanswered")
+    await queue.enter(ticket("b"))
+    await queue.cancel(ticket("b"))
+
+    assert await other.renew([ticket("a")]) == []
+    await age(redis, LEASE)
+    assert await other.renew([ticket("a")]) == [ticket("a")]
+    assert await other.enter(ticket("a")) is None
+    assert await other.enter(ticket("c")) == ticket("a")
+
+
+async def test_a_claim_is_worth_nothing_when_the_partner_has_gone_on(
+    redis: Redis, lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await other.enter(ticket("a"))
+    lossy.fates.append("unanswered")
+    await queue.enter(ticket("b"))
+    await other.cancel(ticket("a"))
+
+    assert await queue.enter(ticket("b")) is None
+    assert await queue.size() == 1
+
+
+async def test_a_claim_is_worth_nothing_when_the_partner_has_entered_again(
+    redis: Redis, lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await other.enter(ticket("a"))
+    lossy.fates.append("unanswered")
+    await queue.enter(ticket("b"))
+    await age(redis, 1)
+    await other.enter(ticket("a"))
+    assert await other.enter(ticket("c")) == ticket("a")
+
+    assert await queue.enter(ticket("b")) is None
+
+
+async def test_an_answer_that_came_too_late_is_a_lost_one(
+    lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await other.enter(ticket("a"))
+    entering = asyncio.ensure_future(queue.enter(ticket("b")))
+    await asyncio.sleep(0)
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+
+    assert await queue.enter(ticket("b")) == ticket("a")
+
+
+# ── the fallback ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_without_redis_guests_of_the_process_meet(lossy: LossyRedis, queue: RedisMatchQueue) -> None:
+    await queue.enter(ticket("a"))
+    lossy.is_up = False
+
+    assert await queue.size() == 1
+    assert await queue.renew([ticket("a")]) == []
+    assert await queue.enter(ticket("b")) == ticket("a")
+    assert await queue.enter(ticket("c")) is None
+    assert await queue.cancel(ticket("c")) is True
+
+
+@pytest.mark.parametrize("fate", ["unsent", "unanswered", "refused"])
+async def test_whoever_waited_before_is_met_when_redis_has_gone(
+    fate: Fate, lossy: LossyRedis, queue: RedisMatchQueue
+) -> None:
+    await queue.enter(ticket("a"))
+    lossy.fates.append(fate)
+
+    assert await queue.enter(ticket("b")) == ticket("a")
+
+
+async def test_what_ended_meanwhile_is_removed_when_redis_is_back(
+    redis: Redis, lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await queue.enter(ticket("a"))
+    lossy.is_up = False
+    await queue.cancel(ticket("a"))
+    await queue.enter(ticket("b"))
+    assert await queue.enter(ticket("c")) == ticket("b")
+    queue.forget(ticket("b"), ticket("c"))
+    lossy.is_up = True
+    await queue.resync()
+    await queue.resync()
+
+    assert await keys(redis) == []
+    assert await other.enter(ticket("d")) is None
+
+
+async def test_what_began_meanwhile_enters_when_redis_is_back(
+    lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await other.enter(ticket("a"))
+    lossy.is_up = False
+    await queue.enter(ticket("b"))
+    await queue.suspend(ticket("c"), 20)
+    lossy.is_up = True
+    await queue.resync()
+
+    assert await other.recall("guest_b") == ticket("b"), "should this process die now"
+    assert await other.recall("guest_c") == ticket("c")
+    assert await queue.size() == 1, "nobody waits beside a partner"
+    assert await queue.renew([ticket("b")]) == [ticket("b")]
+    assert await queue.enter(ticket("b")) == ticket("a")
+
+
+async def test_a_resync_leaves_alone_who_waits(
+    lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await queue.enter(ticket("a"))
+    await queue.resync()
+
+    assert await other.enter(ticket("b")) == ticket("a")
+
+
+async def test_a_resync_that_is_interrupted_is_repeated(
+    redis: Redis, lossy: LossyRedis, queue: RedisMatchQueue
+) -> None:
+    await queue.enter(ticket("a"))
+    lossy.is_up = False
+    await queue.cancel(ticket("a"))
+    lossy.is_up = True
+    lossy.fates.append("unanswered")
+    with pytest.raises(OSError, match="lost"):
+        await queue.resync()
+    await queue.resync()
+
+    assert await keys(redis) == []
+
+
+async def test_what_ended_long_ago_is_not_remembered(
+    lossy: LossyRedis, queue: RedisMatchQueue, clock: ManualClock
+) -> None:
+    lossy.is_up = False
+    for number in range(100):
+        queue.forget(ticket(number))
+        clock.advance(1)
+
+    assert len(queue._ended) <= LEASE + KEPT + 1
+
+
+# ── anything, in any order ────────────────────────────────────────────────────────────────────────
+
+
+GUESTS = 5
+
+
+class Process:
+    """A process with one guest. What its memory matches is therefore nothing."""
+
+    def __init__(self, number: int, redis: Redis) -> None:
+        self.guest = f"guest_{number}"
+        self.redis = LossyRedis(redis)
+        self.clock = ManualClock()
+        self.queue = RedisMatchQueue(cast("Any", self.redis), self.clock)
+        self.ticket: Ticket | None = None
+        self.alive = 0.0
+        """When its ticket was entered or renewed last."""
+        self.was_told = True
+        """Whether Redis knows for sure that a ticket has ended."""
+
+
+class Processes:
+    """Processes that lose commands and answers, and searches in them.
+
+    A ticket lives as long as its lease, which is only as exact as the server's clock: that goes on during the test.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.processes = [Process(number, redis) for number in range(GUESTS)]
+        self.by_guest = {process.guest: process for process in self.processes}
+        self.now = 0.0
+        self.tickets = 0
+        self.matches = 0
+
+    async def settle(self) -> None:
+        """When nothing fails any more, everybody but one meets, and then nothing is left."""
+        for process in self.processes:
+            await self.mend(process)
+        for _ in range(6):
+            await self.pass_time(3)
+            for process in self.processes:
+                await self.renew(process)
+        searching = [process for process in self.processes if process.ticket is not None]
+        assert len(searching) <= 1
+        for process in searching:
+            await self.cancel(process)
+        await self.pass_time(LEASE + KEPT)
+        await self.processes[0].queue.renew([])
+        assert await keys(self.redis) == []
+
+    async def mend(self, process: Process) -> None:
+        process.redis.fates.clear()
+        process.redis.is_up = True
+        await process.queue.resync()
+        process.alive = self.now
+
+    async def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        await age(self.redis, seconds)
+        for process in self.processes:
+            process.clock.advance(seconds)
+
+    async def _enter(self, process: Process) -> None:
+        while process.ticket is not None:
+            found = await process.queue.enter(process.ticket)
+            process.alive = self.now
+            if found is None:
+                return
+            partner = self.by_guest[found.guest_id]
+            assert partner is not process, "nobody meets themselves"
+            assert self.now - partner.alive < LEASE, "nobody meets someone whose lease has ended"
+            if partner.ticket == found:
+                tickets = process.ticket, found
+                process.ticket = partner.ticket = None
+                self.matches += 1
+                for one in (process, partner):
+                    one.queue.forget(*tickets)
+                await asyncio.sleep(0)
+            else:
+                assert not partner.was_told, "nobody meets someone who is gone, or has met somebody"
+
+    async def renew(self, process: Process) -> None:
+        before = process.redis.fates.copy()
+        lost = await process.queue.renew([] if process.ticket is None else [process.ticket])
+        if not before or before[0] == "unanswered":
+            process.alive = self.now
+        for own in lost:
+            assert own == process.ticket
+            await self._enter(process)
+
+    async def cancel(self, process: Process) -> None:
+        if process.ticket is None:
+            return
+        process.was_told = not process.redis.fates and process.redis.is_up
+        await process.queue.cancel(process.ticket)
+        process.ticket = None
+
+    async def search(self, process: Process) -> None:
+        if process.ticket is None:
+            self.tickets += 1
+            process.ticket = Ticket(f"ticket_{self.tickets}", process.guest, float(self.tickets))
+            await self._enter(process)
+
+    async def step(self, name: str, process: Process, seconds: int, fates: list[Fate]) -> None:
+        if name == "search":
+            await self.search(process)
+        elif name == "cancel":
+            await self.cancel(process)
+        elif name == "renew":
+            await self.renew(process)
+        elif name == "lose":
+            process.redis.fates.extend(fates)
+        elif name == "break":
+            process.redis.is_up = False
+        elif name == "mend":
+            await self.mend(process)
+        elif name == "pass":
+            await self.pass_time(seconds)
+        else:
+            await self.redis.command("FLUSHALL")
+
+
+STEPS = ("search",) * 6 + ("renew", "lose") * 3 + ("cancel", "pass", "pass", "mend") + ("break", "flush")
+FATES: tuple[Fate, ...] = ("unsent", "unanswered", "unanswered", "refused")
+
+
+@settings(max_examples=30)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(STEPS),
+            st.integers(0, GUESTS - 1),
+            st.integers(1, 6),
+            st.lists(st.sampled_from(FATES), max_size=2),
+        ),
+        min_size=100,
+        max_size=150,
+    )
+)
+def test_any_sequence_of_losses_matches_nobody_twice(
+    server: Valkey, steps: list[tuple[str, int, int, list[Fate]]]
+) -> None:
+    async def run() -> None:
+        async with connected(server.url, "test:") as redis:
+            await redis.command("FLUSHALL")
+            world = Processes(redis)
+            for name, number, seconds, fates in steps:
+                await world.step(name, world.processes[number], seconds, fates)
+            await world.settle()
+
+    asyncio.run(run())
