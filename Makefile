@@ -25,7 +25,7 @@ given = $(if $(filter command line,$(origin $(1))),--$(2) $($(1)))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test e2e long check format types bench screenshots lock clean
+.PHONY: help setup run dev test e2e long soak check format types bench screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ e2e: $(DEV) $(CLIENT) ## run only the tests in a browser
 long: $(DEV) $(CLIENT) ## run the browser test of 10,000 messages, on a machine that does nothing else
 	@$(PY) -m tests.e2e.browser >/dev/null
 	MESSAGES=10000 $(PY) -m pytest tests/e2e/test_long.py
+
+soak: $(DEV) $(CLIENT) ## kill the server and Redis again and again while guests talk, about ten minutes
+	ROUNDS=25 $(PY) -m pytest tests/system/test_outages.py
 
 check: $(DEV) $(WEB) ## check formatting, lint, types, generated files; changes nothing
 	$(VENV)/bin/ruff format --check .

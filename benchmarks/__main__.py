@@ -12,14 +12,28 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import calls, chunks, crowds, files, latency, matches, newcomers, relays, rooms, worst
+from benchmarks import (
+    calls,
+    chunks,
+    crowds,
+    files,
+    idle,
+    latency,
+    matches,
+    newcomers,
+    outages,
+    relays,
+    rooms,
+    stored,
+    worst,
+)
 from benchmarks.machine import describe, pin_load, raise_file_limit
 from benchmarks.plan import BUILDS, FULL, QUICK, QUICK_BUILDS, Plan
 from benchmarks.report import Row, table, write_json
-from benchmarks.servers import LIMITS_SCALE, MeasurementError, Start, passerby
+from benchmarks.servers import LIMITS_SCALE, MeasurementError, Passerby
 from benchmarks.turns import Builds
 
-Measure = Callable[[Plan, Start | None], Awaitable[list[Row]]]
+Measure = Callable[[Plan, Passerby | None], Awaitable[list[Row]]]
 Compare = Callable[[Plan, Builds], Awaitable[list[Row]]]
 Step = Callable[[], Awaitable[list[Row]]]
 
@@ -34,6 +48,11 @@ MEASUREMENTS: dict[str, Measure] = {
     "rooms": rooms.measure,
     "crowds": crowds.measure,
     "matches": matches.measure,
+    "stored": stored.measure,
+    "idle": idle.measure,
+    "kills": outages.kills,
+    "restart": outages.restart,
+    "faults": outages.faults,
 }
 
 COMPARISONS: dict[str, Compare] = {
@@ -74,8 +93,8 @@ def read_steps(arguments: argparse.Namespace) -> Iterator[tuple[str, Step]]:
         replace(chosen, client_ids=not arguments.no_client_ids)
         for chosen in ((QUICK, QUICK_BUILDS) if arguments.quick else (FULL, BUILDS))
     ]
-    start = None if arguments.peers_only else passerby(arguments.passerby)
-    builds = None if start is None or arguments.against is None else Builds(start, passerby(arguments.against))
+    start = None if arguments.peers_only else Passerby(arguments.passerby)
+    builds = None if start is None or arguments.against is None else Builds(start, Passerby(arguments.against))
     for name in arguments.only or MEASUREMENTS:
         yield name, partial(MEASUREMENTS[name], plan, start)
         if builds is not None and name in COMPARISONS:

@@ -13,7 +13,7 @@ from benchmarks.guests import ANSWER_SECONDS, Guest, check, end_sessions, join_m
 from benchmarks.plan import Plan
 from benchmarks.report import Bar, Row
 from benchmarks.servers import Server, Start
-from benchmarks.turns import OTHER, OURS, Builds, median_ratio, take_turns
+from benchmarks.turns import OURS, Builds, median_ratio, take_turns
 
 JOIN_BAR = Bar(at_most=1.3)
 MATCH_BAR = Bar(at_most=1.3)
@@ -112,10 +112,11 @@ async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
     ]
 
 
-async def compare(plan: Plan, builds: Builds) -> list[Row]:
+async def compare(plan: Plan, builds: Builds, bar: Bar = BUILD_BAR) -> list[Row]:
     """Let two builds take turns with crowds of one size, and again in new processes."""
-    joins: Costs = {OURS: [], OTHER: []}
-    matches: Costs = {OURS: [], OTHER: []}
+    other = builds.other_name
+    joins: Costs = {OURS: [], other: []}
+    matches: Costs = {OURS: [], other: []}
     for number in range(plan.starts):
         with builds.up(number) as servers:
             crowds = {name: await _gather(server, plan.small_crowd, plan) for name, server in servers.items()}
@@ -128,8 +129,8 @@ async def compare(plan: Plan, builds: Builds) -> list[Row]:
                 crowd.leave()
     size = plan.small_crowd
     return [
-        _row(f"CPU to join, {size:,} there, against {OTHER}", _joining(plan), BUILD_BAR, joins),
-        _row(f"CPU per match, {size:,} connected, against {OTHER}", _seeking(plan), BUILD_BAR, matches),
+        _row(f"CPU to join, {size:,} there, against {other}", _joining(plan), bar, joins),
+        _row(f"CPU per match, {size:,} connected, against {other}", _seeking(plan), bar, matches),
     ]
 
 

@@ -143,9 +143,23 @@ async def request(server: Server, address: str, method: str, path: str, token: s
     return data or {}
 
 
+async def admit(server: Server, count: int) -> list[str]:
+    """Create sessions, from different addresses; return their tokens."""
+
+    async def one() -> str:
+        return str((await request(server, next_address(), "POST", "/api/guest"))["token"])
+
+    return await by_hands([one] * count)
+
+
+def next_address() -> str:
+    """Return the next of the loopback addresses."""
+    return f"127.0.0.{2 + next(_visits) % ADDRESSES}"
+
+
 async def join(server: Server, kind: Callable[[str | None], G]) -> G:
     """Let one guest join: POST and WebSocket, or only WebSocket for a relay."""
-    address = f"127.0.0.{2 + next(_visits) % ADDRESSES}"
+    address = next_address()
     token: str | None = None
     if server.name == "passerby":
         token = str((await request(server, address, "POST", "/api/guest"))["token"])
@@ -170,7 +184,7 @@ async def join_many(server: Server, kind: Callable[[str | None], G], count: int,
             await asyncio.sleep(began + number / pace - loop.time())
         return await join(server, kind)
 
-    return await _by_hands([functools.partial(arrive, number) for number in range(count)])
+    return await by_hands([functools.partial(arrive, number) for number in range(count)])
 
 
 async def end_sessions(server: Server, guests: Iterable[Guest]) -> None:
@@ -178,14 +192,14 @@ async def end_sessions(server: Server, guests: Iterable[Guest]) -> None:
 
     async def depart(guest: Guest) -> None:
         guest.leaving = True
-        address = f"127.0.0.{2 + next(_visits) % ADDRESSES}"
-        await request(server, address, "DELETE", "/api/guest/me", guest.token or "")
+        await request(server, next_address(), "DELETE", "/api/guest/me", guest.token or "")
         guest.leave()
 
-    await _by_hands([functools.partial(depart, guest) for guest in guests])
+    await by_hands([functools.partial(depart, guest) for guest in guests])
 
 
-async def _by_hands(jobs: list[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+async def by_hands(jobs: list[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+    """Do all jobs, HANDS at a time."""
     queue = iter(jobs)
     results: list[T] = []
 

@@ -66,6 +66,24 @@ class Plan:
     uploads: int = 1000
     uploads_a_room: int = 25
 
+    outage_pairs: int = 50
+    outage_messages: int = 100_000
+    outage_rate: float = 1000.0
+    outage_every: float = 10.0
+    """Time between two kills of the server."""
+    restart_pairs: int = 1000
+    restart_rate: float = 500.0
+    fault_pairs: int = 50
+    fault_rate: float = 500.0
+    calm: float = 5.0
+    """Time before a failure, and after it."""
+    hole: float = 8.0
+    """Time in which Redis swallows everything."""
+
+    idle_guests: int = 10_000
+    idle_window: float = 60.0
+    """Also REFRESH_INTERVAL: each session is refreshed once."""
+
 
 FULL = Plan()
 
@@ -113,6 +131,13 @@ QUICK = Plan(
     transfers=8,
     worst_repeats=5,
     uploads=100,
+    outage_messages=15_000,
+    outage_every=6.0,
+    restart_pairs=50,
+    calm=2.0,
+    hole=4.0,
+    idle_guests=1000,
+    idle_window=20.0,
 )
 """Shows that everything works; its figures decide nothing."""
 

@@ -24,12 +24,12 @@ async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
         sizes = FrameSizes()
         houses: dict[str, House] = {}
         if passerby is not None:
-            houses[OURS] = await _fill(plan, running.enter_context(passerby()))
+            houses[OURS] = await fill(plan, running.enter_context(passerby()))
             sizes = frame_sizes(houses[OURS].talkers)
-        houses["socket.io"] = await _fill(plan, running.enter_context(socketio_relay()))
-        houses["picows"] = await _fill(plan, running.enter_context(picows_relay(sizes)))
-        loads = await _take_turns(plan, houses)
-    rows = [_row("socket.io", SOCKETIO_BAR, loads), _row("picows", PICOWS_BAR, loads)]
+        houses["socket.io"] = await fill(plan, running.enter_context(socketio_relay()))
+        houses["picows"] = await fill(plan, running.enter_context(picows_relay(sizes)))
+        loads = await talk_in_turns(plan, houses)
+    rows = [row("socket.io", SOCKETIO_BAR, loads), row("picows", PICOWS_BAR, loads)]
     frames = f"{sizes.message} + {sizes.delivered} + {sizes.sent} B"
     rows.append(Row("  payloads of one relay", frames, "picows: the same"))
     return rows
@@ -40,10 +40,10 @@ async def compare(plan: Plan, builds: Builds) -> list[Row]:
     loads: dict[str, list[Load]] = defaultdict(list)
     for number in range(plan.starts):
         with builds.up(number) as servers:
-            houses = {name: await _fill(plan, server) for name, server in servers.items()}
-            for name, more in (await _take_turns(plan, houses)).items():
+            houses = {name: await fill(plan, server) for name, server in servers.items()}
+            for name, more in (await talk_in_turns(plan, houses)).items():
                 loads[name] += more
-    return [_row(OTHER, BUILD_BAR, loads)]
+    return [row(OTHER, BUILD_BAR, loads)]
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,15 @@ class House:
     talkers: Sequence[Talker]
 
 
-async def _fill(plan: Plan, server: Server) -> House:
+async def fill(plan: Plan, server: Server) -> House:
     """Bring guests in and let them talk until the server is warm."""
     house = House(server, await seat(server, Talker, plan.pairs, client_ids=plan.client_ids))
     await _turn(plan.warm_up, plan.window, house)
     return house
 
 
-async def _take_turns(plan: Plan, houses: Mapping[str, House]) -> dict[str, list[Load]]:
+async def talk_in_turns(plan: Plan, houses: Mapping[str, House]) -> dict[str, list[Load]]:
+    """Return the load of each turn; then the guests leave."""
     loads = await take_turns(houses, plan.turns, partial(_turn, plan.turn_warm_up, plan.turn))
     for house in houses.values():
         for talker in house.talkers:
@@ -73,7 +74,8 @@ async def _turn(warm_up: float, window: float, house: House) -> Load:
     return await closed_loop(house.server, house.talkers, warm_up, window)
 
 
-def _row(name: str, bar: Bar, loads: Mapping[str, Sequence[Load]]) -> Row:
+def row(name: str, bar: Bar, loads: Mapping[str, Sequence[Load]]) -> Row:
+    """Hold ours against the other of this name."""
     per_second = {side: [load.relays_per_cpu_second for load in loads.get(side, ())] for side in (name, OURS)}
     return Row(
         what=f"relays per CPU-second, against {name}",

@@ -13,8 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from benchmarks.machine import cores
 from benchmarks.peers import nginx as nginx_peer
@@ -54,20 +55,32 @@ class Server:
     name: str
     port: int
     process: subprocess.Popen[bytes]
+    launch: Callable[[], subprocess.Popen[bytes]]
+    """Starts the same once more, on the same port, and does not wait until it serves."""
 
     def cpu_seconds(self) -> float:
         """Return CPU seconds used so far: user and system time of all threads and children."""
-        return sum(_cpu_clock(pid) for pid in _family(self.process.pid))
+        return sum(cpu_clock(pid) for pid in _family(self.process.pid))
 
     def resident_bytes(self) -> int:
         """Return the resident set size, including children."""
         return sum(_resident(pid) for pid in _family(self.process.pid))
 
+    def kill(self) -> None:
+        """End the process at once (SIGKILL)."""
+        self.process.kill()
+        self.process.wait()
+
+    def revive(self) -> None:
+        """Start it again after `kill`; return at once."""
+        self.process = self.launch()
+
 
 Start = Callable[[], contextlib.AbstractContextManager[Server]]
 
 
-def _cpu_clock(pid: int) -> float:
+def cpu_clock(pid: int) -> float:
+    """Return the CPU seconds that a process has used so far, without its children."""
     # The kernel's per-process CPU clock (see clock_getcpuclockid(3)): the same sum
     # as utime + stime in /proc/<pid>/stat, in nanoseconds instead of ticks of 10 ms.
     return time.clock_gettime((~pid << 3) | 2)
@@ -88,26 +101,35 @@ def _resident(pid: int) -> int:
     return 0
 
 
-def passerby(command: str) -> Start:
-    """Return a function that starts Passerby; ``command`` is its executable and first arguments."""
-    words = shlex.split(command)
-    beside_python = str(Path(sys.executable).parent)
-    found = shutil.which(words[0], path=f"{beside_python}{os.pathsep}{os.environ['PATH']}")
-    settings = {
-        "LIMITS_SCALE": LIMITS_SCALE,
-        **STORAGE,
-        "LOG_LEVEL": "warning",
-        "JWT_SECRET": secrets.token_hex(32),
-    }
+@dataclass(frozen=True)
+class Passerby:
+    """Starts a build of Passerby. All servers of one object, and of those made from it, accept the same tokens."""
 
-    def start() -> contextlib.AbstractContextManager[Server]:
+    command: str
+    """Its executable and first arguments."""
+    settings: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "LIMITS_SCALE": LIMITS_SCALE,
+            **STORAGE,
+            "LOG_LEVEL": "warning",
+            "JWT_SECRET": secrets.token_hex(32),
+        }
+    )
+
+    def with_settings(self, **settings: str) -> Self:
+        """Return the same build with more settings."""
+        return replace(self, settings={**self.settings, **settings})
+
+    def __call__(self) -> contextlib.AbstractContextManager[Server]:
+        """Start it on a free port."""
+        words = shlex.split(self.command)
+        beside_python = str(Path(sys.executable).parent)
+        found = shutil.which(words[0], path=f"{beside_python}{os.pathsep}{os.environ['PATH']}")
         if found is None:
             raise ServerFailedError(f"no command {words[0]!r}: install the project first")
         port = _free_port()
         arguments = [found, *words[1:], "serve", "--host", ADDRESS, "--port", str(port)]
-        return _run("passerby", port, arguments, settings | {"HOST": ADDRESS, "PORT": str(port)})
-
-    return start
+        return _run("passerby", port, arguments, {**self.settings, "HOST": ADDRESS, "PORT": str(port)})
 
 
 def socketio_relay() -> contextlib.AbstractContextManager[Server]:
@@ -149,24 +171,28 @@ def _run(name: str, port: int, arguments: Sequence[str], settings: Mapping[str, 
         os.sched_setaffinity(0, {server_core})
 
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=PROJECT_FOLDER,
-            env={**os.environ, **settings},
-            start_new_session=True,
-            preexec_fn=settle_in,  # noqa: PLW1509  (this process has no other thread)
-        )
+
+        def launch() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=PROJECT_FOLDER,
+                env={**os.environ, **settings},
+                start_new_session=True,
+                preexec_fn=settle_in,  # noqa: PLW1509  (this process has no other thread)
+            )
+
+        server = Server(name, port, launch(), launch)
         try:
-            if not _wait_for_port(process, port):
+            if not _wait_for_port(server.process, port):
                 log.seek(0)
                 tail = log.read()[-2000:].decode(errors="replace")
                 raise ServerFailedError(f"{name} did not start ({shlex.join(arguments)}):\n{tail}")
-            yield Server(name, port, process)
+            yield server
         finally:
-            _stop(process)
+            _stop(server.process)
 
 
 def _wait_for_port(process: subprocess.Popen[bytes], port: int) -> bool:

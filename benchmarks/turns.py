@@ -17,15 +17,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Builds:
-    """Two builds of Passerby that are held against each other."""
+    """Two builds of Passerby that are held against each other, or one build with other settings."""
 
     passerby: Start
     other: Start
+    other_name: str = OTHER
 
     @contextlib.contextmanager
     def up(self, number: int) -> Iterator[dict[str, Server]]:
         """Start both for the `number`-th time; who comes first alternates."""
-        starts = {OURS: self.passerby, OTHER: self.other}
+        starts = {OURS: self.passerby, self.other_name: self.other}
         with contextlib.ExitStack() as running:
             yield {name: running.enter_context(starts[name]()) for name in _in_order(starts, number)}
 
