@@ -1,25 +1,24 @@
 """The queue in Redis with many who wait: matches a second, how long one takes, what it costs to renew all."""
 
 import asyncio
-import contextlib
 import itertools
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
 from benchmarks.plan import Plan
 from benchmarks.report import Bar, Row
-from benchmarks.servers import Start
+from benchmarks.servers import Start, cpu_clock
+from benchmarks.stores import running
 from benchmarks.talk import no_garbage_collection
-from benchmarks.valkey import Valkey, valkey
-from passerby.background import Background
 from passerby.clock import SystemClock
 from passerby.matching.matchmaking import RENEWAL
 from passerby.matching.queue_redis import LEASE, RedisMatchQueue
 from passerby.models import Ticket
 from passerby.redis.client import Part, Redis
+from tests.support.valkey import connected
 
 RATE_BAR = Bar(at_least=10_000, unit="a second")
 LATENCY_BAR = Bar(at_most=5, unit="ms")
@@ -27,7 +26,6 @@ IN_FLIGHT = 32
 """Searches that enter at once, to find the peak: so many guests in one turn of a busy server's event loop."""
 BATCH = 500
 """Tickets that are written with one command, while the crowd is made."""
-START_SECONDS = 10.0
 EVERY = 0.001
 """Seconds between two looks at how late the event loop is."""
 
@@ -82,15 +80,15 @@ async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
     """Fill the queue; match as fast as possible; then at a rate, while all who wait are renewed."""
     if passerby is None:
         return []
-    with valkey() as server, no_garbage_collection():
-        async with _connected(server) as redis:
+    async with running() as server, connected(server.url) as redis:
+        with no_garbage_collection():
             crowd = Crowd(redis, plan.waiting)
             rates, costs = [], []
             for _ in range(plan.queue_rounds):
                 await crowd.fill(plan.queue_matches)
-                cpu = server.cpu_seconds()
+                cpu = cpu_clock(server.pid)
                 rates.append(await _peak(crowd, plan.queue_matches))
-                costs.append((server.cpu_seconds() - cpu) / plan.queue_matches)
+                costs.append((cpu_clock(server.pid) - cpu) / plan.queue_matches)
             times, gaps, renewals = await _beside_renewals(crowd, plan)
     rate, cost = statistics.median(rates), statistics.median(costs)
     cuts = statistics.quantiles(times, n=100)
@@ -113,19 +111,6 @@ async def measure(plan: Plan, passerby: Start | None) -> list[Row]:
             values={"p50": p50, "p99": p99, "longest turn": max(gaps), "renewal": statistics.median(renewals)},
         ),
     ]
-
-
-@contextlib.asynccontextmanager
-async def _connected(server: Valkey) -> AsyncIterator[Redis]:
-    background = Background(SystemClock())
-    redis = Redis(server.url, "", background)
-    redis.start()
-    try:
-        assert await redis.ready(START_SECONDS), "Valkey answers"
-        yield redis
-    finally:
-        await redis.close()
-        await background.stop(1)
 
 
 async def _peak(crowd: Crowd, matches: int) -> float:
