@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, Struct
 
-from passerby.chat.log import SavedRoom
+from passerby.chat.log import CLIENT_IDS, SavedRoom
 from passerby.chat.log_memory import Log, MemoryRoomLog
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.guests.store_memory import MemorySessionStore
@@ -224,7 +224,7 @@ class DurableRoomLog(MemoryRoomLog):
         if room_id in self.logs or room_id not in self._disk.rooms:
             return None
         room = self._disk.room(room_id)
-        log = self.logs[room_id] = Log(room.epoch)
+        log = self.logs[room_id] = Log(room.epoch, 2 * CLIENT_IDS + len(room.sent))
         log.seq = room.seq
         log.entries.extend(room.messages)
         log.size = sum(map(len, room.messages))

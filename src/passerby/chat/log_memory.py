@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 class Log:
     """One room's log: messages as JSON, oldest first, and what is remembered of each sender."""
 
-    __slots__ = ("entries", "epoch", "sent", "seq", "size")
+    __slots__ = ("entries", "epoch", "most_client_ids", "sent", "seq", "size")
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, most_client_ids: int) -> None:
         self.epoch = epoch
+        self.most_client_ids = most_client_ids
+        """Client ids of one sender at which the oldest are forgotten."""
         self.seq = 0
         self.size = 0
         self.entries: deque[bytes] = deque()
@@ -42,7 +44,6 @@ class MemoryRoomLog:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._client_ids = client_ids
-        self._most_client_ids = 2 * client_ids
         self.logs: dict[str, Log] = {}
         """The open logs by room id, for an adapter that keeps copies of them elsewhere."""
         self._encode = msgspec.json.Encoder().encode
@@ -50,7 +51,7 @@ class MemoryRoomLog:
 
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:  # noqa: ARG002 - as in RoomLog
         """See RoomLog."""
-        self.logs[room_id] = Log(epoch)
+        self.logs[room_id] = Log(epoch, 2 * self._client_ids)
 
     def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - as in RoomLog
         """See RoomLog. This is the hot path: one hash lookup finds a duplicate and remembers a new client id."""
@@ -73,7 +74,7 @@ class MemoryRoomLog:
                 message.id, message.timestamp, message.seq = original.id, original.timestamp, original.seq
                 done(context, message, None, None)
                 return
-            if len(sent) >= self._most_client_ids:
+            if len(sent) >= log.most_client_ids:
                 log.sent[message.sender_id] = dict(islice(sent.items(), self._client_ids, None))
         log.seq = seq
         entries = log.entries

@@ -170,6 +170,7 @@ class RedisRoomLog:
         self._clock = clock
         self._background = background
         self._memory = MemoryRoomLog(max_messages, max_bytes, client_ids)
+        self._client_ids = client_ids
         self._identities = _IDENTITIES * client_ids
         self._process = secrets.token_hex(8)
         """The owner of this process's rooms, in Redis. A process that was replaced may not write any more."""
@@ -574,9 +575,9 @@ class RedisRoomLog:
             messages
         ):
             raise ValueError("numbers are missing")
-        log = Log(epoch)
+        # All that Redis has is remembered until CLIENT_IDS more were sent: it does not know what was sent again.
+        log = Log(epoch, 2 * self._client_ids + len(identities) + len(entries))
         log.seq = seq
-        # All that Redis has counts as sent in this order: that is at least what was remembered.
         for identity in identities:
             sender = _read_sender(identity)
             if sender.client_id is not None:
