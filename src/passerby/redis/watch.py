@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Final
 
 from passerby.background import FAILURES, is_failure
 from passerby.clock import sleep, time_limit
-from passerby.redis.errors import UNFIT, RedisError, RefusedError
+from passerby.redis.errors import UNFIT, LostError, RedisError, RefusedError
 from passerby.redis.opening import meaning
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from passerby.background import Background
-    from passerby.redis.errors import LostError
     from passerby.redis.links import Link
 
 log = logging.getLogger(__name__)
@@ -126,7 +125,7 @@ class Watch:
         """See Watcher."""
         if not self._is_lost:  # else it is given up, and the reason known
             self._is_lost = True
-            self._degrade(str(error))
+            self._degrade(str(error), is_loss=True)
 
     def refused(self, error: RefusedError) -> None:
         """See Watcher."""
@@ -143,7 +142,8 @@ class Watch:
 
     # ── the states ────────────────────────────────────────────────────────────────────────────────
 
-    def _degrade(self, reason: str) -> None:
+    def _degrade(self, reason: str, *, is_loss: bool = False) -> None:
+        """Use Redis no longer. A loss is logged once, however each attempt fails; what has to be repaired always is."""
         self._trouble.set()
         self.link = None
         if self._is_closed:
@@ -152,7 +152,7 @@ class Watch:
             self._told.clear()
             self._enter(State.DEGRADED, reason)
         self.reason = reason
-        if reason not in self._told:
+        if reason not in self._told and not (is_loss and self._told):
             self._told.add(reason)
             log.warning(
                 "Redis cannot be used: the memory of this process goes on alone",
@@ -180,7 +180,7 @@ class Watch:
         try:
             link = self._current = await self._connect()
         except RedisError as error:
-            self._degrade(str(error))
+            self._degrade(str(error), is_loss=isinstance(error, LostError))
             await self._pause()
             return
         # When the process stops, its loops are cancelled first: the link stays until `close`, for the last writes.
@@ -197,7 +197,8 @@ class Watch:
         try:
             await link.claim()
         except RedisError as error:
-            self._degrade(meaning(error) if isinstance(error, RefusedError) else str(error))
+            reason = meaning(error) if isinstance(error, RefusedError) else str(error)
+            self._degrade(reason, is_loss=isinstance(error, LostError))
         if not self._trouble.is_set():
             longest = LONGEST_RESYNC_PAUSE
             if self.state is State.DEGRADED:
