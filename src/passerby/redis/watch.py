@@ -55,8 +55,11 @@ class State(Enum):
 class Watch:
     """Keeps a link to Redis, as long as the process runs."""
 
-    def __init__(self, background: Background, place: str, connect: Callable[[], Awaitable[Link]]) -> None:
-        """`connect` opens a link, or raises RedisError; `place` is how the log names it."""
+    def __init__(
+        self, background: Background, place: str, connect: Callable[[], Awaitable[Link]], *, is_logged: bool = True
+    ) -> None:
+        """`connect` opens a link, or raises RedisError; `place` is how the log names it, if it is to be logged."""
+        self._log = log.log if is_logged else _no_log
         self.state = State.DEGRADED
         self.reason = "not connected yet"
         """Why it is so, in plain words."""
@@ -154,7 +157,8 @@ class Watch:
         self.reason = reason
         if reason not in self._told and not (is_loss and self._told):
             self._told.add(reason)
-            log.warning(
+            self._log(
+                logging.WARNING,
                 "Redis cannot be used: the memory of this process goes on alone",
                 extra={"redis": self._place, "reason": reason},
             )
@@ -166,9 +170,9 @@ class Watch:
         self.reason = reason
         self.changes[state] += 1
         if state is State.NORMAL:
-            log.info("Redis is in use", extra={"redis": self._place})
+            self._log(logging.INFO, "Redis is in use", extra={"redis": self._place})
         elif state is State.RESYNC:
-            log.info("Redis gets everything again", extra={"redis": self._place, "reason": reason})
+            self._log(logging.INFO, "Redis gets everything again", extra={"redis": self._place, "reason": reason})
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────
 
@@ -250,3 +254,7 @@ class Watch:
         if self._failures:
             await sleep(self._clock, min(FIRST_PAUSE * 2 ** (self._failures - 1), longest))
         self._failures = min(self._failures + 1, 10)
+
+
+def _no_log(_level: int, _message: str, *, extra: dict[str, str]) -> None:
+    """Log nothing."""
