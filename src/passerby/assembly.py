@@ -55,6 +55,8 @@ _STEP_TIMEOUT: Final = 5.0
 """Seconds for each step of `stop`. A step that takes longer is abandoned, so that the next ones run."""
 _CHECK_TIMEOUT: Final = 2.0
 """Seconds for an adapter's `check`."""
+_SESSION_DELAY: Final = 0.1
+"""Seconds that a change of a session waits for others, if the session is written to Redis."""
 _REDIS_WAIT: Final = 2.0
 """Seconds at the start until guests are served from memory, if Redis cannot be used."""
 
@@ -177,7 +179,8 @@ class Assembly:
         self.adapters = adapters
         self.limits = limits(settings)
         self.background = background
-        self.writer = SessionWriter(adapters.store, background, settings.session_ttl)
+        delay = 0.0 if adapters.redis is None else _SESSION_DELAY
+        self.writer = SessionWriter(adapters.store, background, settings.session_ttl, delay=delay)
         tokens = Tokens(
             clock,
             secret=settings.jwt_secret,
@@ -197,6 +200,7 @@ class Assembly:
             limit=settings.sessions_limit,
             changed=self._changed,
             is_ended=self.writer.is_ended,
+            written=self.writer.flush,
             ready=gate.passing if is_durable else None,
         )
         self.files = Files(

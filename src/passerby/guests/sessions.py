@@ -49,6 +49,7 @@ class Guests:
         limit: int,
         changed: Callable[[LiveGuest], None],
         is_ended: Callable[[str], bool],
+        written: Callable[[], Awaitable[None]],
         ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`limit` is the maximum number of sessions.
@@ -56,6 +57,8 @@ class Guests:
         `changed` is called at each change of a live guest's session, to save and count it.
 
         `is_ended` returns whether the session with an id has ended, even if the store still has it.
+
+        `written` waits until what has changed is in the store, or the store has failed.
 
         `ready` waits until the guests of an earlier process are live again, who may be in a room. Raises
         UnavailableError if that takes too long. None: there are none.
@@ -72,6 +75,7 @@ class Guests:
         self._failed = Sampled(log.warning, "sessions cannot be read or written", clock.monotonic)
         self._changed = changed
         self._is_ended = is_ended
+        self._written = written
         self._ready = ready
         self.timestamps = Timestamps(clock)
         self._by_session: dict[str, LiveGuest] = {}
@@ -171,6 +175,7 @@ class Guests:
         live = self._by_session.get(guest.session_id)
         if live is not None:
             self.touch(live)
+            await self._written()
         else:
             current.last_seen = self.timestamps.now()
             await self._store.save(current, self._ttl)

@@ -43,11 +43,14 @@ _PAUSE: Final = 1.0
 class SessionWriter:
     """The single writing task. Writes of one session stay in order: a save never follows a removal."""
 
-    def __init__(self, store: SessionStore, background: Background, session_ttl: float) -> None:
-        """Nothing is written until a guest is marked."""
+    def __init__(self, store: SessionStore, background: Background, session_ttl: float, *, delay: float = 0) -> None:
+        """A session is written `delay` seconds (≥ 0) after it was marked: all its changes until then are one write."""
         self._store = store
         self._background = background
         self._ttl = session_ttl
+        self._delay = delay
+        self._flushing = 0
+        """How many wait until everything is written."""
         self._marked: dict[str, Guest | None] = {}
         self._removing: set[str] = set()
         self._ended: dict[str, float] = {}
@@ -66,23 +69,33 @@ class SessionWriter:
             return
         self._marked[session_id] = guest
         if self._task is None and self._again is None:  # `_begin` looks too, but this is called often
-            self._begin()
+            self._begin_soon()
 
     def remove(self, session_id: str) -> None:
         """Mark the session for removal."""
         self._removing.add(session_id)
         self._marked[session_id] = None
-        if self._again is None:  # else the store has just failed, and a retry is due
-            self._begin()
+        if self._again is None:  # else it is due, or the store has just failed
+            self._begin_soon()
 
     async def flush(self) -> None:
         """Try at once to write all marked sessions; return when they are written, or the store has failed."""
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        self._begin()
-        while self._task is not None and not self._task.done():  # after the end of all work it never begins
-            await asyncio.wait([self._task])
+        self._flushing += 1
+        try:
+            self._begin()
+            while self._task is not None and not self._task.done():  # after the end of all work it never begins
+                await asyncio.wait([self._task])
+        finally:
+            self._flushing -= 1
+
+    def _begin_soon(self) -> None:
+        if not self._delay:
+            self._begin()
+        elif self._task is None:
+            self._again = self._background.call_later("writing of sessions", self._delay, self._begin)
 
     def _begin(self) -> None:
         self._again = None
@@ -104,7 +117,7 @@ class SessionWriter:
                 if run.helpers:
                     await asyncio.wait(run.helpers)  # so there is never more than one write of a session
                     run.helpers = []
-                if run.error is not None or not self._marked:
+                if run.error is not None or not self._marked or (self._delay and not self._flushing):
                     break
                 run.left = self._take()
             run.finish()
@@ -114,6 +127,8 @@ class SessionWriter:
             raise
         finally:
             self._task = None
+        if self._marked:
+            self._begin_soon()
 
     def _take(self) -> Iterator[tuple[str, Guest | None]]:
         marked, self._marked = self._marked, {}
