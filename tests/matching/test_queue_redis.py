@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,7 @@ from passerby.models import Ticket
 from tests.support.aging import age
 from tests.support.clock import ManualClock
 from tests.support.lossy import LossyRedis
-from tests.support.valkey import connected, valkey
+from tests.support.valkey import cluster, connected, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -53,7 +53,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def queue(lossy: LossyRedis, clock: ManualClock) -> RedisMatchQueue:
     """The queue of the process under test; its Redis loses what `lossy` says."""
-    return RedisMatchQueue(cast("Any", lossy), clock)
+    return RedisMatchQueue(cast("Redis", lossy), clock)
 
 
 @pytest.fixture
@@ -145,6 +145,20 @@ async def test_a_key_of_another_type_leaves_the_memory(redis: Redis, queue: Redi
     assert await queue.enter(ticket("a")) is None
     assert await queue.enter(ticket("b")) == ticket("a")
     assert await queue.renew([ticket("c")]) == []
+
+
+async def test_a_cluster_matches_too(clock: ManualClock) -> None:
+    async with cluster() as nodes, connected(nodes.url, "test:") as redis:
+        queue = RedisMatchQueue(redis, clock)
+        await queue.enter(ticket("a"))
+        await queue.suspend(ticket("b"), 20)
+
+        assert await queue.renew([ticket("a")]) == []
+        assert await queue.recall("guest_b") == ticket("b")
+        assert await queue.enter(ticket("b", "second")) == ticket("a")
+        queue.forget(ticket("a"), ticket("b", "second"))
+        assert await queue.recall("guest_b") is None
+        assert await queue.size() == 0
 
 
 # ── leases ────────────────────────────────────────────────────────────────────────────────────────
@@ -415,7 +429,7 @@ class Process:
         self.guest = f"guest_{number}"
         self.redis = LossyRedis(redis)
         self.clock = ManualClock()
-        self.queue = RedisMatchQueue(cast("Any", self.redis), self.clock)
+        self.queue = RedisMatchQueue(cast("Redis", self.redis), self.clock)
         self.ticket: Ticket | None = None
         self.alive = 0.0
         """When its ticket was entered or renewed last."""

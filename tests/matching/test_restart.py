@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import asyncio
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from passerby.chat.events import Matched
 from passerby.guests.store_memory import MemorySessionStore
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from passerby.redis.client import Redis
+    from tests.support.lossy import Fate
 
 
 @pytest.fixture
@@ -34,13 +38,14 @@ class World:
     """What outlives a process, and the process that runs now."""
 
     def __init__(self, redis: Redis) -> None:
+        self.real = redis
         self.redis = LossyRedis(redis)
         self.clock = ManualClock()
         self.store = MemorySessionStore(self.clock)
         self.house = self._begin()
 
     def _begin(self) -> House:
-        queue = RedisMatchQueue(cast("Any", self.redis), self.clock)
+        queue = RedisMatchQueue(cast("Redis", self.redis), self.clock)
         return House(clock=self.clock, stand_ins={"store": self.store, "queue": queue})
 
     async def crash(self) -> None:
@@ -58,13 +63,20 @@ class World:
 
     async def settle(self) -> None:
         for _ in range(3):
-            await self.redis.command("PING")
+            await self.real.command("PING")
             await self.house.settle()
 
     async def pass_time(self, seconds: float) -> None:
-        await age(self.redis, seconds)  # type: ignore[arg-type]  # it stands in for one
+        await age(self.real, seconds)
         await self.house.pass_time(seconds)
         await self.settle()
+
+    async def mend(self) -> None:
+        """Redis works again, and the watch has noticed."""
+        self.redis.fates.clear()
+        self.redis.is_up = True
+        await cast("RedisMatchQueue", self.house.adapters.queue).resync()
+        await self.renew()
 
     async def renew(self) -> None:
         """Let the loop that renews searches run once."""
@@ -190,7 +202,7 @@ async def test_searches_that_redis_has_lost_enter_again_unheard(world: World, re
 
 
 @pytest.mark.parametrize("fate", ["unsent", "unanswered", "refused"])
-async def test_no_guest_sees_that_redis_has_failed(world: World, fate: Any) -> None:  # noqa: ANN401 - a Fate
+async def test_no_guest_sees_that_redis_has_failed(world: World, fate: Fate) -> None:
     anna, berta, carla = [await world.house.visitor(name) for name in ("Anna", "Berta", "Carla")]
     for person in (anna, berta):
         world.redis.fates.append(fate)
@@ -199,12 +211,127 @@ async def test_no_guest_sees_that_redis_has_failed(world: World, fate: Any) -> N
     await carla.search()
     carla.drop()
     await world.settle()
-    world.redis.fates.clear()
-    world.redis.is_up = True
-    await cast("RedisMatchQueue", world.house.adapters.queue).resync()
+    await world.mend()
 
     assert anna.live.member is not None
     assert anna.live.member.partner is berta.live.member
     await world.crash()
     await world.come_back(carla)
     assert carla.live.guest.is_searching
+
+
+# ── anything, in any order ────────────────────────────────────────────────────────────────────────
+
+PEOPLE = 5
+STEPS = (
+    *("search", "search", "search", "search", "cancel", "leave", "drop", "connect", "connect"),
+    *("lose", "lose", "break", "flush", "mend", "renew", "pass", "crash"),
+)
+FATES: tuple[Fate, ...] = ("unsent", "unanswered", "unanswered", "refused")
+
+
+class Crowd:
+    """People who search, in a world where anything fails, but one thing at a time."""
+
+    def __init__(self, world: World, people: list[Person]) -> None:
+        self.world = world
+        self.people = people
+
+    def is_here(self, person: Person) -> bool:
+        live = self.world.house.guests.live(person.session_id)
+        return live is not None and live.link is not None
+
+    async def step(self, name: str, person: Person, fates: list[Fate]) -> None:
+        world = self.world
+        if name == "lose":
+            world.redis.fates.extend(fates)
+        elif name == "break":
+            world.redis.is_up = False
+        elif name == "flush":
+            await world.real.command("FLUSHALL")
+        elif name == "mend":
+            await world.mend()
+        elif name == "renew":
+            await world.renew()
+        elif name == "pass":
+            await world.pass_time(1)
+        elif name == "crash":
+            await world.mend()
+            await self.crash()
+        elif name == "connect":
+            await world.come_back(person)
+        elif self.is_here(person):
+            await self.act(name, person)
+        await world.settle()
+        self.check()
+
+    async def act(self, name: str, person: Person) -> None:
+        live = person.live
+        if name == "search" and live.member is None:
+            await person.search()
+        elif name == "cancel" and live.ticket is not None:
+            await person.cancel()
+        elif name == "leave" and live.member is not None:
+            self.world.house.rooms.leave(live, "user_left")
+        elif name == "drop":
+            person.drop()
+
+    async def crash(self) -> None:
+        """Whoever searched, searches on in the process that follows, or has met somebody."""
+        lives = [(person, self.world.house.guests.live(person.session_id)) for person in self.people]
+        searched = [person for person, live in lives if live is not None and (live.ticket or live.suspended)]
+        await self.world.crash()
+        await self.world.come_back(*self.people)
+        for person in searched:
+            assert person.live.ticket is not None or person.live.member is not None
+
+    def check(self) -> None:
+        house = self.world.house
+        lives = house.lives()
+        for live in lives:
+            assert live.guest.is_searching is (live.ticket is not None)
+            assert live.ticket is None or live.member is None, "nobody searches in a room"
+            if live.member is not None:
+                partner = live.member.partner.live
+                assert partner is not live, "nobody meets themselves"
+                assert partner.member is live.member.partner, "nobody is in two rooms"
+        assert house.matchmaking.waiting == sum(live.ticket is not None for live in lives)
+
+    async def end(self) -> None:
+        """When nothing fails any more, everybody who searches meets, and then nothing is left."""
+        await self.world.come_back(*(person for person in self.people if not self.is_here(person)))
+        await self.world.mend()
+        for _ in range(5):
+            await self.world.renew()
+        assert self.world.house.matchmaking.waiting <= 1
+        assert await self.world.house.adapters.queue.size() == self.world.house.matchmaking.waiting
+        for person in self.people:
+            if person.live.ticket is not None:
+                await person.cancel()
+        await self.world.pass_time(LEASE + KEPT + 1)
+        await self.world.renew()
+        assert await self.world.real.command("KEYS", "*{mm}*") == []
+
+
+@settings(max_examples=25)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(STEPS),
+            st.integers(0, PEOPLE - 1),
+            st.lists(st.sampled_from(FATES), max_size=2),
+        ),
+        min_size=40,
+        max_size=60,
+    )
+)
+def test_any_sequence_of_failures_loses_nobody(steps: list[tuple[str, int, list[Fate]]]) -> None:
+    async def run() -> None:
+        async with valkey() as server, connected(server.url) as redis:
+            world = World(redis)
+            crowd = Crowd(world, [await world.house.visitor() for _ in range(PEOPLE)])
+            for name, number, fates in steps:
+                await crowd.step(name, crowd.people[number], fates)
+            await crowd.end()
+
+    asyncio.run(run())
