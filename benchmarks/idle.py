@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from picows import WSFrame, WSMsgType, WSTransport
 
@@ -48,20 +48,22 @@ class Rest:
     """Milliseconds of CPU while a probe waited, at most: no turn of the event loop took more."""
     longest_wait: float
     """Milliseconds of real time for the same; a shared machine's pauses are in it."""
+    written: int = 0
+    """Sessions that Valkey was given."""
 
 
 async def measure(plan: Plan, passerby: Passerby | None) -> list[Row]:
     """Hold a server that refreshes sessions against one that hardly does."""
     if passerby is None:
         return []
-    refreshing = await _rest(plan, passerby, str(plan.idle_window))
-    resting = await _rest(plan, passerby, RARELY)
+    refreshing = await _rest(plan, passerby, str(plan.idle_window), plan.idle_window)
+    resting = await _rest(plan, passerby, RARELY, SETTLE_SECONDS)
     guests = f"{plan.idle_guests:,} idle guests"
     return [
         Row(
             f"CPU to refresh the sessions of {guests}",
-            f"{refreshing.share:.2f} % of a core in all",
-            f"{resting.share:.2f} % without",
+            f"{refreshing.share:.2f} % of a core in all, {refreshing.written:,} written",
+            f"{resting.share:.2f} % without, {resting.written:,} written",
             refreshing.share - resting.share,
             REFRESH_BAR,
             values={"refreshing": refreshing.share, "resting": resting.share},
@@ -77,7 +79,8 @@ async def measure(plan: Plan, passerby: Passerby | None) -> list[Row]:
     ]
 
 
-async def _rest(plan: Plan, passerby: Passerby, refresh_interval: str) -> Rest:
+async def _rest(plan: Plan, passerby: Passerby, refresh_interval: str, settle: float) -> Rest:
+    """Measure after `settle` seconds: the first refresh of a session is an interval after it began."""
     async with running() as store:
         with passerby.with_settings(
             REDIS_URL=store.url,
@@ -87,12 +90,14 @@ async def _rest(plan: Plan, passerby: Passerby, refresh_interval: str) -> Rest:
         )() as server:
             guests = await join_many(server, Guest, plan.idle_guests)
             probe = await join(server, Probe)
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(settle)
+            written = (await store.command_stats())["setex"]
             rest = await _watch(server, probe, plan.idle_window)
+            written = (await store.command_stats())["setex"] - written
             check([*guests, probe])
             for guest in (*guests, probe):
                 guest.leave()
-    return rest
+    return replace(rest, written=written)
 
 
 async def _watch(server: Server, probe: Probe, seconds: float) -> Rest:

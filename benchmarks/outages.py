@@ -121,8 +121,7 @@ async def restart(plan: Plan, passerby: Passerby | None) -> list[Row]:
         chatting = asyncio.create_task(_chat(company, plan.restart_rate))
         first = 0.0
         with contextlib.suppress(TimeoutError):  # the rows tell
-            await company.until(lambda: company.happenings.ready == 0)
-            await company.until(lambda: company.happenings.ready > 0, SETTLE_SECONDS)
+            await company.until(lambda: company.happenings.returns > 0, SETTLE_SECONDS)
             first = loop.time() - began
             await company.until(lambda: company.happenings.listeners == len(company.clients), SETTLE_SECONDS)
         seconds = loop.time() - began

@@ -44,8 +44,10 @@ class Flaky:
             self.failed += 1
             raise BrokenError
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any method
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute
         method = getattr(self._adapter, name)
+        if not callable(method):
+            return method
 
         async def call_and_wait(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - any method
             self._may_fail()
@@ -234,7 +236,7 @@ class Shaken:
         await self.house.pass_time(SESSION_TTL)
         await self.house.adapters.store.sweep()
         assert await self.house.adapters.store.count() == 0
-        assert self.log._logs == {}  # type: ignore[attr-defined]  # the one in memory
+        assert self.log.logs == {}  # type: ignore[attr-defined]  # the one in memory
 
 
 @settings(

@@ -23,12 +23,58 @@ _ERROR = re.compile(r"\[(error|critical) *\]|Traceback")
 class Serving:
     """A server that runs. `log` is what it has said so far."""
 
-    port: int
+    environment: dict[str, str]
+    port: int = 0
+    """The one that it found; it keeps it when it is started again."""
     log: list[str] = field(default_factory=list)
+    _process: asyncio.subprocess.Process | None = None
+    _reading: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
         return f"http://localhost:{self.port}"
+
+    async def start(self) -> None:
+        """Start it, also once more, and wait until it serves."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "passerby.cli", "serve", "--port", str(self.port)),
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(STARTS_WITHIN):
+            self.port = await self._serves(self._process)
+        self._reading = asyncio.create_task(self._read_on(self._process))
+
+    async def kill(self) -> None:
+        """End it without a warning (SIGKILL)."""
+        assert self._process is not None
+        self._process.kill()
+        await self._gone(self._process)
+
+    async def stop(self) -> None:
+        """Ask it to end (SIGTERM), and wait until it has."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        await self._gone(self._process)
+
+    async def _gone(self, process: asyncio.subprocess.Process) -> None:
+        await process.wait()
+        if self._reading is not None:
+            await self._reading
+
+    async def _serves(self, process: asyncio.subprocess.Process) -> int:
+        async for line in _lines(process):
+            self.log.append(line)
+            if found := _SERVING.search(line):
+                return int(found[1])
+        raise AssertionError("\n".join(["the server did not start:", *self.log]))
+
+    async def _read_on(self, process: asyncio.subprocess.Process) -> None:
+        self.log.extend([line async for line in _lines(process)])
 
 
 @contextlib.asynccontextmanager
@@ -36,42 +82,14 @@ async def serving(**variables: str) -> AsyncIterator[Serving]:
     """Serve with these settings (`grace="3"`) and the defaults; afterwards fail if an error was logged."""
     known = {setting.variable for setting in settings.describe()}
     environment = {name: value for name, value in os.environ.items() if name not in known}
-    environment |= {name.upper(): value for name, value in variables.items()}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "passerby.cli", "serve", "--port", "0"),
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    log: list[str] = []
-    reading: asyncio.Task[None] | None = None
+    server = Serving(environment | {name.upper(): value for name, value in variables.items()})
     try:
-        async with asyncio.timeout(STARTS_WITHIN):
-            port = await _port(process, log)
-        reading = asyncio.create_task(_read_on(process, log))
-        yield Serving(port, log)
+        await server.start()
+        yield server
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-        if reading is not None:
-            await reading
-    errors = [line for line in log if _ERROR.search(line)]
-    assert not errors, "\n".join(log)
-
-
-async def _port(process: asyncio.subprocess.Process, log: list[str]) -> int:
-    async for line in _lines(process):
-        log.append(line)
-        if found := _SERVING.search(line):
-            return int(found[1])
-    raise AssertionError("\n".join(["the server did not start:", *log]))
-
-
-async def _read_on(process: asyncio.subprocess.Process, log: list[str]) -> None:
-    log.extend([line async for line in _lines(process)])
+        await server.stop()
+    errors = [line for line in server.log if _ERROR.search(line)]
+    assert not errors, "\n".join(server.log)
 
 
 async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:

@@ -16,7 +16,19 @@ from redis.exceptions import ConnectionError as ConnectionEndedError
 from passerby.redis.client import LostError, Redis, RefusedError, Script, State
 from tests.support.clock import turns
 from tests.support.ports import free_port
-from tests.support.valkey import HOST, PATIENCE, Valkey, change, connected, opened, proxy, reached, sentinels, valkey
+from tests.support.valkey import (
+    HOST,
+    PATIENCE,
+    Valkey,
+    change,
+    connected,
+    opened,
+    proxy,
+    reached,
+    sentinels,
+    until,
+    valkey,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -61,6 +73,20 @@ async def test_a_server_that_appears_later_is_used(caplog: pytest.LogCaptureFixt
         "Redis gets everything again",
         "Redis is in use",
     ]
+
+
+async def test_a_loss_is_one_line_however_each_attempt_fails(caplog: pytest.LogCaptureFixture) -> None:
+    async with valkey() as server, opened(server.url) as redis:
+        await reached(redis, State.NORMAL)
+        server.kill()
+        await reached(redis, State.DEGRADED)
+        lost = redis.watch.reason
+
+        async def tried_again() -> bool:
+            return redis.watch.reason != lost
+
+        await until(tried_again)
+    assert sum("cannot be used" in record.getMessage() for record in caplog.records) == 1
 
 
 async def test_nothing_that_is_wrong_delays_the_start() -> None:

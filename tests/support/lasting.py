@@ -102,6 +102,8 @@ class Happenings:
     """Clients that are connected and in a room now."""
     losses: int = 0
     """Lost connections."""
+    returns: int = 0
+    """Clients that were connected and in their room again, since `Company.listen`."""
     listeners: int = 0
     """Clients that have received a message since `Company.listen`."""
     trips: list[Trip] = field(default_factory=list)
@@ -386,6 +388,7 @@ class LastingClient:
         for message_id, said in list(self._unconfirmed.items()):
             if said.seq <= resumed["delivered"]:
                 del self._unconfirmed[message_id]
+        self._happenings.returns += not self.is_ready
         self._begin()
 
     def _on_message(self, message: dict[str, Any]) -> None:
@@ -555,7 +558,7 @@ class Company:
 
     def listen(self) -> None:
         """Let all begin anew with what they have heard."""
-        self.happenings.listeners = 0
+        self.happenings.returns = self.happenings.listeners = 0
         for client in self.clients:
             client.listen()
 

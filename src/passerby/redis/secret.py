@@ -27,7 +27,7 @@ _WAIT: Final = 1.5
 async def shared_secret(url: str, prefix: str, clock: Clock) -> str | None:
     """Return the secret in Redis, made now if there is none; None if Redis cannot be used. Raises SettingsError."""
     background = Background(clock)
-    redis = Redis(url, prefix, background)
+    redis = Redis(url, prefix, background, is_logged=False)
     redis.start()
     try:
         if not await redis.ready(_WAIT):

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Final
 
 from passerby.background import FAILURES, is_failure
 from passerby.clock import sleep, time_limit
-from passerby.redis.errors import UNFIT, RedisError, RefusedError
+from passerby.redis.errors import UNFIT, LostError, RedisError, RefusedError
 from passerby.redis.opening import meaning
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from passerby.background import Background
-    from passerby.redis.errors import LostError
     from passerby.redis.links import Link
 
 log = logging.getLogger(__name__)
@@ -56,8 +55,11 @@ class State(Enum):
 class Watch:
     """Keeps a link to Redis, as long as the process runs."""
 
-    def __init__(self, background: Background, place: str, connect: Callable[[], Awaitable[Link]]) -> None:
-        """`connect` opens a link, or raises RedisError; `place` is how the log names it."""
+    def __init__(
+        self, background: Background, place: str, connect: Callable[[], Awaitable[Link]], *, is_logged: bool = True
+    ) -> None:
+        """`connect` opens a link, or raises RedisError; `place` is how the log names it, if it is to be logged."""
+        self._log = log.log if is_logged else _no_log
         self.state = State.DEGRADED
         self.reason = "not connected yet"
         """Why it is so, in plain words."""
@@ -126,7 +128,7 @@ class Watch:
         """See Watcher."""
         if not self._is_lost:  # else it is given up, and the reason known
             self._is_lost = True
-            self._degrade(str(error))
+            self._degrade(str(error), is_loss=True)
 
     def refused(self, error: RefusedError) -> None:
         """See Watcher."""
@@ -143,7 +145,8 @@ class Watch:
 
     # ── the states ────────────────────────────────────────────────────────────────────────────────
 
-    def _degrade(self, reason: str) -> None:
+    def _degrade(self, reason: str, *, is_loss: bool = False) -> None:
+        """Use Redis no longer. A loss is logged once, however each attempt fails; what has to be repaired always is."""
         self._trouble.set()
         self.link = None
         if self._is_closed:
@@ -152,9 +155,10 @@ class Watch:
             self._told.clear()
             self._enter(State.DEGRADED, reason)
         self.reason = reason
-        if reason not in self._told:
+        if reason not in self._told and not (is_loss and self._told):
             self._told.add(reason)
-            log.warning(
+            self._log(
+                logging.WARNING,
                 "Redis cannot be used: the memory of this process goes on alone",
                 extra={"redis": self._place, "reason": reason},
             )
@@ -166,9 +170,9 @@ class Watch:
         self.reason = reason
         self.changes[state] += 1
         if state is State.NORMAL:
-            log.info("Redis is in use", extra={"redis": self._place})
+            self._log(logging.INFO, "Redis is in use", extra={"redis": self._place})
         elif state is State.RESYNC:
-            log.info("Redis gets everything again", extra={"redis": self._place, "reason": reason})
+            self._log(logging.INFO, "Redis gets everything again", extra={"redis": self._place, "reason": reason})
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────
 
@@ -180,7 +184,7 @@ class Watch:
         try:
             link = self._current = await self._connect()
         except RedisError as error:
-            self._degrade(str(error))
+            self._degrade(str(error), is_loss=isinstance(error, LostError))
             await self._pause()
             return
         # When the process stops, its loops are cancelled first: the link stays until `close`, for the last writes.
@@ -197,7 +201,8 @@ class Watch:
         try:
             await link.claim()
         except RedisError as error:
-            self._degrade(meaning(error) if isinstance(error, RefusedError) else str(error))
+            reason = meaning(error) if isinstance(error, RefusedError) else str(error)
+            self._degrade(reason, is_loss=isinstance(error, LostError))
         if not self._trouble.is_set():
             longest = LONGEST_RESYNC_PAUSE
             if self.state is State.DEGRADED:
@@ -249,3 +254,7 @@ class Watch:
         if self._failures:
             await sleep(self._clock, min(FIRST_PAUSE * 2 ** (self._failures - 1), longest))
         self._failures = min(self._failures + 1, 10)
+
+
+def _no_log(_level: int, _message: str, *, extra: dict[str, str]) -> None:
+    """Log nothing."""
