@@ -53,7 +53,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     redis_prefix: Annotated[str, Meta(description="Beginning of all names of keys in Redis")] = ""
     jwt_secret: Annotated[
         str | None,
-        Meta(description="Key that signs tokens, at least 32 characters; if unset, tokens become invalid on restart"),
+        Meta(description="Key that signs tokens, at least 32 characters; if unset, one is made and kept only in Redis"),
     ] = None
     jwt_secret_previous: Annotated[
         str | None,
