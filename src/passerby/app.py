@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 from passerby.addresses import ClientAddress
 from passerby.assembly import Assembly, adapters
 from passerby.background import Background, Stopping
-from passerby.clock import Clock, SystemClock
+from passerby.clock import Clock
 from passerby.errors import Code
 from passerby.http import app as http
 from passerby.http.guard import Guard, http_factory
@@ -22,7 +21,6 @@ from passerby.http.services import Services
 from passerby.limits import AddressLimit
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
-from passerby.redis.secret import SharedSecret, shared_secret
 from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
-
-log = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT: Final = 10.0
 """Seconds to close all connections: longer than the closing handshake and the handlers' timeout together."""
@@ -171,14 +167,6 @@ class Application:
 
     # ── start and stop ────────────────────────────────────────────────────────────────────────────
 
-    def keep_secret(self, secret: str) -> None:
-        """Keep the secret that signs tokens in Redis. Call it before `start`."""
-        adapters = self.services.adapters
-        if adapters.redis is not None:
-            shared = SharedSecret(adapters.redis, secret, self.services.clock)
-            adapters.redis.on_resync("secret of tokens", shared.keep)
-            adapters.loops["renewal of the secret"] = shared.renew
-
     def start(self) -> None:
         """Start the background work, in the running event loop."""
         services = self.services
@@ -221,25 +209,9 @@ class _Uvicorn(uvicorn.Server):
         self._captured_signals.clear()
 
 
-async def _secret_in_redis(settings: Settings) -> str | None:
-    """Return the secret that signs tokens, which no operator has set, from Redis; None if there is no Redis."""
-    if settings.redis_url is None:
-        log.warning("JWT_SECRET is not set: a random one is used, and tokens become invalid on restart")
-        return None
-    secret = await shared_secret(settings.redis_url, settings.redis_prefix, SystemClock())
-    if secret is None:
-        log.warning("JWT_SECRET is not set, and Redis cannot be used: tokens become invalid on restart")
-    else:
-        log.info("JWT_SECRET is not set: the one that is kept in Redis is used")
-    return secret
-
-
 async def serve(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM. `ready` is called with the port once the server listens on it."""
-    secret = settings.jwt_secret or await _secret_in_redis(settings)
-    application = Application(replace(settings, jwt_secret=secret, max_connections=make_room(settings.max_connections)))
-    if secret is not None and settings.jwt_secret is None:
-        application.keep_secret(secret)
+    application = Application(replace(settings, max_connections=make_room(settings.max_connections)))
     config = uvicorn.Config(
         application,
         host=settings.host,

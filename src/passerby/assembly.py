@@ -38,6 +38,7 @@ from passerby.models import Limits, RedisStats
 from passerby.presence import Periods, Presence
 from passerby.recovery import Gate, Recovery
 from passerby.redis.client import Redis, State
+from passerby.redis.secret import SharedSecret
 from passerby.settings import SettingsError
 from passerby.stats.counters import Counters
 from passerby.stats.counters_memory import MemoryCounters
@@ -57,6 +58,8 @@ _CHECK_TIMEOUT: Final = 2.0
 """Seconds for an adapter's `check`."""
 _SESSION_DELAY: Final = 0.1
 """Seconds that a change of a session waits for others, if the session is written to Redis."""
+_LINKS: Final = "file links"
+"""What the key of links to files is derived for."""
 _REDIS_WAIT: Final = 2.0
 """Seconds at the start until guests are served from memory, if Redis cannot be used."""
 
@@ -192,6 +195,7 @@ class Assembly:
         is_durable = adapters.log.is_durable
         gate = Gate(clock, is_open=not is_durable)
         self.tokens = tokens
+        self._links = Links(tokens.derive(_LINKS), clock)
         self.guests = Guests(
             adapters.store,
             tokens,
@@ -205,7 +209,7 @@ class Assembly:
         )
         self.files = Files(
             adapters.blobs,
-            Links(tokens.derive("file links"), clock),
+            self._links,
             clock,
             background,
             quotas=Quotas(
@@ -288,9 +292,22 @@ class Assembly:
             grace=settings.grace,
         )
         if adapters.redis is not None:
+            if settings.jwt_secret is None:
+                self._share_secret(adapters.redis)
             adapters.redis.on_resync("removed files", self.files.sweep)
             adapters.redis.on_resync("rooms of an earlier process", self.recovery.run)
         self._stopping = Stopping(background, self._stop)
+
+    def _share_secret(self, redis: Redis) -> None:
+        """Use the secret that is kept in Redis, as soon as it is known."""
+        self.tokens.is_provisional = True
+        shared = SharedSecret(redis, self.clock, self.tokens.secret, self._adopt_secret)
+        redis.on_resync("secret of tokens", shared.keep)
+        self.adapters.loops["renewal of the secret"] = shared.renew
+
+    def _adopt_secret(self, secret: str) -> None:
+        self.tokens.adopt(secret)
+        self._links.adopt(self.tokens.derive(_LINKS))
 
     def _changed(self, live: LiveGuest) -> None:
         """Mark a changed session. Whoever changes one is in the middle of something, so nothing is raised here."""

@@ -63,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(chosen: settings.Settings) -> int:
     logs.configure(chosen.log_level, chosen.log_format)
+    if chosen.jwt_secret is None and chosen.redis_url is None:
+        log.warning("JWT_SECRET is not set: a random one is used, and tokens become invalid on restart")
     if chosen.limits_scale != 1:
         log.warning("LIMITS_SCALE multiplies every rate limit", extra={"factor": chosen.limits_scale})
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passerby.errors import UnauthorizedError
+from passerby.errors import UnauthorizedError, UnavailableError
 from passerby.guests.tokens import Tokens
 from tests.support.clock import ManualClock
 
@@ -221,3 +221,18 @@ def test_without_a_secret_tokens_end_with_the_process() -> None:
     assert one.verify(token)[0] == "session-1"
     assert refusal(token, other) == INVALID
     assert refusal(forged({"alg": "HS256"}, claims(), ""), one) == INVALID
+
+
+def test_a_secret_that_is_known_later_is_adopted_and_nobody_is_refused_before() -> None:
+    earlier, now = tokens(secret=OLDER), tokens(secret=None)
+    now.is_provisional = True
+    old, own = earlier.issue("session-1")[0], now.issue("session-2")[0]
+    assert now.verify(own)[0] == "session-2"
+    with pytest.raises(UnavailableError):
+        now.verify(old)
+
+    now.adopt(OLDER)
+
+    assert (now.verify(old)[0], now.verify(own)[0]) == ("session-1", "session-2")
+    assert earlier.verify(now.issue("session-3")[0])[0] == "session-3"
+    assert refusal(sign(STRANGER), now) == INVALID

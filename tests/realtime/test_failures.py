@@ -278,7 +278,7 @@ async def test_a_cancellation_within_a_port_does_not_mute_the_socket(
 
 
 async def test_the_server_says_what_cannot_serve(server: InsideServer) -> None:
-    assert (await server.http.get("/health/ready")).json()["data"] == {"status": "ready"}
+    assert (await server.http.get("/health/ready")).json()["data"] == {"status": "ready", "redis": "off"}
     Failing(server.application.services.adapters.blobs, "check")
 
     answer = await server.http.get("/health/ready")

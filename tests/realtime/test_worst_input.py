@@ -410,6 +410,7 @@ ROUTES = {
     ("GET", "/health"): "",
     ("GET", "/api/limits"): "",
     ("GET", "/api/stats/online-users"): "",
+    ("GET", "/health/probe"): "",
     ("GET", "/health/ready"): "",
     ("GET", "/api/socket/stats"): "",
     ("GET", "/api/stats"): "",

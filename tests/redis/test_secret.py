@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
-import time
+from typing import TYPE_CHECKING
+
+import pytest
 
 from passerby.clock import SystemClock
-from passerby.redis.secret import LIFETIME, SharedSecret, shared_secret
+from passerby.redis.secret import LIFETIME, SharedSecret
 from tests.support.valkey import connected, valkey
 
-LONG_ENOUGH = 32
+if TYPE_CHECKING:
+    from passerby.redis.client import Redis
+
+OWN = "a secret of this process, long enough"
+OTHERS = "a secret of an earlier process, long enough"
+KEY = "passerby:secret"
 
 
-async def test_it_is_made_once_and_outlives_the_process() -> None:
-    async with valkey() as server:
-        first = await shared_secret(server.url, "", SystemClock())
-        assert first is not None
-        assert len(first) >= LONG_ENOUGH
-        assert await shared_secret(server.url, "", SystemClock()) == first
-        assert await shared_secret(server.url, "other:", SystemClock()) != first
-        assert LIFETIME - 60 < await server.command("TTL", "passerby:secret") <= LIFETIME
+def shared(redis: Redis, own: str = OWN) -> tuple[SharedSecret, list[str]]:
+    adopted: list[str] = []
+    return SharedSecret(redis, SystemClock(), own, adopted.append), adopted
 
 
-async def test_it_is_kept_when_redis_has_lost_it() -> None:
+async def test_the_first_one_is_kept_and_later_processes_adopt_it() -> None:
     async with valkey() as server, connected(server.url) as redis:
-        secret = await shared_secret(server.url, "", SystemClock())
-        assert secret is not None
+        first, adopted = shared(redis)
+        await first.keep()
+        later, adopted_later = shared(redis, OTHERS)
+        await later.keep()
+
+        assert (adopted, adopted_later) == ([OWN], [OWN])
+        assert LIFETIME - 60 < await server.command("TTL", KEY) <= LIFETIME
+
+
+async def test_it_is_written_again_when_redis_has_lost_it() -> None:
+    async with valkey() as server, connected(server.url) as redis:
+        secret, adopted = shared(redis)
+        await server.command("SET", KEY, OTHERS)
+        await secret.keep()
         await server.command("FLUSHALL")
-        await SharedSecret(redis, secret, SystemClock()).keep()
-        assert await shared_secret(server.url, "", SystemClock()) == secret
+        await secret.keep()
+
+        assert adopted == [OTHERS, OTHERS]
+        assert await server.command("GET", KEY) == OTHERS.encode()
 
 
-async def test_a_foreign_value_is_no_secret() -> None:
-    async with valkey() as server:
-        await server.command("SET", "passerby:secret", "short")
-        assert await shared_secret(server.url, "", SystemClock()) is None
-        await server.command("DEL", "passerby:secret")
-        await server.command("RPUSH", "passerby:secret", "x")
-        assert await shared_secret(server.url, "", SystemClock()) is None
+@pytest.mark.parametrize("foreign", [("SET", KEY, "short"), ("RPUSH", KEY, "x"), ("SET", KEY, b"\xff" * 40)])
+async def test_a_foreign_value_is_no_secret(foreign: tuple[str | bytes, ...]) -> None:
+    async with valkey() as server, connected(server.url) as redis:
+        await server.command(*foreign)
+        secret, adopted = shared(redis)
+        await secret.keep()
 
-
-async def test_without_redis_there_is_none_and_the_start_is_not_delayed() -> None:
-    async with valkey() as server:
-        server.kill()
-        begun = time.monotonic()
-        assert await shared_secret(server.url, "", SystemClock()) is None
-        assert time.monotonic() - begun < 2.5
+        assert adopted == [OWN]
+        assert await server.command("GET", KEY) == OWN.encode()
+        assert await server.command("TTL", KEY) > 0

@@ -45,7 +45,7 @@ def test_a_setting_with_fixed_values_names_them(start_process: Start) -> None:
     process = start_process("--file-store", "s3")
 
     assert process.wait() == 2
-    assert process.lines == ["passerby: --file-store='s3': must be one of memory, disk"]
+    assert process.lines == ["passerby: --file-store='s3': must be one of auto, memory, disk, redis"]
 
 
 def test_a_port_that_is_taken_is_said_and_exit_code_1(start_process: Start, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from passerby.settings import Settings
 
 def checks(settings: Settings) -> Iterator[Check]:
     """Yield the check, if files are on disk."""
-    if settings.file_store == "disk":
+    if settings.files_in == "disk":
         folder = settings.file_directory or tempfile.gettempdir()
         yield Check(f"FILE_DIRECTORY={folder}", lambda: in_thread(lambda: look_at(Path(folder), settings)))
 

@@ -30,7 +30,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     )
     for subject, function in functions:
         yield Check(subject, lambda function=function: _one(function, settings))  # type: ignore[misc]  # bound now
-    if settings.file_store == "memory":
+    if settings.files_in == "memory":
         yield Check("the memory for files", lambda: _one(memory, settings))
 
 
@@ -39,7 +39,9 @@ async def _one(function: Callable[[Settings], Finding], settings: Settings) -> S
 
 
 def secret(settings: Settings) -> Finding:
-    """Without a secret every restart ends all sessions."""
+    """Without a secret, and without Redis, every restart ends all sessions."""
+    if settings.jwt_secret is None and settings.redis_url is not None:
+        return ok("JWT_SECRET is not set: a secret is made, and kept in Redis")
     if settings.jwt_secret is None:
         return warning(
             "JWT_SECRET is not set: after a restart all guests must begin anew. "

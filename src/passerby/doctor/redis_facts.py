@@ -118,19 +118,18 @@ def memory(facts: Facts, settings: Settings) -> Finding:
     """What is used, against its limit, and against the files that may come."""
     used, limit = facts.number("used_memory"), facts.number("maxmemory")
     total = facts.number("total_system_memory")
-    store: str = settings.file_store
-    files = settings.files_limit if store == "redis" else 0
+    files = settings.redis_files_limit if settings.files_in == "redis" else 0
     what = f"{facts.name} uses {size(used)} of memory"
     if not limit:
         if total and files > total // 2:
-            return warning(
-                f"{what}, its machine has {size(total)}, and FILES_LIMIT is {size(files)}. Lower FILES_LIMIT"
-            )
+            return warning(f"{what}, its machine has {size(total)}, and REDIS_FILES_LIMIT is {size(files)}. Lower that")
         return ok(f"{what}, without a limit (`maxmemory`)")
     if used > limit * _FULL:
         return warning(f"{what}, and its limit is {size(limit)}. Raise its `maxmemory`")
     if files > limit - used:
-        text = f"{what}, its limit is {size(limit)}, and FILES_LIMIT is {size(files)}. Raise `maxmemory` or lower that"
+        text = (
+            f"{what}, its limit is {size(limit)}, and REDIS_FILES_LIMIT is {size(files)}. Raise `maxmemory` or lower it"
+        )
         return warning(text)
     return ok(f"{what}, and its limit is {size(limit)}")
 

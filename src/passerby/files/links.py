@@ -26,13 +26,21 @@ class Links:
 
     def __init__(self, key: bytes, clock: Clock) -> None:
         """Sign with `key`."""
-        self._key = key
+        self._keys = [key]
         self._clock = SteadyClock(clock)
         self._timestamps = Timestamps(clock)
 
     def opens(self, file: StoredFile, expires: str | None, signature: str | None) -> bool:
         """Return whether `signature` is valid for this file and `expires`."""
-        return bool(expires and signature and hmac.compare_digest(signature.encode(), self._sign(file, expires)))
+        if not expires or not signature:
+            return False
+        given = signature.encode()
+        return any(hmac.compare_digest(given, _signature(key, file, expires)) for key in self._keys)
+
+    def adopt(self, key: bytes) -> None:
+        """Sign with `key` from now on; older links stay valid."""
+        if key != self._keys[0]:
+            self._keys.insert(0, key)
 
     def info(self, file: StoredFile) -> FileInfo:
         """Return the file's information for the room's members, with signed links."""
@@ -56,5 +64,9 @@ class Links:
         )
 
     def _sign(self, file: StoredFile, expires: str) -> bytes:
-        what = f"{file.room_id} {file.epoch} {file.id} {expires}"
-        return base64.urlsafe_b64encode(hmac.digest(self._key, what.encode(), "sha256")[:24])
+        return _signature(self._keys[0], file, expires)
+
+
+def _signature(key: bytes, file: StoredFile, expires: str) -> bytes:
+    what = f"{file.room_id} {file.epoch} {file.id} {expires}"
+    return base64.urlsafe_b64encode(hmac.digest(key, what.encode(), "sha256")[:24])

@@ -144,6 +144,8 @@ class Guests:
         Raises UnauthorizedError; and UnavailableError when nobody can say now whether the session exists, or whether
         the guest is in a room.
         """
+        if self._ready is not None and self._tokens.is_provisional:
+            await self._ready()
         session_id, expires = self._tokens.verify(token)
         if self._ready is not None and session_id not in self._by_session:
             await self._ready()

@@ -15,12 +15,14 @@ from msgspec import MsgspecError, Struct, json
 
 from passerby import errors
 from passerby.clock import SteadyClock
-from passerby.errors import Code, UnauthorizedError
+from passerby.errors import Code, UnauthorizedError, UnavailableError
 
 if TYPE_CHECKING:
     from passerby.clock import Clock
 
 _ALGORITHM: Final = "HS256"
+_RETRY: Final = 2.0
+"""Seconds after which a guest may ask again, while it is not known whether the token is valid."""
 _MAX_LENGTH: Final = 2048
 """Our tokens have about 300 characters; longer input is not parsed."""
 
@@ -64,24 +66,37 @@ class Tokens:
     ) -> None:
         """Without `secret` a random one is used, so tokens become invalid on restart. `lifetime` is in seconds."""
         self._clock = SteadyClock(clock)
-        self._secret = secret or secrets.token_urlsafe(48)
-        self._accepted = (self._secret, previous) if previous else (self._secret,)
-        self._jws = jwt.PyJWS(algorithms=())
-        self._jws.register_algorithm(_ALGORITHM, _PreparedKeys(self._accepted))
+        self.secret = secret or secrets.token_urlsafe(48)
+        """The one that signs."""
+        self.is_provisional = False
+        """Whether guests may have tokens of another secret, which is not known yet (`adopt`): they are not refused."""
+        self._accept(self.secret, previous)
         self._issuer = issuer
         self._audience = audience
         self._lifetime = lifetime
 
+    def _accept(self, *accepted: str | None) -> None:
+        self._accepted = tuple(secret for secret in accepted if secret)
+        self._jws = jwt.PyJWS(algorithms=())
+        self._jws.register_algorithm(_ALGORITHM, _PreparedKeys(self._accepted))
+
+    def adopt(self, secret: str) -> None:
+        """Sign with `secret` from now on; what was accepted so far still is."""
+        self.is_provisional = False
+        if secret != self.secret:
+            self.secret = secret
+            self._accept(secret, *self._accepted)
+
     def derive(self, purpose: str) -> bytes:
         """Return a key for another purpose, derived from the tokens' secret."""
-        return derive(self._secret, purpose)
+        return derive(self.secret, purpose)
 
     def issue(self, session_id: str) -> tuple[str, float]:
         """Return a token for a session, and its expiry (seconds since the Unix epoch)."""
         now = self._clock.time()
         expires = now + self._lifetime
         claims = _Claims(self._issuer, self._audience, int(now), int(expires), session_id)
-        return self._jws.encode(json.encode(claims), self._secret, _ALGORITHM), float(int(expires))
+        return self._jws.encode(json.encode(claims), self.secret, _ALGORITHM), float(int(expires))
 
     def left(self, expires: float) -> float:
         """Return the seconds until `expires`, an expiry that `issue` or `verify` has returned."""
@@ -94,7 +109,7 @@ class Tokens:
     def verify(self, token: str) -> tuple[str, float]:
         """Return the session id and the expiry (seconds since the Unix epoch) of a token.
 
-        Raises UnauthorizedError: token_required, token_expired, token_invalid.
+        Raises UnauthorizedError: token_required, token_expired, token_invalid; and UnavailableError.
         """
         if not token:
             raise UnauthorizedError(Code.TOKEN_REQUIRED, errors.TOKEN_REQUIRED)
@@ -112,4 +127,6 @@ class Tokens:
                     continue
                 if (claims.iss, claims.aud) == (self._issuer, self._audience):
                     return claims
+        if self.is_provisional:
+            raise UnavailableError(["the secret of tokens"], retry_after=_RETRY)
         raise UnauthorizedError(Code.TOKEN_INVALID, errors.TOKEN_INVALID)

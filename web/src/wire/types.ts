@@ -718,6 +718,10 @@ export interface GuestData {
  * via the `definition` "Health".
  */
 export interface Health {
+  /**
+   * off: `REDIS_URL` is not set. normal: Redis has everything. resync: it is in use, and is given what it lacks. degraded: it cannot be used, and the memory of the process goes on alone
+   */
+  redis: 'degraded' | 'normal' | 'off' | 'resync';
   status: string;
   uptime: number;
   version: string;
@@ -1083,6 +1087,34 @@ export interface Stats {
   totalUsers: number;
 }
 /**
+ * How Redis has fared since the process began.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "RedisStats".
+ */
+export interface RedisStats {
+  /**
+   * How often Redis was lost
+   */
+  degraded: number;
+  /**
+   * How often Redis had everything
+   */
+  normal: number;
+  /**
+   * How often everything was written again
+   */
+  resync: number;
+  /**
+   * off: `REDIS_URL` is not set. normal: Redis has everything. resync: it is in use, and is given what it lacks. degraded: it cannot be used, and the memory of the process goes on alone
+   */
+  state: 'degraded' | 'normal' | 'off' | 'resync';
+  /**
+   * Messages that were acknowledged while Redis did not have them
+   */
+  unlogged: number;
+}
+/**
  * To the caller: the call has started; contains its id.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -1306,9 +1338,35 @@ export interface SocketStats {
   connections: number;
   guests: number;
   polling: number;
+  redis?: RedisStats1;
   rooms: number;
   waiting: number;
   websocket: number;
+}
+/**
+ * Absent if `REDIS_URL` is not set
+ */
+export interface RedisStats1 {
+  /**
+   * How often Redis was lost
+   */
+  degraded: number;
+  /**
+   * How often Redis had everything
+   */
+  normal: number;
+  /**
+   * How often everything was written again
+   */
+  resync: number;
+  /**
+   * off: `REDIS_URL` is not set. normal: Redis has everything. resync: it is in use, and is given what it lacks. degraded: it cannot be used, and the memory of the process goes on alone
+   */
+  state: 'degraded' | 'normal' | 'off' | 'resync';
+  /**
+   * Messages that were acknowledged while Redis did not have them
+   */
+  unlogged: number;
 }
 /**
  * The live counts and a bounded sample of online guests.
