@@ -49,7 +49,7 @@ async def test_a_server_without_persistence() -> None:
 
 
 async def test_a_sound_server() -> None:
-    async with valkey("--appendonly", "yes", "--maxmemory", "100mb", password=PASSWORD) as server:
+    async with valkey("--appendonly", "yes", "--maxmemory", "1gb", password=PASSWORD) as server:
         report = await look(server.url)
 
     assert {line.split()[0] for line in about_redis(report)} == {"ok"}, report.lines

@@ -109,10 +109,11 @@ async def test_anybody_can_read_a_ticket(redis: Redis, queue: RedisMatchQueue) -
     assert json.loads(value) == {"id": "ticket_a_first", "guestId": "guest_a", "enteredAt": 1764174177.123456}
 
 
-async def test_nothing_is_left_of_two_who_met(redis: Redis, queue: RedisMatchQueue) -> None:
+async def test_nothing_is_left_of_two_who_met(redis: Redis, queue: RedisMatchQueue, clock: ManualClock) -> None:
     await queue.enter(ticket("a"))
     await queue.enter(ticket("b"))
     queue.forget(ticket("a"), ticket("b"))
+    clock.advance(1)
     await queue.size()
 
     assert await keys(redis) == []

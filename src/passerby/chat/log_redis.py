@@ -44,6 +44,9 @@ _SLICE: Final = 100
 """Rooms that are renewed or written again before the answers are awaited, so that messages need not wait long."""
 _SLICE_BYTES: Final = 1_048_576
 """Bytes of logs that are written again before the answers are awaited."""
+_NEW: Final = 0.02
+"""Seconds until a new room is written, if it has no message before: many are written together, some never. Until then
+the searches of its members are kept, see `MatchQueue.forget`."""
 _NOTES_LATE: Final = 0.05
 """Seconds that notes are collected before they are written."""
 _RETRY: Final = 1.0
@@ -85,6 +88,7 @@ class _Room:
         "id",
         "is_current",
         "is_foreign",
+        "is_new",
         "is_open",
         "keys",
         "length",
@@ -126,6 +130,8 @@ class _Room:
         self.is_foreign = False
         """Whether it belongs to another owner, in Redis: from then on it is only in this process's memory."""
         self.is_open = True
+        self.is_new = False
+        """Whether Redis knows nothing of it yet: a room that closes at once is never written."""
 
 
 class _Batch:
@@ -182,6 +188,8 @@ class RedisRoomLog:
         self._behind: dict[str, _Room] = {}
         """Rooms that Redis has not, or not as they are, and that are to be written again."""
         self._is_retrying = False
+        self._new: list[_Room] = []
+        """Rooms that were opened a moment ago, and perhaps are not written yet."""
         self._noted: list[_Room] = []
         self._graves: dict[str, tuple[int, float]] = {}
         """Epochs of rooms that are forgotten, but perhaps not by Redis, and when its keys expire there (monotonic)."""
@@ -211,7 +219,7 @@ class RedisRoomLog:
         room = self._rooms[own[0]]
         batch = room.pending
         if batch is None:
-            if encoded is None or not room.is_current or not self._redis.is_usable:
+            if encoded is None or not (room.is_current or room.is_new) or not self._redis.is_usable:
                 self._logged_without_redis(room, own, message, encoded)
                 return
             batch = self._begin(room)
@@ -236,6 +244,7 @@ class RedisRoomLog:
     def _begin(self, room: _Room) -> _Batch:
         """Return the batch that this turn sends."""
         batch = room.pending = _Batch(self, room)
+        room.is_new = False
         room.batches.append(batch)
         self._queued.append(room)
         if not self._is_queued:
@@ -398,9 +407,18 @@ class RedisRoomLog:
         self._memory.open(room_id, epoch)
         room = self._add(room_id, epoch, encoded)
         if self._redis.is_usable:
-            self._begin(room)
+            room.is_new = True
+            if not self._new:
+                self._background.call_later("writing of new rooms", _NEW, self._write_new)
+            self._new.append(room)
         else:
             self._mark(room)
+
+    def _write_new(self) -> None:
+        rooms, self._new = self._new, []
+        for room in rooms:
+            if room.is_new and room.is_open:
+                self._begin(room)
 
     def _add(self, room_id: str, epoch: int, members: bytes) -> _Room:
         log = self._memory.logs[room_id]
@@ -430,7 +448,7 @@ class RedisRoomLog:
         del self._rooms[room_id]
         self._memory.forget(room_id, epoch)
         self._end(room)
-        if not room.is_foreign:
+        if not room.is_foreign and not room.is_new:
             self._bury(room)
 
     def _bury(self, room: _Room) -> None:
@@ -694,6 +712,7 @@ class RedisRoomLog:
 
     async def close(self) -> None:
         """See RoomLog. The rooms stay in Redis, for the next process; what was sent to it is awaited."""
+        self._write_new()
         self._write_notes()
         self._flush()
         waiters = []

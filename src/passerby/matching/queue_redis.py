@@ -34,6 +34,8 @@ _KEYS_KEPT: Final = 600.0
 """Seconds that the keys are kept at least when no process is left that uses them."""
 DROPPED: Final = 100
 """Maximum number of tickets of the dead that one run of a script drops: 0.1 ms."""
+_FORGET_LATE: Final = 0.05
+"""Seconds until Redis forgets the tickets of guests who have met: it has their room then."""
 AT_ONCE: Final = 200
 """Tickets that one run of a script renews, or removes: 0.2 ms of the server's time."""
 
@@ -91,6 +93,8 @@ class RedisMatchQueue:
         """The attempts to enter whose answers were lost, by ticket id."""
         self._ended: dict[str, tuple[Ticket, float]] = {}
         """Tickets that ended while Redis could not be told, by id, and when (monotonic seconds), the oldest first."""
+        self._forgotten: list[Ticket] = []
+        """Tickets of guests who have met, of which Redis is not told yet."""
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Ticket).decode
         self._refused = Sampled(log.error, "Redis refuses searches; they go on in memory", clock.monotonic)
@@ -159,23 +163,30 @@ class RedisMatchQueue:
             return await self._memory.recall(guest_id)
         tickets, _, leases = self._keys
         reply = await self._redis.run(_RECALL, (tickets, leases), guest_id, _KEPT_MS)
-        return None if reply is None else self._read(reply)
+        found = self._read(reply)
+        return None if found in self._forgotten else found
 
     def forget(self, *tickets: Ticket) -> None:
-        """See MatchQueue."""
+        """See MatchQueue. Redis is told a moment later, of many at once: when it has their rooms."""
         for ticket in tickets:
             self._lost.pop(ticket.id, None)
             self._memory.remove(ticket)
-        if self._redis.is_usable:
+        if not self._forgotten:
+            self._clock.call_later(_FORGET_LATE, self._forget)
+        self._forgotten += tickets
 
-            def done(reply: Reply | RedisError) -> None:
-                if isinstance(reply, RedisError):
-                    self._note(reply)
-                    self._note_end(*tickets)
+    def _forget(self) -> None:
+        forgotten, self._forgotten = self._forgotten, []
+        for start in range(0, len(forgotten), AT_ONCE):
+            self._tell_forgotten(forgotten[start : start + AT_ONCE])
 
-            self._redis.run_then(done, _REMOVE, self._with_claims(tickets), *self._with_guests(tickets))
-        else:
-            self._note_end(*tickets)
+    def _tell_forgotten(self, tickets: list[Ticket]) -> None:
+        def done(reply: Reply | RedisError) -> None:
+            if isinstance(reply, RedisError):
+                self._note(reply)
+                self._note_end(*tickets)
+
+        self._redis.run_then(done, _REMOVE, self._with_claims(tickets), *self._with_guests(tickets))
 
     async def renew(self, tickets: Iterable[Ticket]) -> list[Ticket]:
         """See MatchQueue. Also removes tickets that nobody can recall any more."""
@@ -205,7 +216,8 @@ class RedisMatchQueue:
         """See MatchQueue. Without Redis the memory serves."""
 
     async def close(self) -> None:
-        """See MatchQueue. Nothing is removed from Redis: whoever searches is recalled by the process that follows."""
+        """See MatchQueue. Who still searches stays in Redis, and is recalled by the process that follows."""
+        self._forget()
         await self._memory.close()
         self._ended.clear()
         self._lost.clear()
