@@ -65,6 +65,8 @@ Fault = tuple[Failure, int] | None
 FAULT = st.one_of(
     st.none(), st.none(), st.tuples(st.sampled_from(Failure), st.sampled_from([0, 0, 0, 1, 1, 2, 3, 4, 6]))
 )
+WHEN = st.sampled_from(["at once", "at once, without their place", "later"])
+"""When clients come back after the end of the process."""
 SDP = "v=0\r\na=ice-ufrag:abcd\r\n"
 TICK = 0.5
 """Seconds that pass for the server at once: fewer than anything lasts there."""
@@ -653,7 +655,21 @@ class FailingMachine(RuleBasedStateMachine):
         self._arm((failure, commands))
         self.let_pass(3.0)
 
-    @rule(when=st.sampled_from(["at once", "at once, without their place", "later"]))
+    @rule(
+        who=WHO,
+        times=st.integers(1, 3),
+        failure=st.sampled_from([Failure.DEATH_BEFORE, Failure.DEATH_AFTER, Failure.ANSWER_LOST]),
+        commands=st.integers(0, 2),
+        when=WHEN,
+    )
+    def something_fails_at_a_message(self, who: int, times: int, failure: Failure, commands: int, when: str) -> None:
+        visitor = self.pick(who)
+        if visitor is not None and visitor.room is not None:
+            self._calm_down()
+            self.coming_back = when
+            self.step(self._say(visitor, times, apart=True), (failure, commands))
+
+    @rule(when=WHEN)
     def clients_come_back(self, when: str) -> None:
         self.coming_back = when
 
