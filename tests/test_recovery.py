@@ -293,6 +293,21 @@ async def test_a_search_of_who_was_away_keeps_its_place(house: House, disk: Disk
     assert anna.live.ticket is not None
 
 
+async def test_who_was_told_of_a_room_that_was_not_kept_is_not_searching_again(house: House, disk: Disk) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    await anna.search()
+    kept = disk.tickets.copy()
+    await berta.search()
+    resume = anna.resume_from(0)
+    await kill(house, disk, [anna, berta])
+    disk.rooms.clear()  # as if the process had died before it was written
+    disk.tickets.update(kept)
+    house = await begin(disk, [anna, berta])
+    await anna.connect(resume)
+    assert anna.link.last(RoomClosed).user_id == berta.id
+    assert anna.live.ticket is None
+
+
 async def test_who_has_ended_a_search_is_not_searching_again(house: House, disk: Disk) -> None:
     anna = await house.visitor("Anna")
     await anna.search()

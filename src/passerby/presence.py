@@ -106,7 +106,7 @@ class Presence:
         try:
             self._greet(live, link, socket_id, token_expires, replaced)
             self._go_on(live, link, resume)
-            if is_back:
+            if is_back and resume is None:  # else the client knows a room, and does not search
                 self._matchmaking.recall_later(live)
         except Exception:
             self.disconnect(live, link)
