@@ -98,6 +98,8 @@ class Visitor(Client):
     def __init__(self, person: Person, left_at: float) -> None:
         super().__init__(person)
         self.searching = False
+        self.has_met = False
+        """Whether the last search has ended with a partner."""
         self.left_at = left_at
         """When the connection was lost, in monotonic seconds."""
         self.leaving: RoomKey | None = None
@@ -115,11 +117,12 @@ class Visitor(Client):
         self.closed: list[tuple[RoomKey, RoomClosed]] = []
         self.numbers: dict[RoomKey, dict[int, str]] = {}
 
-    def _take(self, event: Event | Message) -> None:
+    def _take(self, event: Event | Message) -> None:  # noqa: C901 - a table would be longer
         if isinstance(event, MatchSearching):
+            assert not self.has_met, "a search that the client has not begun"
             self.searching = True
         elif isinstance(event, Matched | MatchCancelled | MatchError):
-            self.searching = False
+            self.searching, self.has_met = False, isinstance(event, Matched)
         elif isinstance(event, MessageSent) and self.room is not None:
             self.acknowledged.setdefault(self.room, {})[event.message_id] = event.seq
             self._note(event.seq, event.message_id)
@@ -136,9 +139,16 @@ class Visitor(Client):
                 self.closed.append((self.room, event))
         elif isinstance(event, ChatCleared) and self.room is not None:
             self.excused.add(self.room)
+        before = self.room
         super()._take(event)
-        if isinstance(event, ConnectionEstablished) and event.room is not None:
-            self.searching = False
+        if isinstance(event, ConnectionEstablished):
+            if event.room is not None:
+                self.searching = False
+                # A room that it knew nothing of, or whose end was undone: it gets only what the partner has said.
+                self.knows_its_place = self.knows_its_place and self.room == before
+            elif not self.knows_its_place:  # it has not said that it was in one, so it is not told of the end
+                self.leave()
+                self.has_met = False
 
     def _note(self, seq: int, message_id: str) -> None:
         assert self.room is not None
@@ -493,6 +503,8 @@ class FailingMachine(RuleBasedStateMachine):
             self.step(self._search(visitor), fault)
 
     async def _search(self, *chosen: Visitor) -> None:
+        for visitor in chosen:
+            visitor.has_met = False
         problems = await asyncio.gather(*(visitor.person.search() for visitor in chosen), return_exceptions=True)
         for problem in problems:
             assert problem is None or isinstance(problem, ConflictError), problem
