@@ -627,6 +627,41 @@ async def test_who_returns_before_the_room_was_read_waits_for_it(house: House, d
     assert anna.live.member is not None
 
 
+@pytest.mark.parametrize("gently", [True, False])
+async def test_who_has_no_room_and_does_not_return_is_gone_after_the_grace_window(
+    house: House, disk: Disk, gently: bool
+) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    clara = await house.newcomer("Clara")
+    await house.settle()
+    house = await restart(house, disk, anna, berta, gently=gently)
+    await house.settle()
+    kept = await house.adapters.store.load(anna.session_id)
+    assert kept is not None
+    assert kept.is_online is False
+    await house.pass_time(GRACE - 0.1)
+    await berta.connect()
+    await house.pass_time(0.2)
+    assert await gone(anna)
+    assert [live.guest.id for live in house.lives()] == [berta.id]
+    clara.house = house
+    assert not await gone(clara)  # whose client may still come for the first time
+
+
+async def test_guests_without_a_room_are_not_taken_for_such_before_all_rooms_are_read(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    await kill(house, disk, [anna, berta])
+    adapters = disk.adapters()
+    Failing(adapters["log"], "rooms", times=1)
+    house = House(clock=disk.clock, stand_ins=adapters)
+    running = asyncio.ensure_future(house.recovery.run())
+    await turns()
+    assert house.lives() == []
+    await house.pass_time(1.1)
+    await running
+    assert house.rooms.count == 1
+
+
 async def test_who_returns_without_room_or_search_is_shown_so(house: House, disk: Disk) -> None:
     anna, berta = await house.pair()
     clara = await house.visitor("Clara")

@@ -53,6 +53,7 @@ class LiveGuest:
         "buckets",
         "grace",
         "guest",
+        "is_recalled",
         "link",
         "member",
         "notice",
@@ -65,6 +66,8 @@ class LiveGuest:
         """Start without a connection."""
         self.guest = guest
         self.link: Link | None = None
+        self.is_recalled = False
+        """Whether the guest was connected to an earlier process, but never to this one."""
         self.token_expires = 0.0
         self.grace: Timer | None = None
         self.member: Member | None = None

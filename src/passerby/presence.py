@@ -95,11 +95,12 @@ class Presence:
         """
         before = self._guests.live(guest.session_id)
         replaced = before.link if before is not None else None
-        is_back = before is None and guest.connected_at is not None  # from before this process
+        # From before this process.
+        is_back = before.is_recalled if before is not None else guest.connected_at is not None
+        if is_back:
+            self._background.attempt("numbering of later rooms", self._begin_after, guest)
         if before is not None:
             self._rooms.hold(before)
-        elif is_back:
-            self._background.attempt("numbering of later rooms", self._begin_after, guest)
         live = self._guests.attach(guest, link, socket_id)
         self._refresh_later(live)
         try:

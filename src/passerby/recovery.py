@@ -105,6 +105,8 @@ class Recovery:
         self._background = background
         self._grace = grace
         self._running = asyncio.Lock()
+        self._is_everybody_known = False
+        """Whether all guests of earlier processes are live, or gone."""
         self._unread: set[str] = set()
         """Rooms that could not be read, by id."""
         self._incomplete: dict[str, SavedRoom] = {}
@@ -121,6 +123,9 @@ class Recovery:
                     is_complete = await self._bring_back()
                     if not self._unread and not self._incomplete:
                         self._gate.open()  # else a member of these might return too early
+                    if is_complete and not self._is_everybody_known:  # so all others are in no room
+                        name = "recall of guests without a room"
+                        is_complete = await self._background.finish(name, self._recall_others, None)
                     if is_complete or pause is None:
                         break
                     await sleep(self._clock, pause)
@@ -145,6 +150,12 @@ class Recovery:
                 extra={"open": self._rooms.count - before, "read": len(rooms), "unread": len(unknown)},
             )
         return found and files and not unknown
+
+    async def _recall_others(self) -> None:
+        """All guests who were connected are away now: whoever does not return is gone after the grace window."""
+        async for guest in self._guests.absent():
+            self._presence.recall(guest)
+        self._is_everybody_known = True
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────
 

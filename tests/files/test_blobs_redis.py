@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import random
@@ -18,6 +19,7 @@ from passerby.files.blobs_redis import AT_ONCE, CHUNK, FULL, OUTLIVES, OVERHEAD,
 from passerby.models import StoredFile
 from passerby.redis.client import LostError, Redis
 from tests.support.aging import age
+from tests.support.failures import Failure, failing
 from tests.support.valkey import Valkey, cluster, connected, valkey
 from tests.support.weighed import Weighed
 
@@ -323,6 +325,21 @@ async def test_a_server_that_was_emptied_during_an_upload_publishes_nothing(
 
     await store.remove("file_one")
     assert await keys(server) == set()
+
+
+async def test_a_server_that_is_emptied_at_any_moment_has_no_file_without_content(server: Valkey) -> None:
+    for commands in range(12):
+        async with failing(server.url) as (redis, failures):
+            store = process(redis)
+            failures.arm(Failure.FLUSH, commands)
+            with contextlib.suppress(ConnectionError):
+                await put(store, CONTENT[: CHUNK + 1])
+                failures.disarm()
+                if await store.find("file_one") is not None:
+                    assert await read(store, stop=CHUNK + 1) == CONTENT[: CHUNK + 1]
+                    assert [file.id for file in await process(redis).files()] == ["file_one"]
+            failures.disarm()
+            await store.remove("file_one")
 
 
 @pytest.mark.parametrize("lost", ["{files}:until", "{files}:held"])

@@ -190,6 +190,20 @@ async def test_a_sweep_leaves_only_the_living(backend: Backend, store: SessionSt
     assert await store.sweep() == 0
 
 
+async def test_a_process_that_begins_reads_all_sessions_that_have_not_ended(
+    backend: Backend, store: SessionStore
+) -> None:
+    names = [str(number) for number in range(250)]
+    for name in (*names, "removed"):
+        await store.save(guest(name), LIFETIME)
+    await store.save(guest("short"), 60.0)
+    await store.remove("session-removed")
+    await backend.pass_time(61.0)
+
+    found = {session.session_id: session async for session in store.saved()}
+    assert found == {f"session-{name}": guest(name) for name in names}
+
+
 async def test_simultaneous_saves_leave_one_of_them_whole(store: SessionStore) -> None:
     versions = [guest(username=f"Name_{number}", location=f"place {number}") for number in range(100)]
     await asyncio.gather(*(store.save(version, LIFETIME) for version in versions))

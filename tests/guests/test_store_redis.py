@@ -15,7 +15,8 @@ from passerby.guests.store_redis import RedisSessionStore
 from passerby.redis.client import RedisError
 from tests.guests.test_store import LIFETIME, guest
 from tests.support.aging import age
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, turns
+from tests.support.failures import Failure, failing
 from tests.support.valkey import PATIENCE, cluster, connected, opened, valkey
 
 if TYPE_CHECKING:
@@ -268,6 +269,28 @@ async def test_the_next_process_has_all_sessions(place: Place) -> None:
 
     assert await another.count() == 5
     assert [await another.load(f"session-{number}") for number in range(5)] == [guest(str(n)) for n in range(5)]
+
+
+@pytest.mark.parametrize("commands", range(4))
+async def test_a_process_that_dies_between_two_commands_leaves_no_session_that_is_not_found(commands: int) -> None:
+    async with valkey() as server, failing(server.url) as (redis, failures), connected(server.url) as other:
+        store = RedisSessionStore(redis, ManualClock(), LIFETIME)
+        await store.save(guest("old"), LIFETIME)
+        failures.arm(Failure.DEATH_BEFORE, commands)
+        works = [store.save(guest("new"), LIFETIME), store.remove("session-old")]
+        tasks = [asyncio.ensure_future(work) for work in works]
+        await turns()
+        assert failures.is_dead is True
+        await failures.end()
+        for task in tasks:
+            task.cancel()
+
+        found = {session.session_id async for session in RedisSessionStore(other, ManualClock(), LIFETIME).saved()}
+        written = {key.decode().removeprefix("guest:") for key in await server.command("KEYS", "guest:*")}
+        assert found == written
+        await other.command("PING")
+        listed = {session_id.decode() for session_id in await server.command("ZRANGE", "sessions", 0, -1)}
+        assert listed == written
 
 
 async def test_after_flushall_the_count_is_at_least_that_of_this_process(place: Place) -> None:

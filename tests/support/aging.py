@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from passerby.redis.client import Redis
 
-_AGE: Final = """
+AGE: Final = """
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key)
   if left >= 0 and not string.find(key, 'passerby:marker', 1, true) then
@@ -20,10 +20,15 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
     end
   end
 end
+for _, key in ipairs(redis.call('KEYS', '*{mm}:claim:*')) do -- see queue_enter.lua
+  local attempt, ends, partner = string.match(redis.call('GET', key), '^(%d+) (%d+) (.*)$')
+  local earlier = string.format('%s %d %s', attempt, ends - ARGV[1], partner)
+  redis.call('SET', key, earlier, 'KEEPTTL')
+end
 """
 """Lets all that expires do so earlier, by ARGV[1] milliseconds."""
 
 
 async def age(redis: Redis, seconds: float) -> None:
     """Let all keys but the watch's marker expire `seconds` earlier. Scores of sorted sets are times of any clock."""
-    await redis.command("EVAL", _AGE, 0, round(seconds * 1000))
+    await redis.command("EVAL", AGE, 0, round(seconds * 1000))

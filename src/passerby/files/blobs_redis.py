@@ -135,7 +135,14 @@ class RedisBlobStore:
         for numbers in _batches(upload.chunks):
             kept = [self._redis.command("PEXPIRE", self._chunk(file.id, n), chunks_ms) for n in numbers]
             _check_whole(await _answers(kept))
-        await _answers([self._redis.run(_PUBLISH, [self._metadata(file.id)], lifetime_ms, *_fields(file))])
+        _, listed = await _answers(
+            [
+                self._redis.run(_PUBLISH, [self._metadata(file.id)], lifetime_ms, *_fields(file)),
+                self._redis.command("ZSCORE", self._index[0], file.id),
+            ]
+        )
+        if listed is None:  # Redis was emptied since memory was held, and may have the metadata alone
+            raise ConnectionError("Redis has lost the file")
         del self._uploads[file.id]
 
     def _upload(self, file_id: str) -> _Upload:

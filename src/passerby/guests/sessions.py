@@ -15,7 +15,7 @@ from passerby.logs import Sampled
 from passerby.models import Guest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from passerby.clock import Clock
     from passerby.guests.store import SessionStore
@@ -229,7 +229,7 @@ class Guests:
         if live.grace is not None:
             live.grace.cancel()
             live.grace = None
-        live.link = link
+        live.link, live.is_recalled = link, False
         own = live.guest
         own.is_online, own.socket_id, own.connected_at = True, socket_id, self.timestamps.now()
         self.online[own.id] = live
@@ -239,8 +239,19 @@ class Guests:
     def recall(self, guest: Guest) -> LiveGuest:
         """A guest of an earlier process, who is not live in this one, is live again, without a connection."""
         live = self._enter(guest)
+        live.is_recalled = True
         self._changed(live)
         return live
+
+    async def absent(self) -> AsyncIterator[Guest]:
+        """Yield the guests who were connected to an earlier process, and are not live in this one.
+
+        Raises what the store raises.
+        """
+        async for guest in self._store.saved():
+            session_id = guest.session_id
+            if guest.connected_at is not None and not (session_id in self._by_session or self._is_ended(session_id)):
+                yield guest
 
     def _enter(self, guest: Guest) -> LiveGuest:
         """Return a new live guest, who is in no room and does not search, whatever the session says of before."""

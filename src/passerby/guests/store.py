@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from passerby.models import Guest
 
 
@@ -22,6 +24,12 @@ class SessionStore(Protocol):
 
     async def remove(self, session_id: str) -> None:
         """Remove the session; no effect when it does not exist."""
+
+    def saved(self) -> AsyncIterator[Guest]:
+        """Yield all sessions, in no order, for a process that begins. One that is saved meanwhile may be missing.
+
+        Raises OSError when they cannot be read.
+        """
 
     async def count(self) -> int:
         """Return the number of stored sessions. Sessions that are expired but not yet swept may be included."""

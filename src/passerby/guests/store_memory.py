@@ -10,6 +10,8 @@ import msgspec
 from passerby.models import Guest
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from passerby.clock import Clock
 
 
@@ -35,6 +37,13 @@ class MemorySessionStore:
         """See SessionStore."""
         found = self.read(session_id)
         return None if found is None else self._decoder.decode(found[1])
+
+    async def saved(self) -> AsyncIterator[Guest]:
+        """See SessionStore."""
+        for session_id in self.ids():
+            guest = await self.load(session_id)
+            if guest is not None:
+                yield guest
 
     def read(self, session_id: str) -> tuple[float, bytes] | None:
         """Return the seconds until the session expires (> 0), and its JSON; None as with `load`."""

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -20,10 +20,10 @@ from passerby.guests.store_memory import MemorySessionStore
 from passerby.logs import Sampled
 from passerby.models import Guest
 from passerby.redis.answers import Answers
-from passerby.redis.client import RedisError, RefusedError, Script
+from passerby.redis.client import LostError, RedisError, RefusedError, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from passerby.clock import Clock
     from passerby.redis.client import Part, Redis, Reply
@@ -84,8 +84,8 @@ class RedisSessionStore:
             return
         self._unwritten.pop(session_id, None)
         answers = Answers()
-        self._redis.send(answers.next(), *self._setting(session_id, lifetime), msgspec.json.encode(guest))
         self._list(answers, session_id, lifetime)
+        self._redis.send(answers.next(), *self._setting(session_id, lifetime), msgspec.json.encode(guest))
         try:
             await answers.all()
         except RedisError:
@@ -100,6 +100,7 @@ class RedisSessionStore:
         return "PSETEX", self._key(session_id), _milliseconds(lifetime)
 
     def _list(self, answers: Answers, session_id: str, lifetime: float) -> None:
+        """List a session before it is written, so that no process can die between and leave one that nobody finds."""
         kept = math.ceil(self._ttl) + _SLACK
         self._redis.run_then(answers.next(), _LIST, [self._sessions], session_id, lifetime, kept)
 
@@ -139,8 +140,8 @@ class RedisSessionStore:
             return None
         left, data = found
         answers = Answers()
-        self._redis.send(answers.next(), "SET", self._key(session_id), data, "PX", _milliseconds(left), "NX")
         self._list(answers, session_id, left)
+        self._redis.send(answers.next(), "SET", self._key(session_id), data, "PX", _milliseconds(left), "NX")
         try:
             await answers.all()
         except RedisError:
@@ -162,6 +163,24 @@ class RedisSessionStore:
         self._unwritten.pop(session_id, None)
         await self._memory.remove(session_id)
         self._redis.send(_nobody_waits, "ZREM", self._sessions, session_id)
+
+    async def saved(self) -> AsyncIterator[Guest]:
+        """See SessionStore. Raises RedisError. What only memory has is of this process."""
+        listed = await self._redis.command("ZRANGE", self._sessions, 0, -1)
+        ids = [listing.decode(errors="replace") for listing in cast("list[bytes]", listed)]
+        for some in _in_parts(ids):
+            answers = Answers()
+            for session_id in some:
+                self._redis.send(answers.next(), "GET", self._key(session_id))
+            for session_id, found in zip(some, await answers.each(), strict=True):
+                if isinstance(found, LostError):
+                    raise found
+                if found is None:  # only listed, or only removed: a process has died between
+                    self._redis.send(_nobody_waits, "ZREM", self._sessions, session_id)
+                elif isinstance(found, bytes) and not self._is_removed(session_id):
+                    guest = await self._read(session_id, found)
+                    if guest is not None:
+                        yield guest
 
     async def remove(self, session_id: str) -> None:
         """See SessionStore. It succeeds also if Redis is away, or refuses."""
@@ -256,8 +275,8 @@ class RedisSessionStore:
             if found is not None:
                 left, data = found
                 key = self._key(session_id)
-                self._redis.run_then(answers.next(), _RESTORE, [key], data, _milliseconds(left))
                 self._list(answers, session_id, left)
+                self._redis.run_then(answers.next(), _RESTORE, [key], data, _milliseconds(left))
         try:
             await answers.all()
         except BaseException:
