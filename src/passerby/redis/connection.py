@@ -30,6 +30,9 @@ Reply: TypeAlias = "bytes | int | list[Reply] | None"
 Done: TypeAlias = "Callable[[Reply | RedisError], object]"
 """What is called with the answer to a command, or with the error."""
 
+_Run: TypeAlias = "tuple[Done, Script, Sequence[str], Sequence[Part]]"
+"""A script that the server may have forgotten."""
+
 LOOK_EVERY: Final = 0.5
 """Seconds between two looks at the connection, at each of which it asks for something."""
 DEADLINE: Final = 1.5
@@ -57,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._refused = refused
         self._transport: asyncio.Transport | None = None
         self._reader = Reader(replyError=RefusedError, notEnoughData=_NOTHING)
-        self._waiting: deque[Done] = deque()
+        self._waiting: deque[Done | _Run] = deque()
         self._outbox: list[bytes] = []
         self._unsent = 0
         """Bytes in the outbox, and in the transport when the first of them came."""
@@ -89,37 +92,31 @@ class Connection(asyncio.Protocol):
         If the connection is lost, or `OUTBOX_LIMIT` bytes wait, nothing is sent, and `done` gets LostError.
         Raises TypeError or UnicodeEncodeError if a part cannot be sent.
         """
+        self._send(done, parts)
+
+    def _send(self, waiting: Done | _Run, parts: Sequence[Part]) -> None:
         data = pack_command(parts)  # type: ignore[arg-type]  # any sequence
         if self._transport is None or self._error is not None:
-            self._fail(done, self._error or LostError("not connected"))
+            self._fail(waiting, self._error or LostError("not connected"))
             return
         if not self._outbox:
             self._unsent = self._transport.get_write_buffer_size()
         if self._unsent + len(data) > OUTBOX_LIMIT:
-            self._fail(done, LostError("too much waits to be sent"))
+            self._fail(waiting, LostError("too much waits to be sent"))
             return
         if not self._outbox:
             self._loop.call_soon(self._flush)
         self._unsent += len(data)
         self._outbox.append(data)
-        self._waiting.append(done)
+        self._waiting.append(waiting)
 
     def run(self, done: Done, script: Script, keys: Sequence[str], arguments: Sequence[Part]) -> None:
         """Queue a script, as `send`. Its text is sent the first time, and again if the server has forgotten it."""
         if script.sha in self._known:
-            again = partial(self._ran, done, script, keys, arguments)
-            self.send(again, ("EVALSHA", script.sha, len(keys), *keys, *arguments))
+            self._send((done, script, keys, arguments), ("EVALSHA", script.sha, len(keys), *keys, *arguments))
         else:
             self._known.add(script.sha)
             self.send(done, ("EVAL", script.source, len(keys), *keys, *arguments))
-
-    def _ran(
-        self, done: Done, script: Script, keys: Sequence[str], arguments: Sequence[Part], reply: Reply | RedisError
-    ) -> None:
-        if reply.__class__ is RefusedError and reply.code == "NOSCRIPT":  # so not applied
-            self.send(done, ("EVAL", script.source, len(keys), *keys, *arguments))
-        else:
-            done(reply)
 
     def command(self, *parts: Part) -> asyncio.Future[Reply]:
         """Send a command; the future gets its answer, or RedisError."""
@@ -136,7 +133,8 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and self._error is None:
             self._transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))
 
-    def _fail(self, done: Done, error: RedisError) -> None:
+    def _fail(self, waiting: Done | _Run, error: RedisError) -> None:
+        done = waiting[0] if isinstance(waiting, tuple) else waiting
         self._loop.call_soon(self._background.attempt, _REPLY, done, error)
 
     # ── asyncio.Protocol ──────────────────────────────────────────────────────────────────────────
@@ -160,7 +158,16 @@ class Connection(asyncio.Protocol):
                     self._refused(reply)
                 if not self._waiting:  # it is lost, or the server has sent an error of its own and will close
                     return
-                self._background.attempt(_REPLY, self._waiting.popleft(), reply)
+                done = self._waiting.popleft()
+                if isinstance(done, tuple):
+                    done, script, keys, arguments = done
+                    if reply.__class__ is RefusedError and reply.code == "NOSCRIPT":  # so it was not applied
+                        self.send(done, ("EVAL", script.source, len(keys), *keys, *arguments))
+                        continue
+                try:  # `Background.attempt`, inlined: each command has an answer
+                    done(reply)
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the others must get their answers
+                    self._background.failed(_REPLY, error)
         except ProtocolError as error:
             self._end(LostError(f"it does not speak Redis' protocol: {error}"))
 
