@@ -306,6 +306,27 @@ async def test_who_was_told_of_a_room_that_was_not_kept_is_not_searching_again(h
     await anna.connect(resume)
     assert anna.link.last(RoomClosed).user_id == berta.id
     assert anna.live.ticket is None
+    house = await restart(house, disk, anna)
+    await anna.connect()  # the client knows no room any more
+    assert anna.live.ticket is None
+
+
+@pytest.mark.parametrize("knows_the_room", [True, False])
+async def test_who_is_in_a_room_is_not_searching_again_when_it_has_ended(
+    house: House, disk: Disk, knows_the_room: bool
+) -> None:
+    anna, berta = await house.visitor("Anna"), await house.visitor("Berta")
+    await anna.search()
+    kept = disk.tickets.copy()
+    await berta.search()
+    resume = anna.resume_from(0)
+    disk.tickets.update(kept)  # as if the process had died before they were forgotten
+    house = await restart(house, disk, anna, berta)
+    await anna.connect(resume if knows_the_room else None)
+    house.rooms.leave(anna.live, "user_left")
+    house = await restart(house, disk, anna)
+    await anna.connect()
+    assert anna.live.ticket is None
 
 
 async def test_who_has_ended_a_search_is_not_searching_again(house: House, disk: Disk) -> None:

@@ -106,8 +106,8 @@ class Presence:
         try:
             self._greet(live, link, socket_id, token_expires, replaced)
             self._go_on(live, link, resume)
-            if is_back and resume is None:  # else the client knows a room, and does not search
-                self._matchmaking.recall_later(live)
+            if is_back:
+                self._matchmaking.recall_later(live, has_met=resume is not None)
         except Exception:
             self.disconnect(live, link)
             raise

@@ -115,18 +115,22 @@ class Matchmaking:
         guest.send(_SEARCHING)
         self._background.start("return to a search", self._return(guest, ticket))
 
-    def recall_later(self, guest: LiveGuest) -> None:
+    def recall_later(self, guest: LiveGuest, *, has_met: bool = False) -> None:
         """The guest has connected to this process for the first time, but not to an earlier one: `recall`, if any."""
         if self._is_durable:
-            self._background.start("recall of a search", self.recall(guest))
+            self._background.start("recall of a search", self.recall(guest, has_met=has_met))
 
-    async def recall(self, guest: LiveGuest) -> None:
+    async def recall(self, guest: LiveGuest, *, has_met: bool = False) -> None:
         """If the queue knows a search of the guest, it is suspended: `restore` continues it, at once if they are here.
 
-        Raises OSError, and TimeoutError.
+        If the guest `has_met` somebody, as the client says, or is in a room, the search has ended, and the process has
+        died before the queue knew. Raises OSError, and TimeoutError.
         """
         found = await answer(self._clock, self._queue.recall(guest.guest.id), ANSWER_LIMIT)
-        if found is None or guest.ticket is not None or guest.suspended is not None or guest.member is not None:
+        if found is None or guest.ticket is not None or guest.suspended is not None:
+            return
+        if has_met or guest.member is not None:
+            await self._withdraw(guest, found)
             return
         guest.suspended = found
         if guest.link is not None:
