@@ -22,6 +22,7 @@ from passerby.redis.client import Redis
 from tests.chat.test_log import CLIENT_IDS, EPOCH, MAX_BYTES, MAX_MESSAGES, ROOM, LogMachine, Model, answer, message
 from tests.chat.test_log import append as accepted_append
 from tests.support.clock import ManualClock, turns
+from tests.support.failures import Failure, failing
 from tests.support.valkey import Cluster, Valkey, cluster, valkey
 
 if TYPE_CHECKING:
@@ -972,3 +973,24 @@ def test_nothing_acknowledged_is_lost_by_one_failure_at_a_time() -> None:
             )
         finally:
             runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.mark.parametrize("commands", range(3))
+async def test_a_process_that_dies_between_two_commands_leaves_no_room_that_is_not_found(
+    server: Valkey, commands: int
+) -> None:
+    async with failing(server.url) as (redis, failures):
+        log = RedisRoomLog(redis, ManualClock(), Background(ManualClock()), MAX_MESSAGES, MAX_BYTES)
+        failures.arm(Failure.DEATH_BEFORE, commands)
+        for room_id in ("room_a", "room_b"):
+            log.open(room_id, EPOCH)
+            log.append(room_id, EPOCH, message("hello"), lambda *_: None, None)
+        await turns()
+        assert failures.is_dead is True
+        await failures.end()
+
+    async with failing(server.url) as (redis, _):
+        found = await RedisRoomLog(redis, ManualClock(), Background(ManualClock()), MAX_MESSAGES, MAX_BYTES).rooms()
+        kept = {key.decode() for key in await server.command("KEYS", "{room:*:state")}
+        assert kept <= {f"{{room:{room_id}}}:state" for room_id in found}
+        assert len(kept) == max(0, commands - 1)

@@ -256,12 +256,16 @@ class RedisRoomLog:
         asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Send everything of this turn: removals, rooms and messages, the index."""
+        """Send everything of this turn: removals, the index, rooms and messages."""
         self._is_queued = False
         run = self._redis.run_then
         if self._dug:
             self._dig()
         queued, self._queued = self._queued, []
+        # First the index: if the process dies between two commands, no room is kept that is not found.
+        self._indexed += [room.id for room in queued if room.is_open and not room.is_current]
+        if self._indexed or self._unindexed:
+            self._background.attempt("index of rooms", self._write_index)
         for room in queued:
             batch = room.pending
             if batch is None or not room.is_open:
@@ -279,8 +283,6 @@ class RedisRoomLog:
             except Exception as error:  # noqa: BLE001 - the other rooms' messages must be sent
                 self._background.failed("sending a room's messages", error)
                 self._not_applied(batch, RedisError(str(error)))
-        if self._indexed or self._unindexed:
-            self._write_index()
 
     # ── answers of Redis ──────────────────────────────────────────────────────────────────────────
 
@@ -384,7 +386,6 @@ class RedisRoomLog:
         room.seq, room.length = log.seq, len(entries)
         room.noted.clear()
         self._behind.pop(room.id, None)
-        self._indexed.append(room.id)
         self._redis.run_then(
             batch.answered,
             _WRITE,
