@@ -407,13 +407,15 @@ class RedisRoomLog:
             self._end(before)
         self._memory.open(room_id, epoch)
         room = self._add(room_id, epoch, encoded)
-        if self._redis.is_usable:
+        if not self._redis.is_usable:
+            self._mark(room)
+        elif before is None or before.is_new:
             room.is_new = True
             if not self._new:
                 self._background.call_later("writing of new rooms", _NEW, self._write_new)
             self._new.append(room)
-        else:
-            self._mark(room)
+        else:  # it takes the place of what Redis has
+            self._begin(room)
 
     def _write_new(self) -> None:
         rooms, self._new = self._new, []
