@@ -554,6 +554,31 @@ async def test_who_returns_first_waits_until_the_rooms_are_open(house: House, di
     assert anna.live.member is not None
 
 
+async def test_who_returns_as_soon_as_the_store_is_back_waits_for_the_rooms_too(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    resume = anna.resume_from(0)
+    await kill(house, disk, [anna, berta])
+    house = House(clock=disk.clock, stand_ins=disk.adapters())
+    anna.house = house
+    house.recovery.skip()  # the store is away at the start
+    house.recovery.expect()
+    arriving = asyncio.ensure_future(anna.arrive(resume))
+    await turns()
+    assert not arriving.done()
+    await house.recovery.run()
+    await arriving
+    assert anna.live.member is not None
+
+
+async def test_once_everybody_is_known_nobody_has_to_wait(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    house = await restart(house, disk, anna, berta)
+    house.recovery.expect()
+    clara = Person(house, *(await house.guests.create("Clara", None, None, None)))
+    await clara.connect()
+    assert clara.live.link is clara.link
+
+
 async def test_nobody_waits_for_ever_or_is_logged_out(house: House, disk: Disk) -> None:
     anna, _ = await house.pair()
     house = House(clock=disk.clock, stand_ins=disk.adapters())

@@ -296,6 +296,7 @@ class Assembly:
                 self._share_secret(adapters.redis)
             adapters.redis.on_resync("removed files", self.files.sweep)
             adapters.redis.on_resync("rooms of an earlier process", self.recovery.run)
+            adapters.redis.watch.on_use(self.recovery.expect, self.recovery.skip)
         self._stopping = Stopping(background, self._stop)
 
     def _share_secret(self, redis: Redis) -> None:

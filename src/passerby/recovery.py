@@ -132,6 +132,11 @@ class Recovery:
             finally:
                 self._gate.open()
 
+    def expect(self) -> None:
+        """Let nobody of an earlier process in before `run`, which can read now what was left: rooms would be lost."""
+        if not self._is_everybody_known:
+            self._gate.shut()
+
     def skip(self) -> None:
         """Let guests in now: what an earlier process has left cannot be read. They are in none of its rooms."""
         self._gate.open()

@@ -424,3 +424,19 @@ async def test_sentinels_that_know_nothing() -> None:
         first_is_away = place.replace("://", f"://{HOST}:{free_port(HOST)},")
         async with connected(f"{first_is_away}/{name}") as redis:
             assert await redis.command("SET", "x", "1") == b"OK"
+
+
+async def test_begin_and_end_of_the_use_are_told() -> None:
+    async with valkey() as server, opened(server.url) as redis:
+        told: list[tuple[str, bool]] = []
+        redis.watch.on_use(
+            lambda: told.append(("begin", redis.is_usable)), lambda: told.append(("end", redis.is_usable))
+        )
+        assert await redis.ready(PATIENCE)
+        server.kill()
+        await reached(redis, State.DEGRADED)
+        assert told == [("begin", False), ("end", False)]
+
+        await server.start()
+        assert await redis.ready(PATIENCE)
+        assert told[2:] == [("begin", False)]
