@@ -111,6 +111,16 @@ async def test_the_grace_window_of_who_was_away_goes_on(house: House, disk: Disk
     assert [lost.message_id for lost in closed.undelivered] == [said.message_id]
 
 
+@pytest.mark.parametrize("since", [b"nan", b"-inf", b"inf", b"soon"])
+async def test_a_damaged_time_of_absence_counts_as_none(house: House, disk: Disk, since: bytes) -> None:
+    anna, berta = await house.pair()
+    room = anna.live.membership().room
+    house.adapters.log.note(room.id, room.epoch, f"away:{anna.live.guest.id}", since)
+    house = await both_return(house, disk, anna, berta)
+    assert house.rooms.count == 1
+    assert house.background.failures.total() == 0
+
+
 async def test_who_was_away_for_long_gets_a_moment_to_return(house: House, disk: Disk) -> None:
     anna, berta = await house.pair()
     anna.drop()
