@@ -23,14 +23,13 @@ local released = 0
 for _, id in ipairs(ids) do
   local held = redis.call('HGET', KEYS[2], id)
   if held then
+    total = math.max(0, total - (tonumber(held) or 0))
+    redis.call('HSET', KEYS[2], 'total', total) -- first, so that the hash is never empty and keeps its expiry
     redis.call('HDEL', KEYS[2], id)
-    total = total - (tonumber(held) or 0)
   end
   released = released + redis.call('ZREM', KEYS[1], id)
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('DEL', KEYS[2])
-elseif released > 0 then
-  redis.call('HSET', KEYS[2], 'total', math.max(0, total))
 end
 return released
