@@ -547,6 +547,24 @@ async def test_files_of_a_room_that_cannot_be_read_are_kept(house: House, disk: 
     await running
 
 
+async def test_files_are_kept_while_the_list_of_rooms_cannot_be_read(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    file = await bring(anna, b"some text")
+    await stop(house, [anna, berta])
+    adapters = disk.adapters()
+    broken = Failing(adapters["log"], "rooms", times=1, error=OSError("out of reach"))
+    house = House(clock=disk.clock, stand_ins=adapters)
+    running = asyncio.ensure_future(house.recovery.run())
+    await turns()
+    assert broken.calls == 1
+    assert house.rooms.count == 0
+    assert await disk.blobs.files() == [file]
+    await house.pass_time(1.1)
+    assert house.rooms.count == 1
+    assert house.files.space.used == file.size
+    await running
+
+
 # ── the recovery itself ───────────────────────────────────────────────────────────────────────────
 
 

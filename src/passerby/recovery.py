@@ -148,7 +148,8 @@ class Recovery:
         rooms = await self._read()
         await self._open(rooms)
         unknown = {*self._unread, *self._incomplete}
-        files = await self._background.finish("recall of files", lambda: self._files.recall(unknown), None)
+        # Without the list of rooms, files would seem to be of none, and be removed.
+        files = found and await self._background.finish("recall of files", lambda: self._files.recall(unknown), None)
         if rooms or unknown:
             log.info(
                 "rooms of an earlier process",
