@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from passerby.clock import SystemClock
-from passerby.redis.secret import LIFETIME, SharedSecret
+from passerby.redis.secret import LIFETIME, MOST, SharedSecret
 from tests.support.valkey import connected, valkey
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ async def test_what_was_signed_before_redis_was_there_stays_valid_for_later_proc
 
 async def test_only_the_newest_of_such_secrets_are_kept() -> None:
     async with valkey() as server, connected(server.url) as redis:
-        early = [f"secret-of-the-process-with-the-number-{number}" for number in range(6)]
+        early = [f"secret-of-the-process-with-the-number-{number}" for number in range(MOST + 2)]
         for secret in early:
             process, _ = shared(redis, secret, is_used=True)
             await process.keep()
 
-        assert await server.command("GET", KEY) == " ".join((early[0], *early[-3:])).encode()
+        assert await server.command("GET", KEY) == " ".join((early[0], *early[1 - MOST :])).encode()
         assert await server.command("TTL", KEY) > 0

@@ -1,7 +1,7 @@
 """The secret that signs tokens, if the operator sets none: kept in Redis, so that tokens outlive the process.
 
-A process that starts while Redis is away signs with a secret of its own. Redis gets that too, behind the one that it
-has: later processes accept what guests got meanwhile.
+Until a process knows it, because it has just begun, or because Redis is away, it signs with a secret of its own. Redis
+gets that too, behind the one that it has: later processes accept the tokens that guests got meanwhile.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 _NAME: Final = "passerby:secret"
 _LENGTH: Final = 32
 """Minimum characters; what is shorter was not made here."""
-_MOST: Final = 4
-"""Secrets that are kept at most: the one that signs, and the newest of the others."""
+MOST: Final = 16
+"""Secrets that are kept at most: the one that signs, and the newest of the others. Who comes in the first moments of a
+process gets a token of its own secret, so there may be one for each start."""
 LIFETIME: Final = 30 * 24 * 3600
 """Seconds that the secrets are kept after their last renewal."""
 _RENEWAL: Final = 24 * 3600.0
@@ -63,7 +64,7 @@ class SharedSecret:
         if kept:
             own = self._secrets if self._is_adopted or self._is_used() else ()
             first, *others = dict.fromkeys((*kept, *own))
-            self._secrets = (first, *others[1 - _MOST :])
+            self._secrets = (first, *others[1 - MOST :])
         self._is_adopted = True
         self._adopt(self._secrets)
         if found is not None:  # kept for longer, or in the place of what is no secret
