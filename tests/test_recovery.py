@@ -111,6 +111,16 @@ async def test_the_grace_window_of_who_was_away_goes_on(house: House, disk: Disk
     assert [lost.message_id for lost in closed.undelivered] == [said.message_id]
 
 
+@pytest.mark.parametrize("since", [b"nan", b"-inf", b"inf", b"soon"])
+async def test_a_damaged_time_of_absence_counts_as_none(house: House, disk: Disk, since: bytes) -> None:
+    anna, berta = await house.pair()
+    room = anna.live.membership().room
+    house.adapters.log.note(room.id, room.epoch, f"away:{anna.live.guest.id}", since)
+    house = await both_return(house, disk, anna, berta)
+    assert house.rooms.count == 1
+    assert house.background.failures.total() == 0
+
+
 async def test_who_was_away_for_long_gets_a_moment_to_return(house: House, disk: Disk) -> None:
     anna, berta = await house.pair()
     anna.drop()
@@ -573,6 +583,24 @@ async def test_files_of_a_room_that_cannot_be_read_are_kept(house: House, disk: 
     await running
 
 
+async def test_files_are_kept_while_the_list_of_rooms_cannot_be_read(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    file = await bring(anna, b"some text")
+    await stop(house, [anna, berta])
+    adapters = disk.adapters()
+    broken = Failing(adapters["log"], "rooms", times=1, error=OSError("out of reach"))
+    house = House(clock=disk.clock, stand_ins=adapters)
+    running = asyncio.ensure_future(house.recovery.run())
+    await turns()
+    assert broken.calls == 1
+    assert house.rooms.count == 0
+    assert await disk.blobs.files() == [file]
+    await house.pass_time(1.1)
+    assert house.rooms.count == 1
+    assert house.files.space.used == file.size
+    await running
+
+
 # ── the recovery itself ───────────────────────────────────────────────────────────────────────────
 
 
@@ -588,6 +616,31 @@ async def test_who_returns_first_waits_until_the_rooms_are_open(house: House, di
     await house.recovery.run()
     await arriving
     assert anna.live.member is not None
+
+
+async def test_who_returns_as_soon_as_the_store_is_back_waits_for_the_rooms_too(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    resume = anna.resume_from(0)
+    await kill(house, disk, [anna, berta])
+    house = House(clock=disk.clock, stand_ins=disk.adapters())
+    anna.house = house
+    house.recovery.skip()  # the store is away at the start
+    house.recovery.expect()
+    arriving = asyncio.ensure_future(anna.arrive(resume))
+    await turns()
+    assert not arriving.done()
+    await house.recovery.run()
+    await arriving
+    assert anna.live.member is not None
+
+
+async def test_once_everybody_is_known_nobody_has_to_wait(house: House, disk: Disk) -> None:
+    anna, berta = await house.pair()
+    house = await restart(house, disk, anna, berta)
+    house.recovery.expect()
+    clara = Person(house, *(await house.guests.create("Clara", None, None, None)))
+    await clara.connect()
+    assert clara.live.link is clara.link
 
 
 async def test_nobody_waits_for_ever_or_is_logged_out(house: House, disk: Disk) -> None:

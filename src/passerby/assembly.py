@@ -27,7 +27,7 @@ from passerby.guests.sessions import Guests
 from passerby.guests.store import SessionStore
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.guests.store_redis import RedisSessionStore
-from passerby.guests.tokens import Tokens
+from passerby.guests.tokens import Tokens, derive
 from passerby.guests.writer import SessionWriter
 from passerby.matching.matchmaking import Matchmaking
 from passerby.matching.queue import MatchQueue
@@ -296,18 +296,20 @@ class Assembly:
                 self._share_secret(adapters.redis)
             adapters.redis.on_resync("removed files", self.files.sweep)
             adapters.redis.on_resync("rooms of an earlier process", self.recovery.run)
+            adapters.redis.watch.on_use(self.recovery.expect, self.recovery.skip)
         self._stopping = Stopping(background, self._stop)
 
     def _share_secret(self, redis: Redis) -> None:
         """Use the secret that is kept in Redis, as soon as it is known."""
         self.tokens.is_provisional = True
-        shared = SharedSecret(redis, self.clock, self.tokens.secret, self._adopt_secret)
+        tokens = self.tokens
+        shared = SharedSecret(redis, self.clock, tokens.secret, self._adopt_secrets, lambda: tokens.has_issued)
         redis.on_resync("secret of tokens", shared.keep)
         self.adapters.loops["renewal of the secret"] = shared.renew
 
-    def _adopt_secret(self, secret: str) -> None:
-        self.tokens.adopt(secret)
-        self._links.adopt(self.tokens.derive(_LINKS))
+    def _adopt_secrets(self, secrets: tuple[str, ...]) -> None:
+        self.tokens.adopt(secrets)
+        self._links.adopt(derive(secret, _LINKS) for secret in secrets)
 
     def _changed(self, live: LiveGuest) -> None:
         """Mark a changed session. Whoever changes one is in the middle of something, so nothing is raised here."""

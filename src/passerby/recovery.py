@@ -132,6 +132,11 @@ class Recovery:
             finally:
                 self._gate.open()
 
+    def expect(self) -> None:
+        """Let nobody of an earlier process in before `run`, which can read now what was left: rooms would be lost."""
+        if not self._is_everybody_known:
+            self._gate.shut()
+
     def skip(self) -> None:
         """Let guests in now: what an earlier process has left cannot be read. They are in none of its rooms."""
         self._gate.open()
@@ -143,7 +148,8 @@ class Recovery:
         rooms = await self._read()
         await self._open(rooms)
         unknown = {*self._unread, *self._incomplete}
-        files = await self._background.finish("recall of files", lambda: self._files.recall(unknown), None)
+        # Without the list of rooms, files would seem to be of none, and be removed.
+        files = found and await self._background.finish("recall of files", lambda: self._files.recall(unknown), None)
         if rooms or unknown:
             log.info(
                 "rooms of an earlier process",

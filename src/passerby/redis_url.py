@@ -28,6 +28,8 @@ SENTINEL_PORT: Final = 26379
 """Where a Sentinel does."""
 _HOST: Final = re.compile(r"[\w%:-]{1,63}(\.[\w%-]{1,63})*\.?")
 _LARGEST_PORT: Final = 65535
+_DIGITS: Final = 9
+"""Maximum digits of a number."""
 _KINDS: Final[dict[str, Kind]] = {
     "redis": "server",
     "rediss": "server",
@@ -120,6 +122,8 @@ def _options(query: str, known: tuple[str, ...]) -> dict[str, str]:
     options = dict(pairs)
     if len(options) < len(pairs):
         raise RedisUrlError("has the same parameter twice")
+    if any("\0" in value for value in options.values()):
+        raise RedisUrlError("has a parameter with a NUL character")
     if not set(options) <= {*known, "db"}:
         raise RedisUrlError(
             f"has an unknown parameter: it may have {', '.join(known)}" if known else "may not have parameters"
@@ -156,17 +160,24 @@ def _address(place: str, port: int) -> Address:
         raise RedisUrlError("has no valid host")
     if not digits:
         return host, port
-    if not (digits.isascii() and digits.isdecimal()) or not 1 <= int(digits) <= _LARGEST_PORT:
+    number = _number(digits)
+    if not 1 <= number <= _LARGEST_PORT:
         raise RedisUrlError(f"has a port that is not a number from 1 to {_LARGEST_PORT}")
-    return host, int(digits)
+    return host, number
 
 
 def _database(text: str) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdecimal()):
+    number = _number(text)
+    if number < 0:
         raise RedisUrlError("has a database that is not a number")
-    return int(text)
+    return number
+
+
+def _number(text: str) -> int:
+    """Return a number in decimal digits; -1 if it is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else -1
 
 
 def _tls(options: dict[str, str]) -> Tls:

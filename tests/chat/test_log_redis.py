@@ -456,6 +456,31 @@ async def test_an_expired_room_is_not_listed(server: Valkey, process: Process) -
     await later.die()
 
 
+async def test_a_foreign_name_in_the_list_of_rooms_hides_no_room(server: Valkey, process: Process) -> None:
+    await process.append("one")
+    await process.die()
+    await server.command("ZADD", "rooms", "1e10", b"\xff")
+
+    later, saved = await next_process(server)
+
+    assert saved is not None
+    assert await later.log.recall("\ufffd") is None
+    await later.die()
+
+
+async def test_a_list_of_rooms_of_another_type_is_replaced(server: Valkey, process: Process) -> None:
+    await process.append("one")
+    await server.command("SET", "rooms", "foreign")
+    later = await Process(server).start()
+    assert await later.log.rooms() == []
+
+    await process.settled()
+
+    assert await later.log.rooms() == [ROOM]
+    assert 0 < await server.command("TTL", "rooms") <= LIFETIME
+    await later.die()
+
+
 STATE, LOG, IDS = (f"{{room:{ROOM}}}:{part}" for part in ("state", "log", "ids"))
 
 
@@ -467,6 +492,7 @@ STATE, LOG, IDS = (f"{{room:{ROOM}}}:{part}" for part in ("state", "log", "ids")
         ("HSET", STATE, "epoch", "soon"),
         ("HSET", STATE, "seq", "5"),
         ("HSET", STATE, "seq", "0"),
+        ("HSET", STATE, "epoch", "9" * 400),
         ("HSET", STATE, "members", '["one"]'),
         ("HSET", STATE, "members", "\xff"),
         ("HSET", STATE, b"note:\xff", "x"),
@@ -474,6 +500,7 @@ STATE, LOG, IDS = (f"{{room:{ROOM}}}:{part}" for part in ("state", "log", "ids")
         ("RPOP", LOG),
         ("LSET", LOG, "0", "{"),
         ("LSET", LOG, "0", '{"seq":1}'),
+        ("LSET", LOG, "0", b'{"content":%s}' % (b"[" * 100_000)),
         ("RPUSH", IDS, "[]"),
         ("RPUSH", IDS, b"\xff"),
         ("SET", STATE, "foreign"),

@@ -342,6 +342,32 @@ async def test_a_server_that_is_emptied_at_any_moment_has_no_file_without_conten
             await store.remove("file_one")
 
 
+@pytest.mark.parametrize("name", ["{files}:until", "{files}:held"])
+async def test_an_index_of_another_type_is_replaced(server: Valkey, store: RedisBlobStore, name: str) -> None:
+    await server.command("SET", name, "foreign")
+    assert await store.sweep() == 0
+    await server.command("DEL", "{files}:until", "{files}:held")
+    await server.command("SET", name, "foreign")
+
+    await put(store)
+
+    assert [file.id for file in await store.files()] == ["file_one"]
+    assert sum((await held(server)).values()) == OVERHEAD + len(CONTENT)
+
+
+@pytest.mark.parametrize("field", ["total", "file_one"])
+async def test_a_count_that_is_none_stops_no_upload(server: Valkey, store: RedisBlobStore, field: str) -> None:
+    await put(store, file_id="file_two")
+    await server.command("HSET", "{files}:held", field, "foreign")
+
+    await put(store)
+    await server.command("HSET", "{files}:held", field, "foreign")
+    await store.remove("file_one")
+    await store.remove("file_two")
+
+    assert await keys(server) == set()
+
+
 @pytest.mark.parametrize("lost", ["{files}:until", "{files}:held"])
 async def test_an_index_of_which_a_part_is_lost_works_on(
     server: Valkey, redis: Redis, store: RedisBlobStore, lost: str

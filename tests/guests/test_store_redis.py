@@ -164,6 +164,15 @@ async def test_a_cluster_has_the_sessions_on_all_its_nodes() -> None:
 NESTED: Final = b"[" * 100_000
 
 
+async def test_a_list_of_another_type_is_empty_and_replaced(place: Place) -> None:
+    await place.server.command("SET", "sessions", "foreign")
+    assert [found async for found in place.store.saved()] == []
+
+    await place.store.save(guest(), LIFETIME)
+
+    assert [found.session_id async for found in place.another().saved()] == ["session-one"]
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -231,7 +231,7 @@ def test_a_secret_that_is_known_later_is_adopted_and_nobody_is_refused_before() 
     with pytest.raises(UnavailableError):
         now.verify(old)
 
-    now.adopt(OLDER)
+    now.adopt((OLDER,))
 
     assert (now.verify(old)[0], now.verify(own)[0]) == ("session-1", "session-2")
     assert earlier.verify(now.issue("session-3")[0])[0] == "session-3"

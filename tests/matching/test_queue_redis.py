@@ -140,12 +140,27 @@ async def test_a_damaged_ticket_is_dropped(redis: Redis, queue: RedisMatchQueue)
     assert await queue.enter(ticket("b")) == ticket("a")
 
 
-async def test_a_key_of_another_type_leaves_the_memory(redis: Redis, queue: RedisMatchQueue) -> None:
-    await redis.command("SET", "test:{mm}:waiting", "somebody else's")
+@pytest.mark.parametrize("name", ["tickets", "waiting", "leases"])
+async def test_a_key_of_another_type_is_removed(redis: Redis, queue: RedisMatchQueue, name: str) -> None:
+    await redis.command("SET", f"test:{{mm}}:{name}", "somebody else's")
 
     assert await queue.enter(ticket("a")) is None
     assert await queue.enter(ticket("b")) == ticket("a")
-    assert await queue.renew([ticket("c")]) == []
+
+
+@pytest.mark.parametrize("name", ["tickets", "waiting", "leases"])
+async def test_a_key_of_another_type_is_removed_when_redis_is_back(
+    redis: Redis, queue: RedisMatchQueue, other: RedisMatchQueue, name: str
+) -> None:
+    await queue.enter(ticket("a"))
+    await redis.command("DEL", f"test:{{mm}}:{name}")
+    await redis.command("SET", f"test:{{mm}}:{name}", "somebody else's")
+
+    await queue.resync()
+
+    for lost in await queue.renew([ticket("a")]):
+        assert await queue.enter(lost) is None
+    assert await other.enter(ticket("b")) == ticket("a")
 
 
 async def test_a_cluster_matches_too(clock: ManualClock) -> None:

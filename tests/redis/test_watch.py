@@ -424,3 +424,42 @@ async def test_sentinels_that_know_nothing() -> None:
         first_is_away = place.replace("://", f"://{HOST}:{free_port(HOST)},")
         async with connected(f"{first_is_away}/{name}") as redis:
             assert await redis.command("SET", "x", "1") == b"OK"
+
+
+async def test_a_marker_of_another_type_is_replaced() -> None:
+    async with valkey() as server:
+        await server.command("RPUSH", "passerby:marker", "foreign")
+        async with connected(server.url):
+            assert await server.command("TYPE", "passerby:marker") == b"string"
+            assert await server.command("TTL", "passerby:marker") > 0
+
+
+@pytest.mark.parametrize("url", ["redis://{}:1", "redis+cluster://{}:1", "redis+sentinel://{}:1/m"])
+async def test_a_host_that_no_network_can_have_is_told_in_one_line(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with opened(url.format("\u00fc" * 60)) as redis:
+        await until_told(caplog)
+        assert redis.watch.state is State.DEGRADED
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+async def until_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def is_told() -> bool:
+        return bool(caplog.records)
+
+    await until(is_told)
+
+
+async def test_begin_and_end_of_the_use_are_told() -> None:
+    async with valkey() as server, opened(server.url) as redis:
+        told: list[tuple[str, bool]] = []
+        redis.watch.on_use(
+            lambda: told.append(("begin", redis.is_usable)), lambda: told.append(("end", redis.is_usable))
+        )
+        assert await redis.ready(PATIENCE)
+        server.kill()
+        await reached(redis, State.DEGRADED)
+        assert told == [("begin", False), ("end", False)]
+
+        await server.start()
+        assert await redis.ready(PATIENCE)
+        assert told[2:] == [("begin", False)]

@@ -227,6 +227,10 @@ async def test_damaged_values_are_ignored_and_replaced(place: Place, caplog: pyt
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "secret" not in str(vars(record))
+    for count in ("-9", "9" * 30):
+        await place.server.command("ZADD", "nodes", "1e10", "c")
+        await place.server.command("HSET", "node:c", "online", count, "chatting", "1", "pairs", "1")
+        assert await node.total() == Tally(online=5)
     await node.report("b", Tally(online=1), LIFETIME)
     assert await node.total() == Tally(online=6)
 

@@ -7,6 +7,9 @@
 --
 -- Returns 0.
 
+if type(redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])) == 'table' then -- an error: it is no sorted set
+  redis.call('DEL', KEYS[1])
+end
 local added = 4 + tonumber(ARGV[3])
 for place = 4, added - 1 do
   redis.call('ZREM', KEYS[1], ARGV[place])
@@ -14,6 +17,5 @@ end
 for place = added, #ARGV do
   redis.call('ZADD', KEYS[1], ARGV[1] + ARGV[2], ARGV[place])
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 0

@@ -24,7 +24,7 @@ from passerby.chat.log import CLIENT_IDS, Replay, SavedRoom
 from passerby.chat.log_memory import Log, MemoryRoomLog
 from passerby.clock import sleep
 from passerby.models import SMALL_MESSAGE, Message, without_content
-from passerby.redis.client import RedisError, Script
+from passerby.redis.client import RedisError, RefusedError, Script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +55,8 @@ _IDENTITIES: Final = 6
 """The limit for the list of identities of evicted messages, in CLIENT_IDS: written again, it has at most four times
 as many, of two senders and two generations each; so this is needed once in hundreds of messages."""
 
+_LARGEST: Final = 2**53 - 1
+"""The largest number that every client reads exactly."""
 _REFUSED: Final = -1
 """What the scripts return when Redis holds something else than expected."""
 
@@ -551,8 +553,13 @@ class RedisRoomLog:
     async def rooms(self) -> list[str]:
         """See RoomLog."""
         now = int(self._clock.time())
-        reply = await self._redis.command("ZRANGE", self._index, f"({now}", "+inf", "BYSCORE")
-        saved = [room_id.decode() for room_id in reply if isinstance(room_id, bytes)] if isinstance(reply, list) else []
+        try:
+            reply = await self._redis.command("ZRANGE", self._index, f"({now}", "+inf", "BYSCORE")
+        except RefusedError as error:
+            if error.code != "WRONGTYPE":
+                raise
+            reply = []  # the next write of the index replaces it
+        saved = [room_id.decode(errors="replace") for room_id in cast("list[bytes]", reply)]
         return [room_id for room_id in saved if room_id not in self._rooms and room_id not in self._graves]
 
     async def recall(self, room_id: str) -> SavedRoom | None:
@@ -574,7 +581,7 @@ class RedisRoomLog:
                 for name, value in fields.items()
                 if name.startswith(b"note:")
             }
-        except (ValueError, KeyError, msgspec.MsgspecError) as error:
+        except (ValueError, KeyError, RecursionError, msgspec.MsgspecError) as error:
             if reply is not None:
                 self._background.failed("recall of a room", error)
             self._remove(room_id, epoch)
@@ -591,6 +598,8 @@ class RedisRoomLog:
 
     def _restored(self, epoch: int, seq: int, entries: list[bytes], identities: list[bytes]) -> Log:
         """Return the log of a saved room. Raises ValueError, TypeError or MsgspecError if it is damaged."""
+        if max(epoch, seq) > _LARGEST:
+            raise ValueError("a number is too large")
         messages = [_read_message(entry) for entry in entries]
         if [message.seq for message in messages] != list(range(seq - len(messages) + 1, seq + 1)) or seq < len(
             messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -41,9 +42,10 @@ def confirmed(room: SavedRoom, guest_id: str) -> int:
 def away_since(room: SavedRoom, guest_id: str) -> float | None:
     """Return since when the guest is away (seconds since the Unix epoch); None if they were connected."""
     try:
-        return float(room.notes[AWAY + guest_id])
+        since = float(room.notes[AWAY + guest_id])
     except (KeyError, ValueError):
         return None
+    return since if math.isfinite(since) else None
 
 
 def unconfirmed(room: SavedRoom, guest_id: str) -> list[bytes]:

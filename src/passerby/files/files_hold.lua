@@ -9,11 +9,19 @@
 -- ARGV[6]  milliseconds until it expires
 -- ARGV[7]  milliseconds that the index outlives the last file
 -- Returns the bytes that are held now. 0: more than ARGV[4]; -1: more than ARGV[5]; then nothing has changed.
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'zset' and kind ~= 'none' then -- somebody else has written it
+  redis.call('DEL', KEYS[1])
+end
+kind = redis.call('TYPE', KEYS[2]).ok
+if kind ~= 'hash' and kind ~= 'none' then
+  redis.call('DEL', KEYS[2])
+end
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('DEL', KEYS[2])
 end
-local before = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
-local others = tonumber(redis.call('HGET', KEYS[2], 'total') or 0) - before
+local before = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or nil) or 0
+local others = math.max(0, (tonumber(redis.call('HGET', KEYS[2], 'total') or nil) or 0) - before)
 local held = tonumber(ARGV[2])
 if others + held > tonumber(ARGV[4]) then
   held = tonumber(ARGV[3])

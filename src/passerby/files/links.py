@@ -15,6 +15,8 @@ from passerby.clock import SteadyClock, Timestamps
 from passerby.models import FileInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from passerby.clock import Clock
     from passerby.models import StoredFile
 
@@ -37,10 +39,9 @@ class Links:
         given = signature.encode()
         return any(hmac.compare_digest(given, _signature(key, file, expires)) for key in self._keys)
 
-    def adopt(self, key: bytes) -> None:
-        """Sign with `key` from now on; older links stay valid."""
-        if key != self._keys[0]:
-            self._keys.insert(0, key)
+    def adopt(self, keys: Iterable[bytes]) -> None:
+        """Sign with the first from now on, and accept the others; older links stay valid."""
+        self._keys = list(dict.fromkeys((*keys, *self._keys)))
 
     def info(self, file: StoredFile) -> FileInfo:
         """Return the file's information for the room's members, with signed links."""

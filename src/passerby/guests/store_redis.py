@@ -166,7 +166,12 @@ class RedisSessionStore:
 
     async def saved(self) -> AsyncIterator[Guest]:
         """See SessionStore. Raises RedisError. What only memory has is of this process."""
-        listed = await self._redis.command("ZRANGE", self._sessions, 0, -1)
+        try:
+            listed = await self._redis.command("ZRANGE", self._sessions, 0, -1)
+        except RefusedError as error:
+            if error.code != "WRONGTYPE":
+                raise
+            listed = []  # the next session that is listed replaces it
         ids = [listing.decode(errors="replace") for listing in cast("list[bytes]", listed)]
         for some in _in_parts(ids):
             answers = Answers()

@@ -70,6 +70,8 @@ class Tokens:
         """The one that signs."""
         self.is_provisional = False
         """Whether guests may have tokens of another secret, which is not known yet (`adopt`): they are not refused."""
+        self.has_issued = False
+        """Whether there are tokens of this process."""
         self._accept(self.secret, previous)
         self._issuer = issuer
         self._audience = audience
@@ -80,12 +82,13 @@ class Tokens:
         self._jws = jwt.PyJWS(algorithms=())
         self._jws.register_algorithm(_ALGORITHM, _PreparedKeys(self._accepted))
 
-    def adopt(self, secret: str) -> None:
-        """Sign with `secret` from now on; what was accepted so far still is."""
+    def adopt(self, secrets: tuple[str, ...]) -> None:
+        """Sign with the first from now on, and accept the others; what was accepted so far still is."""
         self.is_provisional = False
-        if secret != self.secret:
-            self.secret = secret
-            self._accept(secret, *self._accepted)
+        self.secret = secrets[0]
+        accepted = tuple(dict.fromkeys((*secrets, *self._accepted)))
+        if accepted != self._accepted:
+            self._accept(*accepted)
 
     def derive(self, purpose: str) -> bytes:
         """Return a key for another purpose, derived from the tokens' secret."""
@@ -93,6 +96,7 @@ class Tokens:
 
     def issue(self, session_id: str) -> tuple[str, float]:
         """Return a token for a session, and its expiry (seconds since the Unix epoch)."""
+        self.has_issued = True
         now = self._clock.time()
         expires = now + self._lifetime
         claims = _Claims(self._issuer, self._audience, int(now), int(expires), session_id)

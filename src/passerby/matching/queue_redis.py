@@ -51,8 +51,8 @@ def _script(name: str) -> Script:
     return Script(Path(__file__).with_name(f"queue_{name}.lua"))
 
 
-_ENTER, _REMOVE, _SUSPEND, _RECALL, _RENEW, _SWEEP = map(
-    _script, ("enter", "remove", "suspend", "recall", "renew", "sweep")
+_ENTER, _REMOVE, _SUSPEND, _RECALL, _RENEW, _SWEEP, _REPAIR = map(
+    _script, ("enter", "remove", "suspend", "recall", "renew", "sweep", "repair")
 )
 
 
@@ -104,6 +104,7 @@ class RedisMatchQueue:
     async def enter(self, ticket: Ticket) -> Ticket | None:
         """See MatchQueue."""
         encoded = self._encode(ticket)
+        is_repaired = False
         while self._redis.is_usable:
             lost = self._lost.pop(ticket.id, None)
             attempt = lost or next(self._attempts)
@@ -122,6 +123,9 @@ class RedisMatchQueue:
                 if lost is not None:
                     self._lost[ticket.id] = lost
                 self._note(error)
+                if error.code == "WRONGTYPE" and not is_repaired:
+                    is_repaired = True
+                    continue
                 break
             if reply is None:
                 self._memory.add(ticket)
@@ -230,6 +234,7 @@ class RedisMatchQueue:
         First what has ended. Then what waits, but Redis does not know: recallable only, because a partner may wait
         there; the next `renew` returns it, and so it enters again, within 3 s.
         """
+        await self._redis.run(_REPAIR, self._keys)
         while self._ended:
             for chunk in _chunks(list(self._ended.values())):
                 await self._remove([ticket for ticket, _ in chunk])
@@ -291,6 +296,12 @@ class RedisMatchQueue:
         """Log that Redis has refused; that it cannot be reached is known."""
         if isinstance(error, RefusedError):
             self._refused.note()
+            if error.code == "WRONGTYPE":  # somebody else has written a key; else it would be refused for ever
+                self._redis.run_then(_ignore, _REPAIR, self._keys)
+
+
+def _ignore(_: Reply | RedisError) -> None:
+    """Do nothing: for answers that nobody needs."""
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:

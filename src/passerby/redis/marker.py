@@ -42,9 +42,18 @@ class Marker:
         self._value: bytes | None = None
 
     async def claim(self) -> None:
-        """Set the key if it is missing: also the proof that the server takes writes. Raises RedisError."""
+        """Set the key if it is missing, or none of ours: also the proof that the server takes writes.
+
+        Raises RedisError.
+        """
         fresh = secrets.token_hex(8)
-        reply = await self._connection.command("SET", self._key, fresh, "NX", "GET", "EX", MARKER_TTL)
+        try:
+            reply = await self._connection.command("SET", self._key, fresh, "NX", "GET", "EX", MARKER_TTL)
+        except RefusedError as error:
+            if error.code != "WRONGTYPE":
+                raise
+            await self._connection.command("SET", self._key, fresh, "EX", MARKER_TTL)
+            reply = None
         if not (reply is None or isinstance(reply, bytes)):
             raise UnfitError("it answers what was not asked")
         self._value = fresh.encode() if reply is None else reply

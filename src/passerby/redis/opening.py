@@ -72,6 +72,8 @@ class Opener:
             raise LostError(f"no {what} within {OPEN_LIMIT:g} s") from None
         except OSError as error:
             raise LostError(str(error)) from error
+        except UnicodeError:  # which names a part of what could not be encoded
+            raise UnfitError("REDIS_URL has a host, a user or a password that cannot be sent") from None
 
     async def open(self, address: Address, hooks: Hooks, *, is_replica_fit: bool = False) -> Connection:
         """Return a connection to a server that can be used. Raises RedisError, also if it is a replica.

@@ -74,6 +74,8 @@ class Watch:
         self._current: Link | None = None
         """The open link, also while Redis refuses to serve."""
         self._resyncs: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._begin: Callable[[], None] = _nothing
+        self._end: Callable[[], None] = _nothing
         self._failures = 0
         """Number of attempts in a row that failed."""
         self._told: set[str] = set()
@@ -95,6 +97,10 @@ class Watch:
         leads to another attempt.
         """
         self._resyncs.append((name, resync))
+
+    def on_use(self, begin: Callable[[], None], end: Callable[[], None]) -> None:
+        """Call `begin()` before Redis is used and gets everything again, and `end()` when it is used no longer."""
+        self._begin, self._end = begin, end
 
     def start(self) -> None:
         """Begin to connect, in the background."""
@@ -154,6 +160,7 @@ class Watch:
         if self.state is not State.DEGRADED:
             self._told.clear()
             self._enter(State.DEGRADED, reason)
+            self._background.attempt("end of the use of Redis", self._end)
         self.reason = reason
         if reason not in self._told and not (is_loss and self._told):
             self._told.add(reason)
@@ -207,6 +214,7 @@ class Watch:
             longest = LONGEST_RESYNC_PAUSE
             if self.state is State.DEGRADED:
                 self._enter(State.RESYNC, "it can be used")
+            self._background.attempt("begin of the use of Redis", self._begin)
             self.link = link
             if await self._resync():
                 self._enter(State.NORMAL, "it has everything")
@@ -254,6 +262,10 @@ class Watch:
         if self._failures:
             await sleep(self._clock, min(FIRST_PAUSE * 2 ** (self._failures - 1), longest))
         self._failures = min(self._failures + 1, 10)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _no_log(_level: int, _message: str, *, extra: dict[str, str]) -> None:

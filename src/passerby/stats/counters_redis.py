@@ -32,6 +32,8 @@ _COUNT: Final = Script(Path(__file__).with_name("active_users.lua"))
 
 _LIFETIME: Final = 300
 """Seconds until `active_user_count` expires (contract), and until a node that is silent is no longer listed."""
+_LARGEST: Final = 10**9
+"""Guests of a node; more is no count."""
 _CHECK_EVERY: Final = 1.5
 """Seconds between two comparisons of `active_user_count` with the nodes' counts: a little less than between two
 heartbeats, so that each of them compares."""
@@ -135,6 +137,8 @@ class RedisCounters:
         try:
             online, chatting, pairs = map(int, reply)  # type: ignore[arg-type]  # else TypeError
         except (TypeError, ValueError):
+            online = chatting = pairs = -1
+        if not all(0 <= count <= _LARGEST for count in (online, chatting, pairs)):
             self._damaged.note()
             return None
         return Tally(online, chatting, pairs)
