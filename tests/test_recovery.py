@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from time import thread_time
 from typing import TYPE_CHECKING
 
@@ -795,10 +796,15 @@ async def test_many_rooms_hold_nobody_up(disk: Disk) -> None:
     await kill(house, disk, people)
     house = House(clock=disk.clock, stand_ins=disk.adapters())
     running = asyncio.ensure_future(house.recovery.run())
-    longest, began = 0.0, thread_time()
-    while not running.done():
-        await asyncio.sleep(0)
-        now = thread_time()
-        longest, began = max(longest, now - began), now
+    longest = 0.0
+    gc.disable()  # it would look at all that other tests have left
+    try:
+        began = thread_time()
+        while not running.done():
+            await asyncio.sleep(0)
+            now = thread_time()
+            longest, began = max(longest, now - began), now
+    finally:
+        gc.enable()
     assert house.rooms.count == count
-    assert longest < 0.25, "generous, for the garbage collector: it is about 5 ms"
+    assert longest < 0.1, "generous, for a busy machine: it is about 5 ms"
