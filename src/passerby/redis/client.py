@@ -33,7 +33,7 @@ _DRAIN: float = 1.0
 class Redis:
     """Redis or Valkey. Commands are pipelined; all of one turn of the event loop are one write."""
 
-    def __init__(self, url: str, prefix: str, background: Background, *, is_logged: bool = True) -> None:
+    def __init__(self, url: str, prefix: str, background: Background) -> None:
         """Nothing happens before `start`. `prefix` begins the name of every key. Raises SettingsError."""
         try:
             self._url = parse(url)
@@ -44,7 +44,7 @@ class Redis:
         except OSError as error:
             raise SettingsError(f"REDIS_URL: its certificates cannot be used: {error.strerror}") from None
         self.prefix = prefix
-        self.watch = Watch(background, repr(self._url), self._open, is_logged=is_logged)
+        self.watch = Watch(background, repr(self._url), self._open)
         """Its state: NORMAL, DEGRADED, RESYNC."""
         self._background = background
 

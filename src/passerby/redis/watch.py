@@ -55,11 +55,8 @@ class State(Enum):
 class Watch:
     """Keeps a link to Redis, as long as the process runs."""
 
-    def __init__(
-        self, background: Background, place: str, connect: Callable[[], Awaitable[Link]], *, is_logged: bool = True
-    ) -> None:
-        """`connect` opens a link, or raises RedisError; `place` is how the log names it, if it is to be logged."""
-        self._log = log.log if is_logged else _no_log
+    def __init__(self, background: Background, place: str, connect: Callable[[], Awaitable[Link]]) -> None:
+        """`connect` opens a link, or raises RedisError; `place` is how the log names it."""
         self.state = State.DEGRADED
         self.reason = "not connected yet"
         """Why it is so, in plain words."""
@@ -164,8 +161,7 @@ class Watch:
         self.reason = reason
         if reason not in self._told and not (is_loss and self._told):
             self._told.add(reason)
-            self._log(
-                logging.WARNING,
+            log.warning(
                 "Redis cannot be used: the memory of this process goes on alone",
                 extra={"redis": self._place, "reason": reason},
             )
@@ -177,9 +173,9 @@ class Watch:
         self.reason = reason
         self.changes[state] += 1
         if state is State.NORMAL:
-            self._log(logging.INFO, "Redis is in use", extra={"redis": self._place})
+            log.info("Redis is in use", extra={"redis": self._place})
         elif state is State.RESYNC:
-            self._log(logging.INFO, "Redis gets everything again", extra={"redis": self._place, "reason": reason})
+            log.info("Redis gets everything again", extra={"redis": self._place, "reason": reason})
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────
 
@@ -266,7 +262,3 @@ class Watch:
 
 def _nothing() -> None:
     """Do nothing."""
-
-
-def _no_log(_level: int, _message: str, *, extra: dict[str, str]) -> None:
-    """Log nothing."""
