@@ -36,28 +36,6 @@ def session_id() -> str:
     return secrets.token_urlsafe(24)
 
 
-class MessageIds:
-    """Makes ids `msg_<epoch ms>_<random>` with 48 random bits. Random bits are drawn in batches."""
-
-    _BATCH = 256
-    _LENGTH = 12
-
-    def __init__(self) -> None:
-        """The first batch is drawn at the first message."""
-        self._drawn: list[str] = []
-        self._milliseconds = 0
-        self._prefix = ""
-
-    def next(self, milliseconds: int) -> str:
-        """Return a new id for a message at `milliseconds` since the Unix epoch."""
-        if not self._drawn:
-            drawn = secrets.token_hex(self._BATCH * self._LENGTH // 2)
-            self._drawn = [drawn[place : place + self._LENGTH] for place in range(0, len(drawn), self._LENGTH)]
-        if milliseconds != self._milliseconds:
-            self._milliseconds, self._prefix = milliseconds, f"msg_{milliseconds}_"
-        return self._prefix + self._drawn.pop()
-
-
 def room_id(first: str, second: str) -> str:
     """Return the two guest ids, sorted, joined by `_`."""
     return f"{first}_{second}" if first < second else f"{second}_{first}"

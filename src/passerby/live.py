@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from passerby.errors import Code, ConflictError
@@ -17,7 +16,9 @@ if TYPE_CHECKING:
     from passerby.models import Guest, Message, Ticket
 
 MAX_PENDING: Final = 256
-"""Unconfirmed messages that are remembered: more than a guest can write in the grace window."""
+"""Unconfirmed messages that are remembered, at least: more than a guest can write in the grace window."""
+_SURPLUS: Final = 64
+"""So many more are remembered at times: older ones are dropped together, which is cheaper than one by one."""
 
 
 class Link(Protocol):
@@ -117,7 +118,10 @@ class Room:
 
     def deliver(self, member: Member, message: Message, encoded: bytes, receipt: Event) -> None:
         """Deliver a message (also as JSON) to a member: now, or after the replay that the member still waits for."""
-        member.pending.append(encoded if len(encoded) <= SMALL_MESSAGE else without_content(message))
+        pending = member.pending
+        pending.append(encoded if len(encoded) <= SMALL_MESSAGE else without_content(message))
+        if len(pending) == MAX_PENDING + _SURPLUS:
+            del pending[:_SURPLUS]
         link = member.live.link
         if link is not None and member.attached:
             link.deliver(encoded, receipt)
@@ -155,7 +159,7 @@ class Member:
         """Whether the member is disconnected and the partner has been informed."""
         self.confirmed = 0
         """The highest seq that this member's client has confirmed; it confirms all earlier messages too."""
-        self.pending: deque[bytes] = deque(maxlen=MAX_PENDING)
+        self.pending: list[bytes] = []
         """Unconfirmed messages to this member as JSON for `read_identity`, oldest first.
 
         Some may already be evicted from the log.

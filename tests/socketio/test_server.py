@@ -241,7 +241,7 @@ async def test_events_that_wait_are_dropped_when_their_socket_leaves(transport: 
         while await client.receive() != '42/custom,["message-back",1]':
             pass
         gate.set()
-        await until(lambda: not subject._tasks)
+        await until(lambda: not subject.running())
         assert handled == ["a"]
 
 
@@ -412,7 +412,7 @@ async def test_a_client_that_goes_while_a_middleware_thinks_is_never_connected(t
         await client.send("1")
         await client.closed()
         gate.set()
-        await until(lambda: not subject._tasks)
+        await until(lambda: not subject.running())
         assert connects == []
         assert not subject.namespace().sockets
 

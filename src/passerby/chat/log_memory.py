@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -18,10 +18,26 @@ if TYPE_CHECKING:
     from passerby.chat.log import Done, SavedRoom
 
 
+MOST_CLIENT_IDS: Final = 7 / 4
+"""How many times the client ids of one sender that must be remembered there are, at most: with up to 682 entries, a
+dict takes half the memory of one with 768."""
+
+
 class Log:
     """One room's log: messages as JSON, oldest first, and what is remembered of each sender."""
 
-    __slots__ = ("entries", "epoch", "most_client_ids", "sent", "seq", "size")
+    __slots__ = (
+        "entries",
+        "epoch",
+        "first",
+        "most_client_ids",
+        "second",
+        "sent",
+        "sent_by_first",
+        "sent_by_second",
+        "seq",
+        "size",
+    )
 
     def __init__(self, epoch: int, most_client_ids: int) -> None:
         self.epoch = epoch
@@ -32,6 +48,29 @@ class Log:
         self.entries: deque[bytes] = deque()
         self.sent: dict[str, dict[str, bytes]] = {}
         """The newest messages of each sender by client id, as JSON for `read_identity`, oldest first."""
+        self.first: str | None = None
+        self.second: str | None = None
+        self.sent_by_first: dict[str, bytes] = {}
+        """The same as `sent[first]`, without looking it up."""
+        self.sent_by_second: dict[str, bytes] = {}
+
+    def introduce(self, sender_id: str) -> dict[str, bytes]:
+        """Return what is remembered of a sender who is not the first or second."""
+        sent = self.sent.setdefault(sender_id, {})
+        if self.first is None:
+            self.first, self.sent_by_first = sender_id, sent
+        else:
+            self.second, self.sent_by_second = sender_id, sent
+        return sent
+
+    def shorten(self, sender_id: str, count: int) -> None:
+        """Remember only the `count` newest messages of a sender."""
+        sent = self.sent[sender_id]
+        shorter = self.sent[sender_id] = dict(islice(sent.items(), max(0, len(sent) - count), None))
+        if self.sent_by_first is sent:
+            self.sent_by_first = shorter
+        if self.sent_by_second is sent:
+            self.sent_by_second = shorter
 
 
 class MemoryRoomLog:
@@ -44,6 +83,7 @@ class MemoryRoomLog:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._client_ids = client_ids
+        self._most_client_ids = int(MOST_CLIENT_IDS * client_ids)
         self.logs: dict[str, Log] = {}
         """The open logs by room id, for an adapter that keeps copies of them elsewhere."""
         self._encode = msgspec.json.Encoder().encode
@@ -51,7 +91,7 @@ class MemoryRoomLog:
 
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:  # noqa: ARG002 - as in RoomLog
         """See RoomLog."""
-        self.logs[room_id] = Log(epoch, 2 * self._client_ids)
+        self.logs[room_id] = Log(epoch, self._most_client_ids)
 
     def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - as in RoomLog
         """See RoomLog. This is the hot path: one hash lookup finds a duplicate and remembers a new client id."""
@@ -63,9 +103,13 @@ class MemoryRoomLog:
         size = len(encoded)
         client_id = message.client_id
         if client_id is not UNSET:
-            sent = log.sent.get(message.sender_id)
-            if sent is None:
-                sent = log.sent[message.sender_id] = {}
+            sender_id = message.sender_id
+            if sender_id is log.first:
+                sent = log.sent_by_first
+            elif sender_id is log.second:
+                sent = log.sent_by_second
+            else:
+                sent = log.introduce(sender_id)
             kept = encoded if size <= SMALL_MESSAGE else without_content(message)
             first = sent.setdefault(client_id, kept)
             if first is not kept:
@@ -75,7 +119,7 @@ class MemoryRoomLog:
                 done(context, message, None, None)
                 return
             if len(sent) >= log.most_client_ids:
-                log.sent[message.sender_id] = dict(islice(sent.items(), self._client_ids, None))
+                log.shorten(sender_id, self._client_ids)
         log.seq = seq
         entries = log.entries
         entries.append(encoded)

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from passerby.chat.log import CLIENT_IDS, Replay, SavedRoom
-from passerby.chat.log_memory import Log, MemoryRoomLog
+from passerby.chat.log_memory import MOST_CLIENT_IDS, Log, MemoryRoomLog
 from passerby.clock import sleep
 from passerby.models import SMALL_MESSAGE, Message, without_content
 from passerby.redis.client import RedisError, RefusedError, Script
@@ -606,7 +606,7 @@ class RedisRoomLog:
         ):
             raise ValueError("numbers are missing")
         # All that Redis has is remembered until CLIENT_IDS more were sent: it does not know what was sent again.
-        log = Log(epoch, 2 * self._client_ids + len(identities) + len(entries))
+        log = Log(epoch, int(MOST_CLIENT_IDS * self._client_ids) + len(identities) + len(entries))
         log.seq = seq
         for identity in identities:
             sender = _read_sender(identity)

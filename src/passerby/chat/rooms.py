@@ -30,8 +30,9 @@ from passerby.chat.events import (
     UserJoined,
     UserLeft,
 )
+from passerby.chat.stamps import Stamps
 from passerby.clock import Timestamps, time_limit
-from passerby.live import Member, Room
+from passerby.live import MAX_PENDING, Member, Room
 from passerby.models import Message, Partner, RoomSummary, read_identity
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Rooms:
         self._clock = clock
         self._background = background
         self._timestamps = Timestamps(clock)
-        self._message_ids = ids.MessageIds()
+        self._stamps = Stamps(clock)
         self._grace = grace
         self._observers = observers
         self._changed = changed
@@ -195,10 +196,10 @@ class Rooms:
 
         Raises what the log raises; then nothing is sent.
         """
-        timestamp = self._timestamps.now()
+        message_id, timestamp = self._stamps.next()
         guest = member.live.guest
         message = Message(
-            self._message_ids.next(self._timestamps.milliseconds),
+            message_id,
             guest.id,
             guest.username,
             kind,
@@ -229,10 +230,14 @@ class Rooms:
 
     def _confirm_through(self, member: Member, seq: int) -> None:
         pending, room, author, timestamp = member.pending, member.room, member.partner, self._timestamps.now()
-        while pending and (oldest := read_identity(pending[0])).seq <= seq:
-            pending.popleft()
-            member.confirmed = oldest.seq
-            room.tell(author, MessageDelivered(oldest.id, timestamp))
+        confirmed = 0
+        for message in map(read_identity, pending):
+            if message.seq > seq:
+                break
+            confirmed += 1
+            member.confirmed = message.seq
+            room.tell(author, MessageDelivered(message.id, timestamp))
+        del pending[:confirmed]
         if self._is_durable:
             self._log.note(room.id, room.epoch, saved.CONFIRMED + member.guest.id, b"%d" % member.confirmed)
 
@@ -427,12 +432,13 @@ class Rooms:
         """Return the event that informs `member`: the partner is gone, and these messages did not reach the partner."""
         gone = member.partner
         guest = gone.guest
+        lost = map(read_identity, gone.pending[-MAX_PENDING:])
         return RoomClosed(
             user_id=guest.id,
             username=guest.username,
             message=message,
             reason=reason,
-            undelivered=[Undelivered(lost.id, lost.client_id) for lost in map(read_identity, gone.pending)],
+            undelivered=[Undelivered(message.id, message.client_id) for message in lost],
         )
 
     def _forget_log(self, room_id: str, epoch: int) -> None:

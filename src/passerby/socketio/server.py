@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from passerby.socketio import closing
 from passerby.socketio.client import Client
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from passerby.socketio.origins import Origins
     from passerby.socketio.session import Session
     from passerby.socketio.timers import Scheduler
+
+_FEW_TASKS: Final = 64
+"""Tasks that may have ended, and are kept nevertheless."""
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Future[Any]"]
 """Runs work in a supervised task and keeps a reference to it until it ends."""
@@ -52,7 +55,10 @@ class Server:
         )
         self.namespaces: dict[str, Namespace] = {}
         self._spawn = spawn
-        self._tasks: set[asyncio.Future[Any]] = set()
+        self._tasks: list[asyncio.Future[Any]] = []
+        """All running tasks, and some that have ended: a callback at the end of each would cost more than that."""
+        self._most_tasks = _FEW_TASKS
+        """Number of tasks at which those that have ended are removed."""
 
     def namespace(self, name: str = "/") -> Namespace:
         """Return the namespace `name`; create it if it does not exist."""
@@ -75,18 +81,23 @@ class Server:
     async def stop(self) -> None:
         """Close every connection. Running handlers get the close timeout to end, then they are cancelled."""
         self.engine.stop()
-        if self._tasks:
-            _, running = await asyncio.wait(self._tasks, timeout=self.engine.options.close_timeout)
-            for task in running:
+        if running := self.running():
+            _, late = await asyncio.wait(running, timeout=self.engine.options.close_timeout)
+            for task in late:
                 task.cancel()
-            if running:
-                await asyncio.wait(running, timeout=self.engine.options.close_timeout)
+            if late:
+                await asyncio.wait(late, timeout=self.engine.options.close_timeout)
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` in a task; `stop` waits for it."""
-        task = self._spawn(name, work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if len(self._tasks) >= self._most_tasks:
+            self._tasks = self.running()
+            self._most_tasks = max(_FEW_TASKS, 2 * len(self._tasks))
+        self._tasks.append(self._spawn(name, work))
+
+    def running(self) -> list[asyncio.Future[Any]]:
+        """Return the tasks that have not ended."""
+        return [task for task in self._tasks if not task.done()]
 
     def _client(self, session: Session) -> Client:
         client = Client(self, session)
