@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from passerby.clock import answer
+from passerby.clock import AnswerLimit
 from tests.support.clock import ManualClock, turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from tests.support.clock import ManualTimer
 
 
 async def test_an_answer_without_waiting_takes_no_timer() -> None:
@@ -14,7 +20,7 @@ async def test_an_answer_without_waiting_takes_no_timer() -> None:
     async def work() -> int:
         return 7
 
-    assert await answer(clock, work(), 10) == 7
+    assert await AnswerLimit(clock, 10).wait_for(work()) == 7
     assert clock.next_due() is None
 
 
@@ -36,7 +42,8 @@ async def test_an_answer_in_time_is_returned_however_often_it_waits() -> None:
         await asyncio.sleep(0)
         raise OSError(number)
 
-    assert await answer(clock, work(), 10) == 3
+    assert await AnswerLimit(clock, 10).wait_for(work()) == 3
+    clock.advance(10)
     assert clock.next_due() is None
 
 
@@ -48,7 +55,7 @@ async def test_what_the_work_raises_is_raised(*, waits: bool) -> None:
         raise OSError("broken")
 
     with pytest.raises(OSError, match="broken"):
-        await answer(ManualClock(), work(), 10)
+        await AnswerLimit(ManualClock(), 10).wait_for(work())
 
 
 async def test_an_answer_that_does_not_come_in_time_is_cancelled() -> None:
@@ -62,7 +69,7 @@ async def test_an_answer_that_does_not_come_in_time_is_cancelled() -> None:
             ended.append(error)
             raise
 
-    waiting = asyncio.create_task(answer(clock, work(), 10))
+    waiting = asyncio.create_task(AnswerLimit(clock, 10).wait_for(work()))
     await turns()
     clock.advance(10)
     with pytest.raises(TimeoutError):
@@ -79,9 +86,74 @@ async def test_whoever_is_cancelled_while_waiting_cancels_the_work() -> None:
         finally:
             ended.set()
 
-    waiting = asyncio.create_task(answer(ManualClock(), work(), 10))
+    waiting = asyncio.create_task(AnswerLimit(ManualClock(), 10).wait_for(work()))
     await turns()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert ended.is_set()
+
+
+async def test_many_waits_share_a_timer_and_each_ends_in_its_own_time() -> None:
+    clock = ManualClock()
+    limit = AnswerLimit(clock, 10)
+    begun = clock.monotonic()
+    gate = asyncio.Event()
+    ended: dict[int, tuple[str, float]] = {}
+
+    async def wait(number: int, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            await limit.wait_for(work)
+        except TimeoutError:
+            ended[number] = "late", clock.monotonic() - begun
+        else:
+            ended[number] = "in time", clock.monotonic() - begun
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(5):
+            tasks.create_task(wait(number, gate.wait() if number in (0, 3) else asyncio.Event().wait()))
+            await turns()
+            await clock.run(1.5)
+        gate.set()
+        await clock.run(20)
+
+    late = {number: ("late", number * 1.5 + 10) for number in (1, 2, 4)}
+    assert ended == {0: ("in time", 7.5), 3: ("in time", 7.5), **late}
+    assert clock.next_due() is None
+
+
+async def test_time_that_the_timers_lose_is_given_to_all() -> None:
+    """See `PatientClock`: after a pause of the process a timer is late, and nobody could have answered."""
+    clock = LosingClock()
+    limit = AnswerLimit(clock, 10)
+    first = asyncio.create_task(limit.wait_for(asyncio.Event().wait()))
+    await turns()
+    await clock.run(4)
+    second = asyncio.create_task(limit.wait_for(asyncio.Event().wait()))
+    await turns()
+    clock.lost = 100.0
+
+    await clock.run(105.9)
+    assert not first.done()
+    await clock.run(0.1)
+    assert isinstance(first.exception(), TimeoutError)
+    await clock.run(3.9)
+    assert not second.done()
+    await clock.run(0.1)
+    assert isinstance(second.exception(), TimeoutError)
+
+
+class LosingClock(ManualClock):
+    """A clock whose pending timers are late by what was lost."""
+
+    lost = 0.0
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> ManualTimer:
+        def fire() -> None:
+            lost, self.lost = self.lost, 0.0
+            if lost:
+                super(LosingClock, self).call_later(lost, callback)
+            else:
+                callback()
+
+        return super().call_later(delay, fire)

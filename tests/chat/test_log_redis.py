@@ -301,6 +301,65 @@ async def test_a_message_is_done_after_redis_has_it(server: Valkey, process: Pro
     assert len((await process.log.replay(ROOM, EPOCH, 0)).messages) == 2
 
 
+async def open_rooms(process: Process, count: int) -> list[str]:
+    """Open rooms, and let Redis know them."""
+    rooms = [f"guest_a_guest_{number}" for number in range(count)]
+    for room in rooms:
+        process.log.open(room, EPOCH)
+    await process.settled()
+    return rooms
+
+
+async def test_messages_of_many_rooms_are_few_scripts(server: Valkey) -> None:
+    async with running(server) as process:
+        rooms = await open_rooms(process, 70)
+        told = Told(process.log)
+        for text in ("known", "one"):  # after the first time, the server knows the script
+            await server.command("CONFIG", "RESETSTAT")
+            for room in rooms:
+                told.append(text, room=room)
+                told.append(f"{text} more", room=room)
+            await told.wait(2 * len(rooms))
+            told.messages.clear()
+
+        assert (await server.command_stats())["evalsha"] == 3
+        for room in rooms:
+            assert [own.content for own in await stored(server, room)] == ["known", "known more", "one", "one more"]
+        assert process.log.unlogged == 0
+
+
+@pytest.mark.parametrize("damage", ["foreign", "damaged", "other owner"])
+async def test_what_is_wrong_with_one_room_does_not_concern_the_others_of_the_script(
+    server: Valkey, damage: str
+) -> None:
+    async with running(server) as process:
+        rooms = await open_rooms(process, 9)
+        told = Told(process.log)
+        for number in range(MAX_MESSAGES):
+            for room in rooms:
+                told.append(f"{number} {'x' * 600}", client_id=f"{number}", room=room)
+            await told.wait(len(rooms))
+            told.messages.clear()
+        wrong = rooms[4]
+        if damage == "foreign":
+            await server.command("SET", f"{{room:{wrong}}}:state", "a foreign value")
+        elif damage == "damaged":
+            await server.command("LSET", f"{{room:{wrong}}}:log", 0, '{"clientId":"' + "x" * 600)
+        else:
+            await server.command("HSET", f"{{room:{wrong}}}:state", "owner", "somebody")
+        for room in rooms:
+            told.append("last", room=room)
+        await told.wait(len(rooms))
+
+        for room in rooms:
+            if room != wrong:
+                assert (await stored(server, room))[-1].content == "last"
+        assert process.log.unlogged <= 1
+        await process.settled()
+        last = (await stored(server, wrong))[-1].content
+        assert (last == "last") == (damage != "other owner")
+
+
 async def test_a_duplicate_is_done_after_what_it_repeats(server: Valkey, process: Process) -> None:
     told = Told(process.log)
     server.freeze()
@@ -815,8 +874,8 @@ async def test_a_script_that_runs_twice_is_applied_once(server: Valkey, process:
     entry = (await server.command("LRANGE", LOG, 0, -1))[0].replace(b'"seq":1', b'"seq":2')
     owner = (await state(server))["owner"]
     for _ in range(2):
-        reply = await process.redis.run(log_redis._APPEND, (STATE, LOG, IDS), owner, 1, 1, 0, entry)
-        assert reply == 0
+        reply = await process.redis.run(log_redis._APPEND, (STATE, LOG, IDS), owner, 1, 1, 0, 1, entry)
+        assert reply == [0]
 
     assert [own.seq for own in await stored(server)] == [1, 2]
 

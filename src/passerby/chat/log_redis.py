@@ -3,14 +3,16 @@
 The memory decides: it numbers the messages, knows duplicates, and is replayed. A message is done once Redis has it.
 While Redis cannot be used, or has lost what it had, messages are done at once, and the room is written again later.
 
-All messages of a room of one turn of the event loop are one script. It runs only if Redis holds what this process
-expects: the owner, the number of the last message, the length of the log. If not, the room is written again as a
-whole, and what was refused is done after that. So nothing depends on whether a lost command was applied.
+All messages of one turn of the event loop are one script, or one for each room in a Cluster. It appends to a room only
+if Redis holds what this process expects: the owner, the number of the last message, the length of the log. If not, the
+room is written again as a whole, and what was refused is done after that. So nothing depends on whether a lost command
+was applied.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 from collections import deque
 from functools import partial
@@ -49,6 +51,8 @@ _NEW: Final = 0.02
 the searches of its members are kept, see `MatchQueue.forget`."""
 _NOTES_LATE: Final = 0.05
 """Seconds that notes are collected before they are written."""
+_ROOMS_A_SCRIPT: Final = 32
+"""Rooms to which one script appends, so that it does not take long."""
 _RETRY: Final = 1.0
 """Seconds until rooms are written again that Redis has refused, for example because its memory was full."""
 _IDENTITIES: Final = 6
@@ -139,10 +143,9 @@ class _Room:
 class _Batch:
     """Messages of one room that Redis gets with one command, and what is done after they are there."""
 
-    __slots__ = ("adapter", "is_answered", "is_write", "messages", "room", "told", "waiter")
+    __slots__ = ("is_answered", "is_write", "messages", "room", "told", "waiter")
 
-    def __init__(self, adapter: RedisRoomLog, room: _Room) -> None:
-        self.adapter = adapter
+    def __init__(self, room: _Room) -> None:
         self.room = room
         self.messages: list[bytes] = []
         self.told: list[tuple[tuple[str, Done, Any], Message, bytes | None]] = []
@@ -153,9 +156,16 @@ class _Batch:
         self.waiter: asyncio.Future[None] | None = None
         """Is set when all of it is done."""
 
-    def answered(self, reply: Reply | RedisError) -> None:
-        """Take the answer of Redis."""
-        self.adapter._answered(self, reply)  # noqa: SLF001 - a part of it
+
+class _Appends:
+    """Batches of several rooms that are one script."""
+
+    __slots__ = ("arguments", "batches", "keys")
+
+    def __init__(self) -> None:
+        self.batches: list[_Batch] = []
+        self.keys: list[str] = []
+        self.arguments: list[Part] = []
 
 
 class RedisRoomLog:
@@ -182,6 +192,7 @@ class RedisRoomLog:
         self._identities = _IDENTITIES * client_ids
         self._process = secrets.token_hex(8)
         """The owner of this process's rooms, in Redis. A process that was replaced may not write any more."""
+        self._rooms_a_script = 1 if redis.is_cluster else _ROOMS_A_SCRIPT
         self._index = redis.key("rooms")
         self._rooms: dict[str, _Room] = {}
         self._queued: list[_Room] = []
@@ -245,7 +256,7 @@ class RedisRoomLog:
 
     def _begin(self, room: _Room) -> _Batch:
         """Return the batch that this turn sends."""
-        batch = room.pending = _Batch(self, room)
+        batch = room.pending = _Batch(room)
         room.is_new = False
         room.batches.append(batch)
         self._queued.append(room)
@@ -260,7 +271,6 @@ class RedisRoomLog:
     def _flush(self) -> None:
         """Send everything of this turn: removals, the index, rooms and messages."""
         self._is_queued = False
-        run = self._redis.run_then
         if self._dug:
             self._dig()
         queued, self._queued = self._queued, []
@@ -268,25 +278,55 @@ class RedisRoomLog:
         self._indexed += [room.id for room in queued if room.is_open and not room.is_current]
         if self._indexed or self._unindexed:
             self._background.attempt("index of rooms", self._write_index)
+        appends = _Appends()
         for room in queued:
             batch = room.pending
             if batch is None or not room.is_open:
                 continue
             room.pending = None
-            try:
-                if not room.is_current:
+            if not room.is_current:
+                try:
                     self._write(room, batch)
-                    continue
-                log, messages = room.log, batch.messages
-                seq, length, kept = room.seq, room.length, len(log.entries)
-                room.seq, room.length = log.seq, kept
-                drop = length + len(messages) - kept
-                run(batch.answered, _APPEND, room.keys, room.owner, seq, length, drop, *messages)
-            except Exception as error:  # noqa: BLE001 - the other rooms' messages must be sent
-                self._background.failed("sending a room's messages", error)
-                self._not_applied(batch, RedisError(str(error)))
+                except Exception as error:  # noqa: BLE001 - the other rooms' messages must be sent
+                    self._not_sent([batch], error)
+                continue
+            log, messages = room.log, batch.messages
+            count, kept = len(messages), len(log.entries)
+            appends.batches.append(batch)
+            appends.keys += room.keys
+            appends.arguments += (room.owner, room.seq, room.length, room.length + count - kept, count, *messages)
+            room.seq, room.length = log.seq, kept
+            if len(appends.batches) == self._rooms_a_script:
+                self._append(appends)
+                appends = _Appends()
+        if appends.batches:
+            self._append(appends)
+
+    def _append(self, appends: _Appends) -> None:
+        """Send the messages of some rooms."""
+        try:
+            self._redis.run_then(partial(self._appended, appends.batches), _APPEND, appends.keys, *appends.arguments)
+        except Exception as error:  # noqa: BLE001 - the other rooms' messages must be sent
+            self._not_sent(appends.batches, error)
+
+    def _not_sent(self, batches: list[_Batch], error: Exception) -> None:
+        self._background.failed("sending a room's messages", error)
+        for batch in batches:
+            self._not_applied(batch, RedisError(str(error)))
 
     # ── answers of Redis ──────────────────────────────────────────────────────────────────────────
+
+    def _appended(self, batches: list[_Batch], reply: Reply | RedisError) -> None:
+        """Take the answer to `_append`: one for each room, or an error for all."""
+        if isinstance(reply, list) and len(reply) == len(batches):
+            answers: Iterable[Reply | RedisError] = reply
+        else:
+            answers = itertools.repeat(reply)
+        for batch, answer in zip(batches, answers, strict=False):
+            try:
+                self._answered(batch, answer)
+            except Exception as error:  # noqa: BLE001 - the other rooms must get their answers
+                self._background.failed("answer to a room's messages", error)
 
     def _answered(self, batch: _Batch, reply: Reply | RedisError) -> None:
         room = batch.room
@@ -389,7 +429,7 @@ class RedisRoomLog:
         room.noted.clear()
         self._behind.pop(room.id, None)
         self._redis.run_then(
-            batch.answered,
+            partial(self._answered, batch),
             _WRITE,
             room.keys,
             *(room.epoch, room.owner, log.seq, room.members, LIFETIME),
@@ -706,12 +746,14 @@ class RedisRoomLog:
             await asyncio.wait(waiters)
 
     def _renew(self, room: _Room) -> _Batch:
-        batch = _Batch(self, room)
+        batch = _Batch(room)
         if room.pending is None:
             room.batches.append(batch)
         else:
             room.batches.insert(len(room.batches) - 1, batch)  # it is sent before
-        self._redis.run_then(batch.answered, _RENEW, room.keys, room.owner, room.seq, room.length, LIFETIME)
+        self._redis.run_then(
+            partial(self._answered, batch), _RENEW, room.keys, room.owner, room.seq, room.length, LIFETIME
+        )
         self._indexed.append(room.id)
         if not self._is_queued:
             self._queue()

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from passerby import errors, ids
-from passerby.clock import Timestamps, answer
+from passerby.clock import AnswerLimit, Timestamps
 from passerby.errors import Code, NotFoundError, UnauthorizedError, UnavailableError
 from passerby.live import LiveGuest
 from passerby.logs import Sampled
@@ -66,6 +66,7 @@ class Guests:
         self._store = store
         self._tokens = tokens
         self._clock = clock
+        self._answers = AnswerLimit(clock, _ANSWER_LIMIT)
         self._ttl = session_ttl
         self._limit = limit
         self._creating = 0
@@ -201,7 +202,7 @@ class Guests:
         It is never UnauthorizedError: the client would give up a session that may exist.
         """
         try:
-            return await answer(self._clock, work, _ANSWER_LIMIT)
+            return await self._answers.wait_for(work)
         except OSError as error:  # also TimeoutError
             self._failed.note()
             raise UnavailableError(["sessions"], retry_after=_UNREADABLE_RETRY) from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from passerby import ids
 from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
-from passerby.clock import answer, sleep
+from passerby.clock import AnswerLimit, sleep
 from passerby.errors import Code, ConflictError, InternalError
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
 from passerby.models import Ticket
@@ -31,6 +31,9 @@ _RECOVERY_PAUSE: Final = 1.0
 """Seconds after a failure of the queue until all searching guests enter again."""
 RENEWAL: Final = 3.0
 """Seconds between two renewals of all searches in a durable queue."""
+_TELL_AFTER: Final = 0.05
+"""Seconds until guests are told that they search, if a durable queue has not answered yet. Mostly it has, and both are
+told with one write."""
 _SEARCHING = MatchSearching(message="Looking for someone to talk to")
 _NOBODY = MatchNoUsers(message="Nobody else is waiting right now; the search goes on")
 _CANCELLED = MatchCancelled(message="The search has ended")
@@ -51,6 +54,7 @@ class Matchmaking:
     ) -> None:
         """Search in `queue`, open rooms in `rooms`. `grace` is how long a search is kept without a connection, in s."""
         self._queue = queue
+        self._answer = AnswerLimit(clock, ANSWER_LIMIT).wait_for
         self._is_durable = queue.is_durable
         self._grace = grace
         self._rooms = rooms
@@ -59,6 +63,10 @@ class Matchmaking:
         self._changed = changed
         self._seekers: dict[str, LiveGuest] = {}
         """The guests who hold a ticket, by id."""
+        self._untold: dict[str, LiveGuest] = {}
+        """Those who do not know yet that they search."""
+        self._is_telling = False
+        """Whether `_tell_all` is due."""
         self._recovery: Timer | None = None
 
     @property
@@ -81,9 +89,28 @@ class Matchmaking:
             return
         ticket = Ticket(ids.ticket_id(), guest.guest.id, self._clock.time())
         self._set(guest, ticket)
-        guest.send(_SEARCHING)
+        if self._is_durable:
+            self._tell_soon(guest)
+        else:
+            guest.send(_SEARCHING)
         if not await self._enter(guest, ticket) and self._holds(guest, ticket):
             self._give_up(guest)
+
+    def _tell_soon(self, guest: LiveGuest) -> None:
+        self._untold[guest.guest.id] = guest
+        if not self._is_telling:
+            self._is_telling = True
+            self._background.call_later("telling of searches", _TELL_AFTER, self._tell_all)
+
+    def _tell_all(self) -> None:
+        self._is_telling = False
+        for guest in list(self._untold.values()):
+            self._tell(guest)
+
+    def _tell(self, guest: LiveGuest) -> None:
+        """Tell a guest that they search, if they do not know it yet."""
+        if self._untold.pop(guest.guest.id, None) is not None:
+            guest.send(_SEARCHING)
 
     async def cancel(self, guest: LiveGuest) -> None:
         """Stop searching. Raises ConflictError (not_searching)."""
@@ -126,7 +153,7 @@ class Matchmaking:
         If the guest `has_met` somebody, as the client says, or is in a room, the search has ended, and the process has
         died before the queue knew. Raises OSError, and TimeoutError.
         """
-        found = await answer(self._clock, self._queue.recall(guest.guest.id), ANSWER_LIMIT)
+        found = await self._answer(self._queue.recall(guest.guest.id))
         if found is None or guest.ticket is not None or guest.suspended is not None:
             return
         if has_met or guest.member is not None:
@@ -139,7 +166,7 @@ class Matchmaking:
     async def renew(self) -> None:
         """Wait an interval, then tell the queue which searches go on. Those that it has lost enter again."""
         await sleep(self._clock, RENEWAL)
-        for ticket in await answer(self._clock, self._queue.renew(self._tickets()), ANSWER_LIMIT):
+        for ticket in await self._answer(self._queue.renew(self._tickets())):
             guest = self._searching(ticket)
             if guest is not None and not await self._enter(guest, ticket, is_told=True):
                 return  # it lets everybody enter again
@@ -164,7 +191,7 @@ class Matchmaking:
         seeker = None if is_told else guest
         while True:
             try:
-                found = await answer(self._clock, self._queue.enter(ticket), ANSWER_LIMIT)
+                found = await self._answer(self._queue.enter(ticket))
             except FAILURES as error:
                 if not is_failure(error):
                     raise
@@ -173,9 +200,11 @@ class Matchmaking:
                 return False
             here = self._holds(guest, ticket)
             if found is None:
-                if here and guest is seeker:
-                    guest.send(_NOBODY)
-                elif not here:
+                if here:
+                    self._tell(guest)
+                    if guest is seeker:
+                        guest.send(_NOBODY)
+                else:
                     await self._withdraw(guest, ticket)
                 return True
             partner = self._searching(found)
@@ -205,6 +234,8 @@ class Matchmaking:
     def _meet(self, guest: LiveGuest, partner: LiveGuest) -> None:
         """Open a room for two guests whose tickets the queue has paired."""
         tickets = guest.ticket, partner.ticket
+        self._tell(guest)
+        self._tell(partner)
         self._assign(guest, None)
         self._assign(partner, None)
         try:
@@ -233,9 +264,9 @@ class Matchmaking:
         """
         try:
             if guest.suspended == ticket:
-                await answer(self._clock, self._queue.suspend(ticket, self._grace), ANSWER_LIMIT)
+                await self._answer(self._queue.suspend(ticket, self._grace))
             else:
-                await answer(self._clock, self._queue.cancel(ticket), ANSWER_LIMIT)
+                await self._answer(self._queue.cancel(ticket))
         except FAILURES as error:
             if not is_failure(error):
                 raise
@@ -257,6 +288,7 @@ class Matchmaking:
     def _assign(self, guest: LiveGuest, ticket: Ticket | None) -> None:
         if ticket is None:
             self._seekers.pop(guest.guest.id, None)
+            self._untold.pop(guest.guest.id, None)
         else:
             self._seekers[guest.guest.id] = guest
         guest.ticket = ticket

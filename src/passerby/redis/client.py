@@ -53,6 +53,11 @@ class Redis:
         """Return whether commands can be sent now. If not, they all fail with LostError."""
         return self.watch.link is not None
 
+    @property
+    def is_cluster(self) -> bool:
+        """Return whether a script may only use the keys of one slot."""
+        return self._url.kind == "cluster"
+
     def key(self, name: str) -> str:
         """Return the name of a key: the prefix and `name`."""
         return self.prefix + name
@@ -78,7 +83,7 @@ class Redis:
         return future
 
     def run_then(self, done: Done, script: Script, keys: Sequence[str], *arguments: Part) -> None:
-        """Queue a script, as `send`. All `keys` (at least one) are in one slot, and the script uses no others.
+        """Queue a script, as `send`. It uses no other keys than `keys`, at least one; in a Cluster all are in one slot.
 
         A server that has forgotten the script gets its text; commands that were sent meanwhile overtake it then.
         """
