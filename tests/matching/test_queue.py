@@ -263,6 +263,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.matched: set[str] = set()
         """Guests whom `recall` may find or not: nobody has said yet that they have a room."""
         self.known: list[Ticket] = []
+        """All tickets but those that are forgotten: they never come back."""
+        self.made = 0
         self.now = 0.0
 
     async def _open(self) -> MatchQueue:
@@ -292,7 +294,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(guest=st.integers(0, 5), entered_at=st.floats(0, 2e9))
     def enter(self, guest: int, entered_at: float) -> None:
-        own = ticket(guest, len(self.known), entered_at)
+        own = ticket(guest, self.made, entered_at)
+        self.made += 1
         self.known.append(own)
         self._enter(own)
 
@@ -332,6 +335,7 @@ class QueueMachine(RuleBasedStateMachine):
         one, other = data.draw(st.sampled_from(self.known)), data.draw(st.sampled_from(self.known))
         if one.guest_id in self.matched and other.guest_id in self.matched:
             self.queue.forget(one, other)
+            self.known = [own for own in self.known if own not in (one, other)]
 
     @rule(seconds=st.integers(1, 9))
     def pass_time_and_renew(self, seconds: int) -> None:
