@@ -48,6 +48,12 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def dropped_packets() -> int:
+    """Return how many packets the kernel has dropped since it started, because a core's backlog was full."""
+    lines = Path("/proc/net/softnet_stat").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1], 16) for line in lines)
+
+
 def describe() -> str:
     """Describe the machine by cores and versions, without its host name."""
     node = shutil.which("node")

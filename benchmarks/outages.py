@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.guests import admit, next_address, request
+from benchmarks.machine import dropped_packets
 from benchmarks.plan import Plan
 from benchmarks.report import Bar, Row
 from benchmarks.servers import ADDRESS, MeasurementError, Passerby, Server
@@ -24,6 +25,8 @@ DELAY_BAR = Bar(at_most=50, unit="ms")
 
 SETTLE_SECONDS = 60.0
 """Maximum time until everything that was said has arrived."""
+RESTARTS = 4
+"""Maximum number of restarts until the kernel drops no packet."""
 STATE_SECONDS = 30.0
 """Maximum time until the server says what it must say of Redis."""
 ASK_EVERY = 0.02
@@ -102,9 +105,32 @@ def _account_rows(what: str, remark: str, company: Company, account: Account) ->
 
 
 async def restart(plan: Plan, passerby: Passerby | None) -> list[Row]:
-    """Kill and start the server with many rooms; wait until each guest has heard something of the partner."""
+    """Kill and start the server with many rooms; wait until each guest has heard something of the partner.
+
+    A kernel whose backlog is full drops some of the thousands of packets that tell the clients of the kill at once, on
+    one machine. They learn of it late, which is no fault of the server: then it is measured again.
+    """
     if passerby is None:
         return []
+    rows: list[Row] = []
+    for attempt in range(1, RESTARTS + 1):
+        before = dropped_packets()
+        rows = await _restart(plan, passerby)
+        dropped = dropped_packets() - before
+        rows.append(
+            Row(
+                "  packets that the kernel dropped",
+                f"{dropped}",
+                f"restart {attempt} of at most {RESTARTS}",
+                values={"packets": dropped},
+            )
+        )
+        if not dropped:
+            break
+    return rows
+
+
+async def _restart(plan: Plan, passerby: Passerby) -> list[Row]:
     async with _stage(passerby, plan.restart_pairs) as stage:
         company, loop = stage.company, asyncio.get_running_loop()
         for client in company.clients:
