@@ -71,7 +71,10 @@ BETWEEN = {
 """Which packages of services use others."""
 SUFFIXES = ("_memory", "_disk", "_redis")
 """Suffixes of adapters; the port has the same name without the suffix."""
-HELPERS = ("passerby.files.allocator", "passerby.files.blobs_index")
+HELPERS = (
+    *("passerby.files.allocator", "passerby.files.blobs_index"),
+    *("passerby.chat.log_contents", "passerby.chat.log_batches"),
+)
 """Modules that adapters share. They are no adapters, although the names of some begin with their port's."""
 CODECS = ("passerby.socketio.engineio", "passerby.socketio.packets", "passerby.socketio.frames")
 """Pure modules: they convert bytes to values, do not wait, and keep no state."""

@@ -180,6 +180,7 @@ class _PatientTimer:
 
     def cancel(self) -> None:
         self._timer.cancel()
+        self._callback = _nothing  # it may refer to this timer
 
     def _fire(self) -> None:
         watch = self._watch
@@ -191,6 +192,10 @@ class _PatientTimer:
             self._timer = watch.loop.call_at(self._when, self._fire)
         else:
             self._callback()
+
+
+def _nothing() -> None:
+    pass
 
 
 class PatientClock(SystemClock):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import logging
@@ -16,6 +17,7 @@ from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.files.space import STEP
 from passerby.files.upload import Upload
+from passerby.http.files import _Pace
 from passerby.limits import Rate
 from tests.media import recordings
 from tests.support.client import PATIENCE
@@ -88,6 +90,18 @@ async def emptied(server: InsideServer) -> None:
     """Wait until nothing is stored or reserved, and no files are known."""
     await until(lambda: not stored(server) and server.application.services.files.space.used == 0)
     assert server.application.services.files._store._index._files == {}  # type: ignore[attr-defined]  # the store in memory
+
+
+async def test_an_upload_is_freed_without_the_garbage_collector(server: InsideServer) -> None:
+    two = await Two.meet(server)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            assert (await two.put(PNG, "a.png")).status_code == 201
+        await until(lambda: not [kept for kept in gc.get_objects() if isinstance(kept, _Pace)])
+    finally:
+        gc.enable()
 
 
 # ── responses to uploads ──────────────────────────────────────────────────────────────────────────

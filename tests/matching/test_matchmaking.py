@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from passerby.background import ANSWER_LIMIT
 from passerby.chat.events import Matched, UserJoined
 from passerby.errors import ConflictError
-from passerby.matching.events import MatchSearching
+from passerby.matching.events import MatchError, MatchSearching
 from passerby.models import Partner, Ticket
 from tests.support.clock import turns
 from tests.support.fakes import SlowMatchQueue
@@ -501,6 +502,62 @@ async def test_lost_while_the_search_was_on_its_way_into_the_queue(slow_house: H
     await anna.connect()
 
     assert waiting_ticket(anna).entered_at == began
+
+
+async def test_a_search_that_the_queue_does_not_answer_leaves_no_ticket(
+    slow_house: House, queue: SlowMatchQueue
+) -> None:
+    anna = await slow_house.visitor()
+    queue.told.shut()
+    searching = asyncio.ensure_future(anna.search())
+    await queue.told.arrival()
+    assert await queue.size() == 1
+    await slow_house.clock.run(ANSWER_LIMIT)
+    await searching
+    assert anna.link.of(MatchError)
+    queue.told.open()
+    await slow_house.settle()
+
+    assert (await queue.size(), slow_house.matchmaking.waiting) == (0, 0)
+
+
+async def test_of_a_durable_queue_that_answers_late_guests_are_told_soon_that_they_search(
+    queue: SlowMatchQueue,
+) -> None:
+    queue.is_durable = True
+    house = House(stand_ins={"queue": queue})
+    anna, berta, clara = [await house.visitor() for _ in range(3)]
+    for person in (anna, berta, clara):
+        person.link.clear()
+    queue.asked.shut()
+    searching = [asyncio.ensure_future(person.search()) for person in (anna, berta, clara)]
+    await queue.asked.arrival(3)
+    assert anna.link.sent == []
+    clara.drop()
+    await house.clock.run(0.05)
+    assert anna.link.names() == berta.link.names() == ["user:match:searching"]
+
+    queue.asked.open()
+    await asyncio.gather(*searching)
+    await house.settle()
+    assert anna.link.names()[:2] == ["user:match:searching", "user:match:no_users"]
+    assert partner_of(anna) == berta.id
+    assert len(anna.link.of(MatchSearching)) == len(berta.link.of(MatchSearching)) == 1
+
+
+async def test_of_a_durable_queue_that_answers_at_once_the_answer_follows_the_search(queue: SlowMatchQueue) -> None:
+    queue.is_durable = True
+    house = House(stand_ins={"queue": queue})
+    anna, berta = await house.visitor(), await house.visitor()
+    anna.link.clear()
+    berta.link.clear()
+    await anna.search()
+    await berta.search()
+    await house.clock.run(1)
+
+    assert anna.link.names()[:3] == ["user:match:searching", "user:match:no_users", "user:matched"]
+    assert berta.link.names()[:2] == ["user:match:searching", "user:matched"]
+    assert len(anna.link.of(MatchSearching)) == len(berta.link.of(MatchSearching)) == 1
 
 
 async def test_a_session_ended_while_the_queue_takes_its_time_leaves_nothing_behind(

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from passerby.chat.log import CLIENT_IDS, SavedRoom
-from passerby.chat.log_memory import Log, MemoryRoomLog
+from passerby.chat.log_contents import Log
+from passerby.chat.log_memory import MemoryRoomLog
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue

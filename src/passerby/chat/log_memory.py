@@ -2,75 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET
 
 from passerby.chat.log import CLIENT_IDS, Replay
+from passerby.chat.log_contents import MOST_CLIENT_IDS, Log
 from passerby.models import SMALL_MESSAGE, Message, read_identity, without_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from passerby.chat.log import Done, SavedRoom
-
-
-MOST_CLIENT_IDS: Final = 7 / 4
-"""How many times the client ids of one sender that must be remembered there are, at most: with up to 682 entries, a
-dict takes half the memory of one with 768."""
-
-
-class Log:
-    """One room's log: messages as JSON, oldest first, and what is remembered of each sender."""
-
-    __slots__ = (
-        "entries",
-        "epoch",
-        "first",
-        "most_client_ids",
-        "second",
-        "sent",
-        "sent_by_first",
-        "sent_by_second",
-        "seq",
-        "size",
-    )
-
-    def __init__(self, epoch: int, most_client_ids: int) -> None:
-        self.epoch = epoch
-        self.most_client_ids = most_client_ids
-        """Client ids of one sender at which the oldest are forgotten."""
-        self.seq = 0
-        self.size = 0
-        self.entries: deque[bytes] = deque()
-        self.sent: dict[str, dict[str, bytes]] = {}
-        """The newest messages of each sender by client id, as JSON for `read_identity`, oldest first."""
-        self.first: str | None = None
-        self.second: str | None = None
-        self.sent_by_first: dict[str, bytes] = {}
-        """The same as `sent[first]`, without looking it up."""
-        self.sent_by_second: dict[str, bytes] = {}
-
-    def introduce(self, sender_id: str) -> dict[str, bytes]:
-        """Return what is remembered of a sender who is not the first or second."""
-        sent = self.sent.setdefault(sender_id, {})
-        if self.first is None:
-            self.first, self.sent_by_first = sender_id, sent
-        else:
-            self.second, self.sent_by_second = sender_id, sent
-        return sent
-
-    def shorten(self, sender_id: str, count: int) -> None:
-        """Remember only the `count` newest messages of a sender."""
-        sent = self.sent[sender_id]
-        shorter = self.sent[sender_id] = dict(islice(sent.items(), max(0, len(sent) - count), None))
-        if self.sent_by_first is sent:
-            self.sent_by_first = shorter
-        if self.sent_by_second is sent:
-            self.sent_by_second = shorter
 
 
 class MemoryRoomLog:
@@ -129,12 +74,10 @@ class MemoryRoomLog:
         log.size = size
         done(context, message, encoded, None)
 
-    def fill(self, log: Log, entries: Iterable[bytes]) -> None:
-        """Log messages as JSON, oldest first, that have their numbers already; the limits evict the oldest."""
-        log.entries.extend(entries)
-        log.size = sum(map(len, log.entries))
-        while log.size > self._max_bytes or len(log.entries) > self._max_messages:
-            log.size -= len(log.entries.popleft())
+    def put(self, room_id: str, log: Log, entries: Iterable[bytes]) -> None:
+        """Open a restored log with these messages as JSON, oldest first, for an adapter that keeps them elsewhere."""
+        log.fill(entries, self._max_messages, self._max_bytes)
+        self.logs[room_id] = log
 
     async def replay(self, room_id: str, epoch: int, after: int, limit: int | None = None) -> Replay:
         """See RoomLog."""

@@ -14,18 +14,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
-from msgspec import UNSET, Struct
 
 from passerby.chat.log import CLIENT_IDS, Replay, SavedRoom
-from passerby.chat.log_memory import MOST_CLIENT_IDS, Log, MemoryRoomLog
+from passerby.chat.log_batches import Appends, Batch, LoggedRoom
+from passerby.chat.log_contents import restored
+from passerby.chat.log_memory import MemoryRoomLog
 from passerby.clock import sleep
-from passerby.models import SMALL_MESSAGE, Message, without_content
+from passerby.models import Message
 from passerby.redis.client import RedisError, RefusedError, Script
 
 if TYPE_CHECKING:
@@ -59,8 +59,6 @@ _IDENTITIES: Final = 6
 """The limit for the list of identities of evicted messages, in CLIENT_IDS: written again, it has at most four times
 as many, of two senders and two generations each; so this is needed once in hundreds of messages."""
 
-_LARGEST: Final = 2**53 - 1
-"""The largest number that every client reads exactly."""
 _REFUSED: Final = -1
 """What the scripts return when Redis holds something else than expected."""
 
@@ -76,96 +74,6 @@ _NOTE: Final = _script("log_note.lua")
 _FORGET: Final = _script("log_forget.lua")
 _RECALL: Final = _script("log_recall.lua")
 _INDEX: Final = _script("log_index.lua")
-
-
-class _Sender(Struct, rename="camel"):
-    """What tells from a message's JSON whose client id it has."""
-
-    sender_id: str
-    client_id: str | None = None
-
-
-class _Room:
-    """An open room: its log in memory, and what Redis should have of it."""
-
-    __slots__ = (
-        "batches",
-        "epoch",
-        "id",
-        "is_current",
-        "is_foreign",
-        "is_new",
-        "is_open",
-        "keys",
-        "length",
-        "log",
-        "members",
-        "noted",
-        "notes",
-        "owner",
-        "pending",
-        "seq",
-        "told",
-    )
-
-    def __init__(self, room_id: str, keys: tuple[str, str, str], owner: str, members: bytes, log: Log) -> None:
-        self.id = room_id
-        self.keys = keys
-        """Those of the state, the log and the identities."""
-        self.epoch = log.epoch
-        self.owner = owner
-        """Who may write, in Redis: this process, for this epoch."""
-        self.members = members
-        """As JSON."""
-        self.log = log
-        self.notes: dict[str, bytes] = {}
-        self.noted: set[str] = set()
-        """Names of notes that have changed since they were written."""
-        self.seq = log.seq
-        """The number of the last message that was sent to Redis."""
-        self.length = len(log.entries)
-        """The length that the log in Redis has then."""
-        self.told = log.seq
-        """The number of the last message that is done."""
-        self.pending: _Batch | None = None
-        """What this turn sends to Redis."""
-        self.batches: deque[_Batch] = deque()
-        """All batches that are not done, in order, with the pending one."""
-        self.is_current = False
-        """Whether Redis holds what is expected, if all succeeds that was sent. If not, the room must be written."""
-        self.is_foreign = False
-        """Whether it belongs to another owner, in Redis: from then on it is only in this process's memory."""
-        self.is_open = True
-        self.is_new = False
-        """Whether Redis knows nothing of it yet: a room that closes at once is never written."""
-
-
-class _Batch:
-    """Messages of one room that Redis gets with one command, and what is done after they are there."""
-
-    __slots__ = ("is_answered", "is_write", "messages", "room", "told", "waiter")
-
-    def __init__(self, room: _Room) -> None:
-        self.room = room
-        self.messages: list[bytes] = []
-        self.told: list[tuple[tuple[str, Done, Any], Message, bytes | None]] = []
-        """What `done` gets, in order; also duplicates, and messages that were not for Redis."""
-        self.is_write = False
-        """Whether the whole room is written."""
-        self.is_answered = False
-        self.waiter: asyncio.Future[None] | None = None
-        """Is set when all of it is done."""
-
-
-class _Appends:
-    """Batches of several rooms that are one script."""
-
-    __slots__ = ("arguments", "batches", "keys")
-
-    def __init__(self) -> None:
-        self.batches: list[_Batch] = []
-        self.keys: list[str] = []
-        self.arguments: list[Part] = []
 
 
 class RedisRoomLog:
@@ -194,23 +102,23 @@ class RedisRoomLog:
         """The owner of this process's rooms, in Redis. A process that was replaced may not write any more."""
         self._rooms_a_script = 1 if redis.is_cluster else _ROOMS_A_SCRIPT
         self._index = redis.key("rooms")
-        self._rooms: dict[str, _Room] = {}
-        self._queued: list[_Room] = []
+        self._rooms: dict[str, LoggedRoom] = {}
+        self._queued: list[LoggedRoom] = []
         """Rooms with a pending batch."""
         self._is_queued = False
-        self._behind: dict[str, _Room] = {}
+        self._behind: dict[str, LoggedRoom] = {}
         """Rooms that Redis has not, or not as they are, and that are to be written again."""
         self._is_retrying = False
-        self._new: list[_Room] = []
+        self._new: list[LoggedRoom] = []
         """Rooms that were opened a moment ago, and perhaps are not written yet."""
-        self._noted: list[_Room] = []
+        self._noted: list[LoggedRoom] = []
         self._graves: dict[str, tuple[int, float]] = {}
         """Epochs of rooms that are forgotten, but perhaps not by Redis, and when its keys expire there (monotonic)."""
         self._dug: list[tuple[str, int]] = []
         """Forgotten rooms that this turn removes from Redis."""
         self._indexed: list[str] = []
         self._unindexed: list[str] = []
-        self._to_renew: list[_Room] = []
+        self._to_renew: list[LoggedRoom] = []
         """Rooms that this minute has not renewed yet."""
         self._each_step = 1
         self._renewal = 0.0
@@ -241,7 +149,7 @@ class RedisRoomLog:
         batch.told.append((own, message, encoded))
 
     def _logged_without_redis(
-        self, room: _Room, own: tuple[str, Done, Any], message: Message, encoded: bytes | None
+        self, room: LoggedRoom, own: tuple[str, Done, Any], message: Message, encoded: bytes | None
     ) -> None:
         if encoded is not None:
             self.unlogged += 1
@@ -254,9 +162,9 @@ class RedisRoomLog:
             _, done, context = own
             done(context, message, encoded, None)
 
-    def _begin(self, room: _Room) -> _Batch:
+    def _begin(self, room: LoggedRoom) -> Batch:
         """Return the batch that this turn sends."""
-        batch = room.pending = _Batch(room)
+        batch = room.pending = Batch(room)
         room.is_new = False
         room.batches.append(batch)
         self._queued.append(room)
@@ -278,7 +186,7 @@ class RedisRoomLog:
         self._indexed += [room.id for room in queued if room.is_open and not room.is_current]
         if self._indexed or self._unindexed:
             self._background.attempt("index of rooms", self._write_index)
-        appends = _Appends()
+        appends = Appends()
         for room in queued:
             batch = room.pending
             if batch is None or not room.is_open:
@@ -298,25 +206,25 @@ class RedisRoomLog:
             room.seq, room.length = log.seq, kept
             if len(appends.batches) == self._rooms_a_script:
                 self._append(appends)
-                appends = _Appends()
+                appends = Appends()
         if appends.batches:
             self._append(appends)
 
-    def _append(self, appends: _Appends) -> None:
+    def _append(self, appends: Appends) -> None:
         """Send the messages of some rooms."""
         try:
             self._redis.run_then(partial(self._appended, appends.batches), _APPEND, appends.keys, *appends.arguments)
         except Exception as error:  # noqa: BLE001 - the other rooms' messages must be sent
             self._not_sent(appends.batches, error)
 
-    def _not_sent(self, batches: list[_Batch], error: Exception) -> None:
+    def _not_sent(self, batches: list[Batch], error: Exception) -> None:
         self._background.failed("sending a room's messages", error)
         for batch in batches:
             self._not_applied(batch, RedisError(str(error)))
 
     # ── answers of Redis ──────────────────────────────────────────────────────────────────────────
 
-    def _appended(self, batches: list[_Batch], reply: Reply | RedisError) -> None:
+    def _appended(self, batches: list[Batch], reply: Reply | RedisError) -> None:
         """Take the answer to `_append`: one for each room, or an error for all."""
         if isinstance(reply, list) and len(reply) == len(batches):
             answers: Iterable[Reply | RedisError] = reply
@@ -328,7 +236,7 @@ class RedisRoomLog:
             except Exception as error:  # noqa: BLE001 - the other rooms must get their answers
                 self._background.failed("answer to a room's messages", error)
 
-    def _answered(self, batch: _Batch, reply: Reply | RedisError) -> None:
+    def _answered(self, batch: Batch, reply: Reply | RedisError) -> None:
         room = batch.room
         if not isinstance(reply, int) or reply == _REFUSED:
             self._not_applied(batch, reply)
@@ -343,7 +251,7 @@ class RedisRoomLog:
             if reply > self._identities and room.is_current and not any(other.is_write for other in room.batches):
                 self._rewrite(room)
 
-    def _not_applied(self, batch: _Batch, reply: Reply | RedisError) -> None:
+    def _not_applied(self, batch: Batch, reply: Reply | RedisError) -> None:
         """The messages are done when the room is written again: after a refusal, at once; after an error, not for them.
 
         A write that was sent later settles it, whatever its answer is.
@@ -366,7 +274,7 @@ class RedisRoomLog:
         self._tell(room)
 
     @staticmethod
-    def _is_written_after(batch: _Batch) -> bool:
+    def _is_written_after(batch: Batch) -> bool:
         room = batch.room
         later = False
         for other in room.batches:
@@ -376,7 +284,7 @@ class RedisRoomLog:
         return False
 
     @staticmethod
-    def _settle_before(batch: _Batch) -> int:
+    def _settle_before(batch: Batch) -> int:
         """All batches before are answered by the answer to this one. Return how many messages they have."""
         messages = 0
         for other in batch.room.batches:
@@ -387,7 +295,7 @@ class RedisRoomLog:
                 messages += len(other.messages)
         return messages
 
-    def _tell(self, room: _Room) -> None:
+    def _tell(self, room: LoggedRoom) -> None:
         """Call `done` for all that is answered, in order."""
         batches = room.batches
         while batches and batches[0].is_answered:
@@ -405,24 +313,24 @@ class RedisRoomLog:
             if batch.waiter is not None and not batch.waiter.done():
                 batch.waiter.set_result(None)
 
-    def _mark(self, room: _Room) -> None:
+    def _mark(self, room: LoggedRoom) -> None:
         """Redis has not got everything: the room is written again later."""
         room.is_current = False
         if not room.is_foreign:
             self._behind[room.id] = room
             self._retry_later()
 
-    def _rewrite(self, room: _Room) -> None:
+    def _rewrite(self, room: LoggedRoom) -> None:
         """Write the whole room in this turn."""
         room.is_current = False
         if room.pending is None:
             self._begin(room)
 
-    def _write(self, room: _Room, batch: _Batch) -> None:
+    def _write(self, room: LoggedRoom, batch: Batch) -> None:
         """Send the whole room."""
         log = room.log
         entries = list(log.entries)
-        identities = _identities(log, entries) if log.seq > len(entries) else []
+        identities = log.identities(entries) if log.seq > len(entries) else []
         batch.is_write = True
         room.is_current = True
         room.seq, room.length = log.seq, len(entries)
@@ -465,9 +373,9 @@ class RedisRoomLog:
             if room.is_new and room.is_open:
                 self._begin(room)
 
-    def _add(self, room_id: str, epoch: int, members: bytes) -> _Room:
+    def _add(self, room_id: str, epoch: int, members: bytes) -> LoggedRoom:
         log = self._memory.logs[room_id]
-        room = self._rooms[room_id] = _Room(room_id, self._keys(room_id), self._owner(epoch), members, log)
+        room = self._rooms[room_id] = LoggedRoom(room_id, self._keys(room_id), self._owner(epoch), members, log)
         return room
 
     def _keys(self, room_id: str) -> tuple[str, str, str]:
@@ -477,7 +385,7 @@ class RedisRoomLog:
     def _owner(self, epoch: int) -> str:
         return f"{self._process}:{epoch}"
 
-    def _end(self, room: _Room) -> None:
+    def _end(self, room: LoggedRoom) -> None:
         """Nothing more is done or written of this room."""
         room.is_open = False
         self._behind.pop(room.id, None)
@@ -496,7 +404,7 @@ class RedisRoomLog:
         if not room.is_foreign and not room.is_new:
             self._bury(room)
 
-    def _bury(self, room: _Room) -> None:
+    def _bury(self, room: LoggedRoom) -> None:
         self._remove(room.id, room.epoch)
 
     def _remove(self, room_id: str, epoch: int) -> None:
@@ -569,7 +477,7 @@ class RedisRoomLog:
             answered = partial(self._noted_answered, room)
             self._redis.run_then(answered, _NOTE, room.keys[:1], room.owner, len(kept) // 2, *kept, *removed)
 
-    def _noted_answered(self, room: _Room, reply: Reply | RedisError) -> None:
+    def _noted_answered(self, room: LoggedRoom, reply: Reply | RedisError) -> None:
         if not room.is_open or not room.is_current:
             return
         if isinstance(reply, RedisError):
@@ -614,7 +522,7 @@ class RedisRoomLog:
             state, entries, identities = _read_saved(reply)
             fields = dict(zip(state[::2], state[1::2], strict=True))
             epoch = int(fields[b"epoch"])
-            log = self._restored(epoch, int(fields[b"seq"]), entries, identities)
+            log = restored(epoch, int(fields[b"seq"]), entries, identities, self._client_ids)
             members = msgspec.json.decode(fields[b"members"], type=tuple[str, str])
             notes = {
                 name.removeprefix(b"note:").decode(): value
@@ -626,7 +534,7 @@ class RedisRoomLog:
                 self._background.failed("recall of a room", error)
             self._remove(room_id, epoch)
             return None
-        self._memory.logs[room_id] = log
+        self._memory.put(room_id, log, entries)
         room = self._add(room_id, epoch, fields[b"members"])
         room.notes = notes
         room.length = len(entries)
@@ -635,29 +543,6 @@ class RedisRoomLog:
         if not self._is_queued:
             self._queue()
         return SavedRoom(room_id, epoch, log.seq, members, dict(notes), list(log.entries), identities)
-
-    def _restored(self, epoch: int, seq: int, entries: list[bytes], identities: list[bytes]) -> Log:
-        """Return the log of a saved room. Raises ValueError, TypeError or MsgspecError if it is damaged."""
-        if max(epoch, seq) > _LARGEST:
-            raise ValueError("a number is too large")
-        messages = [_read_message(entry) for entry in entries]
-        if [message.seq for message in messages] != list(range(seq - len(messages) + 1, seq + 1)) or seq < len(
-            messages
-        ):
-            raise ValueError("numbers are missing")
-        # All that Redis has is remembered until CLIENT_IDS more were sent: it does not know what was sent again.
-        log = Log(epoch, int(MOST_CLIENT_IDS * self._client_ids) + len(identities) + len(entries))
-        log.seq = seq
-        for identity in identities:
-            sender = _read_sender(identity)
-            if sender.client_id is not None:
-                log.sent.setdefault(sender.sender_id, {})[sender.client_id] = identity
-        for entry, message in zip(entries, messages, strict=True):
-            if message.client_id is not UNSET:
-                kept = entry if len(entry) <= SMALL_MESSAGE else without_content(message)
-                log.sent.setdefault(message.sender_id, {})[message.client_id] = kept
-        self._memory.fill(log, entries)
-        return log
 
     # ── going on after Redis was away ─────────────────────────────────────────────────────────────
 
@@ -722,7 +607,7 @@ class RedisRoomLog:
                     failed = reply
         return failed
 
-    async def _look_after(self, rooms: list[_Room]) -> None:
+    async def _look_after(self, rooms: list[LoggedRoom]) -> None:
         """Renew rooms, or write those that Redis has not as they are, and wait for the answers."""
         loop = asyncio.get_running_loop()
         waiters: list[asyncio.Future[None]] = []
@@ -745,8 +630,8 @@ class RedisRoomLog:
         if waiters:
             await asyncio.wait(waiters)
 
-    def _renew(self, room: _Room) -> _Batch:
-        batch = _Batch(room)
+    def _renew(self, room: LoggedRoom) -> Batch:
+        batch = Batch(room)
         if room.pending is None:
             room.batches.append(batch)
         else:
@@ -781,10 +666,6 @@ class RedisRoomLog:
         await self._memory.close()
 
 
-_read_message = msgspec.json.Decoder(Message).decode
-_read_sender = msgspec.json.Decoder(_Sender).decode
-
-
 def _read_saved(reply: Reply) -> tuple[list[bytes], list[bytes], list[bytes]]:
     """Return the three lists of what is kept of a room. Raises ValueError if that is something else."""
     match reply:
@@ -793,12 +674,6 @@ def _read_saved(reply: Reply) -> tuple[list[bytes], list[bytes], list[bytes]]:
             if all(isinstance(part, bytes) for found in lists for part in found):
                 return cast("tuple[list[bytes], list[bytes], list[bytes]]", lists)
     raise ValueError("no room")
-
-
-def _identities(log: Log, entries: Iterable[bytes]) -> list[bytes]:
-    """Return what is remembered of each sender, without the messages that the log still has whole."""
-    logged = set(entries)
-    return [kept for sent in log.sent.values() for kept in sent.values() if kept not in logged]
 
 
 def _ignore(_: Reply | RedisError) -> None:

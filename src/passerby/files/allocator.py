@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+
 
 def give_back() -> None:
     """Return all free pages to the system; takes a few milliseconds. No effect without glibc."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    if _trim is not None:
+        _trim(0)

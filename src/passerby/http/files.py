@@ -298,6 +298,8 @@ class _Pace:
         finally:
             for timer in self._timers.values():
                 timer.cancel()
+            self._timers.clear()  # no reference cycles: they would wait for the garbage collector
+            del self._limit
 
     async def received(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the parts of `body`. While the caller handles one, the client is not waited for."""

@@ -85,7 +85,7 @@ class Matchmaking:
             raise ConflictError(Code.ALREADY_IN_ROOM, "You are in a conversation; leave it to find someone new")
         guest.notice = None  # the client knows that the previous room has ended
         if guest.ticket is not None:
-            guest.send(_SEARCHING)
+            self._tell(guest, again=True)
             return
         ticket = Ticket(ids.ticket_id(), guest.guest.id, self._clock.time())
         self._set(guest, ticket)
@@ -95,6 +95,7 @@ class Matchmaking:
             guest.send(_SEARCHING)
         if not await self._enter(guest, ticket) and self._holds(guest, ticket):
             self._give_up(guest)
+            self._background.start("withdrawal of a ticket", self._withdraw(guest, ticket))
 
     def _tell_soon(self, guest: LiveGuest) -> None:
         self._untold[guest.guest.id] = guest
@@ -107,9 +108,9 @@ class Matchmaking:
         for guest in list(self._untold.values()):
             self._tell(guest)
 
-    def _tell(self, guest: LiveGuest) -> None:
-        """Tell a guest that they search, if they do not know it yet."""
-        if self._untold.pop(guest.guest.id, None) is not None:
+    def _tell(self, guest: LiveGuest, *, again: bool = False) -> None:
+        """Tell a guest that they search, if they do not know it yet, or `again`."""
+        if self._untold.pop(guest.guest.id, None) is not None or again:
             guest.send(_SEARCHING)
 
     async def cancel(self, guest: LiveGuest) -> None:
@@ -133,7 +134,7 @@ class Matchmaking:
         """The guest has reconnected: continue a suspended search at its old position."""
         suspended, guest.suspended = guest.suspended, None
         if guest.ticket is not None:
-            guest.send(_SEARCHING)  # the connection was replaced before its loss was detected
+            self._tell(guest, again=True)  # the connection was replaced before its loss was detected
         if suspended is None or guest.ticket is not None or guest.member is not None:
             return
         # A new id, so that a pending withdrawal of the old ticket does not remove this one.
