@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 SESSIONS = "**/api/guest"
 
-# Somebody who is faster than any limit, on however busy a machine: all of it within one turn of the page.
-# What the page shows is there when its promises are kept.
+# Somebody who is faster than any limit, on however busy a machine: all presses are within one turn of the page. Between
+# two of them the page has done what its promises do, so that the next button is there.
 PRESS = """
 async (names) => {
   for (const name of names) {
