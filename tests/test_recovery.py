@@ -566,30 +566,15 @@ async def test_files_of_no_room_are_removed(house: House, disk: Disk) -> None:
     assert house.files.space.used == 0
 
 
-async def test_files_of_a_room_that_cannot_be_read_are_kept(house: House, disk: Disk) -> None:
+@pytest.mark.parametrize(("unreadable", "error"), [("recall", None), ("rooms", OSError("out of reach"))])
+async def test_files_are_kept_while_the_rooms_cannot_be_read(
+    house: House, disk: Disk, unreadable: str, error: Exception | None
+) -> None:
     anna, berta = await house.pair()
     file = await bring(anna, b"some text")
     await stop(house, [anna, berta])
     adapters = disk.adapters()
-    broken = Failing(adapters["log"], "recall", times=1)
-    house = House(clock=disk.clock, stand_ins=adapters)
-    running = asyncio.ensure_future(house.recovery.run())
-    await turns()
-    assert broken.calls == 1
-    assert house.rooms.count == 0
-    assert await disk.blobs.files() == [file]
-    await house.pass_time(1.1)
-    assert house.rooms.count == 1
-    assert house.files.space.used == file.size
-    await running
-
-
-async def test_files_are_kept_while_the_list_of_rooms_cannot_be_read(house: House, disk: Disk) -> None:
-    anna, berta = await house.pair()
-    file = await bring(anna, b"some text")
-    await stop(house, [anna, berta])
-    adapters = disk.adapters()
-    broken = Failing(adapters["log"], "rooms", times=1, error=OSError("out of reach"))
+    broken = Failing(adapters["log"], unreadable, error=error)
     house = House(clock=disk.clock, stand_ins=adapters)
     running = asyncio.ensure_future(house.recovery.run())
     await turns()
