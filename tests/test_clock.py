@@ -157,3 +157,39 @@ class LosingClock(ManualClock):
                 callback()
 
         return super().call_later(delay, fire)
+
+
+async def test_what_begins_after_a_pause_has_no_more_time_than_else() -> None:
+    clock = LosingClock()
+    limit = AnswerLimit(clock, 10)
+    before = asyncio.create_task(limit.wait_for(asyncio.Event().wait()))
+    await turns()
+    clock.lost = 100.0
+    await clock.run(105)
+    after = asyncio.create_task(limit.wait_for(asyncio.Event().wait()))
+    await clock.run(5)
+    assert isinstance(before.exception(), TimeoutError)
+
+    await clock.run(10)
+    assert after.done()
+    assert isinstance(after.exception(), TimeoutError)
+
+
+async def test_what_each_timer_is_late_does_not_add_up() -> None:
+    clock = LosingClock()
+    limit = AnswerLimit(clock, 10)
+    gate = asyncio.Event()
+    for _ in range(50):
+        clock.lost = 0.5
+        for _ in range(21):  # somebody waits whenever the timer fires, but not for long
+            former, gate = gate, asyncio.Event()
+            waiting = asyncio.create_task(limit.wait_for(gate.wait()))
+            await turns()
+            former.set()
+            await clock.run(0.5)
+    begun = clock.monotonic()
+    while not waiting.done():
+        await clock.run(0.5)
+
+    assert isinstance(waiting.exception(), TimeoutError)
+    assert clock.monotonic() - begun <= 11

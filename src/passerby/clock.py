@@ -97,13 +97,16 @@ class AnswerLimit:
                 del self._waits[wait]
 
     def _expire(self) -> None:
-        """End what is due. It is late by the clock if the process was paused; then everybody gets that time."""
+        """End what is due. It is late by the clock if the process was paused; then whoever waited gets that time.
+
+        The time until the next is at most the limit: what began after the pause gets no more, nor does any later wait.
+        """
         assert self._due is not None  # noqa: S101 - the timer is set
         due = self._due
         while self._waits:
             wait, self._due = next(iter(self._waits.items()))
             if self._due > due:
-                self._clock.call_later(self._due - due, self._expire)
+                self._clock.call_later(min(self._due - due, self._seconds), self._expire)
                 return
             del self._waits[wait]
             wait.is_late = True
