@@ -206,6 +206,7 @@ class FailingMachine(RuleBasedStateMachine):
 
     async def _begin(self, stumble: int | None = None) -> None:
         """Begin a new process. It dies after `stumble` commands, and another one begins."""
+        self.clock.advance(0.1)  # no process begins at once: epochs of rooms are milliseconds
         self.house = House(clock=self.clock, redis_url=f"unix://{self.socket}", room_log_messages=LOG_MESSAGES)
         assert self.house.adapters.redis is not None
         self.redis = self.house.adapters.redis

@@ -328,6 +328,27 @@ async def test_messages_of_many_rooms_are_few_scripts(server: Valkey) -> None:
         assert process.log.unlogged == 0
 
 
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), asyncio.CancelledError()])
+async def test_what_is_done_with_one_message_does_not_concern_the_others(server: Valkey, error: BaseException) -> None:
+    async with running(server) as process:
+        rooms = await open_rooms(process, 3)
+        told = Told(process.log)
+        calls: list[str] = []
+
+        def fail(context: str, *_: object) -> None:
+            calls.append(context)
+            raise error
+
+        process.log.append(rooms[0], EPOCH, message("fails"), fail, "fails")
+        told.append("of the same room", room=rooms[0])
+        told.append("of another", room=rooms[1])
+        await told.wait(2)
+        told.append("later", room=rooms[0])
+
+        assert [text for text, _, _ in await told.wait(3)] == ["of the same room", "of another", "later"]
+        assert calls == ["fails"]
+
+
 @pytest.mark.parametrize("damage", ["foreign", "damaged", "other owner"])
 async def test_what_is_wrong_with_one_room_does_not_concern_the_others_of_the_script(
     server: Valkey, damage: str

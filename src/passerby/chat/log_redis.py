@@ -233,7 +233,7 @@ class RedisRoomLog:
         for batch, answer in zip(batches, answers, strict=False):
             try:
                 self._answered(batch, answer)
-            except Exception as error:  # noqa: BLE001 - the other rooms must get their answers
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the other rooms must get their answers
                 self._background.failed("answer to a room's messages", error)
 
     def _answered(self, batch: Batch, reply: Reply | RedisError) -> None:
@@ -305,7 +305,7 @@ class RedisRoomLog:
                     room.told = message.seq
                 try:
                     done(context, message, encoded, None)
-                except Exception as error:  # noqa: BLE001 - the other messages must be done
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the other messages must be done
                     self._background.failed("delivery of a message", error)
                 if not room.is_open:
                     return
