@@ -179,6 +179,7 @@ async def test_what_each_timer_is_late_does_not_add_up() -> None:
     clock = LosingClock()
     limit = AnswerLimit(clock, 10)
     gate = asyncio.Event()
+    waiting = asyncio.create_task(limit.wait_for(gate.wait()))
     for _ in range(50):
         clock.lost = 0.5
         for _ in range(21):  # somebody waits whenever the timer fires, but not for long

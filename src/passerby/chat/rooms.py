@@ -107,8 +107,8 @@ class Rooms:
 
         If it raises anything, what the log raises for example, no room is open.
         """
-        # Milliseconds, so that a later room of the same guests has a greater epoch, also after a restart: no process opens
-        # as many rooms as milliseconds pass until the next one begins.
+        # Milliseconds, so that a later room of the same guests has a greater epoch, also after a restart, which takes
+        # longer than the epochs are in advance of the clock.
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
         room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
         joined = _joined(first.guest), _joined(second.guest)
