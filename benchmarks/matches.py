@@ -13,6 +13,7 @@ from benchmarks.report import Bar, Row
 from benchmarks.servers import Start, cpu_clock
 from benchmarks.stores import running
 from benchmarks.talk import no_garbage_collection
+from passerby.background import Background
 from passerby.clock import SystemClock
 from passerby.matching.matchmaking import RENEWAL
 from passerby.matching.queue_redis import LEASE, RedisMatchQueue
@@ -37,7 +38,7 @@ class Crowd:
         """Nobody waits before ``fill``."""
         self.redis = redis
         self.size = size
-        self.queue = RedisMatchQueue(redis, SystemClock())
+        self.queue = RedisMatchQueue(redis, SystemClock(), Background(SystemClock()))
         self.waiting: dict[str, Ticket] = {}
         self.numbers = itertools.count()
 

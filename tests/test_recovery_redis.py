@@ -46,7 +46,7 @@ class Processes:
         clock = self.clock
         stand_ins: dict[str, Any] = {
             "store": RedisSessionStore(redis, clock, SESSION_TTL),
-            "queue": RedisMatchQueue(redis, clock),
+            "queue": RedisMatchQueue(redis, clock, Background(clock)),
             "log": RedisRoomLog(redis, clock, self._connections, 200, 262_144),
             "blobs": RedisBlobStore(redis, limit=1 << 28, upload_timeout=600),
             "counters": RedisCounters(redis, clock),

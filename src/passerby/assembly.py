@@ -105,7 +105,7 @@ def adapters(settings: Settings, clock: Clock, background: Background) -> Adapte
 def _redis_adapters(settings: Settings, clock: Clock, background: Background, url: str) -> Adapters:
     redis = Redis(url, settings.redis_prefix, background)
     store = RedisSessionStore(redis, clock, settings.session_ttl)
-    queue = RedisMatchQueue(redis, clock)
+    queue = RedisMatchQueue(redis, clock, background)
     room_log = RedisRoomLog(redis, clock, background, settings.room_log_messages, settings.room_log_bytes)
     counters = RedisCounters(redis, clock)
     redis.on_resync("sessions", store.resync)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from passerby.background import Background
 from passerby.matching.queue_redis import AT_ONCE, DROPPED, KEPT, LEASE, RedisMatchQueue
 from passerby.models import Ticket
 from tests.support.aging import age
@@ -53,13 +54,13 @@ def clock() -> ManualClock:
 @pytest.fixture
 def queue(lossy: LossyRedis, clock: ManualClock) -> RedisMatchQueue:
     """The queue of the process under test; its Redis loses what `lossy` says."""
-    return RedisMatchQueue(cast("Redis", lossy), clock)
+    return RedisMatchQueue(cast("Redis", lossy), clock, Background(clock))
 
 
 @pytest.fixture
 def other(redis: Redis, clock: ManualClock) -> RedisMatchQueue:
     """The queue of another process."""
-    return RedisMatchQueue(redis, clock)
+    return RedisMatchQueue(redis, clock, Background(clock))
 
 
 def ticket(guest: object, search: object = "first", entered_at: float = 1000.0) -> Ticket:
@@ -165,7 +166,7 @@ async def test_a_key_of_another_type_is_removed_when_redis_is_back(
 
 async def test_a_cluster_matches_too(clock: ManualClock) -> None:
     async with cluster() as nodes, connected(nodes.url, "test:") as redis:
-        queue = RedisMatchQueue(redis, clock)
+        queue = RedisMatchQueue(redis, clock, Background(clock))
         await queue.enter(ticket("a"))
         await queue.suspend(ticket("b"), 20)
 
@@ -445,7 +446,7 @@ class Process:
         self.guest = f"guest_{number}"
         self.redis = LossyRedis(redis)
         self.clock = ManualClock()
-        self.queue = RedisMatchQueue(cast("Redis", self.redis), self.clock)
+        self.queue = RedisMatchQueue(cast("Redis", self.redis), self.clock, Background(self.clock))
         self.ticket: Ticket | None = None
         self.alive = 0.0
         """When its ticket was entered or renewed last."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from passerby.background import Background
 from passerby.chat.events import Matched
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.events import MatchNoUsers, MatchSearching
@@ -45,7 +46,7 @@ class World:
         self.house = self._begin()
 
     def _begin(self) -> House:
-        queue = RedisMatchQueue(cast("Redis", self.redis), self.clock)
+        queue = RedisMatchQueue(cast("Redis", self.redis), self.clock, Background(self.clock))
         return House(clock=self.clock, stand_ins={"store": self.store, "queue": queue})
 
     async def crash(self) -> None:

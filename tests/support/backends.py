@@ -93,7 +93,7 @@ class ValkeyBackend(MemoryBackend):
         self._background = Background(self._clock)
 
     def match_queue(self) -> MatchQueue:
-        return RedisMatchQueue(self._redis, self._clock)
+        return RedisMatchQueue(self._redis, self._clock, self._background)
 
     def room_log(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> RoomLog:
         return RedisRoomLog(self._redis, self._clock, self._background, max_messages, max_bytes, client_ids=client_ids)

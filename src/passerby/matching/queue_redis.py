@@ -18,6 +18,7 @@ from passerby.redis.client import LostError, RedisError, RefusedError, Script
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from passerby.background import Background
     from passerby.clock import Clock
     from passerby.redis.client import Redis, Reply
 
@@ -80,10 +81,11 @@ class RedisMatchQueue:
 
     is_durable = True
 
-    def __init__(self, redis: Redis, clock: Clock) -> None:
+    def __init__(self, redis: Redis, clock: Clock, background: Background) -> None:
         """`clock` measures how long the memory keeps suspended tickets."""
         self._redis = redis
         self._clock = clock
+        self._background = background
         self._memory = MemoryMatchQueue(clock)
         """What Redis should have of this process."""
         self._keys = tuple(redis.key(f"{{mm}}:{name}") for name in ("tickets", "waiting", "leases"))
@@ -176,7 +178,7 @@ class RedisMatchQueue:
             self._lost.pop(ticket.id, None)
             self._memory.remove(ticket)
         if not self._forgotten:
-            self._clock.call_later(_FORGET_LATE, self._forget)
+            self._background.call_later("forgetting of tickets", _FORGET_LATE, self._forget)
         self._forgotten += tickets
 
     def _forget(self) -> None:
