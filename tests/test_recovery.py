@@ -590,28 +590,16 @@ async def test_files_are_kept_while_the_rooms_cannot_be_read(
 # ── the recovery itself ───────────────────────────────────────────────────────────────────────────
 
 
-async def test_who_returns_first_waits_until_the_rooms_are_open(house: House, disk: Disk) -> None:
+@pytest.mark.parametrize("is_late", [False, True], ids=["at the start", "as soon as the store is back"])
+async def test_who_returns_first_waits_until_the_rooms_are_open(house: House, disk: Disk, *, is_late: bool) -> None:
     anna, berta = await house.pair()
     resume = anna.resume_from(0)
     await kill(house, disk, [anna, berta])
     house = House(clock=disk.clock, stand_ins=disk.adapters())
     anna.house = house
-    arriving = asyncio.ensure_future(anna.arrive(resume))
-    await turns()
-    assert not arriving.done()
-    await house.recovery.run()
-    await arriving
-    assert anna.live.member is not None
-
-
-async def test_who_returns_as_soon_as_the_store_is_back_waits_for_the_rooms_too(house: House, disk: Disk) -> None:
-    anna, berta = await house.pair()
-    resume = anna.resume_from(0)
-    await kill(house, disk, [anna, berta])
-    house = House(clock=disk.clock, stand_ins=disk.adapters())
-    anna.house = house
-    house.recovery.skip()  # the store is away at the start
-    house.recovery.expect()
+    if is_late:
+        house.recovery.skip()  # the store is away at the start
+        house.recovery.expect()
     arriving = asyncio.ensure_future(anna.arrive(resume))
     await turns()
     assert not arriving.done()
