@@ -225,7 +225,7 @@ class DurableRoomLog(MemoryRoomLog):
         if room_id in self.logs or room_id not in self._disk.rooms:
             return None
         room = self._disk.room(room_id)
-        log = self.logs[room_id] = Log(room.epoch, 2 * CLIENT_IDS + len(room.sent))
+        log = self.logs[room_id] = Log(room.epoch, CLIENT_IDS, len(room.sent))
         log.seq = room.seq
         log.entries.extend(room.messages)
         log.size = sum(map(len, room.messages))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LARGEST: Final = 2**53 - 1
 """The largest number that every client reads exactly."""
-MOST_CLIENT_IDS: Final = 7 / 4
+_MOST_CLIENT_IDS: Final = 7 / 4
 """How many times the client ids of one sender that must be remembered there are, at most: with up to 682 entries, a
 dict takes half the memory of one with 768."""
 
@@ -37,9 +37,10 @@ class Log:
         "size",
     )
 
-    def __init__(self, epoch: int, most_client_ids: int) -> None:
+    def __init__(self, epoch: int, client_ids: int, saved: int = 0) -> None:
+        """Remember at least `client_ids` of each sender, and `saved` ones more until as many were sent."""
         self.epoch = epoch
-        self.most_client_ids = most_client_ids
+        self.most_client_ids = int(_MOST_CLIENT_IDS * client_ids) + saved
         """Client ids of one sender at which the oldest are forgotten."""
         self.seq = 0
         self.size = 0
@@ -106,7 +107,7 @@ def restored(epoch: int, seq: int, entries: list[bytes], identities: list[bytes]
     if [message.seq for message in messages] != list(range(seq - len(messages) + 1, seq + 1)) or seq < len(messages):
         raise ValueError("numbers are missing")
     # Which of them were sent again, and count as new, is not known.
-    log = Log(epoch, int(MOST_CLIENT_IDS * client_ids) + len(identities) + len(entries))
+    log = Log(epoch, client_ids, len(identities) + len(entries))
     log.seq = seq
     for identity in identities:
         sender = _read_sender(identity)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from passerby.chat.log import CLIENT_IDS, Replay
-from passerby.chat.log_contents import MOST_CLIENT_IDS, Log
+from passerby.chat.log_contents import Log
 from passerby.models import SMALL_MESSAGE, Message, read_identity, without_content
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ class MemoryRoomLog:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._client_ids = client_ids
-        self._most_client_ids = int(MOST_CLIENT_IDS * client_ids)
         self.logs: dict[str, Log] = {}
         """The open logs by room id, for an adapter that keeps copies of them elsewhere."""
         self._encode = msgspec.json.Encoder().encode
@@ -36,7 +35,7 @@ class MemoryRoomLog:
 
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:  # noqa: ARG002 - as in RoomLog
         """See RoomLog."""
-        self.logs[room_id] = Log(epoch, self._most_client_ids)
+        self.logs[room_id] = Log(epoch, self._client_ids)
 
     def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - as in RoomLog
         """See RoomLog. This is the hot path: one hash lookup finds a duplicate and remembers a new client id."""
