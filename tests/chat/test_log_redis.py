@@ -43,8 +43,8 @@ class Process:
         self._connecting = Background(SystemClock())
         self._background = Background(self.clock)
         self.redis = Redis(server.url, prefix, self._connecting)
-        limits = {"max_messages": MAX_MESSAGES, "max_bytes": MAX_BYTES, "client_ids": CLIENT_IDS, **(limits or {})}
-        self.log = RedisRoomLog(self.redis, self.clock, self._background, **limits)
+        usual = {"max_messages": MAX_MESSAGES, "max_bytes": MAX_BYTES, "client_ids": CLIENT_IDS, "trim": 1}
+        self.log = RedisRoomLog(self.redis, self.clock, self._background, **usual | (limits or {}))
         self.redis.on_resync("messages", self.log.resync)
 
     async def start(self) -> Process:
@@ -491,6 +491,34 @@ async def test_a_room_is_recalled_with_all_that_was_acknowledged(server: Valkey,
     await later.die()
 
 
+async def test_evicted_messages_are_removed_together_and_known_meanwhile(server: Valkey) -> None:
+    async with running(server, trim=4) as process:
+        process.log.open(ROOM, EPOCH, MEMBERS)
+        answers = [answer(await process.append(str(number), client_id=f"c{number}")) for number in range(MAX_MESSAGES)]
+        for number in range(3):
+            answers.append(answer(await process.append("x", client_id=f"x{number}")))
+            assert len(await stored(server)) == MAX_MESSAGES + number + 1
+
+    later, saved = await next_process(server, trim=4)
+    assert saved is not None
+    assert [json.loads(entry)["clientId"] for entry in saved.messages] == ["c3", "c4", "x0", "x1", "x2"]
+    assert [json.loads(entry)["clientId"] for entry in saved.evicted] == ["c0", "c1", "c2"]
+    assert answer(await later.append("again", client_id="c0")) == answers[0]
+    await later.append("the last one")
+    assert [own.seq for own in await stored(server)] == list(range(5, 10))
+    assert len(await server.command("LRANGE", IDS, 0, -1)) == 4
+    await later.die()
+
+
+async def test_a_long_log_in_redis_is_as_short_as_in_memory(server: Valkey) -> None:
+    async with running(server, trim=100) as process:
+        process.log.open(ROOM, EPOCH, MEMBERS)
+        for _ in range(MAX_MESSAGES + 1):
+            await process.append("x" * 3000)
+
+        assert len(await stored(server)) == len((await process.log.replay(ROOM, EPOCH, 0)).messages) < MAX_MESSAGES
+
+
 async def test_a_room_is_recalled_again_and_again(server: Valkey, process: Process) -> None:
     answers = []
     for number in range(3 * MAX_MESSAGES):
@@ -910,6 +938,7 @@ class CrashMachine(LogMachine):
     server: Valkey
     longest = 8 * CLIENT_IDS
     """A room that is recalled remembers all that Redis had."""
+    trim: int
 
     def __init__(self) -> None:
         super().__init__(_no_backend)
@@ -918,7 +947,7 @@ class CrashMachine(LogMachine):
     async def _open(self) -> RoomLog:
         await self.server.command("CONFIG", "SET", "maxmemory", "0")
         await self.server.command("FLUSHALL")
-        self.process = await Process(self.server).start()
+        self.process = await Process(self.server, limits={"trim": self.trim}).start()
         return self.process.log
 
     async def _close(self) -> None:
@@ -934,7 +963,10 @@ class CrashMachine(LogMachine):
         log = self.process.log
         for room, model in self.models.items():
             replay = await log.replay(room, model.epoch, 0)
-            assert await stored(self.server, room) == replay.messages
+            kept = await stored(self.server, room)
+            evicted = len(kept) - len(replay.messages)
+            assert kept[evicted:] == replay.messages
+            assert 0 <= evicted < self.trim
             found = await state(self.server, room)
             assert (int(found["epoch"]), int(found["seq"])) == (model.epoch, len(model.accepted))
         for key in await keys(self.server):
@@ -1033,7 +1065,7 @@ class CrashMachine(LogMachine):
         for _ in range(turns):
             await asyncio.sleep(0)
         await self.process.die()
-        self.process = await Process(self.server).start()
+        self.process = await Process(self.server, limits={"trim": self.trim}).start()
         log = self.log = self.process.log
         listed = set(await log.rooms())
         for room, model in [*self.models.items()]:
@@ -1061,18 +1093,20 @@ async def _no_backend() -> AsyncIterator[Any]:
     yield None
 
 
-def test_nothing_acknowledged_is_lost_by_one_failure_at_a_time() -> None:
+@pytest.mark.parametrize("removed_together", [1, 3])
+def test_nothing_acknowledged_is_lost_by_one_failure_at_a_time(removed_together: int) -> None:
     with asyncio.Runner() as runner:
         context = valkey()
 
         class Machine(CrashMachine):
             server = runner.run(context.__aenter__())
+            trim = removed_together
 
         try:
             run_state_machine_as_test(
                 Machine,
                 settings=settings(
-                    max_examples=30,
+                    max_examples=20,
                     stateful_step_count=30,
                     deadline=None,
                     suppress_health_check=list(HealthCheck),

@@ -12,7 +12,7 @@
 --       5 count   of the messages
 --       6 …       messages as JSON
 --
--- Returns for each room the length of ids, or -1 if Redis holds something else than the owner expects, or an error if
+-- Returns for each room the length of ids, or 0 if nothing came to it, or -1 if Redis holds something else than the owner expects, or an error if
 -- what it holds is of a foreign type or damaged: the other rooms are appended to nevertheless. Any other error, such as
 -- OOM, concerns all of them, and ends the script.
 
@@ -26,7 +26,7 @@ local function append(key, first)
     return -1
   end
   if state[2] ~= ARGV[first + 1] then
-    return tonumber(state[2]) == last and redis.call('LLEN', ids_key) or -1
+    return tonumber(state[2]) == last and 0 or -1
   end
 
   local length
@@ -47,9 +47,9 @@ local function append(key, first)
 
   local drop = tonumber(ARGV[first + 3])
   if drop == 0 then
-    return redis.call('LLEN', ids_key)
+    return 0
   end
-  local known = 0
+  local evicted = {}
   for _, message in ipairs(redis.call('LPOP', log_key, drop)) do
     if string.find(message, '"clientId":"', 1, true) then
       if #message > 512 then
@@ -57,11 +57,15 @@ local function append(key, first)
         whole.content = ''
         message = cjson.encode(whole)
       end
-      known = redis.call('RPUSH', ids_key, message)
-      if known == 1 then
-        redis.call('PEXPIRE', ids_key, redis.call('PTTL', state_key))
-      end
+      evicted[#evicted + 1] = message
     end
+  end
+  local known = 0
+  for place = 1, #evicted, 1000 do
+    known = redis.call('RPUSH', ids_key, unpack(evicted, place, math.min(place + 999, #evicted)))
+  end
+  if known == #evicted and known > 0 then
+    redis.call('PEXPIRE', ids_key, redis.call('PTTL', state_key))
   end
   return known
 end

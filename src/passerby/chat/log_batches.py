@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import asyncio
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from passerby.chat.log import Done
     from passerby.chat.log_contents import Log
     from passerby.models import Message
+
+Told: TypeAlias = "tuple[Done, Any, Message, bytes | None]"
+"""What is to be called, and what it gets, beside no error."""
 
 
 class LoggedRoom:
@@ -76,21 +79,10 @@ class Batch:
     def __init__(self, room: LoggedRoom) -> None:
         self.room = room
         self.messages: list[bytes] = []
-        self.told: list[tuple[tuple[str, Done, Any], Message, bytes | None]] = []
-        """What `done` gets, in order; also duplicates, and messages that were not for Redis."""
+        self.told: list[Told] = []
+        """In order; also duplicates, and messages that were not for Redis."""
         self.is_write = False
         """Whether the whole room is written."""
         self.is_answered = False
         self.waiter: asyncio.Future[None] | None = None
         """Is set when all of it is done."""
-
-
-class Appends:
-    """Batches of several rooms that are one script."""
-
-    __slots__ = ("arguments", "batches", "keys")
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-        self.keys: list[str] = []
-        self.arguments: list[str | bytes | int] = []

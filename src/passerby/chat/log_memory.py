@@ -38,10 +38,16 @@ class MemoryRoomLog:
         self.logs[room_id] = Log(epoch, self._client_ids)
 
     def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - as in RoomLog
-        """See RoomLog. This is the hot path: one hash lookup finds a duplicate and remembers a new client id."""
+        """See RoomLog."""
         log = self.logs.get(room_id)
-        if log is None or log.epoch != epoch:
-            return
+        if log is not None and log.epoch == epoch:
+            done(context, message, self.add(log, message), None)
+
+    def add(self, log: Log, message: Message) -> bytes | None:
+        """Number the message, log it, and return its JSON; or None: it is a duplicate, and now as the first time.
+
+        This is the hot path: one hash lookup finds a duplicate and remembers a new client id.
+        """
         message.seq = seq = log.seq + 1
         encoded = self._encode(message)
         size = len(encoded)
@@ -60,8 +66,7 @@ class MemoryRoomLog:
                 sent[client_id] = sent.pop(client_id)  # it counts as new for how long it is remembered
                 original = read_identity(first)
                 message.id, message.timestamp, message.seq = original.id, original.timestamp, original.seq
-                done(context, message, None, None)
-                return
+                return None
             if len(sent) >= log.most_client_ids:
                 log.shorten(sender_id, self._client_ids)
         log.seq = seq
@@ -71,7 +76,7 @@ class MemoryRoomLog:
         while size > self._max_bytes or len(entries) > self._max_messages:
             size -= len(entries.popleft())
         log.size = size
-        done(context, message, encoded, None)
+        return encoded
 
     def put(self, room_id: str, log: Log, entries: Iterable[bytes]) -> None:
         """Open a restored log with these messages as JSON, oldest first, for an adapter that keeps them elsewhere."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from passerby.chat.log import CLIENT_IDS, Replay, SavedRoom
-from passerby.chat.log_batches import Appends, Batch, LoggedRoom
+from passerby.chat.log_batches import Batch, LoggedRoom
 from passerby.chat.log_contents import restored
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.clock import sleep
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from passerby.background import Background
     from passerby.chat.log import Done
+    from passerby.chat.log_batches import Told
     from passerby.clock import Clock
     from passerby.redis.client import Part, Redis, Reply
 
@@ -53,6 +54,10 @@ _NOTES_LATE: Final = 0.05
 """Seconds that notes are collected before they are written."""
 _ROOMS_A_SCRIPT: Final = 32
 """Rooms to which one script appends, so that it does not take long."""
+TRIM: Final = 32
+"""Evicted messages that are removed from a log in Redis together; until then it is longer than here."""
+_TRIM_SIZE: Final = 0.5
+"""The part of its limit of bytes from which a log in Redis is as short as it is here."""
 _RETRY: Final = 1.0
 """Seconds until rooms are written again that Redis has refused, for example because its memory was full."""
 _IDENTITIES: Final = 6
@@ -90,14 +95,17 @@ class RedisRoomLog:
         max_bytes: int,
         *,
         client_ids: int = CLIENT_IDS,
+        trim: int = TRIM,
     ) -> None:
-        """The limits of a room are those of MemoryRoomLog."""
+        """The limits of a room are those of MemoryRoomLog. `trim`, ≥ 1: see TRIM."""
         self._redis = redis
         self._clock = clock
         self._background = background
         self._memory = MemoryRoomLog(max_messages, max_bytes, client_ids)
         self._client_ids = client_ids
         self._identities = _IDENTITIES * client_ids
+        self._trim = trim
+        self._trim_size = int(_TRIM_SIZE * max_bytes)
         self._process = secrets.token_hex(8)
         """The owner of this process's rooms, in Redis. A process that was replaced may not write any more."""
         self._rooms_a_script = 1 if redis.is_cluster else _ROOMS_A_SCRIPT
@@ -125,41 +133,35 @@ class RedisRoomLog:
         """When the next renewal of all begins; monotonic seconds."""
         self.unlogged = 0
         """Number of messages that were done although Redis did not have them."""
-        self._logged_here = self._logged
 
     # ── messages ──────────────────────────────────────────────────────────────────────────────────
 
     def append(self, room_id: str, epoch: int, message: Message, done: Done, context: Any) -> None:  # noqa: ANN401 - as in RoomLog
         """See RoomLog. The memory answers at once; this is the hot path."""
-        self._memory.append(room_id, epoch, message, self._logged_here, (room_id, done, context))
-
-    def _logged(
-        self, own: tuple[str, Done, Any], message: Message, encoded: bytes | None, _error: Exception | None
-    ) -> None:
-        """The memory has the message, or knows it already: now for Redis."""
-        room = self._rooms[own[0]]
+        room = self._rooms.get(room_id)
+        if room is None or room.epoch != epoch:
+            return
+        encoded = self._memory.add(room.log, message)
         batch = room.pending
         if batch is None:
             if encoded is None or not (room.is_current or room.is_new) or not self._redis.is_usable:
-                self._logged_without_redis(room, own, message, encoded)
+                self._append_without_redis(room, (done, context, message, encoded))
                 return
             batch = self._begin(room)
         if encoded is not None:
             batch.messages.append(encoded)
-        batch.told.append((own, message, encoded))
+        batch.told.append((done, context, message, encoded))
 
-    def _logged_without_redis(
-        self, room: LoggedRoom, own: tuple[str, Done, Any], message: Message, encoded: bytes | None
-    ) -> None:
+    def _append_without_redis(self, room: LoggedRoom, told: Told) -> None:
+        done, context, message, encoded = told
         if encoded is not None:
             self.unlogged += 1
             self._mark(room)
         if room.batches:
-            room.batches[-1].told.append((own, message, encoded))
+            room.batches[-1].told.append(told)
         else:
             if encoded is not None:
                 room.told = message.seq
-            _, done, context = own
             done(context, message, encoded, None)
 
     def _begin(self, room: LoggedRoom) -> Batch:
@@ -186,7 +188,9 @@ class RedisRoomLog:
         self._indexed += [room.id for room in queued if room.is_open and not room.is_current]
         if self._indexed or self._unindexed:
             self._background.attempt("index of rooms", self._write_index)
-        appends = Appends()
+        batches: list[Batch] = []
+        keys: list[str] = []
+        arguments: list[Part] = []
         for room in queued:
             batch = room.pending
             if batch is None or not room.is_open:
@@ -199,23 +203,26 @@ class RedisRoomLog:
                     self._not_sent([batch], error)
                 continue
             log, messages = room.log, batch.messages
-            count, kept = len(messages), len(log.entries)
-            appends.batches.append(batch)
-            appends.keys += room.keys
-            appends.arguments += (room.owner, room.seq, room.length, room.length + count - kept, count, *messages)
-            room.seq, room.length = log.seq, kept
-            if len(appends.batches) == self._rooms_a_script:
-                self._append(appends)
-                appends = Appends()
-        if appends.batches:
-            self._append(appends)
+            count, length = len(messages), room.length + len(messages)
+            drop = length - len(log.entries)
+            if drop < self._trim and log.size <= self._trim_size:
+                drop = 0
+            batches.append(batch)
+            keys += room.keys
+            arguments += (room.owner, room.seq, room.length, drop, count, *messages)
+            room.seq, room.length = log.seq, length - drop
+            if len(batches) == self._rooms_a_script:
+                self._append(batches, keys, arguments)
+                batches, keys, arguments = [], [], []
+        if batches:
+            self._append(batches, keys, arguments)
 
-    def _append(self, appends: Appends) -> None:
+    def _append(self, batches: list[Batch], keys: list[str], arguments: list[Part]) -> None:
         """Send the messages of some rooms."""
         try:
-            self._redis.run_then(partial(self._appended, appends.batches), _APPEND, appends.keys, *appends.arguments)
+            self._redis.run_then(partial(self._appended, batches), _APPEND, keys, *arguments)
         except Exception as error:  # noqa: BLE001 - the other rooms' messages must be sent
-            self._not_sent(appends.batches, error)
+            self._not_sent(batches, error)
 
     def _not_sent(self, batches: list[Batch], error: Exception) -> None:
         self._background.failed("sending a room's messages", error)
@@ -300,7 +307,7 @@ class RedisRoomLog:
         batches = room.batches
         while batches and batches[0].is_answered:
             batch = batches[0]
-            for (_, done, context), message, encoded in batch.told:  # it may grow meanwhile
+            for done, context, message, encoded in batch.told:  # it may grow meanwhile
                 if encoded is not None:
                     room.told = message.seq
                 try:
@@ -535,6 +542,7 @@ class RedisRoomLog:
             self._remove(room_id, epoch)
             return None
         self._memory.put(room_id, log, entries)
+        identities += entries[: len(entries) - len(log.entries)]
         room = self._add(room_id, epoch, fields[b"members"])
         room.notes = notes
         room.length = len(entries)
