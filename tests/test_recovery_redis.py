@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from passerby import ids
 from passerby.background import Background
 from passerby.calls.events import Answer, EndCall, Offer, ReportConnected, SendAnswer, SendOffer, SessionDescription
 from passerby.chat.events import MessageSent, RoomClosed, RoomResumed
@@ -47,7 +48,7 @@ class Processes:
         stand_ins: dict[str, Any] = {
             "store": RedisSessionStore(redis, clock, SESSION_TTL),
             "queue": RedisMatchQueue(redis, clock, Background(clock)),
-            "log": RedisRoomLog(redis, clock, self._connections, 200, 262_144),
+            "log": RedisRoomLog(redis, clock, self._connections, 200, 262_144, node=ids.node_id()),
             "blobs": RedisBlobStore(redis, limit=1 << 28, upload_timeout=600),
             "counters": RedisCounters(redis, clock),
         }

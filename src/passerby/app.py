@@ -10,7 +10,7 @@ import uvicorn
 from msgspec.structs import replace
 
 from passerby.addresses import ClientAddress
-from passerby.assembly import Assembly, adapters
+from passerby.assembly import Assembly, Cluster, adapters
 from passerby.background import Background, Stopping
 from passerby.clock import Clock
 from passerby.errors import Code
@@ -19,6 +19,9 @@ from passerby.http.guard import Guard, http_factory
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
+from passerby.nodes.edges import Edges
+from passerby.nodes.moving import Moving
+from passerby.nodes.requests import Requests
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
 from passerby.socketio import Options, Refusal, Request, Server
@@ -72,7 +75,7 @@ class Application:
             allow=self._allow,
             address=self._address_of,
         )
-        Gateway(
+        gateway = Gateway(
             namespace=self.server.namespace("/"),
             guests=services.guests,
             rooms=services.rooms,
@@ -88,6 +91,8 @@ class Application:
             addresses=self._rates["events"],
             connects=self._rates["connects"],
         )
+        if services.adapters.cluster is not None:
+            self._join(services.adapters.cluster, gateway)
         self.guard = Guard(
             stall_timeout=settings.stall_timeout,
             connections=settings.max_connections,
@@ -122,6 +127,31 @@ class Application:
             ),
             cors_origin=settings.cors_origin,
         )
+
+    def _join(self, cluster: Cluster, gateway: Gateway) -> None:
+        """Be one node of several."""
+        services, bus = self.services, cluster.bus
+        clock, background = services.clock, services.background
+        moving = Moving(
+            bus=bus,
+            requests=Requests(bus, clock, background),
+            membership=cluster.membership,
+            homes=cluster.homes,
+            edges=Edges(bus, self.server),
+            gateway=gateway,
+            guests=services.guests,
+            rooms=services.rooms,
+            room_log=services.adapters.log,
+            presence=services.presence,
+            matchmaking=services.matchmaking,
+            recovery=services.recovery,
+            rates={name: services.settings.rate(name) for name in (*GUEST_RATES, "uploads")},
+            clock=clock,
+            background=background,
+        )
+        services.adapters.loops["keeping of homes"] = moving.keep
+        if services.adapters.redis is not None:
+            services.adapters.redis.on_resync("homes", moving.keep_all)
 
     def _allow(self, request: Request) -> Refusal | None:
         wait = self._rates["connects"].take(self._address_of(request))

@@ -35,6 +35,9 @@ from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.matching.queue_redis import RedisMatchQueue
 from passerby.media.sniff import PICTURE_TYPES
 from passerby.models import Limits, RedisStats
+from passerby.nodes.bus_redis import RedisBus
+from passerby.nodes.homes_redis import RedisHomes
+from passerby.nodes.membership_redis import RedisMembership
 from passerby.presence import Periods, Presence
 from passerby.recovery import Gate, Recovery
 from passerby.redis.client import Redis, State
@@ -64,8 +67,19 @@ _REDIS_WAIT: Final = 2.0
 """Seconds at the start until guests are served from memory, if Redis cannot be used."""
 
 
+class Cluster(Struct):
+    """The implementations of the ports to the other nodes."""
+
+    bus: RedisBus
+    membership: RedisMembership
+    homes: RedisHomes
+
+
 class Adapters(Struct, kw_only=True):
     """The implementations of the ports, and the Redis that some of them use."""
+
+    node: str
+    """This node's id."""
 
     store: SessionStore
     queue: MatchQueue
@@ -73,6 +87,8 @@ class Adapters(Struct, kw_only=True):
     blobs: BlobStore
     counters: Counters
     redis: Redis | None = None
+    cluster: Cluster | None = None
+    """None: there are no other nodes."""
     loops: dict[str, Callable[[], Awaitable[None]]] = {}
     """What adapters do again and again, by its name."""
     redis_stats: Callable[[], RedisStats | None] = lambda: None
@@ -94,6 +110,7 @@ def adapters(settings: Settings, clock: Clock, background: Background) -> Adapte
     if settings.redis_url is not None:
         return _redis_adapters(settings, clock, background, settings.redis_url)
     return Adapters(
+        node=ids.node_id(),
         store=MemorySessionStore(clock),
         queue=MemoryMatchQueue(clock),
         log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
@@ -103,10 +120,12 @@ def adapters(settings: Settings, clock: Clock, background: Background) -> Adapte
 
 
 def _redis_adapters(settings: Settings, clock: Clock, background: Background, url: str) -> Adapters:
+    node = ids.node_id()
     redis = Redis(url, settings.redis_prefix, background)
     store = RedisSessionStore(redis, clock, settings.session_ttl)
     queue = RedisMatchQueue(redis, clock, background)
-    room_log = RedisRoomLog(redis, clock, background, settings.room_log_messages, settings.room_log_bytes)
+    room_log = RedisRoomLog(redis, clock, background, settings.room_log_messages, settings.room_log_bytes, node=node)
+    bus = RedisBus(redis, node, background)
     counters = RedisCounters(redis, clock)
     redis.on_resync("sessions", store.resync)
     redis.on_resync("messages", room_log.resync)
@@ -119,12 +138,14 @@ def _redis_adapters(settings: Settings, clock: Clock, background: Background, ur
         return RedisStats(state=watch.state.value, **changes, unlogged=room_log.unlogged)
 
     return Adapters(
+        node=node,
         store=store,
         queue=queue,
         log=room_log,
         blobs=_blobs(settings, clock, redis),
         counters=counters,
         redis=redis,
+        cluster=Cluster(bus, RedisMembership(redis, bus, background), RedisHomes(redis, node)),
         loops={"renewal of rooms": room_log.renew},
         redis_stats=stats,
     )
@@ -253,6 +274,7 @@ class Assembly:
             self.rooms,
             clock,
             background,
+            node=adapters.node,
             grace=settings.grace,
             changed=self.guests.touch,
         )
@@ -262,7 +284,7 @@ class Assembly:
             adapters.store,
             adapters.counters,
             clock,
-            node=ids.node_id(),
+            node=adapters.node,
             sample=settings.online_sample,
             interval=settings.stats_interval,
             frames=settings.stats_frames,
@@ -291,9 +313,10 @@ class Assembly:
             background=background,
             grace=settings.grace,
         )
-        if adapters.redis is not None:
+        if adapters.redis is not None and adapters.cluster is not None:
             if settings.jwt_secret is None:
                 self._share_secret(adapters.redis)
+            adapters.redis.on_resync("membership", adapters.cluster.membership.look)
             adapters.redis.on_resync("removed files", self.files.sweep)
             adapters.redis.on_resync("rooms of an earlier process", self.recovery.run)
             adapters.redis.watch.on_use(self.recovery.expect, self.recovery.skip)
@@ -345,6 +368,9 @@ class Assembly:
             await self.recovery.run()
             return
         redis.start()
+        if self.adapters.cluster is not None:
+            self.adapters.cluster.bus.start()
+            self.adapters.cluster.membership.start()
         if not await redis.ready(_REDIS_WAIT) and redis.watch.state is State.DEGRADED:
             self.recovery.skip()
 
@@ -379,6 +405,9 @@ class Assembly:
         for name, adapter in self.adapters.all().items():
             if not await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT):
                 await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT)  # one retry
+        if self.adapters.cluster is not None:
+            await step("goodbye to the other nodes", self.adapters.cluster.membership.close, _STEP_TIMEOUT)
+            await step("closing of the bus", self.adapters.cluster.bus.close, _STEP_TIMEOUT)
         if self.adapters.redis is not None:
             await step("closing of Redis", self.adapters.redis.close, _STEP_TIMEOUT)
         # What the last steps have begun.

@@ -53,7 +53,9 @@ class LiveGuest:
         "address_bucket",
         "buckets",
         "grace",
+        "grace_until",
         "guest",
+        "has_moved",
         "is_recalled",
         "link",
         "member",
@@ -69,8 +71,12 @@ class LiveGuest:
         self.link: Link | None = None
         self.is_recalled = False
         """Whether the guest was connected to an earlier process, but never to this one."""
+        self.has_moved = False
+        """Whether the guest lives on another node now: whoever still has this object must not act on it."""
         self.token_expires = 0.0
         self.grace: Timer | None = None
+        self.grace_until = 0.0
+        """When it ends; monotonic seconds."""
         self.member: Member | None = None
         self.ticket: Ticket | None = None
         self.suspended: Ticket | None = None
@@ -138,6 +144,9 @@ class RoomObserver(Protocol):
 
     def member_back(self, member: Member) -> None:
         """A member is connected again. The server may not have noticed that the old connection was lost."""
+
+    def room_lost(self, room: Room) -> None:
+        """Another process has taken the room over, and all that is kept of it. Here nobody is in it any more."""
 
     def room_closed(self, room: Room) -> None:
         """A room has ended. Its members are in no room now."""

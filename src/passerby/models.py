@@ -293,3 +293,5 @@ class Ticket(Struct, rename="camel", frozen=True):
     id: str
     guest_id: str
     entered_at: float
+    node: str = ""
+    """The node on which the guest lives."""

@@ -22,6 +22,8 @@ from passerby.errors import Code
 from passerby.guests.events import ConnectionEstablished, SessionRenewed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from passerby.background import Background
     from passerby.chat.events import Resume
     from passerby.chat.rooms import Rooms
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from passerby.guests.sessions import Guests
     from passerby.guests.store import SessionStore
     from passerby.guests.writer import SessionWriter
-    from passerby.live import Link, LiveGuest
+    from passerby.live import Link, LiveGuest, Room
     from passerby.matching.matchmaking import Matchmaking
     from passerby.models import Guest, Limits
     from passerby.stats.statistics import Statistics
@@ -78,6 +80,8 @@ class Presence:
         self._periods = periods
         self._limits = limits
         self._background = background
+        self.ended: Callable[[str], None] = _nobody_knows
+        """Called with the session id of a guest who is gone."""
         self._is_stopping = False
         self._due: OrderedDict[LiveGuest, tuple[float, str]] = OrderedDict()
         """When each connected guest's session is refreshed next (monotonic seconds), the first of them first; and when
@@ -161,6 +165,65 @@ class Presence:
         """A guest of an earlier process may have been in a room that was opened as late as they were last seen."""
         self._rooms.begin_after(int(datetime.fromisoformat(guest.last_seen).timestamp() * 1000))
 
+    # ── guests who move between nodes ─────────────────────────────────────────────────────────────
+
+    def release(self, live: LiveGuest) -> None:
+        """A guest who is in no room moves to another node, with the search and what is left of the grace window."""
+        self._due.pop(live, None)
+        self._matchmaking.release(live)
+        self._guests.release(live)
+        self._writer.release(live.guest.session_id)
+        self._stats.changed()
+
+    def adopt(self, live: LiveGuest, grace: float, epoch: int) -> None:
+        """A guest who is in no room has moved here. Without a link they are away for `grace` seconds at most.
+
+        Rooms that are opened from now on have a greater epoch than `epoch`, which is the last one of the other node.
+        """
+        self._rooms.begin_after(epoch)
+        self._guests.adopt(live)
+        self._matchmaking.adopt(live)
+        if live.link is not None:
+            self._refresh_later(live)
+            return
+        live.guest.is_online, live.guest.socket_id = False, None
+        self._expect(live, grace)
+        self._matchmaking.suspend(live)
+
+    def grace_left(self, live: LiveGuest) -> float:
+        """Return the seconds that are left of a guest's grace window: all of it if they are connected."""
+        if live.grace is None:
+            return self._periods.grace
+        return max(0.0, live.grace_until - self._clock.monotonic())
+
+    def interrupt(self, live: LiveGuest) -> None:
+        """End a guest's connection, so that the client reconnects at once, and resumes."""
+        link = live.link
+        if link is not None:
+            self.disconnect(live, link)
+            link.close(Code.SERVER_SHUTTING_DOWN)
+
+    def evict(self, live: LiveGuest) -> None:
+        """Another node has taken the guest over, while this one seemed to be gone: forget them, and their room."""
+        if live.member is not None:
+            self.lose(live.member.room)
+            return
+        link, live.link = live.link, None
+        self.release(live)
+        if link is not None:
+            link.close(Code.SERVER_SHUTTING_DOWN)
+
+    def lose(self, room: Room) -> None:
+        """Another node has taken the room over: forget it and its members, who reconnect and find it there."""
+        lives = [member.live for member in room.members]
+        links = [live.link for live in lives]
+        for live in lives:
+            live.link = None
+        self._background.attempt("loss of a room", self._rooms.lose, room)
+        for live, link in zip(lives, links, strict=True):
+            live.link = link
+            self.evict(live)
+
     # ── disconnecting ─────────────────────────────────────────────────────────────────────────────
 
     def disconnect(self, live: LiveGuest, link: Link) -> None:
@@ -174,6 +237,7 @@ class Presence:
         self._background.attempt("suspending a search", self._matchmaking.suspend, live)
 
     def _expect(self, live: LiveGuest, seconds: float) -> None:
+        live.grace_until = self._clock.monotonic() + seconds
         live.grace = self._background.call_later("end of a grace window", seconds, lambda: self._expire(live))
 
     def stop(self) -> None:
@@ -189,6 +253,7 @@ class Presence:
 
     def _forget(self, live: LiveGuest) -> None:
         self._guests.forget(live)
+        self.ended(live.guest.session_id)
         self._writer.remove(live.guest.session_id)
         self._background.start("removal of a session", self._removed())
 
@@ -261,6 +326,10 @@ class Presence:
         if removed:
             log.info("expired sessions removed", extra={"count": removed})
             self._stats.changed()
+
+
+def _nobody_knows(_session_id: str) -> None:
+    """Do nothing: there are no other nodes."""
 
 
 def _too_late(resume: Resume, own_id: str) -> RoomClosed:

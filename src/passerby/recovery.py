@@ -1,4 +1,7 @@
-"""Brings back what an earlier process has left in durable adapters: guests, their rooms, calls, searches and files.
+"""Brings back what a process that is gone has left in durable adapters: guests, rooms, calls, searches and files.
+
+A process that is alone takes everything when it starts. If there are other nodes, whoever returns to this one brings
+back the own room at once (`claim`); what nobody has returned to is brought back by one of the nodes, a little later.
 
 Each guest is as if the connection had just been lost: within the grace window the client reconnects and resumes. What
 nobody returns to ends as usual. Reading is concurrent; the rooms are opened by one task, a little in each turn of the
@@ -9,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from passerby.background import FAILURES, is_failure
 from passerby.chat import saved
@@ -17,7 +20,7 @@ from passerby.clock import sleep, time_limit
 from passerby.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from passerby.background import Background
     from passerby.chat.log import RoomLog, SavedRoom
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
     from passerby.files.files import Files
     from passerby.guests.sessions import Guests
+    from passerby.live import LiveGuest
     from passerby.models import Guest
     from passerby.presence import Presence
 
@@ -42,11 +46,54 @@ _RETRY: Final = 1.0
 """Seconds until a guest who has waited in vain may ask again."""
 _PAUSES: Final = (1.0, 2.0, 4.0)
 """Seconds before what could not be read is tried again."""
+_PATIENCE: Final = 5.0
+"""Seconds after another node is lost until one of those that are left takes what nobody has returned to."""
+_FILES_LATE: Final = 0.1
+"""Seconds until a claimed room gets its files, with all others that are claimed meanwhile."""
 _SHORTEST_GRACE: Final = 5.0
 """Seconds that a guest has to return, at least (if the grace window is not shorter): nobody could while no process ran.
 
 Clients try again after about 0.5, 1, and 2 s (`web/src/wire/socket.ts`).
 """
+
+
+class Nodes(Protocol):
+    """The other nodes, and who lives where."""
+
+    def others(self) -> Collection[str]:
+        """Return the ids of the other nodes that are alive."""
+
+    def is_first(self) -> bool:
+        """Return whether this node is the one of all that are alive that does what one has to do."""
+
+    async def is_alive(self, node: str) -> bool:
+        """Return whether a node is alive. Raises OSError if nobody can say."""
+
+    async def take(self, guest: Guest) -> bool:
+        """Make this node the home of a guest whose home is gone; return False if they live elsewhere. Raises OSError.
+
+        A guest who is about to live elsewhere, and in no room, comes here.
+        """
+
+
+class Alone:
+    """There are no other nodes."""
+
+    def others(self) -> Collection[str]:
+        """See Nodes."""
+        return ()
+
+    def is_first(self) -> bool:
+        """See Nodes."""
+        return True
+
+    async def is_alive(self, node: str) -> bool:  # noqa: ARG002 - as in Nodes
+        """See Nodes."""
+        return False
+
+    async def take(self, guest: Guest) -> bool:  # noqa: ARG002 - as in Nodes
+        """See Nodes."""
+        return True
 
 
 class Gate:
@@ -95,6 +142,7 @@ class Recovery:
         grace: float,
     ) -> None:
         """`grace` is in seconds. Nothing is read until `run`."""
+        self.nodes: Nodes = Alone()
         self._log = log
         self._guests = guests
         self._presence = presence
@@ -107,14 +155,23 @@ class Recovery:
         self._running = asyncio.Lock()
         self._is_everybody_known = False
         """Whether all guests of earlier processes are live, or gone."""
-        self._unread: set[str] = set()
-        """Rooms that could not be read, by id."""
+        self._unread: dict[str, str] = {}
+        """Rooms that are not read yet, or could not be, by id, and the nodes that had them."""
+        self._claims: dict[str, asyncio.Future[None]] = {}
+        """Rooms that are being claimed, by id."""
+        self._is_giving = False
+        """Whether claimed rooms are about to get their files."""
         self._incomplete: dict[str, SavedRoom] = {}
         """Rooms whose log is open again, but not they themselves: a session could not be read."""
 
     async def run(self) -> None:
         """Bring back what is there. Failures are logged, and tried again some times; then the next run tries it."""
         if not self._log.is_durable:
+            return
+        if self.nodes.others():
+            self._gate.open()
+            self._is_everybody_known = True  # who was on a node that is gone is known when they return, or a little later
+            self.lost_node()
             return
         async with self._running:
             self._gate.shut()
@@ -132,6 +189,53 @@ class Recovery:
             finally:
                 self._gate.open()
 
+    def lost_node(self) -> None:
+        """Another node is gone, or may be: take what nobody returns to, a little later, if no other node does."""
+        self._background.start("recovery of what is left", self._take_rest())
+
+    async def _take_rest(self) -> None:
+        await sleep(self._clock, _PATIENCE)
+        if not self.nodes.is_first():
+            return
+        async with self._running:
+            await self._bring_back()
+            await self._background.finish("recall of guests without a room", self._recall_others, None)
+
+    async def claim(self, room_id: str, owner: str) -> None:
+        """Bring back one room that the node `owner`, which is gone, has left; a guest has returned to it.
+
+        Raises OSError if it cannot be read.
+        """
+        claim = self._claims.get(room_id)
+        if claim is not None:
+            await asyncio.shield(claim)
+            return
+        claim = self._claims[room_id] = asyncio.ensure_future(self._claim(room_id, owner))
+        try:
+            await asyncio.shield(claim)
+        finally:
+            if claim.done():
+                self._claims.pop(room_id, None)
+
+    async def _claim(self, room_id: str, owner: str) -> None:
+        async with time_limit(self._clock, _READING):
+            room = await self._log.recall(room_id, owner)
+            if room is None:
+                return
+            members = await self._members(room)
+        await self._open([(room, members)])
+        self._give_files_soon()
+
+    def _give_files_soon(self) -> None:
+        """Give rooms that were claimed their files: many at once, because all files have to be listed for it."""
+        if not self._is_giving:
+            self._is_giving = True
+            self._background.call_later("files of claimed rooms", _FILES_LATE, self._give_files)
+
+    def _give_files(self) -> None:
+        self._is_giving = False
+        self._background.start("files of claimed rooms", self._files.give_back())
+
     def expect(self) -> None:
         """Let nobody of an earlier process in before `run`, which can read now what was left: rooms would be lost."""
         if not self._is_everybody_known:
@@ -148,8 +252,12 @@ class Recovery:
         rooms = await self._read()
         await self._open(rooms)
         unknown = {*self._unread, *self._incomplete}
+
+        async def is_somewhere(room_id: str) -> bool:
+            return room_id in unknown or (bool(self.nodes.others()) and await self._log.owner(room_id) is not None)
+
         # Without the list of rooms, files would seem to be of none, and be removed.
-        files = found and await self._background.finish("recall of files", lambda: self._files.recall(unknown), None)
+        files = found and await self._background.finish("recall of files", lambda: self._files.recall(is_somewhere), None)
         if rooms or unknown:
             log.info(
                 "rooms of an earlier process",
@@ -160,14 +268,17 @@ class Recovery:
     async def _recall_others(self) -> None:
         """All guests who were connected are away now: whoever does not return is gone after the grace window."""
         async for guest in self._guests.absent():
-            self._presence.recall(guest)
+            if await self.nodes.take(guest) and self._guests.live(guest.session_id) is None:
+                self._presence.recall(guest)
         self._is_everybody_known = True
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────
 
     async def _find(self) -> None:
         async with time_limit(self._clock, _READING):
-            self._unread.update(await self._log.rooms())
+            for owner in await self._log.owners():
+                if not await self.nodes.is_alive(owner):
+                    self._unread.update(dict.fromkeys(await self._log.rooms(owner), owner))
 
     async def _read(self) -> list[tuple[SavedRoom, tuple[Guest | None, Guest | None]]]:
         """Read the rooms and their members' sessions, many at once."""
@@ -178,12 +289,13 @@ class Recovery:
             for room_id in ids:
                 try:
                     async with time_limit(self._clock, _READING):
-                        room = self._incomplete.get(room_id) or await self._log.recall(room_id)
-                        self._unread.discard(room_id)
+                        room = self._incomplete.get(room_id)
+                        if room is None and room_id in self._unread:
+                            room = await self._log.recall(room_id, self._unread[room_id])
+                        self._unread.pop(room_id, None)
                         if room is not None:
                             self._incomplete[room_id] = room
-                            first, second = await asyncio.gather(*map(self._guests.find, room.members))
-                            rooms.append((room, (first, second)))
+                            rooms.append((room, await self._members(room)))
                 except FAILURES as error:  # the others are read, and this one is tried again
                     if not is_failure(error):
                         raise
@@ -194,6 +306,15 @@ class Recovery:
             for _ in range(_READERS):
                 readers.create_task(read())
         return rooms
+
+    async def _members(self, room: SavedRoom) -> tuple[Guest | None, Guest | None]:
+        """Return a room's members, who live here from now on; None for who has ended the session, or lives elsewhere."""
+        first, second = await asyncio.gather(*map(self._member, room.members))
+        return first, second
+
+    async def _member(self, session_id: str) -> Guest | None:
+        guest = await self._guests.find(session_id)
+        return guest if guest is not None and await self.nodes.take(guest) else None
 
     # ── opening ───────────────────────────────────────────────────────────────────────────────────
 
@@ -211,18 +332,24 @@ class Recovery:
                 until = now() + _TURN
 
     def _open_one(self, room: SavedRoom, members: tuple[Guest | None, Guest | None]) -> None:
-        """Open a room if both members are away and in no room; else forget it."""
-        lives = [self._presence.recall(guest, self._left(room, guest)) for guest in self._absent(members)]
+        """Open a room if both members are in none; else forget it."""
+        lives = list(self._free(room, members))
         if len(lives) == len(members):
             first, second = lives
             self._rooms.reopen(room, (first, second))
         else:
             self._rooms.bury(room, lives[0] if lives else None)
 
-    def _absent(self, members: tuple[Guest | None, Guest | None]) -> Iterator[Guest]:
+    def _free(self, room: SavedRoom, members: tuple[Guest | None, Guest | None]) -> Iterator[LiveGuest]:
         for guest in members:
-            if guest is not None and self._guests.live(guest.session_id) is None:
-                yield guest
+            if guest is None:
+                continue
+            live = self._guests.live(guest.session_id)
+            if live is None:
+                yield self._presence.recall(guest, self._left(room, guest))
+            elif self.nodes.others() and live.member is None:
+                self._presence.interrupt(live)  # they came here from another node, and do not know of the room
+                yield live
 
     def _left(self, room: SavedRoom, guest: Guest) -> float:
         """Return what is left of a guest's grace window, in seconds."""

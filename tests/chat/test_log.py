@@ -443,6 +443,7 @@ async def test_the_defaults_remember_what_is_sent_again_and_again(backend: Backe
             elif not allowed.take(now):
                 number += 1
                 await append(log, message("x", client_id=str(number)))
+        log.forget(ROOM, EPOCH)
 
 
 async def test_the_defaults_remember_all_that_a_guest_can_have_to_send_again(backend: Backend) -> None:

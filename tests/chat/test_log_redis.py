@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
+from passerby import ids
 from passerby.background import Background
 from passerby.chat.log import SavedRoom
 from passerby.chat.log_redis import LIFETIME, RENEWAL, RedisRoomLog
@@ -44,13 +45,26 @@ class Process:
         self._background = Background(self.clock)
         self.redis = Redis(server.url, prefix, self._connecting)
         usual = {"max_messages": MAX_MESSAGES, "max_bytes": MAX_BYTES, "client_ids": CLIENT_IDS, "trim": 1}
-        self.log = RedisRoomLog(self.redis, self.clock, self._background, **usual | (limits or {}))
+        self.log = RedisRoomLog(self.redis, self.clock, self._background, node=ids.node_id(), **usual | (limits or {}))
+        self.taken: list[tuple[str, int]] = []
+        self.log.taken = self._taken
         self.redis.on_resync("messages", self.log.resync)
 
     async def start(self) -> Process:
         self.redis.start()
         await self.ready()
         return self
+
+    def _taken(self, room: str, epoch: int) -> None:
+        self.taken.append((room, epoch))
+        self.log.release(room, epoch)
+
+    async def saved(self) -> list[str]:
+        """Return the rooms that other processes have left."""
+        return [room for node in await self.log.owners() for room in await self.log.rooms(node)]
+
+    async def recall(self, room: str) -> SavedRoom | None:
+        return await self.log.recall(room, await self.log.owner(room) or "")
 
     async def ready(self) -> None:
         assert await self.redis.ready(PATIENCE)
@@ -76,7 +90,7 @@ class Process:
             await self.ready()
             await self.clock.run(2)
             await self.log.resync()
-            await self.redis.command("EXISTS", "rooms")
+            await self.redis.command("PING")
 
     async def append(self, text: str, sender: str = "guest_a", client_id: str | None = None) -> Message:
         accepted, _ = await accepted_append(self.log, message(text, sender, client_id))
@@ -107,7 +121,8 @@ async def process(server: Valkey) -> AsyncIterator[Process]:
 
 
 async def keys(server: Valkey) -> set[str]:
-    return {key.decode() for key in await server.command("KEYS", "*")} - {MARKER}
+    """Return all keys but those that are of no room."""
+    return {key.decode() for key in await server.command("KEYS", "*")} - {MARKER, "rooms"}
 
 
 async def stored(server: Valkey, room: str = ROOM) -> list[Message]:
@@ -125,7 +140,7 @@ async def state(server: Valkey, room: str = ROOM) -> dict[str, bytes]:
 
 async def next_process(server: Valkey, **limits: int) -> tuple[Process, SavedRoom | None]:
     process = await Process(server, limits=limits).start()
-    return process, await process.log.recall(ROOM)
+    return process, await process.recall(ROOM)
 
 
 def contents(saved: SavedRoom) -> list[object]:
@@ -171,14 +186,15 @@ async def test_the_keys_are_those_documented(server: Valkey, process: Process) -
     for number in range(MAX_MESSAGES + 2):
         await process.append("x" * number, client_id=str(number))
 
-    assert await keys(server) == {"rooms", *(f"{{room:{ROOM}}}:{part}" for part in ("state", "log", "ids"))}
+    assert await keys(server) == {f"rooms:{process.log.node}", *(f"{{room:{ROOM}}}:{part}" for part in ("state", "log", "ids"))}
     found = await state(server)
     assert (found["epoch"], found["seq"]) == (b"%d" % EPOCH, b"%d" % (MAX_MESSAGES + 2))
     assert json.loads(found["members"]) == list(MEMBERS)
     assert [own.seq for own in await stored(server)] == list(range(3, MAX_MESSAGES + 3))
     ids = [json.loads(entry) for entry in await server.command("LRANGE", f"{{room:{ROOM}}}:ids", 0, -1)]
     assert [known["clientId"] for known in ids] == ["0", "1"]
-    assert await server.command("ZRANGE", "rooms", 0, -1) == [ROOM.encode()]
+    assert await server.command("ZRANGE", f"rooms:{process.log.node}", 0, -1) == [ROOM.encode()]
+    assert await server.command("ZRANGE", "rooms", 0, -1) == [process.log.node.encode()]
 
 
 async def test_a_prefix_begins_each_key(server: Valkey) -> None:
@@ -209,7 +225,8 @@ async def test_everything_expires_and_is_renewed(server: Valkey, process: Proces
 
     for key in await keys(server):
         assert 500 < await server.command("TTL", key) <= LIFETIME
-    assert float(await server.command("ZSCORE", "rooms", ROOM)) >= process.clock.time() + LIFETIME - 2
+    assert float(await server.command("ZSCORE", f"rooms:{process.log.node}", ROOM)) >= process.clock.time() + LIFETIME - 2
+    assert float(await server.command("ZSCORE", "rooms", process.log.node)) >= process.clock.time() + LIFETIME - 2
 
 
 async def test_each_room_is_renewed_within_a_minute(server: Valkey) -> None:
@@ -370,7 +387,7 @@ async def test_what_is_wrong_with_one_room_does_not_concern_the_others_of_the_sc
             await server.command("HSET", f"{{room:{wrong}}}:state", "owner", "somebody")
         for room in rooms:
             told.append("last", room=room)
-        await told.wait(len(rooms))
+        await told.wait(len(rooms) - (damage == "other owner"))
 
         for room in rooms:
             if room != wrong:
@@ -474,15 +491,15 @@ async def test_a_room_is_recalled_with_all_that_was_acknowledged(server: Valkey,
     await process.die()
 
     later = await Process(server).start()
-    assert await later.log.rooms() == [ROOM]
-    saved = await later.log.recall(ROOM)
+    assert await later.saved() == [ROOM]
+    saved = await later.recall(ROOM)
 
     assert saved is not None
     assert (saved.room_id, saved.epoch, saved.seq, saved.members) == (ROOM, EPOCH, MAX_MESSAGES + 1, MEMBERS)
     assert saved.notes == {"call": b'{"id":1}'}
     assert contents(saved) == [str(number) for number in range(MAX_MESSAGES)]
-    assert await later.log.rooms() == []
-    assert await later.log.recall(ROOM) is None, "it is open"
+    assert await later.saved() == []
+    assert await later.recall(ROOM) is None, "it is open"
     assert (await later.log.replay(ROOM, EPOCH, 0)).gap == 1
     assert answer(await later.append("again", client_id="c")) == first
     assert (await later.append("new", client_id="d")).seq == MAX_MESSAGES + 2
@@ -552,7 +569,7 @@ async def test_smaller_limits_evict_at_the_recall(server: Valkey, process: Proce
 
 
 async def test_there_is_nothing_to_recall_of_a_room_that_was_never_open(process: Process) -> None:
-    assert await process.log.recall("guest_x_guest_y") is None
+    assert await process.recall("guest_x_guest_y") is None
 
 
 async def test_an_expired_room_is_not_listed(server: Valkey, process: Process) -> None:
@@ -560,19 +577,20 @@ async def test_an_expired_room_is_not_listed(server: Valkey, process: Process) -
     later = await Process(server).start()
     later.clock.advance(LIFETIME + 10)
 
-    assert await later.log.rooms() == []
+    assert await later.saved() == []
     await later.die()
 
 
 async def test_a_foreign_name_in_the_list_of_rooms_hides_no_room(server: Valkey, process: Process) -> None:
     await process.append("one")
     await process.die()
-    await server.command("ZADD", "rooms", "1e10", b"\xff")
+    await server.command("ZADD", "rooms", "1e10", "node_x")
+    await server.command("ZADD", "rooms:node_x", "1e10", b"\xff")
 
     later, saved = await next_process(server)
 
     assert saved is not None
-    assert await later.log.recall("\ufffd") is None
+    assert await later.recall("\ufffd") is None
     await later.die()
 
 
@@ -580,12 +598,16 @@ async def test_a_list_of_rooms_of_another_type_is_replaced(server: Valkey, proce
     await process.append("one")
     await server.command("SET", "rooms", "foreign")
     later = await Process(server).start()
-    assert await later.log.rooms() == []
+    assert await later.saved() == []
 
     await process.settled()
 
-    assert await later.log.rooms() == [ROOM]
+    assert await later.saved() == [ROOM]
     assert 0 < await server.command("TTL", "rooms") <= LIFETIME
+    await server.command("SET", f"rooms:{process.log.node}", "foreign")
+    assert await later.saved() == []
+    await process.settled()
+    assert await later.saved() == [ROOM]
     await later.die()
 
 
@@ -633,7 +655,7 @@ async def test_a_damaged_room_is_removed(server: Valkey, process: Process, damag
     assert saved is None
     await later.settled()
     assert await keys(server) == set()
-    assert await later.log.rooms() == []
+    assert await later.saved() == []
     await later.die()
 
 
@@ -646,16 +668,20 @@ async def test_who_lost_the_room_to_another_process_writes_no_more(server: Valke
     assert saved is not None
     await other.append("two")
 
-    assert (await process.append("never in Redis")).seq == 2
+    told = Told(process.log)
+    told.append("never in Redis, and never done")
     process.log.note(ROOM, EPOCH, "call", b"no")
     await process.clock.run(1)
-    process.log.forget(ROOM, EPOCH)
+    await until(lambda: bool(process.taken))
     await process.settled()
+
+    assert process.taken == [(ROOM, EPOCH)]
+    assert told.messages == []
 
     assert [own.content for own in await stored(server)] == ["one", "two"]
     assert "note:call" not in await state(server)
-    assert process.log.unlogged == 1
-    assert await other.log.rooms() == []
+    assert process.log.unlogged == 0
+    assert await other.saved() == []
     await other.append("three")
     assert other.log.unlogged == 0
     await other.die()
@@ -666,8 +692,8 @@ async def test_an_old_epoch_does_not_replace_a_later_one(server: Valkey, process
         other.log.open(ROOM, EPOCH + 1)
         await accepted_append(other.log, message("later"), epoch=EPOCH + 1)
 
-        await process.append("earlier")
-        process.log.forget(ROOM, EPOCH)
+        Told(process.log).append("earlier")
+        await until(lambda: process.taken == [(ROOM, EPOCH)])
         await process.settled()
 
         assert [own.content for own in await stored(server)] == ["later"]
@@ -686,9 +712,9 @@ async def test_the_rooms_are_spread_over_a_cluster() -> None:
         await process.die()
 
         process = await Process(nodes).start()
-        assert sorted(await process.log.rooms()) == sorted(rooms)
+        assert sorted(await process.saved()) == sorted(rooms)
         for room in rooms:
-            saved = await process.log.recall(room)
+            saved = await process.recall(room)
             assert saved is not None
             assert contents(saved) == [str(number + 1) for number in range(MAX_MESSAGES)]
             _, new = await accepted_append(process.log, message("again", client_id="0"), room)
@@ -696,7 +722,7 @@ async def test_the_rooms_are_spread_over_a_cluster() -> None:
             process.log.forget(room, EPOCH)
         await process.settled()
         assert [await process.redis.command("EXISTS", f"{{room:{room}}}:state") for room in rooms] == [0] * len(rooms)
-        assert await process.redis.command("EXISTS", "rooms") == 0
+        assert await process.redis.command("EXISTS", f"rooms:{process.log.node}") == 0
         await process.die()
 
 
@@ -722,7 +748,7 @@ async def test_without_redis_messages_are_done_at_once(server: Valkey, process: 
     assert [own.content for own in await stored(server)] == ["one", "two"]
     assert (await state(server))["note:call"] == b"{}"
     assert [own.content for own in await stored(server, "guest_x_guest_y")] == ["elsewhere"]
-    assert set(await server.command("ZRANGE", "rooms", 0, -1)) == {ROOM.encode(), b"guest_x_guest_y"}
+    assert set(await server.command("ZRANGE", f"rooms:{process.log.node}", 0, -1)) == {ROOM.encode(), b"guest_x_guest_y"}
 
 
 async def test_messages_on_the_way_when_redis_dies_are_done_once_and_in_order(server: Valkey, process: Process) -> None:
@@ -786,7 +812,7 @@ async def test_a_loss_in_the_middle_costs_nothing(server: Valkey, process: Proce
 async def test_the_renewal_finds_what_was_lost(server: Valkey, process: Process) -> None:
     for number in range(3):
         await process.append(str(number))
-    for loss in (LOG, STATE, "rooms"):
+    for loss in (LOG, STATE, "rooms", f"rooms:{process.log.node}"):
         await server.command("DEL", loss)
         await process.clock.run(RENEWAL + 1)
         renewal = asyncio.create_task(process.log.renew())
@@ -795,6 +821,7 @@ async def test_the_renewal_finds_what_was_lost(server: Valkey, process: Process)
 
         assert [own.seq for own in await stored(server)] == [1, 2, 3]
         assert await server.command("ZCARD", "rooms") == 1
+        assert await server.command("ZCARD", f"rooms:{process.log.node}") == 1
 
 
 async def test_a_server_without_memory_delays_nothing(server: Valkey, process: Process) -> None:
@@ -847,8 +874,8 @@ async def test_what_was_forgotten_is_neither_listed_nor_recalled(server: Valkey,
     await server.command("CONFIG", "SET", "maxmemory", "0")
 
     await until(lambda: process.redis.is_usable)
-    assert ROOM not in await process.log.rooms()
-    assert await process.log.recall(ROOM) is None
+    assert ROOM not in await process.saved()
+    assert await process.recall(ROOM) is None
 
 
 async def test_the_memory_of_what_was_forgotten_ends_when_it_has_expired(server: Valkey, process: Process) -> None:
@@ -971,9 +998,10 @@ class CrashMachine(LogMachine):
             assert (int(found["epoch"]), int(found["seq"])) == (model.epoch, len(model.accepted))
         for key in await keys(self.server):
             assert await self.server.command("PTTL", key) > 0
-            if key != "rooms":
+            if not key.startswith("rooms:"):
                 assert key.partition("{room:")[2].partition("}")[0] in self.models
-        assert {room.decode() for room in await self.server.command("ZRANGE", "rooms", 0, -1)} == self.models.keys()
+        index = f"rooms:{self.process.log.node}"
+        assert {room.decode() for room in await self.server.command("ZRANGE", index, 0, -1)} == self.models.keys()
 
     @rule(
         burst=st.lists(
@@ -1067,9 +1095,9 @@ class CrashMachine(LogMachine):
         await self.process.die()
         self.process = await Process(self.server, limits={"trim": self.trim}).start()
         log = self.log = self.process.log
-        listed = set(await log.rooms())
+        listed = set(await self.process.saved())
         for room, model in [*self.models.items()]:
-            saved = await log.recall(room)
+            saved = await self.process.recall(room)
             if not model.accepted and (saved is None or saved.epoch != model.epoch):
                 del self.models[room]  # that it is open was not acknowledged
                 if saved is not None:
@@ -1081,7 +1109,7 @@ class CrashMachine(LogMachine):
             assert (saved.epoch, saved.seq) == (model.epoch, len(model.accepted))
             assert contents(saved) == [text for _, _, text in model.accepted[len(model.accepted) - model.kept :]]
         for room in listed - self.models.keys():  # that it is forgotten was not acknowledged
-            saved = await log.recall(room)
+            saved = await self.process.recall(room)
             if saved is not None:
                 log.forget(room, saved.epoch)
         await self.process.settled()
@@ -1121,7 +1149,8 @@ async def test_a_process_that_dies_between_two_commands_leaves_no_room_that_is_n
     server: Valkey, commands: int
 ) -> None:
     async with failing(server.url) as (redis, failures):
-        log = RedisRoomLog(redis, ManualClock(), Background(ManualClock()), MAX_MESSAGES, MAX_BYTES)
+        node = ids.node_id()
+        log = RedisRoomLog(redis, ManualClock(), Background(ManualClock()), MAX_MESSAGES, MAX_BYTES, node=node)
         failures.arm(Failure.DEATH_BEFORE, commands)
         for room_id in ("room_a", "room_b"):
             log.open(room_id, EPOCH)
@@ -1131,7 +1160,9 @@ async def test_a_process_that_dies_between_two_commands_leaves_no_room_that_is_n
         await failures.end()
 
     async with failing(server.url) as (redis, _):
-        found = await RedisRoomLog(redis, ManualClock(), Background(ManualClock()), MAX_MESSAGES, MAX_BYTES).rooms()
+        node = ids.node_id()
+        log = RedisRoomLog(redis, ManualClock(), Background(ManualClock()), MAX_MESSAGES, MAX_BYTES, node=node)
+        found = await log.owners()
         kept = {key.decode() for key in await server.command("KEYS", "{room:*:state")}
         assert kept <= {f"{{room:{room_id}}}:state" for room_id in found}
         assert len(kept) == max(0, commands - 1)

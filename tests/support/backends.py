@@ -6,6 +6,7 @@ import tempfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, cast
 
+from passerby import ids
 from passerby.background import Background
 from passerby.chat.log import CLIENT_IDS
 from passerby.chat.log_memory import MemoryRoomLog
@@ -96,7 +97,7 @@ class ValkeyBackend(MemoryBackend):
         return RedisMatchQueue(self._redis, self._clock, self._background)
 
     def room_log(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> RoomLog:
-        return RedisRoomLog(self._redis, self._clock, self._background, max_messages, max_bytes, client_ids=client_ids)
+        return RedisRoomLog(self._redis, self._clock, self._background, max_messages, max_bytes, node=ids.node_id(), client_ids=client_ids)
 
     def session_store(self) -> SessionStore:
         return RedisSessionStore(self._redis, self._clock, SESSION_TTL)

@@ -217,10 +217,13 @@ class DurableRoomLog(MemoryRoomLog):
             del self._disk.rooms[room_id]
         super().forget(room_id, epoch)
 
-    async def rooms(self) -> list[str]:
+    async def owners(self) -> list[str]:
+        return ["before"]
+
+    async def rooms(self, owner: str) -> list[str]:
         return [room_id for room_id in self._disk.rooms if room_id not in self.logs]
 
-    async def recall(self, room_id: str) -> SavedRoom | None:
+    async def recall(self, room_id: str, owner: str) -> SavedRoom | None:
         await asyncio.sleep(0)
         if room_id in self.logs or room_id not in self._disk.rooms:
             return None

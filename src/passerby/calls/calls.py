@@ -290,6 +290,10 @@ class Calls:
         own.told, own.catching_up = 0, None
         self._catch_up(call, own)
 
+    def room_lost(self, room: Room) -> None:
+        """See RoomObserver. The call goes on elsewhere."""
+        self.room_closed(room)  # nobody is told: the members are not connected here, and nothing is kept any more
+
     def room_closed(self, room: Room) -> None:
         """See RoomObserver. Ends the room's call."""
         call = self._calls.get(room)

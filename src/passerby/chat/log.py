@@ -54,6 +54,10 @@ class RoomLog(Protocol):
     is_durable: bool
     """Whether the logs outlive the process. If not, nothing is kept of notes, so nobody needs to write any."""
 
+    taken: Callable[[str, int], None]
+    """Called with the id and epoch of an open room that another process has taken; it has to be released. Its messages
+    that are not done by then never are."""
+
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:
         """Create an empty log, replacing the log of any earlier epoch. If it raises, no log is open.
 
@@ -88,20 +92,30 @@ class RoomLog(Protocol):
         It is written without waiting, at most 50 ms late: a later note with the same name may take its place before.
         """
 
+    def release(self, room_id: str, epoch: int) -> None:
+        """Close the log here, and keep what is stored: another process has it. No `done` is called any more."""
+
+    async def owner(self, room_id: str) -> str | None:
+        """Return the id of the node that has a saved room, perhaps a dead one; None if there is no such room.
+
+        Raises OSError if that cannot be read.
+        """
+
     def forget(self, room_id: str, epoch: int) -> None:
         """Delete the log and its notes; no effect when it is not open."""
 
-    async def rooms(self) -> list[str]:
-        """Return the ids of all rooms in the durable store that this process does not have open.
+    async def owners(self) -> list[str]:
+        """Return the ids of all other nodes that may have saved rooms. Raises OSError if they cannot be read."""
 
-        Raises OSError if they cannot be read.
-        """
+    async def rooms(self, owner: str) -> list[str]:
+        """Return the ids of all rooms that a node has saved. Raises OSError if they cannot be read."""
 
-    async def recall(self, room_id: str) -> SavedRoom | None:
+    async def recall(self, room_id: str, owner: str) -> SavedRoom | None:
         """Open the log of a saved room in this process: it goes on with its numbers, client ids and notes.
 
-        It remembers at least the client ids that `append` promises. None: there is no such room, or what is kept of it
-        is damaged; then it is removed. Also None if it is open in this process. Raises OSError if it cannot be read.
+        It remembers at least the client ids that `append` promises. None: there is no such room, or its owner is not
+        the node `owner` any more, or what is kept of it is damaged; then it is removed. Also None if it is open in this
+        process. Raises OSError if it cannot be read.
         """
 
     async def check(self) -> None:

@@ -13,7 +13,7 @@ from passerby.chat.log_contents import Log
 from passerby.models import SMALL_MESSAGE, Message, read_identity, without_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from passerby.chat.log import Done, SavedRoom
 
@@ -32,6 +32,7 @@ class MemoryRoomLog:
         """The open logs by room id, for an adapter that keeps copies of them elsewhere."""
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Message).decode
+        self.taken: Callable[[str, int], None] = _ignore
 
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:  # noqa: ARG002 - as in RoomLog
         """See RoomLog."""
@@ -102,11 +103,23 @@ class MemoryRoomLog:
         if log is not None and log.epoch == epoch:
             del self.logs[room_id]
 
-    async def rooms(self) -> list[str]:
-        """See RoomLog. Nothing is left of an earlier process."""
+    def release(self, room_id: str, epoch: int) -> None:
+        """See RoomLog."""
+        self.forget(room_id, epoch)
+
+    async def owner(self, room_id: str) -> str | None:  # noqa: ARG002 - as in RoomLog
+        """See RoomLog. Nothing is left of another process."""
+        return None
+
+    async def owners(self) -> list[str]:
+        """See RoomLog."""
         return []
 
-    async def recall(self, room_id: str) -> SavedRoom | None:  # noqa: ARG002 - as in RoomLog
+    async def rooms(self, owner: str) -> list[str]:  # noqa: ARG002 - as in RoomLog
+        """See RoomLog."""
+        return []
+
+    async def recall(self, room_id: str, owner: str) -> SavedRoom | None:  # noqa: ARG002 - as in RoomLog
         """See RoomLog."""
         return None
 
@@ -116,3 +129,7 @@ class MemoryRoomLog:
     async def close(self) -> None:
         """See RoomLog."""
         self.logs.clear()
+
+
+def _ignore(_room_id: str, _epoch: int) -> None:
+    """Nobody can take a room."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import secrets
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -29,7 +28,7 @@ from passerby.models import Message
 from passerby.redis.client import RedisError, RefusedError, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from passerby.background import Background
     from passerby.chat.log import Done
@@ -94,10 +93,11 @@ class RedisRoomLog:
         max_messages: int,
         max_bytes: int,
         *,
+        node: str,
         client_ids: int = CLIENT_IDS,
         trim: int = TRIM,
     ) -> None:
-        """The limits of a room are those of MemoryRoomLog. `trim`, ≥ 1: see TRIM."""
+        """`node` is this node's id. The limits of a room are those of MemoryRoomLog. `trim`, ≥ 1: see TRIM."""
         self._redis = redis
         self._clock = clock
         self._background = background
@@ -106,10 +106,12 @@ class RedisRoomLog:
         self._identities = _IDENTITIES * client_ids
         self._trim = trim
         self._trim_size = int(_TRIM_SIZE * max_bytes)
-        self._process = secrets.token_hex(8)
+        self.node = node
         """The owner of this process's rooms, in Redis. A process that was replaced may not write any more."""
+        self.taken: Callable[[str, int], None] = _nobody_knows
         self._rooms_a_script = 1 if redis.is_cluster else _ROOMS_A_SCRIPT
-        self._index = redis.key("rooms")
+        self._index = redis.key(f"rooms:{node}")
+        self._nodes = redis.key("rooms")
         self._rooms: dict[str, LoggedRoom] = {}
         self._queued: list[LoggedRoom] = []
         """Rooms with a pending batch."""
@@ -124,6 +126,8 @@ class RedisRoomLog:
         """Epochs of rooms that are forgotten, but perhaps not by Redis, and when its keys expire there (monotonic)."""
         self._dug: list[tuple[str, int]] = []
         """Forgotten rooms that this turn removes from Redis."""
+        self._listed = 0
+        """When this node was put into the list of nodes with rooms; Unix time."""
         self._indexed: list[str] = []
         self._unindexed: list[str] = []
         self._to_renew: list[LoggedRoom] = []
@@ -270,7 +274,8 @@ class RedisRoomLog:
             self._mark(room)
         elif batch.is_write:
             room.is_foreign, room.is_current = True, False
-            self._background.failed("log of a room", RuntimeError("another process has taken the room"))
+            self._background.attempt("loss of a room", self.taken, room.id, room.epoch)
+            return
         elif room.is_current:
             self._rewrite(room)
             return
@@ -390,7 +395,7 @@ class RedisRoomLog:
         return f"{start}state", f"{start}log", f"{start}ids"
 
     def _owner(self, epoch: int) -> str:
-        return f"{self._process}:{epoch}"
+        return f"{self.node}:{epoch}"
 
     def _end(self, room: LoggedRoom) -> None:
         """Nothing more is done or written of this room."""
@@ -399,6 +404,14 @@ class RedisRoomLog:
         for batch in room.batches:
             if batch.waiter is not None and not batch.waiter.done():
                 batch.waiter.set_result(None)
+
+    def release(self, room_id: str, epoch: int) -> None:
+        """See RoomLog."""
+        room = self._rooms.get(room_id)
+        if room is not None and room.epoch == epoch:
+            room.is_foreign = True
+            self._unindexed.append(room_id)
+            self.forget(room_id, epoch)
 
     def forget(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""
@@ -442,6 +455,9 @@ class RedisRoomLog:
         living, self._indexed = self._indexed, []
         gone, self._unindexed = self._unindexed, []
         now = int(self._clock.time())
+        if living and now - self._listed >= RENEWAL:
+            self._listed = now
+            self._redis.run_then(_ignore, _INDEX, (self._nodes,), now, LIFETIME, 0, self.node)
         self._redis.run_then(_ignore, _INDEX, (self._index,), now, LIFETIME, len(gone), *gone, *living)
 
     # ── notes ─────────────────────────────────────────────────────────────────────────────────────
@@ -505,23 +521,43 @@ class RedisRoomLog:
         gap = max(0, room.told - after)
         return replay if replay.gap <= gap else Replay(replay.messages, gap)
 
-    async def rooms(self) -> list[str]:
+    async def owner(self, room_id: str) -> str | None:
         """See RoomLog."""
-        now = int(self._clock.time())
         try:
-            reply = await self._redis.command("ZRANGE", self._index, f"({now}", "+inf", "BYSCORE")
+            reply = await self._redis.command("HGET", self._keys(room_id)[0], "owner")
+        except RefusedError as error:
+            if error.code != "WRONGTYPE":
+                raise
+            return None
+        return reply.decode(errors="replace").rpartition(":")[0] if isinstance(reply, bytes) else None
+
+    async def owners(self) -> list[str]:
+        """See RoomLog."""
+        return [node for node in await self._listed(self._nodes) if node != self.node]
+
+    async def rooms(self, owner: str) -> list[str]:
+        """See RoomLog."""
+        saved = await self._listed(self._redis.key(f"rooms:{owner}"))
+        return [room_id for room_id in saved if room_id not in self._rooms and room_id not in self._graves]
+
+    async def _listed(self, index: str) -> list[str]:
+        """Return what an index has that has not expired."""
+        try:
+            reply = await self._redis.command("ZRANGE", index, f"({int(self._clock.time())}", "+inf", "BYSCORE")
         except RefusedError as error:
             if error.code != "WRONGTYPE":
                 raise
             reply = []  # the next write of the index replaces it
-        saved = [room_id.decode(errors="replace") for room_id in cast("list[bytes]", reply)]
-        return [room_id for room_id in saved if room_id not in self._rooms and room_id not in self._graves]
+        return [member.decode(errors="replace") for member in cast("list[bytes]", reply)]
 
-    async def recall(self, room_id: str) -> SavedRoom | None:
+    async def recall(self, room_id: str, owner: str) -> SavedRoom | None:
         """See RoomLog."""
         if room_id in self._rooms or room_id in self._graves:
             return None
-        reply = await self._redis.run(_RECALL, self._keys(room_id), self._process, LIFETIME)
+        reply = await self._redis.run(_RECALL, self._keys(room_id), self.node, LIFETIME, owner)
+        if reply == _REFUSED:
+            return None
+        self._redis.send(_ignore, "ZREM", self._redis.key(f"rooms:{owner}"), room_id)
         if room_id in self._rooms or room_id in self._graves:  # meanwhile
             return None
         epoch = 0
@@ -559,6 +595,7 @@ class RedisRoomLog:
 
         Raises RedisError if it cannot be used again. Rooms that Redis alone refuses are written again later.
         """
+        self._listed = 0
         error = await self._remove_forgotten()
         if error is not None:
             raise error
@@ -574,6 +611,7 @@ class RedisRoomLog:
             return
         if not self._to_renew and now >= self._renewal:
             self._renewal = now + RENEWAL
+            self._listed = 0
             self._to_renew = list(self._rooms.values())
             self._each_step = 1 + int(len(self._to_renew) * _STEP / RENEWAL)
         self._to_renew, rooms = self._to_renew[self._each_step :], self._to_renew[: self._each_step]
@@ -682,6 +720,10 @@ def _read_saved(reply: Reply) -> tuple[list[bytes], list[bytes], list[bytes]]:
             if all(isinstance(part, bytes) for found in lists for part in found):
                 return cast("tuple[list[bytes], list[bytes], list[bytes]]", lists)
     raise ValueError("no room")
+
+
+def _nobody_knows(_room_id: str, _epoch: int) -> None:
+    """Do nothing, until somebody wants to know of rooms that were taken."""
 
 
 def _ignore(_: Reply | RedisError) -> None:

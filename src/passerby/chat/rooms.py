@@ -74,7 +74,7 @@ class Rooms:
         observers: Sequence[RoomObserver],
         changed: Callable[[LiveGuest], None],
     ) -> None:
-        """`grace` is in seconds; `observers` are called in order."""
+        """`grace` is in seconds; `observers` are called in order; see `observe`."""
         self._log = log
         self._is_durable = log.is_durable
         """Whether a later process may need notes about the rooms."""
@@ -83,7 +83,7 @@ class Rooms:
         self._timestamps = Timestamps(clock)
         self._stamps = Stamps(clock)
         self._grace = grace
-        self._observers = observers
+        self._observers = [*observers]
         self._changed = changed
         self._last_epoch = 0
         self._open: dict[str, Room] = {}
@@ -91,10 +91,19 @@ class Rooms:
         self.online_members = 0
         """Number of connected members, of all rooms."""
 
+    def observe(self, observer: RoomObserver) -> None:
+        """Tell one more observer, after the others, of what happens from now on."""
+        self._observers.append(observer)
+
     @property
     def count(self) -> int:
         """Number of open rooms."""
         return len(self._open)
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch of the newest room that is known here."""
+        return self._last_epoch
 
     def find(self, room_id: str) -> Room | None:
         """Return the open room with this id."""
@@ -447,6 +456,16 @@ class Rooms:
         name = "forgetting a room's log"
         if not self._background.attempt(name, self._log.forget, room_id, epoch):
             self._background.call_later(name, _RETRY_PAUSE, lambda: self._forget_log(room_id, epoch))
+
+    def lose(self, room: Room) -> None:
+        """Another process has the room now: nobody is in it here. The members must not be connected any more."""
+        self._log.release(room.id, room.epoch)
+        self._open.pop(room.id, None)
+        for member in room.members:
+            self.online_members -= not member.away
+            member.live.member = None
+        for observer in self._observers:
+            self._background.attempt("observer of a lost room", observer.room_lost, room)
 
     def _close(self, room: Room) -> None:
         """Close a room, also one whose opening has failed halfway."""

@@ -19,7 +19,7 @@ from passerby.files.upload import Upload, not_your_room, unavailable
 from passerby.limits import Rate, TokenBucket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from passerby.background import Background
     from passerby.clock import Clock
@@ -213,27 +213,36 @@ class Files:
         self._open[room.id] = room
         self._incomplete.add(room.id)
 
-    async def recall(self, unknown: Collection[str] = ()) -> None:
-        """Give the files that are stored to their rooms; remove those of no open room.
+    async def recall(self, is_somewhere: Callable[[str], Awaitable[bool]]) -> None:
+        """Give the files that are stored to their rooms; remove those of no room.
 
-        Nothing is removed of the rooms with the ids in `unknown`: they may still be opened. Raises what the store
-        raises, and TimeoutError.
+        Nothing is removed of the rooms with the ids of which `is_somewhere` is true: they may still be opened, or are
+        open on another node. Raises what the store and `is_somewhere` raise, and TimeoutError.
+        """
+        others = await self.give_back()
+        somewhere = {room_id: await is_somewhere(room_id) for room_id in {file.room_id for file in others}}
+        orphans = [file.id for file in others if not somewhere[file.room_id]]
+        self._unremoved.update(orphans)
+        self._background.start("removal of files of no room", self._remove(orphans))
+
+    async def give_back(self) -> list[StoredFile]:
+        """Give the files that are stored to the rooms that were recalled; return those of no open room.
+
+        Raises what the store raises, and TimeoutError.
         """
         async with time_limit(self._clock, ANSWER_LIMIT):
             stored = await self._store.files()
         incomplete, self._incomplete = self._incomplete, set()
-        orphans: list[str] = []
+        others: list[StoredFile] = []
         for number, file in enumerate(stored, 1):
             room = self._open.get(file.room_id)
             if room is None or room.epoch != file.epoch:
-                if file.room_id not in unknown:
-                    orphans.append(file.id)
+                others.append(file)
             elif room.id in incomplete:
                 self._give_back(room, file)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-        self._unremoved.update(orphans)
-        self._background.start("removal of files of no room", self._remove(orphans))
+        return others
 
     def _give_back(self, room: Room, file: StoredFile) -> None:
         room_files = self._by_room.get(room.id)
@@ -244,6 +253,10 @@ class Files:
 
     def member_back(self, member: Member) -> None:
         """See RoomObserver. Files need no replay."""
+
+    def room_lost(self, room: Room) -> None:
+        """See RoomObserver. The files stay in the store."""
+        self._close(room, is_over=False)
 
     def room_closed(self, room: Room) -> None:
         """See RoomObserver. Removes the room's files; from now on none of them is served."""

@@ -15,7 +15,7 @@ from passerby.logs import Sampled
 from passerby.models import Guest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 
     from passerby.clock import Clock
     from passerby.guests.store import SessionStore
@@ -215,6 +215,15 @@ class Guests:
         guest = await self._store.load(session_id)
         return None if self._is_ended(session_id) else guest
 
+    @property
+    def live_count(self) -> int:
+        """Return the number of live guests."""
+        return len(self._by_session)
+
+    def live_ids(self) -> Iterable[str]:
+        """Return the session ids of all live guests."""
+        return self._by_session
+
     # ── presence ──────────────────────────────────────────────────────────────────────────────────
 
     def live(self, session_id: str) -> LiveGuest | None:
@@ -260,6 +269,19 @@ class Guests:
         guest.is_searching, guest.in_chat, guest.connected_user = False, False, None
         live = self._by_session[guest.session_id] = LiveGuest(guest)
         return live
+
+    def release(self, live: LiveGuest) -> None:
+        """The live guest moves to another node."""
+        self.forget(live)
+        live.has_moved, live.link = True, None
+
+    def adopt(self, live: LiveGuest) -> None:
+        """A live guest has moved here."""
+        guest = live.guest
+        self._by_session[guest.session_id] = live
+        if live.link is not None:
+            self.online[guest.id] = live
+        self.touch(live)
 
     def detach(self, live: LiveGuest) -> None:
         """The guest's client has disconnected."""

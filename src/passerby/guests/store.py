@@ -25,6 +25,9 @@ class SessionStore(Protocol):
     async def remove(self, session_id: str) -> None:
         """Remove the session; no effect when it does not exist."""
 
+    async def release(self, session_id: str) -> None:
+        """Another process keeps the session from now on: forget what this one knows of it, but do not remove it."""
+
     def saved(self) -> AsyncIterator[Guest]:
         """Yield all sessions, in no order, for a process that begins. One that is saved meanwhile may be missing.
 

@@ -60,6 +60,9 @@ class MemorySessionStore:
         """See SessionStore."""
         self._sessions.pop(session_id, None)
 
+    async def release(self, session_id: str) -> None:
+        """See SessionStore. No other process can have it."""
+
     async def count(self) -> int:
         """See SessionStore."""
         # Sessions saved earliest come first, and usually expire first.

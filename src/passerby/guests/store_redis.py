@@ -203,6 +203,11 @@ class RedisSessionStore:
                 return
             self._is_erased(session_id)
 
+    async def release(self, session_id: str) -> None:
+        """See SessionStore."""
+        await self._memory.remove(session_id)
+        self._unwritten.pop(session_id, None)
+
     def _erase(self, answers: Answers, session_id: str) -> None:
         self._redis.send(answers.next(), "DEL", self._key(session_id))
         self._redis.send(answers.next(), "ZREM", self._sessions, session_id)

@@ -78,6 +78,12 @@ class SessionWriter:
         if self._again is None:  # else it is due, or the store has just failed
             self._begin_soon()
 
+    def release(self, session_id: str) -> None:
+        """Another process writes the session from now on."""
+        if session_id not in self._removing:
+            self._marked.pop(session_id, None)
+            self._background.start("release of a session", self._store.release(session_id))
+
     async def flush(self) -> None:
         """Try at once to write all marked sessions; return when they are written, or the store has failed."""
         if self._again is not None:

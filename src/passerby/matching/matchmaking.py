@@ -9,7 +9,9 @@ for the searches of those who come back (`recall`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from msgspec.structs import replace
 
 from passerby import ids
 from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
@@ -19,7 +21,7 @@ from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, M
 from passerby.models import Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from passerby.background import Background
     from passerby.chat.rooms import Rooms
@@ -39,6 +41,13 @@ _NOBODY = MatchNoUsers(message="Nobody else is waiting right now; the search goe
 _CANCELLED = MatchCancelled(message="The search has ended")
 
 
+Bring: TypeAlias = "Callable[[Ticket], Awaitable[LiveGuest | None]]"
+
+
+async def _nobody(_ticket: Ticket) -> LiveGuest | None:
+    return None
+
+
 class Matchmaking:
     """Searches of live guests. `changed` is called when a guest's search has started or ended."""
 
@@ -49,10 +58,17 @@ class Matchmaking:
         clock: Clock,
         background: Background,
         *,
+        node: str,
         grace: float,
         changed: Callable[[LiveGuest], None],
     ) -> None:
-        """Search in `queue`, open rooms in `rooms`. `grace` is how long a search is kept without a connection, in s."""
+        """Search in `queue`, open rooms in `rooms`. `grace` is how long a search is kept without a connection, in s.
+
+        `node` is this node's id.
+        """
+        self._node = node
+        self.bring: Bring = _nobody
+        """Brings a guest who lives on another node, and whose ticket was found, to this one."""
         self._queue = queue
         self._answer = AnswerLimit(clock, ANSWER_LIMIT).wait_for
         self._is_durable = queue.is_durable
@@ -87,7 +103,7 @@ class Matchmaking:
         if guest.ticket is not None:
             self._tell(guest, again=True)
             return
-        ticket = Ticket(ids.ticket_id(), guest.guest.id, self._clock.time())
+        ticket = Ticket(ids.ticket_id(), guest.guest.id, self._clock.time(), self._node)
         self._set(guest, ticket)
         if self._is_durable:
             self._tell_soon(guest)
@@ -138,7 +154,7 @@ class Matchmaking:
         if suspended is None or guest.ticket is not None or guest.member is not None:
             return
         # A new id, so that a pending withdrawal of the old ticket does not remove this one.
-        ticket = Ticket(ids.ticket_id(), suspended.guest_id, suspended.entered_at)
+        ticket = Ticket(ids.ticket_id(), suspended.guest_id, suspended.entered_at, self._node)
         self._set(guest, ticket)
         guest.send(_SEARCHING)
         self._background.start("return to a search", self._return(guest, ticket))
@@ -164,11 +180,40 @@ class Matchmaking:
         if guest.link is not None:
             self.restore(guest)
 
+    # ── guests who move between nodes ─────────────────────────────────────────────────────────────
+
+    def release(self, guest: LiveGuest) -> None:
+        """The guest moves to another node, with the search: nothing of it is told or withdrawn here."""
+        guest.has_moved = True
+        self._seekers.pop(guest.guest.id, None)
+        self._tell(guest)
+        if guest.ticket is not None:
+            self._queue.release(guest.ticket)
+            guest.ticket = None
+
+    def adopt(self, guest: LiveGuest) -> None:
+        """The guest has moved here. If they search, `go_on` has to be called, or the ticket has a partner."""
+        if guest.ticket is not None:
+            self._seekers[guest.guest.id] = guest
+
+    def go_on(self, guest: LiveGuest) -> None:
+        """Let a guest who searches enter again, with a ticket that was found in vain."""
+        if guest.ticket is not None:
+            self._background.start("return to a search", self._return(guest, self._own(guest, guest.ticket)))
+
+    def _own(self, guest: LiveGuest, ticket: Ticket) -> Ticket:
+        """Return the guest's ticket as one of this node."""
+        if ticket.node != self._node:
+            ticket = replace(ticket, node=self._node)
+            if guest.ticket is not None:
+                guest.ticket = ticket
+        return ticket
+
     async def renew(self) -> None:
         """Wait an interval, then tell the queue which searches go on. Those that it has lost enter again."""
         await sleep(self._clock, RENEWAL)
         for ticket in await self._answer(self._queue.renew(self._tickets())):
-            guest = self._searching(ticket)
+            guest = self.searching(ticket)
             if guest is not None and not await self._enter(guest, ticket, is_told=True):
                 return  # it lets everybody enter again
 
@@ -208,7 +253,10 @@ class Matchmaking:
                 else:
                     await self._withdraw(guest, ticket)
                 return True
-            partner = self._searching(found)
+            partner = self.searching(found)
+            if partner is None and found.node not in ("", self._node):
+                partner = await self.bring(found)
+                here = self._holds(guest, ticket)
             if here and partner is not None:
                 self._meet(guest, partner)
                 return True
@@ -216,7 +264,7 @@ class Matchmaking:
                 if partner is None:
                     return True
                 # Paired with a guest who is gone: enter again at the old position.
-                guest, ticket = partner, found
+                guest, ticket = partner, self._own(partner, found)
 
     def _recover(self) -> None:
         """After a failure of the queue: let all searching guests enter again, a little later."""
@@ -263,6 +311,8 @@ class Matchmaking:
 
         If that fails, the ticket stays in the queue but is ignored, because no guest holds it.
         """
+        if guest.has_moved:
+            return
         try:
             if guest.suspended == ticket:
                 await self._answer(self._queue.suspend(ticket, self._grace))
@@ -277,7 +327,7 @@ class Matchmaking:
     def _holds(guest: LiveGuest, ticket: Ticket) -> bool:
         return guest.ticket == ticket
 
-    def _searching(self, ticket: Ticket) -> LiveGuest | None:
+    def searching(self, ticket: Ticket) -> LiveGuest | None:
         """Return the guest who holds `ticket` and is still searching with it."""
         guest = self._seekers.get(ticket.guest_id)
         return guest if guest is not None and self._holds(guest, ticket) else None

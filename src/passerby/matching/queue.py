@@ -47,6 +47,9 @@ class MatchQueue(Protocol):
     def forget(self, *tickets: Ticket) -> None:
         """These searches have ended in a room: `recall` must not find them. Done soon and without waiting."""
 
+    def release(self, ticket: Ticket) -> None:
+        """Another process goes on with the search: forget what this one knows of it. It stays in a durable queue."""
+
     async def renew(self, tickets: Iterable[Ticket]) -> list[Ticket]:
         """The owners of `tickets` go on searching. Return those that the queue has lost: they have to enter again.
 

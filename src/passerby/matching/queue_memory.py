@@ -67,6 +67,9 @@ class MemoryMatchQueue:
     def forget(self, *tickets: Ticket) -> None:
         """See MatchQueue. Nothing is left of a ticket that was returned."""
 
+    def release(self, ticket: Ticket) -> None:
+        """See MatchQueue. No other process can have the search."""
+
     async def renew(self, tickets: Iterable[Ticket]) -> list[Ticket]:  # noqa: ARG002 - as in MatchQueue
         """See MatchQueue. Nothing is ever lost."""
         return []

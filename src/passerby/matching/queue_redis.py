@@ -181,6 +181,11 @@ class RedisMatchQueue:
             self._background.call_later("forgetting of tickets", _FORGET_LATE, self._forget)
         self._forgotten += tickets
 
+    def release(self, ticket: Ticket) -> None:
+        """See MatchQueue."""
+        self._lost.pop(ticket.id, None)
+        self._memory.remove(ticket)
+
     def _forget(self) -> None:
         forgotten, self._forgotten = self._forgotten, []
         for start in range(0, len(forgotten), AT_ONCE):

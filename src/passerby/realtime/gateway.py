@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -12,7 +13,15 @@ from passerby.background import FAILURES, is_failure
 from passerby.calls import events as call_events
 from passerby.chat import events as chat_events
 from passerby.chat.text import clean_text
-from passerby.errors import Code, ConflictError, InternalError, InvalidInputError, PasserbyError, RateLimitedError
+from passerby.errors import (
+    Code,
+    ConflictError,
+    InternalError,
+    InvalidInputError,
+    PasserbyError,
+    RateLimitedError,
+    UnavailableError,
+)
 from passerby.events import ErrorEvent, Event
 from passerby.limits import TokenBucket, take_both
 from passerby.live import LiveGuest
@@ -20,7 +29,7 @@ from passerby.logs import Sampled
 from passerby.matching import events as match_events
 from passerby.realtime.contract import Auth, Token
 from passerby.realtime.links import SocketLink
-from passerby.socketio import ConnectError, InvalidPayloadError
+from passerby.socketio import ConnectError, HandOver, InvalidPayloadError
 from passerby.stats import events as stats_events
 
 if TYPE_CHECKING:
@@ -34,9 +43,10 @@ if TYPE_CHECKING:
     from passerby.guests.sessions import Guests
     from passerby.limits import AddressLimit, Rate
     from passerby.live import Member
+    from passerby.models import Guest
     from passerby.matching.matchmaking import Matchmaking
     from passerby.presence import Presence
-    from passerby.socketio import Ack, Namespace, Socket
+    from passerby.socketio import Ack, Client, Namespace, Socket
     from passerby.stats.statistics import Statistics
 
     _Call = Callable[[LiveGuest, Any, Ack | None], Awaitable[None] | None]
@@ -48,6 +58,8 @@ GUEST_RATES: Final = ("messages", "typing", "matching", "events", "refusals", "c
 """Rate limits per guest; see Settings."""
 
 
+_RETRY: Final = 1.0
+"""Seconds until a guest may try again for whom another node has not answered."""
 _MESSAGE_LENGTH: Final = 256
 """Maximum characters of an error's message, which may quote the payload."""
 
@@ -100,6 +112,10 @@ class Gateway:
         self._connects = connects
         self._families: dict[str, type[ErrorEvent]] = {}
         self._closed = Sampled(log.info, "connections closed after repeated rate-limit errors", clock.monotonic)
+        self.settle: Callable[[Guest, chat_events.Resume | None], Awaitable[str | None]] | None = None
+        """Lets a guest who is not live here live here, or returns the node where they live. Raises OSError."""
+        self.hand_over: Callable[[str, Client, str], None]
+        """Gives a client to another node; its CONNECT is handled there."""
         namespace.use(self._authenticate)
         namespace.on_connect = self._connected
         namespace.on_disconnect = self._disconnected
@@ -156,7 +172,8 @@ class Gateway:
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
     async def _authenticate(self, socket: Socket) -> None:
-        self._check_pace(self._connects.take(socket.address))
+        if not socket.is_passed_on:  # the node with the connection has checked it
+            self._check_pace(self._connects.take(socket.address))
         auth = _auth(socket)
         token = auth.token or socket.query.get("token")
         if not token:
@@ -171,10 +188,32 @@ class Gateway:
             self._background.failed("authentication", error)
             raise _refusal(InternalError()) from error
         live = self._guests.live(guest.session_id)
+        if live is None and self.settle is not None:
+            await self._settle(socket, guest, auth.resume)
+            live = self._guests.live(guest.session_id)
         if live is not None:
+            guest = live.guest
             now = self._monotonic()
             self._check_pace(self._bucket(live, "connects", now).take(now))
         socket.data = _Admission(guest, expires, auth.resume)
+
+    async def _settle(self, socket: Socket, guest: Guest, resume: chat_events.Resume | None) -> None:
+        """Let the guest live here, or the socket be of where they live. Raises ConnectError, HandOver."""
+        assert self.settle is not None  # noqa: S101 - the caller has looked
+        try:
+            home = await self.settle(guest, resume)
+        except PasserbyError as error:
+            raise _refusal(error) from error
+        except OSError as error:
+            raise _refusal(UnavailableError(["sessions"], retry_after=_RETRY)) from error
+        if home is not None:
+            raise HandOver(partial(self.hand_over, home))
+
+    def adopt(self, socket: Socket, live: LiveGuest) -> SocketLink:
+        """A guest has moved here, with the connection; return its link."""
+        socket.data = live
+        live.address_bucket = self._addresses.bucket(socket.address)
+        return SocketLink(socket, self._background)
 
     @staticmethod
     def _check_pace(wait: float) -> None:

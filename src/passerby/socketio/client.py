@@ -9,7 +9,7 @@ import msgspec
 
 from passerby.socketio import closing, packets
 from passerby.socketio.engineio import ProtocolError
-from passerby.socketio.namespace import ConnectError, tell
+from passerby.socketio.namespace import ConnectError, HandOver, tell
 from passerby.socketio.packets import InvalidPayloadError, Packet, PacketType
 from passerby.socketio.session import Session, State
 from passerby.socketio.socket import NO_AUTH, Socket
@@ -158,6 +158,9 @@ class Client:
                     await answer
         except ConnectError as error:
             self._refuse(socket, error.message, error.data)
+        except HandOver as handing_over:
+            if self.sockets.get(namespace.name) is socket:
+                handing_over.take(self, packets.encode_client_connect(namespace.name, socket.auth))
         except Exception:
             log.exception("middleware failed")
             self._refuse(socket, "Internal server error", {"code": "internal"})
@@ -188,6 +191,32 @@ class Client:
         if self.sockets.get(socket.namespace.name) is socket:
             del self.sockets[socket.namespace.name]
             self.session.send(packets.encode_connect_error(socket.namespace.name, message, data))
+
+    # ── moving ────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether nothing that came is unfinished: no handler, no admission, no packet with attachments."""
+        return self._partial is None and all(socket.is_idle for socket in self.sockets.values())
+
+    def abandon(self) -> None:
+        """The session gets another receiver: the sockets are gone, and nobody is told."""
+        self.server.unconnected.discard(self)
+        sockets, self.sockets, self._root = self.sockets, {}, None
+        for socket in sockets.values():
+            socket.connected = False
+            socket.namespace.sockets.pop(socket.id, None)
+            socket.give_up_acks()
+
+    def restore(self, name: str, socket_id: str) -> Socket:
+        """Return a connected socket in the namespace `name`: that of a client that was abandoned elsewhere."""
+        namespace = self.server.namespaces[name]
+        socket = self.sockets[name] = namespace.sockets[socket_id] = Socket(self, namespace, NO_AUTH)
+        socket.id, socket.connected = socket_id, True
+        if name == "/":
+            self._root = socket
+        self.server.unconnected.discard(self)
+        return socket
 
     def _wait_for_connect(self) -> None:
         if not self.sockets and self.session.state is not State.CLOSED:

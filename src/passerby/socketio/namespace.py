@@ -11,6 +11,7 @@ import msgspec
 from passerby.socketio import packets
 
 if TYPE_CHECKING:
+    from passerby.socketio.client import Client
     from passerby.socketio.socket import Socket
 
 T = TypeVar("T")
@@ -30,6 +31,15 @@ class ConnectError(Exception):
         super().__init__(message)
         self.message = message
         self.data = data
+
+
+class HandOver(Exception):  # noqa: N818 - no error
+    """Raised by a middleware: somebody else takes the client's session, and handles CONNECT again."""
+
+    def __init__(self, take: Callable[[Client, str], None]) -> None:
+        """Call `take(client, CONNECT as the client has sent it)`; it has to give the session another receiver."""
+        super().__init__()
+        self.take = take
 
 
 class Handler(msgspec.Struct, Generic[T], frozen=True):

@@ -211,6 +211,11 @@ def encode_connect(namespace: str, sid: str) -> bytes:
     return b"40" + _namespace(namespace) + msgspec.json.encode({"sid": sid})
 
 
+def encode_client_connect(namespace: str, auth: msgspec.Raw) -> str:
+    """Return CONNECT as a client sends it."""
+    return (b"40" + _namespace(namespace) + bytes(auth)).decode()
+
+
 def encode_connect_error(namespace: str, message: str, data: object = None) -> bytes:
     """Return the CONNECT_ERROR packet that refuses a client."""
     error: dict[str, object] = {"message": message}

@@ -49,7 +49,7 @@ class Server:
         extra: dict[str, Any] = {"allow": allow, "address": address}
         self.engine = Engine(
             options,
-            self._client,
+            self.client,
             origins=origins,
             **{key: value for key, value in extra.items() if value is not None},
         )
@@ -99,7 +99,8 @@ class Server:
         """Return the tasks that have not ended."""
         return [task for task in self._tasks if not task.done()]
 
-    def _client(self, session: Session) -> Client:
+    def client(self, session: Session) -> Client:
+        """Return the Socket.IO side of a new session."""
         client = Client(self, session)
         self.unconnected.add(client)
         return client

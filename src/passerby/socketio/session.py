@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from passerby.socketio import closing
 from passerby.socketio.engineio import (
@@ -95,6 +95,8 @@ class Session:
         "state",
     )
 
+    is_passed_on: ClassVar = False
+    """Whether it is another node's, which passes on what comes."""
     receiver: Receiver
 
     def __init__(self, engine: Engine, sid: str, address: str, query: Mapping[str, str]) -> None:

@@ -62,9 +62,24 @@ class Socket:
         self._backlog: deque[Waiting] | None = None
 
     @property
+    def client(self) -> Client:
+        """The client whose socket this is."""
+        return self._client
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is connected, and no event is being handled or waits."""
+        return self.connected and self._backlog is None
+
+    @property
     def address(self) -> str:
         """The client's address, as determined by the engine."""
         return self._client.session.address
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Whether the connection is another node's, which has admitted it."""
+        return self._client.session.is_passed_on
 
     @property
     def query(self) -> Mapping[str, str]:

@@ -1,0 +1,414 @@
+"""Guests and the nodes on which they live.
+
+A guest who is in no room lives where they connect, and moves to the partner's node when they are matched. A guest who is
+in a room stays: a connection to another node becomes an edge. A guest whose node is gone lives where they return, and
+brings the room back there.
+
+A guest moves in one step. The old home gives up all it has of them and the connection, and sends it, `ARRIVED`; from
+then on they live on the new one, whether somebody waits for them there or not. Requests only ask for such a step:
+
+| request | answered by | |
+|---|---|---|
+| `come` | the home, to the node of a new connection | the guest comes, or `stay`: they are in a room; or `unknown` |
+| `bring` | the home, to the node of a guest who has been matched with them | the guest comes, or `unknown` |
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import Struct
+
+from passerby import ids
+from passerby.chat.events import RoomClosed
+from passerby.clock import sleep
+from passerby.errors import Code, UnavailableError
+from passerby.limits import TokenBucket
+from passerby.live import LiveGuest
+from passerby.models import Guest, Ticket
+from passerby.nodes.edges import RemoteSession
+from passerby.nodes.requests import NodeLostError
+from passerby.realtime.links import SocketLink
+from passerby.socketio.closing import SERVER_SHUTTING_DOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from passerby.background import Background
+    from passerby.chat.events import Resume
+    from passerby.chat.log import RoomLog
+    from passerby.chat.rooms import Rooms
+    from passerby.clock import Clock
+    from passerby.guests.sessions import Guests
+    from passerby.limits import Rate
+    from passerby.live import Member, Room
+    from passerby.matching.matchmaking import Matchmaking
+    from passerby.nodes.bus import Bus, Frame
+    from passerby.nodes.edges import Edges, Key
+    from passerby.nodes.homes import Homes
+    from passerby.nodes.membership import Membership
+    from passerby.nodes.requests import Requests
+    from passerby.presence import Presence
+    from passerby.realtime.gateway import Gateway
+    from passerby.recovery import Recovery
+    from passerby.socketio import Client
+
+ARRIVED: Final = 42
+"""The kind of the frame with a guest."""
+_STAY: Final = b"stay"
+_COMES: Final = b"comes"
+_UNKNOWN: Final = b"unknown"
+_ASK: Final = 2.0
+"""Seconds that another node has to answer."""
+_BUSY: Final = 0.5
+"""Seconds that a guest who is to move has until nothing of theirs is being handled any more."""
+_LOOK: Final = 0.005
+"""Seconds between two looks at that."""
+_TOGETHER: Final = 200
+"""Homes that are kept at the same time: about a millisecond of one turn of the event loop."""
+_KEEP: Final = 600.0
+"""Seconds in which all homes are kept once."""
+_RETRY: Final = 1.0
+"""Seconds until a guest whose home does not answer may try again."""
+
+
+class Connection(Struct):
+    """The connection of a guest who moves."""
+
+    node: str
+    number: int
+    address: str
+    query: dict[str, str]
+    transport: str
+    socket_id: str
+
+
+class Traveller(Struct):
+    """All that a node has of a guest who is in no room."""
+
+    guest: Guest
+    ticket: Ticket | None
+    suspended: Ticket | None
+    notice: RoomClosed | None
+    token_expires: float
+    grace: float
+    """Seconds that are left of the grace window if there is no connection, or none any more."""
+    waits: dict[str, float]
+    """Seconds until each bucket of limits has its next token; negative: how long it has had it."""
+    is_recalled: bool
+    epoch: int
+    """The last epoch of the node."""
+    connection: Connection | None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Traveller).decode
+_decode_ticket = msgspec.json.Decoder(Ticket).decode
+
+
+class Moving:
+    """Where the guests of this node live. Is the `Nodes` of `Recovery`."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        requests: Requests,
+        membership: Membership,
+        homes: Homes,
+        edges: Edges,
+        gateway: Gateway,
+        guests: Guests,
+        rooms: Rooms,
+        room_log: RoomLog,
+        presence: Presence,
+        matchmaking: Matchmaking,
+        recovery: Recovery,
+        rates: Mapping[str, Rate],
+        clock: Clock,
+        background: Background,
+    ) -> None:
+        """Connect the services with the other nodes. `rates` are those of the guests' buckets."""
+        self.node = bus.node
+        self._bus = bus
+        self._requests = requests
+        self._membership = membership
+        self._homes = homes
+        self._edges = edges
+        self._gateway = gateway
+        self._guests = guests
+        self._rooms = rooms
+        self._log = room_log
+        self._presence = presence
+        self._matchmaking = matchmaking
+        self._recovery = recovery
+        self._rates = rates
+        self._clock = clock
+        self._background = background
+        self._expected: set[str] = set()
+        """Tickets whose guests somebody waits for, by id."""
+        bus.take(ARRIVED, self._arrived)
+        requests.serve("come", self._come)
+        requests.serve("bring", self._bring)
+        rooms.observe(self)
+        gateway.settle = self.settle
+        gateway.hand_over = self._hand_over
+        matchmaking.bring = self.bring
+        presence.ended = homes.release
+        recovery.nodes = self
+        room_log.taken = self._taken
+        membership.on_gone(self._gone)
+        membership.on_expired(partial(background.start, "look at all homes", self.keep_all()))
+
+    # ── Nodes ─────────────────────────────────────────────────────────────────────────────────────
+
+    def others(self) -> Collection[str]:
+        """See Nodes."""
+        return self._membership.alive() - {self.node}
+
+    def is_first(self) -> bool:
+        """See Nodes."""
+        return min(self._membership.alive()) == self.node
+
+    async def is_alive(self, node: str) -> bool:
+        """See Nodes."""
+        return node == self.node or await self._membership.is_alive(node)
+
+    async def take(self, guest: Guest) -> bool:
+        """See Nodes."""
+        return await self._home_of(guest.session_id) == self.node
+
+    def _gone(self, node: str) -> None:  # noqa: ARG002 - all that is left is looked at
+        self._recovery.lost_node()
+
+    # ── a guest connects ──────────────────────────────────────────────────────────────────────────
+
+    async def settle(self, guest: Guest, resume: Resume | None) -> str | None:
+        """Let a guest who connects here, and does not live here, live here; or return the node where they live.
+
+        Raises UnavailableError when the other node does not answer, and OSError.
+        """
+        session_id = guest.session_id
+        home = await self._home_of(session_id)
+        if home != self.node:
+            return home
+        for room_id in _rooms_of(guest, resume):
+            if self._guests.live(session_id) is not None:
+                return None
+            owner = await self._log.owner(room_id)
+            if owner is None:
+                continue
+            if owner != self.node and await self.is_alive(owner):
+                self._homes.give(session_id, owner)
+                return owner
+            await self._recovery.claim(room_id, owner)
+        return None
+
+    async def _home_of(self, session_id: str) -> str:
+        """Return where a guest lives: here, if they are in no room elsewhere."""
+        instead_of = None
+        while True:
+            home = await self._homes.claim(session_id, instead_of)
+            if home == self.node:
+                return home
+            if await self.is_alive(home):
+                try:
+                    answer = await self._requests.ask(home, "come", f"{self.node} {session_id}".encode(), _ASK)
+                except (NodeLostError, TimeoutError):
+                    if await self.is_alive(home):
+                        raise UnavailableError(["your conversation"], retry_after=_RETRY) from None
+                    answer = _UNKNOWN
+                if answer == _STAY:
+                    return home
+            instead_of = home
+
+    def _hand_over(self, home: str, client: Client, packet: str) -> None:
+        """Pass a connection on to its guest's home."""
+        if isinstance(client.session, RemoteSession):  # the guest has moved while the connection was passed on to here
+            client.session.close(SERVER_SHUTTING_DOWN)
+        else:
+            self._edges.connect(home, client, packet)
+
+    # ── a guest is matched ────────────────────────────────────────────────────────────────────────
+
+    async def bring(self, ticket: Ticket) -> LiveGuest | None:
+        """Bring the guest of a ticket here, who lives on another node; None: they are gone, or do not search."""
+        self._expected.add(ticket.id)
+        try:
+            await self._requests.ask(ticket.node, "bring", self.node.encode() + b" " + msgspec.json.encode(ticket), _ASK)
+        except (UnavailableError, TimeoutError):
+            pass
+        finally:
+            self._expected.discard(ticket.id)
+        return self._matchmaking.searching(ticket)
+
+    # ── moving ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _come(self, argument: bytes) -> bytes:
+        """Send a guest who has connected to the node that asks, unless they are in a room."""
+        to, _, session_id = argument.decode().partition(" ")
+        live = self._guests.live(session_id)
+        if live is None:
+            return _UNKNOWN
+        if live.member is not None or not await self._is_free(live):
+            return _STAY
+        if live.link is not None:
+            link = live.link
+            self._presence.disconnect(live, link)
+            link.close(Code.REPLACED)
+        self._send(live, to)
+        return _COMES
+
+    async def _bring(self, argument: bytes) -> bytes:
+        """Send a guest who has been matched to the node of the partner, which asks."""
+        to, _, encoded = argument.partition(b" ")
+        ticket = _decode_ticket(encoded)
+        live = self._matchmaking.searching(ticket)
+        if live is None:
+            return _UNKNOWN
+        is_free = await self._is_free(live)
+        if self._matchmaking.searching(ticket) is not live:
+            return _UNKNOWN
+        if not is_free:
+            self._matchmaking.go_on(live)
+            return _UNKNOWN
+        self._send(live, to.decode())
+        return _COMES
+
+    async def _is_free(self, live: LiveGuest) -> bool:
+        """Wait until nothing of a guest is being handled, but not long; return whether they may move."""
+        until = self._clock.monotonic() + _BUSY
+        while live.member is None and not live.has_moved:
+            client = _client_of(live)
+            if client is None or (client.is_idle and self._edges.is_settled(client)):
+                return True
+            if self._clock.monotonic() >= until:
+                return False
+            await sleep(self._clock, _LOOK)
+        return False
+
+    def _send(self, live: LiveGuest, to: str) -> None:
+        """Let a guest who is in no room live on the node `to`."""
+        client = _client_of(live)
+        connection = None
+        if client is not None:
+            session = client.session
+            about = session.address, dict(session.query), session.transport, live.guest.socket_id or ""
+            connection = Connection(*self._edges.give(client, to), *about)
+        now = self._clock.monotonic()
+        traveller = Traveller(
+            live.guest,
+            live.ticket,
+            live.suspended,
+            live.notice if isinstance(live.notice, RoomClosed) else None,
+            live.token_expires,
+            self._presence.grace_left(live),
+            {name: bucket.ready_at - now for name, bucket in live.buckets.items()},
+            live.is_recalled,
+            self._rooms.last_epoch,
+            connection,
+        )
+        self._presence.release(live)
+        self._homes.give(live.guest.session_id, to)
+        self._bus.send(to, (ARRIVED, _encode(traveller)))
+
+    def _arrived(self, sender: str, frame: Frame) -> None:
+        """A guest has come to live here."""
+        traveller = _decode(frame[1])
+        live = LiveGuest(traveller.guest)
+        live.ticket, live.suspended, live.notice = traveller.ticket, traveller.suspended, traveller.notice
+        live.token_expires, live.is_recalled = traveller.token_expires, traveller.is_recalled
+        now = self._clock.monotonic()
+        for name, wait in traveller.waits.items():
+            if (rate := self._rates.get(name)) is not None:
+                bucket = live.buckets[name] = TokenBucket(rate, now)
+                bucket.ready_at = now + wait
+        connection = traveller.connection
+        client = None
+        if connection is not None:
+            key: Key = (connection.node, connection.number)
+            client = self._edges.receive(key, sender, connection.address, connection.query, connection.transport)
+            if client is not None:
+                socket = client.restore("/", connection.socket_id)
+                live.link = self._gateway.adopt(socket, live)
+        self._presence.adopt(live, traveller.grace, traveller.epoch)
+        if live.ticket is not None and live.ticket.id not in self._expected:
+            self._matchmaking.go_on(live)
+
+    # ── going home ────────────────────────────────────────────────────────────────────────────────
+
+    def room_opened(self, room: Room) -> None:
+        """See RoomObserver."""
+
+    def room_recalled(self, room: Room, notes: Mapping[str, bytes]) -> None:
+        """See RoomObserver."""
+
+    def member_back(self, member: Member) -> None:
+        """See RoomObserver."""
+
+    def room_lost(self, room: Room) -> None:
+        """See RoomObserver."""
+
+    def room_closed(self, room: Room) -> None:
+        """See RoomObserver. Members who are connected to another node live there from now on."""
+        for member in room.members:
+            client = _client_of(member.live)
+            if client is not None and isinstance(client.session, RemoteSession):
+                self._background.start("return of a guest", self._go_home(member.live))
+
+    async def _go_home(self, live: LiveGuest) -> None:
+        if await self._is_free(live) and live.ticket is None:
+            client = _client_of(live)
+            if client is not None and isinstance(client.session, RemoteSession):
+                self._send(live, client.session.key[0])
+
+    # ── other nodes take over what is here ────────────────────────────────────────────────────────
+
+    def _taken(self, room_id: str, epoch: int) -> None:
+        room = self._rooms.find(room_id)
+        if room is not None and room.epoch == epoch:
+            self._presence.lose(room)
+
+    async def keep(self) -> None:
+        """One step of a loop: keep a part of the homes, so that all are kept in time."""
+        for some in self._parts(list(self._guests.live_ids())):
+            await sleep(self._clock, _KEEP * len(some) / max(_TOGETHER, self._guests.live_count))
+            await self._keep(some)
+        await sleep(self._clock, 1.0)
+
+    async def keep_all(self) -> None:
+        """Look at once which guests live elsewhere: this node has seemed to be gone, or Redis was. Raises OSError."""
+        for some in self._parts(list(self._guests.live_ids())):
+            await self._keep(some)
+
+    @staticmethod
+    def _parts(session_ids: list[str]) -> Iterable[list[str]]:
+        return (session_ids[start : start + _TOGETHER] for start in range(0, len(session_ids), _TOGETHER))
+
+    async def _keep(self, session_ids: list[str]) -> None:
+        for session_id in await self._homes.keep([one for one in session_ids if self._guests.live(one) is not None]):
+            live = self._guests.live(session_id)
+            if live is not None:
+                self._presence.evict(live)
+
+
+def _client_of(live: LiveGuest) -> Client | None:
+    return live.link.socket.client if isinstance(live.link, SocketLink) else None
+
+
+def _rooms_of(guest: Guest, resume: Resume | None) -> list[str]:
+    """Return the ids of rooms that a guest may be in: the one that the client says, and that of the session."""
+    found = []
+    if resume is not None and guest.id in _halves(resume.room_id):
+        found.append(resume.room_id)
+    if guest.connected_user is not None:
+        found.append(ids.room_id(guest.id, guest.connected_user))
+    return list(dict.fromkeys(found))
+
+
+def _halves(room_id: str) -> tuple[str, str]:
+    """Return the two guest ids of a room's id."""
+    first, _, second = room_id.removeprefix("guest_").partition("_guest_")
+    return f"guest_{first}", f"guest_{second}"
