@@ -182,6 +182,18 @@ async def test_a_frame_that_cannot_be_sent_is_a_loss(net: Net, frame: Frame, cap
     assert "frame of the bus failed" in caplog.text
 
 
+async def test_a_handler_may_give_up_in_the_middle_of_a_batch(net: Net) -> None:
+    anna, ben = await met(net)
+    ben.bus.take(2, lambda node, _: ben.bus.gone(node))
+    anna.send(ben, 1)
+    anna.bus.send(ben.node, (2,))
+    anna.send(ben, "too late")
+    await ben.has(anna, 1, LOST)
+    await anna.has(ben, LOST)
+    anna.send(ben, 3)
+    await ben.has(anna, 3)
+
+
 async def test_what_waits_is_sent_at_the_end_and_nothing_comes_after_it(net: Net) -> None:
     anna, ben = await met(net)
     anna.send(ben, "last")

@@ -108,7 +108,7 @@ class Redis:
         """Call `receive` with each message on a channel; in a Cluster it is a sharded one. Raises RedisError.
 
         It has a connection of its own, to the server that commands go to. When that ends, also by its `close`, `lost`
-        is called once; it is also called when this raises.
+        is called once.
         """
         link = self.watch.link
         if link is None:

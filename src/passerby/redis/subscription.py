@@ -74,10 +74,11 @@ async def subscribe(
 ) -> Subscription:
     """Subscribe at the server at `address`, or in a Cluster at the node to which it leads. Raises RedisError.
 
-    `lost` is called once when it ends, also by `close`, and for each attempt that fails.
+    `lost` is called once when it ends, also by `close`.
     """
     command = "SSUBSCRIBE" if opener.url.kind == "cluster" else "SUBSCRIBE"
-    hooks = Hooks(lambda _, __: lost(), lambda _, __: None)
+    returned: list[Connection] = []
+    hooks = Hooks(lambda connection, _: lost() if connection in returned else None, lambda _, __: None)
     for _ in range(_REDIRECTIONS):
         subscription = await opener.open_as(Subscription, address, hooks)
         subscription.address = address
@@ -89,11 +90,14 @@ async def subscribe(
             if error.code != "MOVED":
                 raise
             address = moved_to(error, address)
+            continue
         except BaseException:
             subscription.close()
             raise
-        else:
-            return subscription
+        if not subscription.is_open:
+            raise LostError("it has ended at once")
+        returned.append(subscription)
+        return subscription
     raise UnfitError("its Cluster is changing")
 
 
