@@ -191,8 +191,10 @@ class Schedule(RuleBasedStateMachine):
         self.do(lambda: self.net.clock.advance(seconds))
 
     def teardown(self) -> None:
-        self.run(self.check())
-        self.loop.close()
+        try:
+            self.run(self.check())
+        finally:
+            self.loop.close()
 
     async def check(self) -> None:
         net = self.net
@@ -207,7 +209,9 @@ class Schedule(RuleBasedStateMachine):
             await self.greet()
         self.check_all()
 
-        # All is well now.
+        # Who had no frame in an era may learn only now that it was lost. Then all is well.
+        await self.greet()
+        self.check_all()
         before = [node.pairs.losses for node in net.nodes.values()]
         await self.greet()
         self.check_all()

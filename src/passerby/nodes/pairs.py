@@ -19,7 +19,8 @@ A message, as MessagePack: `[version, sender, era, received, first, frames]`.
 
 If both notice the same loss they both come to the same era, and neither tells the other news: one call on each side.
 If one loses several times before the other hears of it, the other learns of all at once: one call there.
-An era without a frame in it cannot be lost, so what breaks again and again is told once.
+An era without a frame in it cannot be lost, so what breaks again and again is told once. Who had no frame in an era
+that the other has lost may learn of it only with the next frame.
 
 **The first frames of an era** are answered with an empty message if nothing else goes back in that turn, so the sender
 knows that they came. Without any word of that within `CONFIRMATION` seconds they are lost: the other has perhaps never
