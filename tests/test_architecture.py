@@ -38,6 +38,8 @@ COORDINATORS = ("passerby.presence", "passerby.recovery")
 """Services that use all packages, and that none of them uses."""
 REDIS = "passerby.redis"
 """The connection to Redis, which its adapters share."""
+NODES = "passerby.nodes"
+"""Several processes as one: above the services, which know nothing of it."""
 REDIS_LIBRARIES = ("hiredis", "redis")
 LIBRARIES = ("jwt", "msgspec", "regex", "structlog")
 """Packages from outside that services and base modules may use. All others may know sockets, HTTP, Redis or SQL."""
@@ -74,6 +76,7 @@ SUFFIXES = ("_memory", "_disk", "_redis")
 HELPERS = (
     *("passerby.files.allocator", "passerby.files.blobs_index"),
     *("passerby.chat.log_contents", "passerby.chat.log_batches"),
+    *("passerby.nodes.bus", "passerby.nodes.pairs", "passerby.nodes.members"),
 )
 """Modules that adapters share. They are no adapters, although the names of some begin with their port's."""
 CODECS = ("passerby.socketio.engineio", "passerby.socketio.packets", "passerby.socketio.frames")
@@ -173,7 +176,7 @@ def ports() -> set[str]:
     return {
         module
         for module, path in FILES.items()
-        if under(module, *SERVICES) and defines_protocol(path.read_text(encoding="utf-8"))
+        if under(module, *SERVICES, NODES) and defines_protocol(path.read_text(encoding="utf-8"))
     }
 
 
@@ -348,9 +351,26 @@ def the_codecs_are_pure(graph: Graph) -> set[tuple[str, str]]:
     }
 
 
+def nodes_use_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
+    """Nodes use the base, and their adapters Redis; services and what is below know nothing of nodes."""
+    above = {
+        (module, imported)
+        for module, imported in pairs(graph)
+        if under(imported, NODES) and not under(module, NODES, *TRANSPORTS, WIRING, *COORDINATORS, *SHELLS)
+    }
+    below = {
+        (module, imported)
+        for module, imported in pairs(graph)
+        if under(module, NODES) and imported in graph and imported != "passerby"
+        if not under(imported, NODES) and not is_base(imported)
+        if not (under(imported, REDIS) and module.endswith("_redis"))
+    }
+    return above | below
+
+
 def packages_are_no_modules(graph: Graph) -> set[tuple[str, str]]:
     """Every package must be covered by a rule."""
-    known = (*TRANSPORTS, *SERVICES, REDIS, DOCTOR, "passerby.media")
+    known = (*TRANSPORTS, *SERVICES, NODES, REDIS, DOCTOR, "passerby.media")
     inside = [module for module in graph if module.count(".") > 1]
     return {(module, module) for module in (*inside, *PACKAGES) if not under(module, *known)}
 
@@ -368,6 +388,7 @@ RULES = [
     redis_knows_nothing_of_the_rest,
     media_knows_nothing_but_errors,
     the_codecs_are_pure,
+    nodes_use_what_is_listed,
     packages_are_no_modules,
 ]
 
@@ -449,6 +470,12 @@ def test_the_package_keeps(rule: object) -> None:
         ("passerby.calls.new", "from passerby.doctor import turn_client"),
         ("passerby.doctor.new", "from passerby.app import serve"),
         ("passerby.doctor.new", "from passerby.files.blobs_disk import DiskBlobStore"),
+        ("passerby.chat.new", "from passerby.nodes.bus import Bus"),
+        ("passerby.live", "from passerby.nodes import requests"),
+        ("passerby.redis.new", "from passerby.nodes.pairs import Pairs"),
+        ("passerby.nodes.new", "from passerby.chat.rooms import Rooms"),
+        ("passerby.nodes.new", "from passerby.redis.client import Redis"),
+        ("passerby.nodes.bus_redis", "from passerby.nodes.requests import Requests"),
     ],
 )
 def test_a_module_that_breaks_a_rule_is_found(module: str, source: str) -> None:
@@ -471,6 +498,8 @@ def test_a_module_that_breaks_a_rule_is_found(module: str, source: str) -> None:
         ("passerby.chat.new", "from passerby.live import Room\nfrom passerby.background import Background"),
         ("passerby.realtime.new", "from passerby.chat.rooms import Rooms\nfrom passerby.socketio import Server"),
         ("passerby.new", "from passerby.errors import Code\nimport asyncio"),
+        ("passerby.nodes.new", "from passerby.background import Background\nfrom passerby.nodes.bus import Bus"),
+        ("passerby.nodes.bus_redis", "from passerby.redis.client import Redis"),
     ],
 )
 def test_a_module_that_keeps_the_rules_is_not(module: str, source: str) -> None:

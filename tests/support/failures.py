@@ -125,6 +125,7 @@ class _Link:
         self._held: list[Done] | None = None
         """The commands after the one at which the connection is lost: they are not sent."""
         self.claim = inner.claim
+        self.place = inner.place
         self.drain = inner.drain
         self.close = inner.close
 

@@ -13,6 +13,7 @@ from passerby.redis.links import open_server
 from passerby.redis.opening import Opener
 from passerby.redis.script import Script
 from passerby.redis.sentinels import primary
+from passerby.redis.subscription import Subscription, subscribe
 from passerby.redis.watch import State, Watch
 from passerby.redis_url import RedisUrlError, check_prefix, parse
 from passerby.settings import SettingsError
@@ -102,6 +103,21 @@ class Redis:
     def _fail(self, done: Done) -> None:
         error = LostError(self.watch.reason)
         asyncio.get_running_loop().call_soon(self._background.attempt, "reply of Redis", done, error)
+
+    async def subscribe(self, channel: str, receive: Callable[[bytes], None], lost: Callable[[], None]) -> Subscription:
+        """Call `receive` with each message on a channel; in a Cluster it is a sharded one. Raises RedisError.
+
+        It has a connection of its own, to the server that commands go to. When that ends, also by its `close`, `lost`
+        is called once.
+        """
+        link = self.watch.link
+        if link is None:
+            raise LostError(self.watch.reason)
+        return await subscribe(self._opener, link.place(channel), channel, receive, lost)
+
+    def place(self, channel: str) -> Address | None:
+        """Return the address of the server that has a channel now; None while none is used."""
+        return None if self.watch.link is None else self.watch.link.place(channel)
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,6 +17,7 @@ from redis.crc import key_slot
 from passerby.redis.errors import LostError, RedisError, RefusedError, UnfitError
 from passerby.redis.marker import MARKER, Marker
 from passerby.redis.opening import Hooks
+from passerby.redis.subscription import moved_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,9 +116,7 @@ class ClusterLink:
 
     def redirect(self, errand: _Errand, error: RefusedError) -> None:
         """Send a command where the server says that it belongs: it was not applied."""
-        _, _, place = str(error).split(" ")
-        host, _, port = place.rpartition(":")
-        address = (host or self._opener.url.addresses[0][0], int(port))
+        address = moved_to(error, self._opener.url.addresses[0])
         if error.code == "ASK":
             self._background.start("ASK of the Cluster", self._ask(errand, address))
             return
@@ -226,6 +225,11 @@ class ClusterLink:
         if other is not opened:  # somebody else was faster
             _retire(opened)
         return other
+
+    def place(self, key: str) -> Address:
+        """See Link."""
+        connection = self._slots[key_slot(key.encode())]
+        return next(address for address, node in self._nodes.items() if node is connection)
 
     # ── the link ──────────────────────────────────────────────────────────────────────────────────
 

@@ -41,8 +41,9 @@ OUTBOX_LIMIT: Final = 64 * 1024 * 1024
 """Maximum number of bytes that wait to be sent."""
 _LATE: Final = 0.5
 """Seconds that a look may be late. A process that was paused itself has answers that it has not read yet."""
-_NOTHING: Final = object()
-_REPLY: Final = "reply of Redis"
+NOTHING: Final = object()
+"""What the reader returns if there is no whole reply."""
+REPLY: Final = "reply of Redis"
 """The name of the callbacks' work."""
 
 
@@ -59,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._refused = refused
         self._transport: asyncio.Transport | None = None
-        self._reader = Reader(replyError=RefusedError, notEnoughData=_NOTHING)
+        self._reader = Reader(replyError=RefusedError, notEnoughData=NOTHING)
         self._waiting: deque[Done | _Run] = deque()
         self._outbox: list[bytes] = []
         self._unsent = 0
@@ -135,7 +136,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, waiting: Done | _Run, error: RedisError) -> None:
         done = waiting[0] if isinstance(waiting, tuple) else waiting
-        self._loop.call_soon(self._background.attempt, _REPLY, done, error)
+        self._loop.call_soon(self._background.attempt, REPLY, done, error)
 
     # ── asyncio.Protocol ──────────────────────────────────────────────────────────────────────────
 
@@ -153,7 +154,7 @@ class Connection(asyncio.Protocol):
         next_reply = self._reader.gets
         try:
             self._reader.feed(data)
-            while (reply := next_reply()) is not _NOTHING:
+            while (reply := next_reply()) is not NOTHING:
                 if reply.__class__ is RefusedError:
                     self._refused(reply)
                 if not self._waiting:  # it is lost, or the server has sent an error of its own and will close
@@ -167,7 +168,7 @@ class Connection(asyncio.Protocol):
                 try:  # `Background.attempt`, inlined: each command has an answer
                     done(reply)
                 except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the others must get their answers
-                    self._background.failed(_REPLY, error)
+                    self._background.failed(REPLY, error)
         except ProtocolError as error:
             self._end(LostError(f"it does not speak Redis' protocol: {error}"))
 

@@ -39,6 +39,9 @@ class Link(Protocol):
     def run(self, done: Done, script: Script, keys: Sequence[str], arguments: Sequence[Part]) -> None:
         """See Connection."""
 
+    def place(self, key: str) -> Address:
+        """Return the address of the server that has a key, or a channel."""
+
     async def claim(self) -> None:
         """Write the markers. Raises RedisError if a server takes no writes."""
 
@@ -52,13 +55,18 @@ class Link(Protocol):
 class ServerLink:
     """A link to one server."""
 
-    def __init__(self, connection: Connection, prefix: str, watcher: Watcher) -> None:
+    def __init__(self, connection: Connection, address: Address, prefix: str, watcher: Watcher) -> None:
         """`connection` must be open."""
         self._connection = connection
+        self._address = address
         self._marker = Marker(connection, prefix + MARKER, lambda: watcher.missed("its data is gone"))
         self.send = connection.send
         self.run = connection.run
         self.claim = self._marker.claim
+
+    def place(self, _key: str) -> Address:
+        """See Link."""
+        return self._address
 
     async def drain(self) -> None:
         """See Link."""
@@ -74,4 +82,5 @@ async def open_server(
 ) -> ServerLink:
     """Open a link to the server at the address that `find` returns. Raises RedisError."""
     hooks = Hooks(lambda _, error: watcher.lost(error), lambda _, error: watcher.refused(error))
-    return ServerLink(await opener.open(await find(), hooks), prefix, watcher)
+    address = await find()
+    return ServerLink(await opener.open(address, hooks), address, prefix, watcher)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from passerby.redis_url import Address, RedisUrl, Tls
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Connection)
 
 OPEN_LIMIT: Final = 1.5
 """Seconds to reach a server and log in."""
@@ -80,11 +81,15 @@ class Opener:
 
         The hooks are told nothing about a connection before it is returned.
         """
-        made: list[Connection] = []
+        return await self.open_as(Connection, address, hooks, is_replica_fit=is_replica_fit)
+
+    async def open_as(self, kind: type[C], address: Address, hooks: Hooks, *, is_replica_fit: bool = False) -> C:
+        """Like `open`, for a connection of another kind."""
+        made: list[C] = []
         is_open = False
 
-        def make() -> Connection:
-            made.append(Connection(self.background, lost, refused))
+        def make() -> C:
+            made.append(kind(self.background, lost, refused))
             return made[-1]
 
         def lost(error: LostError) -> None:
@@ -104,7 +109,7 @@ class Opener:
         is_open = True
         return connection
 
-    async def _open(self, address: Address, make: Callable[[], Connection], *, is_replica_fit: bool) -> Connection:
+    async def _open(self, address: Address, make: Callable[[], C], *, is_replica_fit: bool) -> C:
         loop = asyncio.get_running_loop()
         host, port = address
         if port:

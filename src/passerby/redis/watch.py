@@ -71,8 +71,7 @@ class Watch:
         self._current: Link | None = None
         """The open link, also while Redis refuses to serve."""
         self._resyncs: list[tuple[str, Callable[[], Awaitable[None]]]] = []
-        self._begin: Callable[[], None] = _nothing
-        self._end: Callable[[], None] = _nothing
+        self._uses: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._failures = 0
         """Number of attempts in a row that failed."""
         self._told: set[str] = set()
@@ -97,7 +96,7 @@ class Watch:
 
     def on_use(self, begin: Callable[[], None], end: Callable[[], None]) -> None:
         """Call `begin()` before Redis is used and gets everything again, and `end()` when it is used no longer."""
-        self._begin, self._end = begin, end
+        self._uses.append((begin, end))
 
     def start(self) -> None:
         """Begin to connect, in the background."""
@@ -157,7 +156,8 @@ class Watch:
         if self.state is not State.DEGRADED:
             self._told.clear()
             self._enter(State.DEGRADED, reason)
-            self._background.attempt("end of the use of Redis", self._end)
+            for _, end in self._uses:
+                self._background.attempt("end of the use of Redis", end)
         self.reason = reason
         if reason not in self._told and not (is_loss and self._told):
             self._told.add(reason)
@@ -210,7 +210,8 @@ class Watch:
             longest = LONGEST_RESYNC_PAUSE
             if self.state is State.DEGRADED:
                 self._enter(State.RESYNC, "it can be used")
-            self._background.attempt("begin of the use of Redis", self._begin)
+            for begin, _ in self._uses:
+                self._background.attempt("begin of the use of Redis", begin)
             self.link = link
             if await self._resync():
                 self._enter(State.NORMAL, "it has everything")
@@ -258,7 +259,3 @@ class Watch:
         if self._failures:
             await sleep(self._clock, min(FIRST_PAUSE * 2 ** (self._failures - 1), longest))
         self._failures = min(self._failures + 1, 10)
-
-
-def _nothing() -> None:
-    """Do nothing."""
