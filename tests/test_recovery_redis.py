@@ -168,7 +168,7 @@ async def test_a_room_to_which_nobody_returns_leaves_nothing(processes: Processe
     assert len(await processes.keys("file:*")) > 0
     await house.pass_time(GRACE)
     await processes.written()
-    for pattern in ("{room:*", "rooms", "file:*", "guest:*"):
+    for pattern in ("{room:*", "rooms:*", "file:*", "guest:*"):
         assert await processes.keys(pattern) == []
     with pytest.raises(UnauthorizedError):
         await house.guests.authenticate(anna.token)

@@ -17,7 +17,7 @@ if type(epoch) == 'table' or log.err or ids.err then
   return 0
 end
 local owner = redis.call('HGET', KEYS[1], 'owner')
-if owner and owner ~= ARGV[3] .. ':' .. epoch then
+if owner and string.match(owner, '^(.*):') ~= ARGV[3] then
   return -1
 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1] .. ':' .. epoch)

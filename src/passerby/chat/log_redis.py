@@ -533,14 +533,14 @@ class RedisRoomLog:
 
     async def owners(self) -> list[str]:
         """See RoomLog."""
-        return [node for node in await self._listed(self._nodes) if node != self.node]
+        return [node for node in await self._members(self._nodes) if node != self.node]
 
     async def rooms(self, owner: str) -> list[str]:
         """See RoomLog."""
-        saved = await self._listed(self._redis.key(f"rooms:{owner}"))
+        saved = await self._members(self._redis.key(f"rooms:{owner}"))
         return [room_id for room_id in saved if room_id not in self._rooms and room_id not in self._graves]
 
-    async def _listed(self, index: str) -> list[str]:
+    async def _members(self, index: str) -> list[str]:
         """Return what an index has that has not expired."""
         try:
             reply = await self._redis.command("ZRANGE", index, f"({int(self._clock.time())}", "+inf", "BYSCORE")
