@@ -191,10 +191,10 @@ class Recovery:
 
     def lost_node(self) -> None:
         """Another node is gone, or may be: take what nobody returns to, a little later, if no other node does."""
-        self._background.start("recovery of what is left", self._take_rest())
+        name = "recovery of what is left"
+        self._background.call_later(name, _PATIENCE, lambda: self._background.start(name, self._take_rest()))
 
     async def _take_rest(self) -> None:
-        await sleep(self._clock, _PATIENCE)
         if not self.nodes.is_first():
             return
         async with self._running:

@@ -62,7 +62,7 @@ def receive(session: Session | RemoteSession, client: Client, packet: str | byte
 class Edge:
     """Receives what comes from a client whose guest lives on the node `home`. `number` names it there."""
 
-    __slots__ = ("_bus", "_edges", "_held", "home", "number", "session", "until")
+    __slots__ = ("_bus", "_edges", "_held", "_held_bytes", "client", "home", "number", "session", "until")
 
     def __init__(self, edges: Edges, session: Session, number: int, home: str) -> None:
         """The session's receiver is to be set by the caller."""
