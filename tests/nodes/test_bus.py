@@ -194,6 +194,14 @@ async def test_a_handler_may_give_up_in_the_middle_of_a_batch(net: Net) -> None:
     await ben.has(anna, 3)
 
 
+async def test_an_id_that_cannot_be_sent_affects_nothing_else(net: Net) -> None:
+    anna, ben = await met(net)
+    anna.bus.send("\ud800", (KIND, 1))
+    anna.send(ben, 1)
+    await ben.has(anna, 1)
+    await anna.until(lambda: anna.came["\ud800"] == [LOST])
+
+
 async def test_what_waits_is_sent_at_the_end_and_nothing_comes_after_it(net: Net) -> None:
     anna, ben = await met(net)
     anna.send(ben, "last")

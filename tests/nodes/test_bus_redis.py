@@ -21,7 +21,7 @@ from tests.support.valkey import PATIENCE, cluster, proxy, reached, sentinels, u
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.support.valkey import Cluster, Valkey
+    from tests.support.valkey import Cluster, Transport, Valkey
 
 NOTICED = 4.0
 """Seconds within which any loss is told."""
@@ -64,6 +64,22 @@ async def lost_once(anna: End, ben: End) -> None:
     await ben.has(anna, LOST)
     await are_back(anna, ben)
     await talk(anna, ben)
+
+
+# ── ways to reach a server ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+@pytest.mark.parametrize("is_encrypted", [False, True])
+async def test_each_transport(*, transport: Transport, is_encrypted: bool) -> None:
+    async with (
+        valkey(transport=transport, user="chat", password="s/e@c") as server,
+        proxy(server, is_encrypted=is_encrypted) as between,
+        AsyncExitStack() as stack,
+    ):
+        anna, ben = await met(RedisNet(between.url, stack))
+        anna.send(ben, b"x" * 1_000_000, 1)
+        await ben.has(anna, b"x" * 1_000_000, 1)
 
 
 # ── the subscription ──────────────────────────────────────────────────────────────────────────────

@@ -42,12 +42,6 @@ class Boot:
         return boottime() + self.paused
 
 
-class Member(Protocol):
-    """A membership that can be made to look."""
-
-    async def look(self) -> bool: ...
-
-
 class Node:
     def __init__(self, membership: Membership, boot: Callable[[], float], background: Background, bus: Any) -> None:  # noqa: ANN401 - of either kind
         self.membership = membership
@@ -229,7 +223,7 @@ async def test_a_node_cannot_be_told_that_it_is_gone_itself(club: Club) -> None:
 
 
 async def test_a_look_from_before_the_end_brings_nobody_back(club: Club) -> None:
-    anna, ben, _ = await three(club)
+    _, ben, _ = await three(club)
     look = asyncio.ensure_future(ben.look())
     await asyncio.sleep(0)
     ben.membership.gone("anna")
@@ -287,7 +281,7 @@ async def test_a_node_that_dies_is_noticed_in_time(real: RedisClub) -> None:
 
 
 async def test_a_node_that_was_paused_lets_go_before_the_others_take_over(real: RedisClub) -> None:
-    anna, ben, _ = await three(real)
+    anna, _, _ = await three(real)
     begun = boottime()
     await anna.look()
     ended = begun + OWN_LEASE + RENEWAL
@@ -364,7 +358,7 @@ async def test_in_a_cluster() -> None:
         await carl.until(lambda: carl.gone == ["anna"])
 
 
-async def test_a_paused_machine_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_paused_machine_is_a_pause() -> None:
     """The renewal is a timer, but the lease is not: timers stand still during a pause."""
     clock, hub, leases = ManualClock(), MemoryHub(), MemoryLeases()
     background, boot = Background(clock), Boot()

@@ -19,6 +19,8 @@ from tests.support.fakes import Gate
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from passerby.nodes.bus import Frame
+
 
 class Node:
     def __init__(self, hub: MemoryHub, name: str, clock: ManualClock, most: int = 256) -> None:
@@ -220,7 +222,8 @@ async def test_too_many_questions_are_refused(two: Two) -> None:
 
 async def test_frames_that_make_no_sense_change_nothing(two: Two) -> None:
     two.ben.requests.serve("echo", echo)
-    for frame in ((10,), (11, 99, b""), (FAIL, 99, "X", "y", "z", None, None), (12, 1), (10, 1, [], b"")):
+    frames: list[Frame] = [(10,), (11, 99, b""), (FAIL, 99, "X", "y", "z", None, None), (12, 1), (10, 1, [], b"")]
+    for frame in frames:
         two.anna.bus.send("ben", frame)
     assert await two.anna.ask(two.ben, "echo") == b"echo "
     assert two.ben.background.failures["frame of the bus"] == 2

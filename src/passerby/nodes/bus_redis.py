@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = 0.1
-"""Seconds between two attempts to subscribe; doubled after each that fails."""
+"""Seconds between two attempts to subscribe; doubled after each that fails, or whose subscription ends soon."""
 LONGEST_PAUSE: Final = 1.0
 """Maximum seconds between two attempts."""
+STEADY: Final = 5.0
+"""Seconds that a subscription must last, so that the pauses begin anew."""
 
 
 class RedisBus:
@@ -55,7 +57,7 @@ class RedisBus:
         self._is_lost = asyncio.Event()
         """Set when the subscription has ended."""
         self._failures = 0
-        """Attempts in a row that failed."""
+        """Attempts in a row that failed, or led to a subscription that ended soon."""
         self._refused = Sampled(log.warning, "the bus cannot subscribe to its channel", background.clock.monotonic)
         self._is_closed = False
         self.subscriptions = 0
@@ -110,15 +112,20 @@ class RedisBus:
             await self._pause()
             return
         self._subscription = subscription
-        self._failures = 0
         self.subscriptions += 1
         self.pairs.up()
         self._is_up.set()
+        since = self._background.clock.monotonic()
         await self._is_lost.wait()
+        if self._background.clock.monotonic() - since >= STEADY:
+            self._failures = 0
+        await self._pause()
 
     async def _pause(self) -> None:
+        """Wait before the next attempt, longer each time; not at all after the first."""
+        if self._failures:
+            await sleep(self._background.clock, min(FIRST_PAUSE * 2 ** (self._failures - 1), LONGEST_PAUSE))
         self._failures = min(self._failures + 1, 10)
-        await sleep(self._background.clock, min(FIRST_PAUSE * 2 ** (self._failures - 1), LONGEST_PAUSE))
 
     def _usable(self) -> None:
         """Redis is used in a moment, or its Cluster has changed."""

@@ -214,7 +214,11 @@ class Pairs:
         pair.is_due = False
         pair.unanswered += size
         self.messages_sent += 1
-        self._publish(pair.node, message, partial(self._published, pair, pair.era, size, count))
+        try:
+            self._publish(pair.node, message, partial(self._published, pair, pair.era, size, count))
+        except UnicodeEncodeError as error:  # the id of the node cannot be sent: nobody has such a one
+            self._background.failed(_WORK, error)
+            self._published(pair, pair.era, size, count, None)
 
     def _published(self, pair: _Pair, era: int, size: int, count: int, reply: object) -> None:
         pair.unanswered -= size

@@ -95,7 +95,7 @@ class Watch:
         self._resyncs.append((name, resync))
 
     def on_use(self, begin: Callable[[], None], end: Callable[[], None]) -> None:
-        """Call `begin()` before Redis is used and gets everything again, and `end()` when it is used no longer."""
+        """Also call `begin()` before Redis is used and gets everything again, and `end()` when it is used no longer."""
         self._uses.append((begin, end))
 
     def start(self) -> None:
