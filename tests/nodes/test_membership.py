@@ -14,6 +14,7 @@ from passerby.clock import SystemClock
 from passerby.nodes.bus import VERSION
 from passerby.nodes.bus_memory import MemoryBus, MemoryHub
 from passerby.nodes.bus_redis import RedisBus
+from passerby.nodes.processes import identity
 from passerby.nodes.members import boottime
 from passerby.nodes.membership import LEASE, OWN_LEASE, RENEWAL, Membership
 from passerby.nodes.membership_memory import MemoryLeases, MemoryMembership
@@ -285,7 +286,7 @@ async def test_a_node_that_was_paused_lets_go_before_the_others_take_over(real: 
     begun = boottime()
     await anna.look()
     ended = begun + OWN_LEASE + RENEWAL
-    rest = await real.redis["anna"].command("ZSCORE", "p:alive", f"anna {VERSION}")
+    rest = await real.redis["anna"].command("ZSCORE", "p:alive", f"anna {VERSION} {identity()}")
     now = await real.redis["anna"].command("TIME")
     left = float(rest) / 1000 - int(now[0]) - int(now[1]) / 1e6
     assert boottime() + left > ended

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.server import Account, InsideServer, inside
+from tests.support.client import RefusedError
+from tests.support.server import InsideServer, inside
 from tests.support.valkey import PATIENCE, Valkey, valkey
 
 if TYPE_CHECKING:
@@ -104,3 +105,108 @@ async def test_who_leaves_can_meet_again(nodes: Nodes) -> None:
         await until(lambda: [len(node.lives()) for node in nodes.all] == [1, 1])
 
     assert epochs == sorted(set(epochs))
+
+
+async def test_who_reconnects_to_another_node_goes_on_in_the_room(nodes: Nodes) -> None:
+    first, second = nodes.all
+    (account, anna), (_, berta) = await first.visitor(username="Anna"), await first.visitor(username="Berta")
+    matched = await match(anna, berta)
+    await say(anna, berta, "before")
+    await anna.cut()
+    await berta.until("room:partner_away")
+    await berta.say("meanwhile", "meanwhile")
+
+    again = await second.connect(account, {"roomId": matched["roomId"], "epoch": matched["epoch"], "seq": 1})
+    assert (await again.until("connection:established"))["room"]["roomId"] == matched["roomId"]
+    assert (await again.until("chat:message"))["content"] == "meanwhile"
+    await berta.until("room:partner_back")
+    await say(again, berta, "after")
+    await say(berta, again, "answer")
+    assert [len(node.lives()) for node in nodes.all] == [2, 0]
+
+
+async def test_an_older_connection_to_another_node_is_replaced(nodes: Nodes) -> None:
+    first, second = nodes.all
+    account, older = await first.visitor(username="Anna")
+    newer = await second.connect(account)
+    await newer.until("connection:established")
+    assert (await older.until("connection:closing"))["code"] == "replaced"
+    await older.gone()
+    assert [len(node.lives()) for node in nodes.all] == [0, 1]
+
+    (_, berta) = await first.visitor(username="Berta")
+    await match(newer, berta)
+    newest = await first.connect(account)
+    assert (await newest.until("connection:established"))["room"] is not None
+    assert (await newer.until("connection:closing"))["code"] == "replaced"
+
+
+async def test_a_search_goes_on_at_another_node(nodes: Nodes) -> None:
+    first, second = nodes.all
+    account, anna = await first.visitor(username="Anna")
+    await anna.emit("user:match")
+    await anna.until("user:match:no_users")
+    entered = first.lives()[0].ticket
+    assert entered is not None
+    await anna.cut()
+    await until(lambda: first.lives()[0].suspended is not None)
+
+    again = await second.connect(account)
+    await again.until("user:match:searching")
+    ticket = second.lives()[0].ticket
+    assert ticket is not None
+    assert ticket.entered_at == entered.entered_at
+    _, berta = await first.visitor(username="Berta")
+    await berta.emit("user:match")
+    await again.until("user:matched")
+    await berta.until("user:matched")
+
+
+async def test_a_session_that_ends_is_refused_everywhere(nodes: Nodes) -> None:
+    first, second = nodes.all
+    account, anna = await first.visitor(username="Anna")
+    answer = await first.http.delete("/api/guest/me", headers=account.headers)
+    assert answer.status_code == 200
+    await anna.gone()
+    for node in nodes.all:
+        assert (await node.http.get("/api/guest/me", headers=account.headers)).status_code == 401
+    assert await nodes.server.command("KEYS", "home:*") == []
+
+
+async def test_both_members_may_be_elsewhere(nodes: Nodes) -> None:
+    first, second = nodes.all
+    (one, anna), (other, berta) = await first.visitor(username="Anna"), await first.visitor(username="Berta")
+    matched = await match(anna, berta)
+    resume = {"roomId": matched["roomId"], "epoch": matched["epoch"], "seq": 0}
+    for client in (anna, berta):
+        await client.cut()
+    anna, berta = await second.connect(one, resume), await second.connect(other, resume)
+    for client in (anna, berta):
+        await client.until("room:resumed")
+    for number in range(3):
+        await say(anna, berta, f"{number}")
+    await anna.emit("leave-room")
+    await berta.until("room:user_left")
+    await until(lambda: [len(node.lives()) for node in nodes.all] == [0, 2])
+    await match(anna, berta)
+    await say(berta, anna, "again")
+
+
+async def test_a_lost_bus_is_a_reconnect(nodes: Nodes) -> None:
+    first, second = nodes.all
+    (account, anna), (_, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+    matched = await match(anna, berta)
+    await say(anna, berta, "one")
+    await nodes.server.command("CLIENT", "KILL", "TYPE", "pubsub")
+    await anna.gone()
+    assert anna.close_code == 1012
+
+    resume = {"roomId": matched["roomId"], "epoch": matched["epoch"], "seq": 0}
+    again = None
+    while again is None:
+        try:
+            again = await first.connect(account, resume)
+        except RefusedError:
+            await asyncio.sleep(0.05)
+    assert (await again.until("chat:message"))["content"] == "one"
+    await say(again, berta, "two")

@@ -2,7 +2,7 @@
 
 | key | |
 |---|---|
-| `alive` | sorted set of `<node id> <version>`, by when the lease ends: milliseconds of the server's clock |
+| `alive` | sorted set of `<node id> <version> <process>`, by when the lease ends: milliseconds of the server's clock |
 
 One script renews the own lease and returns all others. It is one key, so that one look needs one command, in a Cluster
 too. The clocks of the nodes need not agree. The keys `node:<id>` are those of the counters, and have nothing to do
@@ -18,6 +18,7 @@ from passerby.clock import sleep
 from passerby.nodes.bus import VERSION
 from passerby.nodes.members import Members, boottime
 from passerby.nodes.membership import LEASE, RENEWAL
+from passerby.nodes.processes import identity, is_dead
 from passerby.redis.client import RedisError, Script
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class RedisMembership:
         self._redis = redis
         self._background = background
         self._key = redis.key("alive")
-        self._member = f"{self.node} {VERSION}"
+        self._member = f"{self.node} {VERSION} {identity()}"
+        self._listed: dict[str, str] = {}
+        """What the set has of each other node, at the last look."""
         self._members = members = Members(bus, background, now)
         self.alive = members.alive
         self.version = members.version
@@ -61,10 +64,14 @@ class RedisMembership:
 
     def gone(self, node: str) -> None:
         """See Membership."""
-        version = self._members.version(node)
-        if version and node != self.node:
-            self._redis.send(_nobody_waits, "ZREM", self._key, f"{node} {version}")
+        if self._members.version(node) and node != self.node:
+            self._remove(node)
             self._members.tell_gone(node)
+
+    def _remove(self, node: str) -> None:
+        listed = self._listed.pop(node, None)
+        if listed is not None:
+            self._redis.send(_nobody_waits, "ZREM", self._key, listed)
 
     async def close(self) -> None:
         """See Membership. The frames on the bus are sent in the next turn of the loop."""
@@ -83,7 +90,14 @@ class RedisMembership:
         except RedisError:
             self._members.holds()
             return False
-        self._members.looked(begun, _found(reply))
+        found = _found(reply)
+        self._listed = {node: member for node, (member, *_) in found.items()}
+        for node, (member, *_) in list(found.items()):
+            if node != self.node and is_dead(member.partition(" ")[2].partition(" ")[2]):
+                del found[node]
+                self._remove(node)
+                self._members.ended(node)
+        self._members.looked(begun, {node: (rest, version) for node, (_, rest, version) in found.items()})
         return True
 
     async def _step(self) -> None:
@@ -91,14 +105,16 @@ class RedisMembership:
         await sleep(self._background.clock, RENEWAL)
 
 
-def _found(reply: Reply) -> dict[str, tuple[float, int]]:
-    """Return the seconds that each lease lasts, and the version of each node. What is damaged is left out."""
+def _found(reply: Reply) -> dict[str, tuple[str, float, int]]:
+    """Return of each node its member of the set, the seconds its lease lasts, its version. What is damaged is left out.
+    """
     found = {}
     pairs = iter(reply if isinstance(reply, list) else [])
-    for member, rest in zip(pairs, pairs, strict=False):
-        node, _, version = member.decode(errors="replace").partition(" ") if isinstance(member, bytes) else ("", "", "")
+    for encoded, rest in zip(pairs, pairs, strict=False):
+        member = encoded.decode(errors="replace") if isinstance(encoded, bytes) else ""
+        node, version, *_ = f"{member}  ".split(" ")
         if node and version.isdecimal() and isinstance(rest, int):
-            found[node] = (rest / 1000, int(version))
+            found[node] = (member, rest / 1000, int(version))
     return found
 
 

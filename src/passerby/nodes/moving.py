@@ -15,7 +15,6 @@ then on they live on the new one, whether somebody waits for them there or not. 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -160,7 +159,7 @@ class Moving:
         recovery.nodes = self
         room_log.taken = self._taken
         membership.on_gone(self._gone)
-        membership.on_expired(partial(background.start, "look at all homes", self.keep_all()))
+        membership.on_expired(lambda: background.start("look at all homes", self.keep_all()))
 
     # ── Nodes ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,146 @@
+"""Nodes that are processes of their own, and die."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from passerby.nodes.processes import identity, is_dead
+from tests.support.client import Client, RefusedError
+from tests.support.server import SECRET, RunningServer, ServerProcess, http_client
+from tests.support.valkey import PATIENCE, Valkey, valkey
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.server import Account
+
+
+class Node(RunningServer):
+    """A node in a process of its own."""
+
+    process: ServerProcess
+
+
+@asynccontextmanager
+async def node(store: Valkey, **settings: str) -> AsyncIterator[Node]:
+    process = ServerProcess(REDIS_URL=store.url, JWT_SECRET=SECRET, **settings)
+    try:
+        await asyncio.to_thread(process.wait_until_ready)
+        async with http_client(process.url) as http:
+            running = Node(process.url, http)
+            running.process = process
+            await ready(running)
+            yield running
+            await running.close()
+    finally:
+        await asyncio.to_thread(process.stop)
+
+
+async def ready(running: Node) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while (await running.http.get("/health")).json().get("redis", {}).get("state") not in ("normal", None):
+            await asyncio.sleep(0.05)
+
+
+async def until_connected(server: RunningServer, account: Account, resume: dict[str, Any] | None = None) -> Client:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await server.connect(account, resume)
+            except RefusedError:
+                await asyncio.sleep(0.1)
+
+
+async def match(one: Client, other: Client) -> dict[str, Any]:
+    await one.emit("user:match")
+    await one.until("user:match:no_users")
+    await other.emit("user:match")
+    matched: dict[str, Any] = await one.until("user:matched")
+    await other.until("user:matched")
+    return {"roomId": matched["roomId"], "epoch": matched["epoch"]}
+
+
+async def written(store: Valkey) -> int:
+    """Return how many sessions in Redis are online."""
+    keys = await store.command("KEYS", "guest:*")
+    return sum([json.loads(await store.command("GET", key))["isOnline"] for key in keys])
+
+
+async def test_the_death_of_a_home_is_a_reconnect() -> None:
+    async with valkey() as store, node(store) as first, node(store) as second:
+        (one, anna), (other, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        room = await match(anna, berta)  # the home of both is the second
+        assert (await anna.say("hello", "hello"))["status"] == "sent"
+        await berta.until("chat:message")
+        os.kill(second.process.pid, signal.SIGKILL)
+        began = asyncio.get_running_loop().time()
+        await anna.gone()
+        noticed = asyncio.get_running_loop().time() - began
+        assert anna.close_code == 1012
+        assert noticed < 3, "the edge learns it from the process, not from the lease"
+
+        again = await until_connected(first, one, {**room, "seq": 0})
+        resumed = await again.until("room:resumed")
+        assert (resumed["roomId"], resumed["seq"], resumed["partnerAway"]) == (room["roomId"], 1, True)
+        assert (await again.until("chat:message"))["content"] == "hello"
+        back = await until_connected(first, other, {**room, "seq": 1})
+        await back.until("room:resumed")
+        await again.until("room:partner_back")
+        assert (await back.say("still here", "x"))["seq"] == 2
+        assert (await again.until("chat:message"))["content"] == "still here"
+
+
+async def test_a_home_that_was_frozen_harms_nobody_when_it_wakes_up() -> None:
+    async with valkey() as store, node(store) as first, node(store) as second:
+        (one, anna), (other, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        room = await match(anna, berta)
+        assert (await anna.say("hello", "hello"))["status"] == "sent"
+        os.kill(second.process.pid, signal.SIGSTOP)
+        try:
+            await berta.emit("chat:message", {"type": "text", "content": "never acknowledged", "clientId": "never"})
+            await anna.gone()
+            again = await until_connected(first, one, {**room, "seq": 1})
+            await again.until("room:resumed")
+            assert (await again.say("meanwhile", "meanwhile"))["seq"] == 2
+        finally:
+            os.kill(second.process.pid, signal.SIGCONT)
+        await berta.gone()
+        assert berta.close_code == 1012
+        back = await until_connected(second, other, {**room, "seq": 0})
+        assert (await back.until("chat:message"))["content"] == "hello"
+        assert (await back.until("chat:message"))["content"] == "meanwhile"
+        assert (await back.say("never acknowledged", "never"))["seq"] == 3
+        assert (await again.until("chat:message"))["content"] == "never acknowledged"
+
+
+async def test_nothing_is_left_of_a_node_that_died() -> None:
+    async with valkey() as store, node(store, GRACE="2") as first, node(store, GRACE="2") as second:
+        (_, anna), (_, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        await match(anna, berta)
+        await second.visitor(username="Carla")
+        async with asyncio.timeout(PATIENCE):
+            while await written(store) < 3:
+                await asyncio.sleep(0.05)
+        os.kill(second.process.pid, signal.SIGKILL)
+        for client in (anna, berta):
+            await client.cut()
+        async with asyncio.timeout(2 * PATIENCE):
+            while await store.command("KEYS", "guest:*") or await store.command("KEYS", "{room:*"):
+                await asyncio.sleep(0.1)
+        assert await store.command("KEYS", "home:*") == []
+
+
+def test_a_process_is_known_by_itself() -> None:
+    place, pid, began = identity().rsplit(":", 2)
+    assert int(pid) == os.getpid()
+    assert not is_dead(identity())
+    assert is_dead(f"{place}:{pid}:{int(began) - 1}"), "another has its number now"
+    assert is_dead(f"{place}:{2**22 + 1}:{began}")
+    assert not is_dead(f"elsewhere:1:{pid}:{int(began) - 1}")
+    for unknown in ("", ":", "::", "a:b", identity().upper() + "x:y:z"):
+        assert not is_dead(unknown)
