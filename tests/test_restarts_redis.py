@@ -902,7 +902,7 @@ class FailingMachine(RuleBasedStateMachine):
         for key, value in self.run(self.look()).items():
             if key.startswith(b"guest:"):  # nobody has learned that there is this session
                 assert msgspec.json.decode(value, type=Guest).connected_at is None
-            assert not key.startswith((b"{room:", b"rooms", b"{mm}:", b"file:")) or _is_part_of_a_file(key), key
+            assert not key.startswith((b"{room:", b"rooms:", b"{mm}:", b"file:")) or _is_part_of_a_file(key), key
         lifetime = max(self.house.settings.session_ttl, self.house.settings.file_ttl) + 1000
         self.run(self.client.eval(AGE, 0, round(lifetime * 1000)))  # a process may have died while somebody came
         self.let_pass(3.0)

@@ -95,11 +95,6 @@ class Members:
                 self._bus.send(other, (GONE, node))
         self.lose(node)
 
-    def ended(self, node: str) -> None:
-        """A node's process has ended: tell all nodes, if this one has known it."""
-        if node in self._until:
-            self.tell_gone(node)
-
     def tell_goodbye(self) -> None:
         """Tell all nodes that this one goes."""
         for other in self._until:

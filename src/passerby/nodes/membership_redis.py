@@ -96,7 +96,7 @@ class RedisMembership:
             if node != self.node and is_dead(member.partition(" ")[2].partition(" ")[2]):
                 del found[node]
                 self._remove(node)
-                self._members.ended(node)
+                self._members.tell_gone(node)  # also if it was never seen alive
         self._members.looked(begun, {node: (rest, version) for node, (_, rest, version) in found.items()})
         return True
 
