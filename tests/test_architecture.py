@@ -76,7 +76,7 @@ SUFFIXES = ("_memory", "_disk", "_redis")
 HELPERS = (
     *("passerby.files.allocator", "passerby.files.blobs_index"),
     *("passerby.chat.log_contents", "passerby.chat.log_batches"),
-    *("passerby.nodes.bus", "passerby.nodes.pairs", "passerby.nodes.members"),
+    *("passerby.nodes.bus", "passerby.nodes.pairs", "passerby.nodes.members", "passerby.nodes.processes"),
 )
 """Modules that adapters share. They are no adapters, although the names of some begin with their port's."""
 CODECS = ("passerby.socketio.engineio", "passerby.socketio.packets", "passerby.socketio.frames")
@@ -352,16 +352,21 @@ def the_codecs_are_pure(graph: Graph) -> set[tuple[str, str]]:
 
 
 def nodes_use_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
-    """Nodes use the base, and their adapters Redis; services and what is below know nothing of nodes."""
+    """Nodes use the base, and their adapters Redis; services and what is below know nothing of nodes.
+
+    `moving` and `edges` are between the services, the transport and the nodes: they are used by the shells alone.
+    """
+    between = (f"{NODES}.moving", f"{NODES}.edges")
     above = {
         (module, imported)
         for module, imported in pairs(graph)
         if under(imported, NODES) and not under(module, NODES, *TRANSPORTS, WIRING, *COORDINATORS, *SHELLS)
+        if not (module in between or (module in SHELLS and imported in between))
     }
     below = {
         (module, imported)
         for module, imported in pairs(graph)
-        if under(module, NODES) and imported in graph and imported != "passerby"
+        if under(module, NODES) and module not in between and imported in graph and imported != "passerby"
         if not under(imported, NODES) and not is_base(imported)
         if not (under(imported, REDIS) and module.endswith("_redis"))
     }

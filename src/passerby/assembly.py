@@ -316,7 +316,7 @@ class Assembly:
         if adapters.redis is not None and adapters.cluster is not None:
             if settings.jwt_secret is None:
                 self._share_secret(adapters.redis)
-            adapters.redis.on_resync("membership", adapters.cluster.membership.look)
+            adapters.redis.on_resync("membership", self._look_at_nodes)
             adapters.redis.on_resync("removed files", self.files.sweep)
             adapters.redis.on_resync("rooms of an earlier process", self.recovery.run)
             adapters.redis.watch.on_use(self.recovery.expect, self.recovery.skip)
@@ -373,6 +373,10 @@ class Assembly:
             self.adapters.cluster.membership.start()
         if not await redis.ready(_REDIS_WAIT) and redis.watch.state is State.DEGRADED:
             self.recovery.skip()
+
+    async def _look_at_nodes(self) -> None:
+        if self.adapters.cluster is not None:
+            await self.adapters.cluster.membership.look()
 
     async def _sweep_files(self) -> None:
         await sleep(self.clock, self.settings.file_sweep)

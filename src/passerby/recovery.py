@@ -155,8 +155,8 @@ class Recovery:
         self._running = asyncio.Lock()
         self._is_everybody_known = False
         """Whether all guests of earlier processes are live, or gone."""
-        self._unread: dict[str, str] = {}
-        """Rooms that are not read yet, or could not be, by id, and the nodes that had them."""
+        self._unread: dict[str, list[str]] = {}
+        """Rooms that are not read yet, or could not be, by id, and the nodes that may have had them."""
         self._claims: dict[str, asyncio.Future[None]] = {}
         """Rooms that are being claimed, by id."""
         self._is_giving = False
@@ -170,7 +170,9 @@ class Recovery:
             return
         if self.nodes.others():
             self._gate.open()
-            self._is_everybody_known = True  # who was on a node that is gone is known when they return, or a little later
+            self._is_everybody_known = (
+                True  # who was on a node that is gone is known when they return, or a little later
+            )
             self.lost_node()
             return
         async with self._running:
@@ -219,7 +221,7 @@ class Recovery:
 
     async def _claim(self, room_id: str, owner: str) -> None:
         async with time_limit(self._clock, _READING):
-            room = await self._log.recall(room_id, owner)
+            room = await self._log.recall(room_id, [owner])
             if room is None:
                 return
             members = await self._members(room)
@@ -234,7 +236,10 @@ class Recovery:
 
     def _give_files(self) -> None:
         self._is_giving = False
-        self._background.start("files of claimed rooms", self._files.give_back())
+        self._background.start("files of claimed rooms", self._give_back())
+
+    async def _give_back(self) -> None:
+        await self._files.give_back()
 
     def expect(self) -> None:
         """Let nobody of an earlier process in before `run`, which can read now what was left: rooms would be lost."""
@@ -257,7 +262,9 @@ class Recovery:
             return room_id in unknown or (bool(self.nodes.others()) and await self._log.owner(room_id) is not None)
 
         # Without the list of rooms, files would seem to be of none, and be removed.
-        files = found and await self._background.finish("recall of files", lambda: self._files.recall(is_somewhere), None)
+        files = found and await self._background.finish(
+            "recall of files", lambda: self._files.recall(is_somewhere), None
+        )
         if rooms or unknown:
             log.info(
                 "rooms of an earlier process",
@@ -278,7 +285,8 @@ class Recovery:
         async with time_limit(self._clock, _READING):
             for owner in await self._log.owners():
                 if not await self.nodes.is_alive(owner):
-                    self._unread.update(dict.fromkeys(await self._log.rooms(owner), owner))
+                    for room_id in await self._log.rooms(owner):
+                        self._unread.setdefault(room_id, []).append(owner)
 
     async def _read(self) -> list[tuple[SavedRoom, tuple[Guest | None, Guest | None]]]:
         """Read the rooms and their members' sessions, many at once."""
@@ -308,7 +316,7 @@ class Recovery:
         return rooms
 
     async def _members(self, room: SavedRoom) -> tuple[Guest | None, Guest | None]:
-        """Return a room's members, who live here from now on; None for who has ended the session, or lives elsewhere."""
+        """Return a room's members, who live here from now on; None for who has ended the session, or is elsewhere."""
         first, second = await asyncio.gather(*map(self._member, room.members))
         return first, second
 

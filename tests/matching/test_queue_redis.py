@@ -107,7 +107,12 @@ async def test_anybody_can_read_a_ticket(redis: Redis, queue: RedisMatchQueue) -
     await queue.enter(ticket("a", entered_at=1764174177.123456))
 
     value = cast("bytes", await redis.command("HGET", "test:{mm}:tickets", "guest_a"))
-    assert json.loads(value) == {"id": "ticket_a_first", "guestId": "guest_a", "enteredAt": 1764174177.123456, "node": ""}
+    assert json.loads(value) == {
+        "id": "ticket_a_first",
+        "guestId": "guest_a",
+        "enteredAt": 1764174177.123456,
+        "node": "",
+    }
 
 
 async def test_nothing_is_left_of_two_who_met(redis: Redis, queue: RedisMatchQueue, clock: ManualClock) -> None:

@@ -14,11 +14,11 @@ from passerby.clock import SystemClock
 from passerby.nodes.bus import VERSION
 from passerby.nodes.bus_memory import MemoryBus, MemoryHub
 from passerby.nodes.bus_redis import RedisBus
-from passerby.nodes.processes import identity
 from passerby.nodes.members import boottime
 from passerby.nodes.membership import LEASE, OWN_LEASE, RENEWAL, Membership
 from passerby.nodes.membership_memory import MemoryLeases, MemoryMembership
 from passerby.nodes.membership_redis import RedisMembership
+from passerby.nodes.processes import identity
 from passerby.redis.client import State
 from tests.support.clock import ManualClock, turns
 from tests.support.valkey import PATIENCE, change, cluster, connected, reached, valkey

@@ -163,7 +163,7 @@ async def test_a_search_goes_on_at_another_node(nodes: Nodes) -> None:
 
 
 async def test_a_session_that_ends_is_refused_everywhere(nodes: Nodes) -> None:
-    first, second = nodes.all
+    first = nodes.all[0]
     account, anna = await first.visitor(username="Anna")
     answer = await first.http.delete("/api/guest/me", headers=account.headers)
     assert answer.status_code == 200

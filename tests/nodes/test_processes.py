@@ -43,7 +43,7 @@ async def node(store: Valkey, **settings: str) -> AsyncIterator[Node]:
 
 async def ready(running: Node) -> None:
     async with asyncio.timeout(PATIENCE):
-        while (await running.http.get("/health")).json().get("redis", {}).get("state") not in ("normal", None):
+        while (await running.http.get("/health")).json().get("redis", {}).get("state") not in ("normal", None):  # noqa: ASYNC110 - it asks the server
             await asyncio.sleep(0.05)
 
 
@@ -124,13 +124,13 @@ async def test_nothing_is_left_of_a_node_that_died() -> None:
         await match(anna, berta)
         await second.visitor(username="Carla")
         async with asyncio.timeout(PATIENCE):
-            while await written(store) < 3:
+            while await written(store) < 3:  # noqa: ASYNC110 - it asks the store
                 await asyncio.sleep(0.05)
         os.kill(second.process.pid, signal.SIGKILL)
         for client in (anna, berta):
             await client.cut()
         async with asyncio.timeout(2 * PATIENCE):
-            while await store.command("KEYS", "guest:*") or await store.command("KEYS", "{room:*"):
+            while await store.command("KEYS", "guest:*") or await store.command("KEYS", "{room:*"):  # noqa: ASYNC110 - it asks the store
                 await asyncio.sleep(0.1)
         assert await store.command("KEYS", "home:*") == []
 

@@ -97,7 +97,15 @@ class ValkeyBackend(MemoryBackend):
         return RedisMatchQueue(self._redis, self._clock, self._background)
 
     def room_log(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> RoomLog:
-        return RedisRoomLog(self._redis, self._clock, self._background, max_messages, max_bytes, node=ids.node_id(), client_ids=client_ids)
+        return RedisRoomLog(
+            self._redis,
+            self._clock,
+            self._background,
+            max_messages,
+            max_bytes,
+            node=ids.node_id(),
+            client_ids=client_ids,
+        )
 
     def session_store(self) -> SessionStore:
         return RedisSessionStore(self._redis, self._clock, SESSION_TTL)

@@ -19,7 +19,7 @@ from tests.support.clock import turns
 from tests.support.house import House
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from passerby.chat.log import Done
     from passerby.models import Guest, StoredFile
@@ -223,7 +223,7 @@ class DurableRoomLog(MemoryRoomLog):
     async def rooms(self, owner: str) -> list[str]:
         return [room_id for room_id in self._disk.rooms if room_id not in self.logs]
 
-    async def recall(self, room_id: str, owner: str) -> SavedRoom | None:
+    async def recall(self, room_id: str, owners: Collection[str]) -> SavedRoom | None:
         await asyncio.sleep(0)
         if room_id in self.logs or room_id not in self._disk.rooms:
             return None

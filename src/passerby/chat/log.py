@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec import Struct
@@ -110,11 +110,11 @@ class RoomLog(Protocol):
     async def rooms(self, owner: str) -> list[str]:
         """Return the ids of all rooms that a node has saved. Raises OSError if they cannot be read."""
 
-    async def recall(self, room_id: str, owner: str) -> SavedRoom | None:
+    async def recall(self, room_id: str, owners: Collection[str]) -> SavedRoom | None:
         """Open the log of a saved room in this process: it goes on with its numbers, client ids and notes.
 
         It remembers at least the client ids that `append` promises. None: there is no such room, or its owner is not
-        the node `owner` any more, or what is kept of it is damaged; then it is removed. Also None if it is open in this
+        one of the nodes `owners`, or what is kept of it is damaged; then it is removed. Also None if it is open in this
         process. Raises OSError if it cannot be read.
         """
 

@@ -13,7 +13,7 @@ from passerby.chat.log_contents import Log
 from passerby.models import SMALL_MESSAGE, Message, read_identity, without_content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from passerby.chat.log import Done, SavedRoom
 
@@ -119,7 +119,7 @@ class MemoryRoomLog:
         """See RoomLog."""
         return []
 
-    async def recall(self, room_id: str, owner: str) -> SavedRoom | None:  # noqa: ARG002 - as in RoomLog
+    async def recall(self, room_id: str, owners: Collection[str]) -> SavedRoom | None:  # noqa: ARG002 - as in RoomLog
         """See RoomLog."""
         return None
 

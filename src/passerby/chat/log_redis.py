@@ -28,7 +28,7 @@ from passerby.models import Message
 from passerby.redis.client import RedisError, RefusedError, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from passerby.background import Background
     from passerby.chat.log import Done
@@ -550,14 +550,18 @@ class RedisRoomLog:
             reply = []  # the next write of the index replaces it
         return [member.decode(errors="replace") for member in cast("list[bytes]", reply)]
 
-    async def recall(self, room_id: str, owner: str) -> SavedRoom | None:
-        """See RoomLog."""
+    async def recall(self, room_id: str, owners: Collection[str]) -> SavedRoom | None:
+        """See RoomLog. It is in an index all the time, so that it is found whenever this process dies."""
         if room_id in self._rooms or room_id in self._graves:
             return None
-        reply = await self._redis.run(_RECALL, self._keys(room_id), self.node, LIFETIME, owner)
+        self._indexed.append(room_id)
+        self._write_index()
+        reply = await self._redis.run(_RECALL, self._keys(room_id), self.node, LIFETIME, *owners)
+        for owner in owners:
+            self._redis.send(_ignore, "ZREM", self._redis.key(f"rooms:{owner}"), room_id)
         if reply == _REFUSED:
+            self._unindex(room_id)
             return None
-        self._redis.send(_ignore, "ZREM", self._redis.key(f"rooms:{owner}"), room_id)
         if room_id in self._rooms or room_id in self._graves:  # meanwhile
             return None
         epoch = 0
@@ -575,6 +579,7 @@ class RedisRoomLog:
         except (ValueError, KeyError, RecursionError, msgspec.MsgspecError) as error:
             if reply is not None:
                 self._background.failed("recall of a room", error)
+            self._unindex(room_id)
             self._remove(room_id, epoch)
             return None
         self._memory.put(room_id, log, entries)
@@ -583,12 +588,14 @@ class RedisRoomLog:
         room.notes = notes
         room.length = len(entries)
         room.is_current = True
-        self._indexed.append(room_id)
-        if not self._is_queued:
-            self._queue()
         return SavedRoom(room_id, epoch, log.seq, members, dict(notes), list(log.entries), identities)
 
     # ── going on after Redis was away ─────────────────────────────────────────────────────────────
+
+    def _unindex(self, room_id: str) -> None:
+        if room_id not in self._rooms:
+            self._unindexed.append(room_id)
+            self._write_index()
 
     async def resync(self) -> None:
         """Remove from Redis what was forgotten meanwhile, and write all rooms that it has not, or not as they are.

@@ -246,16 +246,11 @@ class Matchmaking:
                 return False
             here = self._holds(guest, ticket)
             if found is None:
-                if here:
-                    self._tell(guest)
-                    if guest is seeker:
-                        guest.send(_NOBODY)
-                else:
-                    await self._withdraw(guest, ticket)
+                await self._wait(guest, ticket, is_new=guest is seeker)
                 return True
             partner = self.searching(found)
-            if partner is None and found.node not in ("", self._node):
-                partner = await self.bring(found)
+            if partner is None:
+                partner = await self._bring(found)
                 here = self._holds(guest, ticket)
             if here and partner is not None:
                 self._meet(guest, partner)
@@ -265,6 +260,19 @@ class Matchmaking:
                     return True
                 # Paired with a guest who is gone: enter again at the old position.
                 guest, ticket = partner, self._own(partner, found)
+
+    async def _wait(self, guest: LiveGuest, ticket: Ticket, *, is_new: bool) -> None:
+        """The ticket waits in the queue: tell the guest, or withdraw it if the search has ended meanwhile."""
+        if not self._holds(guest, ticket):
+            await self._withdraw(guest, ticket)
+            return
+        self._tell(guest)
+        if is_new:
+            guest.send(_NOBODY)
+
+    async def _bring(self, ticket: Ticket) -> LiveGuest | None:
+        """Return the guest of a ticket that was found, who may live on another node, and lives here now."""
+        return None if ticket.node in ("", self._node) else await self.bring(ticket)
 
     def _recover(self) -> None:
         """After a failure of the queue: let all searching guests enter again, a little later."""

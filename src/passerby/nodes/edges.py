@@ -20,13 +20,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import defaultdict
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from passerby.realtime.closings import CLOSINGS
 from passerby.errors import Code
+from passerby.realtime.closings import CLOSINGS
 from passerby.socketio import ProtocolError, closing
 from passerby.socketio.engineio import Binary
-from passerby.socketio.session import State
+from passerby.socketio.session import Session, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from passerby.socketio.client import Client
     from passerby.socketio.closing import Closing
     from passerby.socketio.server import Server
-    from passerby.socketio.session import Session
+    from passerby.socketio.session import ClientSession
 
     Key: TypeAlias = "tuple[str, int]"
     """A connection: the node that holds it, and its number there."""
@@ -122,7 +122,7 @@ class RemoteSession:
     __slots__ = ("_bus", "_drained", "_edges", "_waiting", "address", "key", "query", "receiver", "sid", "state",
                  "transport", "until")  # fmt: skip
 
-    is_passed_on: ClassVar = True
+    is_passed_on: ClassVar[bool] = True
     receiver: Client
 
     def __init__(self, edges: Edges, key: Key, address: str, query: Mapping[str, str], transport: str) -> None:
@@ -249,7 +249,7 @@ class Edges:
 
     def connect(self, home: str, client: Client, packet: str) -> None:
         """Let the guest of `client`, who has sent CONNECT as `packet`, be connected at `home`: it is handled there."""
-        session = cast("Session", client.session)
+        session = client.session
         client.abandon()
         edge = self._add(session, home)
         self.bus.send(home, (OPEN, edge.number, session.address, dict(session.query), session.transport, packet))
@@ -266,7 +266,8 @@ class Edges:
             return session.key
         return self.bus.node, self._add(session, home).number
 
-    def _add(self, session: Session, home: str) -> Edge:
+    def _add(self, session: ClientSession, home: str) -> Edge:
+        assert isinstance(session, Session)  # noqa: S101 - callers have excluded others
         number = next(self._numbers)
         edge = self._edges[number] = Edge(self, session, number, home)
         session.receiver = edge
@@ -296,13 +297,7 @@ class Edges:
         session = client.session
         if isinstance(session, RemoteSession):
             return session.until is None and session.state is State.OPEN
-        return session.receiver is client
-
-    @staticmethod
-    def node_of(client: Client, here: str) -> str:
-        """Return the node that holds the connection."""
-        session = client.session
-        return session.key[0] if isinstance(session, RemoteSession) else here
+        return isinstance(session, Session) and session.receiver is client
 
     # ── at the edge ───────────────────────────────────────────────────────────────────────────────
 

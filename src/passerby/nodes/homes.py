@@ -24,7 +24,7 @@ class Homes(Protocol):
         """The guest is gone; no effect if this node is not the home any more."""
 
     async def keep(self, session_ids: Sequence[str]) -> list[str]:
-        """This node goes on being the home of these guests, at most 200. Return those whose home is another node.
+        """Go on being the home of these guests, at most 200. Return those whose home is another node.
 
         Guests whose entry is lost get it again. Called at least once in LIFETIME / 2. Raises OSError.
         """

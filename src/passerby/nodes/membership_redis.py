@@ -106,8 +106,7 @@ class RedisMembership:
 
 
 def _found(reply: Reply) -> dict[str, tuple[str, float, int]]:
-    """Return of each node its member of the set, the seconds its lease lasts, its version. What is damaged is left out.
-    """
+    """Return each node's member of the set, the seconds its lease lasts, its version. What is damaged is left out."""
     found = {}
     pairs = iter(reply if isinstance(reply, list) else [])
     for encoded, rest in zip(pairs, pairs, strict=False):

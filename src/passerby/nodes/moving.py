@@ -1,8 +1,8 @@
 """Guests and the nodes on which they live.
 
-A guest who is in no room lives where they connect, and moves to the partner's node when they are matched. A guest who is
-in a room stays: a connection to another node becomes an edge. A guest whose node is gone lives where they return, and
-brings the room back there.
+A guest who is in no room lives where they connect, and moves to the partner's node when they are matched. A guest who
+is in a room stays: a connection to another node becomes an edge. A guest whose node is gone lives where they return,
+and brings the room back there.
 
 A guest moves in one step. The old home gives up all it has of them and the connection, and sends it, `ARRIVED`; from
 then on they live on the new one, whether somebody waits for them there or not. Requests only ask for such a step:
@@ -159,7 +159,7 @@ class Moving:
         recovery.nodes = self
         room_log.taken = self._taken
         membership.on_gone(self._gone)
-        membership.on_expired(lambda: background.start("look at all homes", self.keep_all()))
+        membership.on_expired(self._expired)
 
     # ── Nodes ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -178,6 +178,9 @@ class Moving:
     async def take(self, guest: Guest) -> bool:
         """See Nodes."""
         return await self._home_of(guest.session_id) == self.node
+
+    def _expired(self) -> None:
+        self._background.start("look at all homes", self.keep_all())
 
     def _gone(self, node: str) -> None:  # noqa: ARG002 - all that is left is looked at
         self._recovery.lost_node()
@@ -236,7 +239,9 @@ class Moving:
         """Bring the guest of a ticket here, who lives on another node; None: they are gone, or do not search."""
         self._expected.add(ticket.id)
         try:
-            await self._requests.ask(ticket.node, "bring", self.node.encode() + b" " + msgspec.json.encode(ticket), _ASK)
+            await self._requests.ask(
+                ticket.node, "bring", self.node.encode() + b" " + msgspec.json.encode(ticket), _ASK
+            )
         except (UnavailableError, TimeoutError):
             pass
         finally:
@@ -294,8 +299,9 @@ class Moving:
         connection = None
         if client is not None:
             session = client.session
-            about = session.address, dict(session.query), session.transport, live.guest.socket_id or ""
-            connection = Connection(*self._edges.give(client, to), *about)
+            node, number = self._edges.give(client, to)
+            query, socket_id = dict(session.query), live.guest.socket_id or ""
+            connection = Connection(node, number, session.address, query, session.transport, socket_id)
         now = self._clock.monotonic()
         traveller = Traveller(
             live.guest,

@@ -15,7 +15,7 @@ def identity() -> str:
 
 
 def is_dead(process: str) -> bool:
-    """Return whether a process, by its identity, is known to have ended. False if it is elsewhere, or nobody can tell."""
+    """Return whether the process with an identity is known to have ended; False if it is elsewhere."""
     place, _, rest = process.rpartition(":")
     place, _, pid = place.rpartition(":")
     try:

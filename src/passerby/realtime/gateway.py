@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from passerby.guests.sessions import Guests
     from passerby.limits import AddressLimit, Rate
     from passerby.live import Member
-    from passerby.models import Guest
     from passerby.matching.matchmaking import Matchmaking
+    from passerby.models import Guest
     from passerby.presence import Presence
     from passerby.socketio import Ack, Client, Namespace, Socket
     from passerby.stats.statistics import Statistics
@@ -189,7 +189,7 @@ class Gateway:
             raise _refusal(InternalError()) from error
         live = self._guests.live(guest.session_id)
         if live is None and self.settle is not None:
-            await self._settle(socket, guest, auth.resume)
+            await self._settle(guest, auth.resume)
             live = self._guests.live(guest.session_id)
         if live is not None:
             guest = live.guest
@@ -197,7 +197,7 @@ class Gateway:
             self._check_pace(self._bucket(live, "connects", now).take(now))
         socket.data = _Admission(guest, expires, auth.resume)
 
-    async def _settle(self, socket: Socket, guest: Guest, resume: chat_events.Resume | None) -> None:
+    async def _settle(self, guest: Guest, resume: chat_events.Resume | None) -> None:
         """Let the guest live here, or the socket be of where they live. Raises ConnectError, HandOver."""
         assert self.settle is not None  # noqa: S101 - the caller has looked
         try:

@@ -11,12 +11,13 @@ from passerby.socketio import closing, packets
 from passerby.socketio.engineio import ProtocolError
 from passerby.socketio.namespace import ConnectError, HandOver, tell
 from passerby.socketio.packets import InvalidPayloadError, Packet, PacketType
-from passerby.socketio.session import Session, State
+from passerby.socketio.session import State
 from passerby.socketio.socket import NO_AUTH, Socket
 
 if TYPE_CHECKING:
     from passerby.socketio.closing import Closing
     from passerby.socketio.server import Server
+    from passerby.socketio.session import ClientSession
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class Client:
 
     __slots__ = ("_attachments", "_held", "_left", "_partial", "_root", "server", "session", "sockets")
 
-    def __init__(self, server: Server, session: Session) -> None:
+    def __init__(self, server: Server, session: ClientSession) -> None:
         """No socket exists until the first CONNECT."""
         self.server = server
         self.session = session

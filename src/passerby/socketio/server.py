@@ -20,7 +20,7 @@ from passerby.socketio.timers import DelayQueue
 if TYPE_CHECKING:
     from passerby.socketio.handshake import Refusal, Request
     from passerby.socketio.origins import Origins
-    from passerby.socketio.session import Session
+    from passerby.socketio.session import ClientSession
     from passerby.socketio.timers import Scheduler
 
 _FEW_TASKS: Final = 64
@@ -99,7 +99,7 @@ class Server:
         """Return the tasks that have not ended."""
         return [task for task in self._tasks if not task.done()]
 
-    def client(self, session: Session) -> Client:
+    def client(self, session: ClientSession) -> Client:
         """Return the Socket.IO side of a new session."""
         client = Client(self, session)
         self.unconnected.add(client)

@@ -50,6 +50,44 @@ class Receiver(Protocol):
         """Called once when the session has closed; nothing can be sent any more."""
 
 
+class ClientSession(Protocol):
+    """What a Socket.IO client needs of its session, which may be on another node; see Session."""
+
+    is_passed_on: ClassVar[bool]
+    """Whether it is another node's, which passes on what comes."""
+    state: State
+
+    @property
+    def address(self) -> str:
+        """The client's address."""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query of the handshake."""
+
+    @property
+    def transport(self) -> str:
+        """`websocket` or `polling`."""
+
+    def send(self, packet: bytes) -> None:
+        """Send one packet: text with its type in front, or `Binary`. Ignored when the session is closed."""
+
+    def send_event(self, prefix: bytes, argument: bytes, next_prefix: bytes = b"", next_argument: bytes = b"") -> None:
+        """Send the text packet `prefix + argument + b"]"`, and optionally a second one."""
+
+    async def drain(self) -> None:
+        """Wait until most sent packets are read."""
+
+    def hold(self, size: int) -> None:
+        """The client keeps `size` bytes of a message that is not complete."""
+
+    def close(self, reason: Closing) -> None:
+        """Close the session. Idempotent."""
+
+    def abort(self) -> None:
+        """End the session without a word, when `close` fails."""
+
+
 class _Nobody:
     """Receives what still comes to a closed session."""
 
@@ -95,8 +133,7 @@ class Session:
         "state",
     )
 
-    is_passed_on: ClassVar = False
-    """Whether it is another node's, which passes on what comes."""
+    is_passed_on: ClassVar[bool] = False
     receiver: Receiver
 
     def __init__(self, engine: Engine, sid: str, address: str, query: Mapping[str, str]) -> None:
