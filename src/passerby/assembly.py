@@ -181,6 +181,8 @@ class Assembly:
         self.clock = clock
         self.adapters = adapters
         self.limits = limits(settings)
+        self.node = ids.node_id()
+        """The id of this process."""
         self.background = background
         delay = 0.0 if adapters.redis is None else _SESSION_DELAY
         self.writer = SessionWriter(adapters.store, background, settings.session_ttl, delay=delay)
@@ -262,7 +264,7 @@ class Assembly:
             adapters.store,
             adapters.counters,
             clock,
-            node=ids.node_id(),
+            node=self.node,
             sample=settings.online_sample,
             interval=settings.stats_interval,
             frames=settings.stats_frames,
