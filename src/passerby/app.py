@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import uvicorn
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from passerby.clock import Clock
 from passerby.errors import Code
 from passerby.http import app as http
 from passerby.http.guard import Guard, GuardedHttpProtocol, http_factory
-from passerby.http.handover import HandingReads
+from passerby.http.handover import HandingReads, Handover
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from passerby.settings import Settings
-    from passerby.workers.crew import Crew
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -47,11 +46,35 @@ _CLOSE_TIMEOUT: Final = 10.0
 """Seconds to close all connections: longer than the closing handshake and the handlers' timeout together."""
 
 
+class Crew(Handover, Protocol):
+    """The other workers of this machine, if there are several; see `workers`."""
+
+    tag: str
+    """Begins the `sid`s of this worker."""
+    drain_seconds: float
+
+    def on_gone(self, callback: Callable[[str], object]) -> None:
+        """Call `callback(node id)` as soon as another worker has ended, whatever the reason."""
+
+    async def begin(self) -> None:
+        """Talk to the others from now on."""
+
+    async def serve(self, node: str, adopt: Callable[[socket.socket, bytes], Awaitable[object]]) -> None:
+        """Serve from now on as the node `node`. `adopt(connection, data)` takes connections of the others."""
+
+    def drain(self) -> None:
+        """Take no new clients from now on."""
+
+    async def close(self) -> None:
+        """Talk to nobody any more."""
+
+
 class Application:
     """The ASGI application and all its services. `start` and `stop` must run in the same event loop."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None, crew: Crew | None = None) -> None:
         """Create all objects; nothing runs until `start`. `crew` are the other workers of this machine, if any."""
+        self.crew = crew
         self.watch = Watch()
         clock = clock or PatientClock(self.watch)
         background = Background(clock)
@@ -210,7 +233,7 @@ class Application:
         begun = loop.time()
         for number, sid in enumerate(sids):
             due = begun + seconds * number / len(sids)
-            while engine.sessions and not is_urgent() and (wait := due - loop.time()) > 0:
+            while engine.sessions and not is_urgent() and (wait := due - loop.time()) > 0:  # noqa: ASYNC110 - a signal
                 await asyncio.sleep(min(wait, _LOOK))
             engine.dismiss(sid)
 
@@ -218,10 +241,9 @@ class Application:
 class _Uvicorn(uvicorn.Server):
     """uvicorn, but Socket.IO connections are closed first: uvicorn waits until long polls end by themselves."""
 
-    def __init__(self, config: uvicorn.Config, application: Application, crew: Crew | None = None) -> None:
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
         self._application = application
-        self._crew = crew
         self._is_urgent = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -231,8 +253,8 @@ class _Uvicorn(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()  # before clients are told to reconnect
-        if self._crew is not None:
-            await self._drain(self._crew)
+        if self._application.crew is not None:
+            await self._drain(self._application.crew)
         await self._application.stop()
         await super().shutdown(sockets)
         # Otherwise uvicorn raises the signal again, and a clean exit looks like a crash to the parent process.
@@ -284,8 +306,8 @@ async def serve(
     """Serve until SIGINT or SIGTERM. `ready` is called with the port once the server listens on it.
 
     With `sockets`, which listen already, it serves there instead. One of a `crew` of workers tells its clients over
-    DRAIN_SECONDS to come back, because the others serve them meanwhile. A process that is alone stops at once: the later
-    its clients are told, the longer they would find nobody.
+    DRAIN_SECONDS to come back, because the others serve them meanwhile. A process that is alone stops at once: the
+    earlier its clients are told, the shorter they find nobody.
     """
     application = Application(replace(settings, max_connections=make_room(settings.max_connections)), crew=crew)
     reads = None if crew is None else partial(HandingReads, handover=crew)
@@ -302,7 +324,7 @@ async def serve(
         server_header=False,
         timeout_graceful_shutdown=5,
     )
-    server = _Uvicorn(config, application, crew)
+    server = _Uvicorn(config, application)
     if crew is not None:
         await crew.begin()
     application.start()
@@ -322,3 +344,5 @@ async def serve(
         await serving
     finally:
         await application.stop()  # also if uvicorn has not called `shutdown`, e.g. because the port is in use
+        if crew is not None:
+            await crew.close()

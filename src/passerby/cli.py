@@ -22,7 +22,8 @@ USAGE_ERROR = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code.
 
-    2 for an invalid setting, or without what it needs. 1 when `serve` cannot open the port, or when `doctor` finds a problem.
+    2 for an invalid setting, or without what it needs. 1 when `serve` cannot open the port, or when `doctor` finds a
+    problem.
     """
     flags = vars(_parser().parse_args(arguments))
     command, url = flags.pop("command"), flags.pop("url", None)

@@ -117,7 +117,7 @@ def tag(sid: str) -> str:
 
 def sid_of(packet: str) -> str:
     """Return the `sid` in an open packet."""
-    sid: str = json.loads(packet.split("\x1e")[0][1:])["sid"]
+    sid: str = json.loads(packet.split("\x1e", maxsplit=1)[0][1:])["sid"]
     return sid
 
 

@@ -16,6 +16,7 @@ import random
 import re
 import signal
 import socket
+import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from passerby.http.handover import Outcome
@@ -62,11 +63,12 @@ class Crew:
         self._is_draining = False
         self._gone: list[Callable[[str], object]] = []
         self._adopt: Adopt | None = None
+        self._writer: asyncio.StreamWriter | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._outbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         for end in (self._inbox, self._outbox):
-            end.setblocking(False)
+            end.settimeout(0)
             for size in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 end.setsockopt(socket.SOL_SOCKET, size, _LARGEST)
 
@@ -101,6 +103,7 @@ class Crew:
             await asyncio.sleep(BEAT)
 
     def _tell(self, message: Message) -> None:
+        assert self._writer is not None  # noqa: S101 - `begin` was called
         self._writer.write(encode(message))
 
     def _take(self, message: Message) -> None:
@@ -117,7 +120,7 @@ class Crew:
 
     def refuse(self, reason: str) -> None:
         """The worker cannot start with these settings, and says why. Then nothing works any more."""
-        self._line.setblocking(True)
+        self._line.settimeout(None)
         self._line.sendall(encode(Refused(reason)))
 
     async def serve(self, node: str, adopt: Adopt) -> None:
@@ -131,6 +134,19 @@ class Crew:
         """Take no new clients from now on."""
         self._is_draining = True
         self._tell(Draining())
+
+    async def close(self) -> None:
+        """Talk to nobody any more."""
+        for task in self._tasks:
+            task.cancel()
+        if self._adopt is not None:
+            self._loop.remove_reader(self._inbox.fileno())
+        if self._writer is not None:
+            self._writer.close()
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()
+        for end in (self._line, self._inbox, self._outbox):
+            end.close()
 
     # ── connections ───────────────────────────────────────────────────────────────────────────────
 
@@ -160,7 +176,9 @@ class Crew:
     def pass_on(self, worker: str, descriptor: int, data: bytes) -> Outcome:
         """See `Handover`."""
         try:
-            socket.send_fds(self._outbox, [data], [descriptor], 0, f"{self._folder}/{worker}")
+            # Not `socket.send_fds`: it ignores the address in some versions of Python.
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))
+            self._outbox.sendmsg([data], [rights], 0, f"{self._folder}/{worker}")
         except OSError as error:
             return Outcome.FULL if error.errno in _FULL else Outcome.GONE
         return Outcome.PASSED
@@ -178,9 +196,8 @@ class Crew:
                 self._spawn(self._take_over(descriptor, data))
 
     async def _take_over(self, descriptor: int, data: bytes) -> None:
-        os.set_inheritable(descriptor, False)
         connection = socket.socket(fileno=descriptor)
         with contextlib.suppress(OSError):  # the client has gone
-            connection.setblocking(False)
+            connection.settimeout(0)
             assert self._adopt is not None  # noqa: S101 - the inbox is read only then
             await self._adopt(connection, data)

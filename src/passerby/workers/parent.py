@@ -317,7 +317,7 @@ class Parent:
                 log.info("the workers are replaced")
 
     async def _replace(self, place: Place) -> bool:
-        """Start the next worker of a place; once it serves, let the present one drain, and wait until that has ended."""
+        """Start the next worker of a place; once it serves, let the present one drain, and wait for its end."""
         new = self._start(place.worker.number)
         await _first(new.is_ready, new.left)
         if not new.takes_clients:
@@ -376,7 +376,7 @@ async def _listen(host: str, port: int) -> list[socket.socket]:
     listeners = [socket.socket(fileno=os.dup(bound.fileno())) for bound in server.sockets]
     server.close()
     for listener in listeners:
-        listener.setblocking(False)
+        listener.settimeout(0)
         listener.listen(_BACKLOG)
     return listeners
 

@@ -1,4 +1,4 @@
-"""The Valkey that workers share if there is no `REDIS_URL`: in memory only, on a Unix socket that only its user sees."""
+"""The Valkey that workers share without `REDIS_URL`: in memory only, on a Unix socket that only its user can open."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from passerby import app, logs
-from passerby.workers.loops import new_event_loop
 from passerby.settings import SettingsError
 from passerby.workers.children import die_with
 from passerby.workers.crew import Crew
+from passerby.workers.loops import new_event_loop
 from passerby.workers.messages import Begin, Lines
 
 if TYPE_CHECKING:
