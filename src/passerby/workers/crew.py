@@ -81,6 +81,7 @@ class Crew:
     async def begin(self) -> None:
         """Talk to the parent from now on; without it this process ends at once."""
         self._loop = asyncio.get_running_loop()
+        self._inbox.bind(f"{self._folder}/{self.tag}")  # now, because sessions may begin before `serve`
         self._reader, self._writer = await asyncio.open_unix_connection(sock=self._line)
         self._spawn(self._listen())
         self._spawn(self._beat())
@@ -126,7 +127,6 @@ class Crew:
     async def serve(self, node: str, adopt: Adopt) -> None:
         """Serve from now on as the node `node`: `adopt(connection, data)` takes connections of the other workers."""
         self._adopt = adopt
-        self._inbox.bind(f"{self._folder}/{self.tag}")
         self._loop.add_reader(self._inbox.fileno(), self._receive)
         self._tell(Ready(node))
 

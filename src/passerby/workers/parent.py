@@ -41,7 +41,7 @@ from passerby.workers.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
     from passerby.settings import Settings
@@ -57,6 +57,7 @@ _STOP_LIMIT: Final = 60.0
 """Seconds for a worker to end after it has drained: longer than all steps of its end together."""
 _BACKLOG: Final = 2048
 """Connections that wait to be accepted, at most: as many as uvicorn has."""
+_PROGRAM: Final = "passerby.workers.worker"
 _TAG_CHARACTERS: Final = string.ascii_letters + string.digits
 
 
@@ -99,9 +100,12 @@ class Place:
 class Parent:
     """Runs the workers of `settings` until SIGTERM or SIGINT."""
 
-    def __init__(self, settings: Settings, ready: Callable[[int], None]) -> None:
-        """`ready` is called with the port once all workers serve."""
+    def __init__(
+        self, settings: Settings, ready: Callable[[int], None], program: Sequence[str] = ("-m", _PROGRAM)
+    ) -> None:
+        """`ready` is called with the port once all workers serve. Python runs `program` as a worker."""
         self._settings = settings
+        self._program = program
         self._ready = ready
         self._children = Children()
         self._places: list[Place] = []
@@ -144,6 +148,8 @@ class Parent:
             for task in self._tasks:
                 task.cancel()
             self._children.kill()
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+                loop.remove_signal_handler(number)
             shutil.rmtree(self._folder, ignore_errors=True)
         return 0 if self._refusal is None else _refuse(self._refusal)
 
@@ -179,7 +185,7 @@ class Parent:
         own, other = socket.socketpair()
         with other:
             child = self._children.start(
-                [sys.executable, "-P", "-m", "passerby.workers.worker", str(other.fileno()), str(os.getpid())],
+                [sys.executable, "-P", *self._program, str(other.fileno()), str(os.getpid())],
                 pass_fds=(other.fileno(), *(listener.fileno() for listener in self._listeners)),
             )
         worker = Worker(number, self._next_tag(), child, own)
@@ -287,9 +293,12 @@ class Parent:
                     },
                 )
                 await asyncio.sleep(pause)
-                if self._end.is_set() or worker is not place.worker:
-                    continue
-            place.worker = self._start(worker.number)
+            while not self._end.is_set() and worker is place.worker:
+                try:
+                    place.worker = self._start(worker.number)
+                except OSError:
+                    log.exception("a worker cannot be started", extra={"worker": worker.number})
+                    await asyncio.sleep(place.backoff.died(0))
 
     async def _watch(self) -> None:
         """Kill workers that are frozen."""
@@ -318,7 +327,11 @@ class Parent:
 
     async def _replace(self, place: Place) -> bool:
         """Start the next worker of a place; once it serves, let the present one drain, and wait for its end."""
-        new = self._start(place.worker.number)
+        try:
+            new = self._start(place.worker.number)
+        except OSError:
+            log.exception("a worker cannot be started", extra={"worker": place.worker.number})
+            return False
         await _first(new.is_ready, new.left)
         if not new.takes_clients:
             return False
