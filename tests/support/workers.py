@@ -42,6 +42,11 @@ def runs(pid: int) -> bool:
     return state not in ("Z", "X")
 
 
+def descriptors_of(pid: int) -> set[str]:
+    """Return what the descriptors of a process lead to."""
+    return {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+
+
 class Workers:
     """The parent, and what there is to know of its children."""
 

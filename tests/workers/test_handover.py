@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.support.sio_client import ClosedError, Line, WebSocketClient, read_answer, request_head
 from tests.support.sio_server import PATH
-from tests.support.workers import opened, poll, post, sid_of, tag
+from tests.support.workers import Workers, descriptors_of, opened, poll, post, sid_of, tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -160,6 +161,30 @@ async def test_connections_of_an_address_are_counted_where_they_are(start_worker
                 return (await read_answer(line.reader)).status
 
             assert [await arrive() for _ in range(6)] == [200] * 4 + [429] * 2
+
+
+async def test_requests_for_a_worker_that_pauses_wait(start_workers: StartWorkers) -> None:
+    crew = start_workers(2)
+    (first, sid), (_, other) = (await crew.sids(2)).items()
+    paused = _worker_of(crew, first)
+    os.kill(paused, signal.SIGSTOP)
+    async with AsyncExitStack() as stack:
+        lines = [await stack.enter_async_context(Line.open(crew.port)) for _ in range(1000)]
+        for line in lines:  # more than its inbox takes
+            line.write(post(sid, b"3"))
+        for _ in range(10):
+            await alone(crew.port, post(other, b"3"))  # nobody else waits
+        os.kill(paused, signal.SIGCONT)
+        answers = [(await read_answer(line.reader)).status for line in lines]
+    assert answers == [200] * len(lines)
+
+
+def _worker_of(crew: Workers, tag: str) -> int:
+    """Return the process id of the worker with a tag: the one whose inbox has its name."""
+    inboxes = [line.split() for line in Path("/proc/net/unix").read_text(encoding="ascii").splitlines()]
+    (inode,) = [entry[6] for entry in inboxes if len(entry) > 7 and entry[7].endswith(f"/{tag}")]
+    (pid,) = [pid for pid in crew.workers() if f"socket:[{inode}]" in descriptors_of(pid)]
+    return pid
 
 
 async def test_open_connections_of_a_worker_that_ends_go_to_another(start_workers: StartWorkers) -> None:

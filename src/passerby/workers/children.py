@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from ctypes import CDLL
 
 _PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _system() -> CDLL | None:
+    """Return the C library, on Linux."""
+    if sys.platform != "linux":
+        return None
+    import ctypes  # noqa: PLC0415 - a process that is alone, and `doctor`, do not need it
+
+    return ctypes.CDLL(None)
 
 
 def die_with(parent: int) -> None:
@@ -23,8 +32,12 @@ def die_with(parent: int) -> None:
     The signal is SIGKILL: whoever starts Passerby again at once finds the port free. If `parent` has ended before, this
     process ends here.
     """
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _die(_system(), parent)
+
+
+def _die(system: CDLL | None, parent: int) -> None:
+    if system is not None:
+        system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -96,5 +109,4 @@ class Children:
 
 def dying() -> Callable[[], None]:
     """Return what to run in a new process before a program that cannot call `die_with` itself."""
-    parent = os.getpid()
-    return lambda: die_with(parent)
+    return partial(_die, _system(), os.getpid())

@@ -306,7 +306,7 @@ class Parent:
             await asyncio.sleep(BEAT)
             for worker in list(self._workers):
                 worker.silence += 1
-                if worker.silence * BEAT > (FROZEN if worker.has_beaten else _START_LIMIT):
+                if worker.silence * BEAT >= (FROZEN if worker.has_beaten else _START_LIMIT):
                     log.error("a worker is frozen and is killed", extra={"worker": worker.number})
                     worker.child.send(signal.SIGKILL)
 
@@ -317,9 +317,10 @@ class Parent:
             self._restart.clear()
             log.info("the workers are replaced, one after the other")
             for place in self._places:
+                is_replaced = not self._end.is_set() and await self._replace(place)
                 if self._end.is_set():
                     return
-                if not await self._replace(place):
+                if not is_replaced:
                     log.error("the other workers are not replaced: a new one does not start")
                     break
             else:
