@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _LOOK: Final = 0.05
 """Seconds between two looks whether a process that drains should hurry."""
+_LEAST: Final = 1.0
+"""Seconds that open HTTP connections have at least to go to other workers."""
 _CLOSE_TIMEOUT: Final = 10.0
 """Seconds to close all connections: longer than the closing handshake and the handlers' timeout together."""
 
@@ -261,11 +263,11 @@ class _Uvicorn(uvicorn.Server):
         self._captured_signals.clear()
 
     async def _drain(self, crew: Crew) -> None:
-        """Let the other workers have the clients, for as long as DRAIN_SECONDS at most."""
+        """Let the other workers have the clients, for as long as DRAIN_SECONDS at most, or a moment if that is less."""
         crew.drain()
         leaving = asyncio.ensure_future(self._pass_connections_on(crew))
         try:
-            async with asyncio.timeout(crew.drain_seconds + _LOOK):
+            async with asyncio.timeout(max(crew.drain_seconds, _LEAST)):
                 await self._application.drain(crew.drain_seconds, lambda: self._is_urgent)
                 await leaving
         except TimeoutError:

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from passerby import __version__, app, logs, settings
+from passerby import __version__, logs, settings
 from passerby.doctor import command as doctor
 from passerby.workers import parent
 from passerby.workers.loops import new_event_loop
@@ -77,6 +77,8 @@ def _serve(chosen: settings.Settings) -> int:
 
     if chosen.worker_count > 1:
         return parent.run(chosen, ready)
+    from passerby import app  # noqa: PLC0415 - the parent of workers needs nothing of it
+
     try:
         with asyncio.Runner(loop_factory=new_event_loop()) as runner:
             runner.run(app.serve(chosen, ready=ready))

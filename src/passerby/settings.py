@@ -6,6 +6,7 @@ import ipaddress
 import math
 import os
 import re
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -329,6 +330,8 @@ def _check_workers(settings: Settings) -> None:
     is_number = number.isascii() and number.isdecimal() and len(number) <= len(str(MOST_WORKERS))
     if number != AUTO and not (is_number and 1 <= int(number) <= MOST_WORKERS):
         raise SettingsError(f"WORKERS={number!r}: must be a number from 1 to {MOST_WORKERS}, or auto")
+    if settings.worker_count > 1 and sys.platform == "win32":
+        raise SettingsError("WORKERS: must be 1 on this system")
     if settings.worker_count > 1 and settings.file_store == "memory":
         raise SettingsError("FILE_STORE='memory': several WORKERS need redis or disk, which they share")
 

@@ -12,13 +12,10 @@ import logging
 import os
 import random
 import secrets
-import shutil
 import signal
 import socket
 import string
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -26,6 +23,7 @@ from msgspec.structs import replace
 from passerby.workers import valkey
 from passerby.workers.backoff import Backoff
 from passerby.workers.children import Child, Children
+from passerby.workers.folder import private_folder
 from passerby.workers.messages import (
     BEAT,
     Beat,
@@ -133,11 +131,18 @@ class Parent:
             logging.getLogger("uvicorn.error").error(error)  # noqa: TRY400 - the line of a single process
             return 1
         self._port = self._listeners[0].getsockname()[1]
-        self._folder = Path(tempfile.mkdtemp(prefix="passerby-"))  # only for this user
         self._children.listen()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._restart.set)
+        try:
+            with private_folder() as self._folder:
+                return await self._run(program)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+                loop.remove_signal_handler(number)
+
+    async def _run(self, program: str | None) -> int:
         try:
             if program is not None:
                 await self._embed(program)
@@ -148,9 +153,6 @@ class Parent:
             for task in self._tasks:
                 task.cancel()
             self._children.kill()
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-                loop.remove_signal_handler(number)
-            shutil.rmtree(self._folder, ignore_errors=True)
         return 0 if self._refusal is None else _refuse(self._refusal)
 
     async def _embed(self, program: str) -> None:
