@@ -244,7 +244,8 @@ class Reads(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:  # noqa: D102 - see `get_buffer`
         self._protocol.data_received(bytes(self._buffer[:nbytes]))
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn  # noqa: D102 - see `get_buffer`
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Begin to read."""
         self._protocol.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102 - see `get_buffer`

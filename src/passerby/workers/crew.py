@@ -38,8 +38,10 @@ _QUERY: Final = re.compile(rb"^[A-Z]+ \S*?/socket\.io/?\?(\S*)")
 _SID: Final = re.compile(rb"(?:^|&)sid=([A-Za-z0-9_-]{%d})[^&]*" % TAG)
 _ANY_SID: Final = re.compile(rb"(?:^|&)sid=")
 _AT: Final = re.compile(rb"(?:^|&)at=([A-Za-z0-9_-]+)")
-_LARGEST: Final = 256 * 1024
-"""Bytes of a datagram at most: twice what is read of a connection at once would fit several times."""
+_DATAGRAM: Final = 96 * 1024
+"""Bytes of a datagram at most: more than twice what is read of a connection at once (`READ_SIZE`)."""
+_BUFFER: Final = 256 * 1024
+"""Bytes that wait in an inbox, at most."""
 _AT_ONCE: Final = 64
 """Connections that are taken from the inbox in one iteration of the event loop, so that others have their turn."""
 _FULL: Final = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS)
@@ -70,7 +72,7 @@ class Crew:
         for end in (self._inbox, self._outbox):
             end.settimeout(0)
             for size in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-                end.setsockopt(socket.SOL_SOCKET, size, _LARGEST)
+                end.setsockopt(socket.SOL_SOCKET, size, _BUFFER)
 
     def on_gone(self, callback: Callable[[str], object]) -> None:
         """Call `callback(node id)` as soon as another worker of this machine has ended."""
@@ -186,7 +188,7 @@ class Crew:
     def _receive(self) -> None:
         for _ in range(_AT_ONCE):
             try:
-                data, descriptors, _, _ = socket.recv_fds(self._inbox, _LARGEST, 1)
+                data, descriptors, _, _ = socket.recv_fds(self._inbox, _DATAGRAM, 1)
             except BlockingIOError:
                 return
             except OSError:
