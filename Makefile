@@ -85,7 +85,7 @@ screenshots: $(DEV) $(CLIENT) ## retake the screenshots in docs/
 
 # One resolution for all platforms and Python versions; dev.txt contains the same versions as run.txt.
 COMPILE = $(PY) -m uv pip compile --quiet --universal --generate-hashes --no-annotate \
-	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) pyproject.toml
+	--extra workers --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) pyproject.toml
 lock: $(DEV) ## regenerate requirements/ from pyproject.toml (UPGRADE=1: newest versions)
 	$(COMPILE) --group build --output-file requirements/run.txt
 	$(COMPILE) --group dev --constraint requirements/run.txt --output-file requirements/dev.txt

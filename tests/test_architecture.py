@@ -21,6 +21,8 @@ PACKAGE = Path(passerby.__file__).parent
 
 SHELLS = ("passerby.app", "passerby.cli", "passerby.schema")
 """Entry points of processes and commands. Only other entry points import them."""
+WORKERS = "passerby.workers"
+"""Several processes instead of one: entry points too, with sockets and processes of their own."""
 DOCTOR = "passerby.doctor"
 """The command that checks an installation: an entry point of many modules, with sockets of its own."""
 WIRING = "passerby.assembly"
@@ -295,8 +297,9 @@ def nobody_imports_the_shells(graph: Graph) -> set[tuple[str, str]]:
     return {
         (module, imported)
         for module, imported in pairs(graph)
-        if (imported in (*SHELLS, WIRING) or under(imported, DOCTOR)) and module not in SHELLS
-        if not (under(module, DOCTOR) and under(imported, DOCTOR))
+        if (imported in (*SHELLS, WIRING) or under(imported, DOCTOR, WORKERS)) and module not in SHELLS
+        if not (under(module, DOCTOR) and (under(imported, DOCTOR, f"{WORKERS}.valkey") or imported == WORKERS))
+        if not (under(module, WORKERS) and (imported == "passerby.app" or under(imported, WORKERS)))
     }
 
 
@@ -375,7 +378,7 @@ def nodes_use_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
 
 def packages_are_no_modules(graph: Graph) -> set[tuple[str, str]]:
     """Every package must be covered by a rule."""
-    known = (*TRANSPORTS, *SERVICES, NODES, REDIS, DOCTOR, "passerby.media")
+    known = (*TRANSPORTS, *SERVICES, NODES, REDIS, DOCTOR, WORKERS, "passerby.media")
     inside = [module for module in graph if module.count(".") > 1]
     return {(module, module) for module in (*inside, *PACKAGES) if not under(module, *known)}
 
@@ -474,6 +477,10 @@ def test_the_package_keeps(rule: object) -> None:
         ("passerby.http.new", "from passerby.doctor.stun import decode"),
         ("passerby.calls.new", "from passerby.doctor import turn_client"),
         ("passerby.doctor.new", "from passerby.app import serve"),
+        ("passerby.http.new", "from passerby.workers.crew import Crew"),
+        ("passerby.doctor.new", "from passerby.workers.crew import Crew"),
+        ("passerby.workers.new", "from passerby.doctor.stun import decode"),
+        ("passerby.workers.new", "from passerby.assembly import Assembly"),
         ("passerby.doctor.new", "from passerby.files.blobs_disk import DiskBlobStore"),
         ("passerby.chat.new", "from passerby.nodes.bus import Bus"),
         ("passerby.live", "from passerby.nodes import requests"),
@@ -500,6 +507,7 @@ def test_a_module_that_breaks_a_rule_is_found(module: str, source: str) -> None:
         ("passerby.redis.new", "import hiredis, asyncio\nfrom passerby.background import Background"),
         ("passerby.assembly", "from passerby.redis.client import Redis"),
         ("passerby.doctor.new", "import socket, hiredis\nfrom passerby.calls.ice import Ice"),
+        ("passerby.workers.new", "import socket, subprocess\nfrom passerby.app import serve"),
         ("passerby.chat.new", "from passerby.live import Room\nfrom passerby.background import Background"),
         ("passerby.realtime.new", "from passerby.chat.rooms import Rooms\nfrom passerby.socketio import Server"),
         ("passerby.new", "from passerby.errors import Code\nimport asyncio"),

@@ -15,6 +15,9 @@ SECRET = "x" * 32
 GOOD: dict[str, tuple[str, object]] = {
     "HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - a value
     "PORT": ("8080", 8080),
+    "WORKERS": ("4", "4"),
+    "DRAIN_SECONDS": ("0", 0.0),
+    "EMBEDDED_MEMORY": ("67108864", 67_108_864),
     "LOG_LEVEL": ("debug", "debug"),
     "LOG_FORMAT": ("json", "json"),
     "CORS_ORIGIN": ("https://a.example, http://b.example:8080", ("https://a.example", "http://b.example:8080")),
@@ -108,6 +111,9 @@ _RATES = tuple(name for name in GOOD if name.startswith("LIMIT_"))
 
 BAD: list[tuple[str, str]] = [
     *(("PORT", text) for text in ("-1", "65536", "http", "80.5", "0x50", "1e9")),
+    *(("WORKERS", text) for text in ("0", "-1", "257", "1e1", "all", "2.0", "٣")),
+    *(("DRAIN_SECONDS", text) for text in ("-1", "soon", "inf")),
+    *(("EMBEDDED_MEMORY", text) for text in ("0", "1g", "1048576")),
     *(("LOG_LEVEL", text) for text in ("loud", "DEBUG ", "0")),
     *(("LOG_FORMAT", text) for text in ("xml", "JSON!")),
     *(("CORS_ORIGIN", text) for text in ("chat.example", "ftp://chat.example", "https://a.example,b.example")),
@@ -175,6 +181,30 @@ def test_files_are_where_they_can_outlive_the_process(store: str, redis_url: str
     chosen = settings.load({"FILE_STORE": store, "REDIS_URL": redis_url, "FILE_DIRECTORY": directory})
 
     assert chosen.files_in == where
+
+
+@pytest.mark.parametrize(
+    ("workers", "redis_url", "embeds", "where"),
+    [
+        ("1", "", False, "memory"),
+        ("2", "", True, "redis"),
+        ("2", "redis://db.example", False, "redis"),
+    ],
+)
+def test_several_workers_share_a_redis(workers: str, redis_url: str, embeds: bool, where: str) -> None:
+    chosen = settings.load({"WORKERS": workers, "REDIS_URL": redis_url})
+
+    assert (chosen.worker_count, chosen.embeds_redis, chosen.files_in) == (int(workers), embeds, where)
+
+
+def test_several_workers_cannot_keep_files_in_memory() -> None:
+    with pytest.raises(SettingsError, match="FILE_STORE='memory': several WORKERS"):
+        settings.load({"WORKERS": "2", "FILE_STORE": "memory"})
+    settings.load({"WORKERS": "2", "FILE_STORE": "redis"})
+
+
+def test_auto_is_at_least_one_worker() -> None:
+    assert settings.load({"WORKERS": "auto"}).worker_count >= 1
 
 
 def test_every_setting_is_described_and_tried_here() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import uvicorn
 from msgspec.structs import replace
@@ -15,7 +16,8 @@ from passerby.background import Background, Stopping
 from passerby.clock import Clock
 from passerby.errors import Code
 from passerby.http import app as http
-from passerby.http.guard import Guard, http_factory
+from passerby.http.guard import Guard, GuardedHttpProtocol, http_factory
+from passerby.http.handover import HandingReads, Handover
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
@@ -33,6 +35,7 @@ from passerby.watch import PatientClock, Watch, make_room
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, MutableMapping
+    from types import FrameType
 
     from passerby.settings import Settings
 
@@ -40,15 +43,46 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
 
+_LOOK: Final = 0.05
+"""Seconds between two looks whether a process that drains should hurry."""
+_LEAST: Final = 1.0
+"""Seconds that open HTTP connections have at least to go to other workers."""
 _CLOSE_TIMEOUT: Final = 10.0
 """Seconds to close all connections: longer than the closing handshake and the handlers' timeout together."""
+
+
+class Crew(Handover, Protocol):
+    """The other workers of this machine, if there are several; see `workers`."""
+
+    tag: str
+    """Begins the `sid`s of this worker."""
+    drain_seconds: float
+
+    def on_gone(self, callback: Callable[[str], object]) -> None:
+        """Call `callback(node id)` as soon as another worker has ended, whatever the reason."""
+
+    async def begin(self) -> None:
+        """Talk to the others from now on."""
+
+    async def serve(self, node: str, adopt: Callable[[socket.socket, bytes], Awaitable[object]]) -> None:
+        """Serve from now on as the node `node`. `adopt(connection, data)` takes connections of the others."""
+
+    def drain(self) -> None:
+        """Take no new clients from now on."""
+
+    async def close(self) -> None:
+        """Talk to nobody any more."""
 
 
 class Application:
     """The ASGI application and all its services. `start` and `stop` must run in the same event loop."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
-        """Create all objects; nothing runs until `start`."""
+    def __init__(self, settings: Settings, clock: Clock | None = None, crew: Crew | None = None) -> None:
+        """Create all objects; nothing runs until `start`. `crew` are the other workers of this machine, if any."""
+        self.crew = crew
+        self.moving: Moving | None = None
+        self.edges: Edges | None = None
+        """Connections that are passed on to other nodes, or come from there."""
         self.watch = Watch()
         clock = clock or PatientClock(self.watch)
         background = Background(clock)
@@ -74,6 +108,7 @@ class Application:
             origins=Origins(settings.cors_origin),
             allow=self._allow,
             address=self._address_of,
+            sid_prefix="" if crew is None else crew.tag,
         )
         gateway = Gateway(
             namespace=self.server.namespace("/"),
@@ -132,12 +167,13 @@ class Application:
         """Be one node of several."""
         services, bus = self.services, cluster.bus
         clock, background = services.clock, services.background
-        moving = Moving(
+        self.edges = Edges(bus, self.server)
+        self.moving = moving = Moving(
             bus=bus,
             requests=Requests(bus, clock, background),
             membership=cluster.membership,
             homes=cluster.homes,
-            edges=Edges(bus, self.server),
+            edges=self.edges,
             gateway=gateway,
             guests=services.guests,
             rooms=services.rooms,
@@ -150,6 +186,8 @@ class Application:
             background=background,
         )
         services.adapters.loops["keeping of homes"] = moving.keep
+        if self.crew is not None:
+            self.crew.on_gone(cluster.membership.gone)
         if services.adapters.redis is not None:
             services.adapters.redis.on_resync("homes", moving.keep_all)
 
@@ -215,12 +253,34 @@ class Application:
     async def _stop(self) -> None:
         step = self._stopping.step
         self.services.prepare_stop()
-        await step("closing of connections", self.server.stop, _CLOSE_TIMEOUT)
+        await step("closing of connections", self._close_connections, _CLOSE_TIMEOUT)
         await step("stop of the services", self.services.stop, None)
         await step("stop of the watch", self._stop_watch, None)
 
+    async def _close_connections(self) -> None:
+        if self.edges is not None:
+            self.edges.stop()
+        await self.server.stop()
+
     async def _stop_watch(self) -> None:
         self.watch.stop()
+
+    async def drain(self, seconds: float, is_urgent: Callable[[], bool]) -> None:
+        """Tell the clients to come back, one after the other over `seconds`, so that not all come back at once.
+
+        Less long if nobody is left, or once `is_urgent()`.
+        """
+        if self.moving is not None:
+            self.moving.is_draining = True
+        engine = self.server.engine
+        sids = list(engine.sessions)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for number, sid in enumerate(sids):
+            due = begun + seconds * number / len(sids)
+            while engine.sessions and not is_urgent() and (wait := due - loop.time()) > 0:  # noqa: ASYNC110 - a signal
+                await asyncio.sleep(min(wait, _LOOK))
+            engine.dismiss(sid)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -229,24 +289,78 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
         self._application = application
+        self._is_urgent = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._is_urgent = self.should_exit  # the second signal
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()  # before clients are told to reconnect
+        if self._application.crew is not None:
+            await self._drain(self._application.crew)
         await self._application.stop()
         await super().shutdown(sockets)
         # Otherwise uvicorn raises the signal again, and a clean exit looks like a crash to the parent process.
         self._captured_signals.clear()
 
+    async def _drain(self, crew: Crew) -> None:
+        """Let the other workers have the clients, for as long as DRAIN_SECONDS at most, or a moment if that is less."""
+        crew.drain()
+        leaving = asyncio.ensure_future(self._pass_connections_on(crew))
+        try:
+            async with asyncio.timeout(max(crew.drain_seconds, _LEAST)):
+                await self._application.drain(crew.drain_seconds, lambda: self._is_urgent)
+                await leaving
+        except TimeoutError:
+            leaving.cancel()
 
-async def serve(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. `ready` is called with the port once the server listens on it."""
-    application = Application(replace(settings, max_connections=make_room(settings.max_connections)))
+    async def _pass_connections_on(self, crew: Crew) -> None:
+        """Pass HTTP connections on to other workers as soon as their requests are answered, until none is left."""
+        while not self._is_urgent:
+            await asyncio.sleep(_LOOK)  # first, because some are accepted and not known to uvicorn yet
+            connections = [known for known in self.server_state.connections if isinstance(known, GuardedHttpProtocol)]
+            if not connections or crew.elsewhere() is None:
+                return
+            for connection in connections:
+                reads = connection.reads
+                if isinstance(reads, HandingReads):
+                    reads.leave()
+
+    async def adopt(self, connection: socket.socket, data: bytes) -> None:
+        """Serve a connection that another worker has accepted, and of which it has read `data`. Raises OSError."""
+
+        def protocol() -> asyncio.Protocol:
+            made: Any = self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn does it
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=None
+            )
+            made.begin_with(data)
+            return made  # type: ignore[no-any-return]  # what reads for a protocol
+
+        await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
+
+
+async def serve(
+    settings: Settings,
+    *,
+    ready: Callable[[int], None] | None = None,
+    sockets: list[socket.socket] | None = None,
+    crew: Crew | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM. `ready` is called with the port once the server listens on it.
+
+    With `sockets`, which listen already, it serves there instead. One of a `crew` of workers tells its clients over
+    DRAIN_SECONDS to come back, because the others serve them meanwhile. A process that is alone stops at once: the
+    earlier its clients are told, the shorter they find nobody.
+    """
+    application = Application(replace(settings, max_connections=make_room(settings.max_connections)), crew=crew)
+    reads = None if crew is None else partial(HandingReads, handover=crew)
     config = uvicorn.Config(
         application,
         host=settings.host,
         port=settings.port,
-        http=http_factory(application.guard),
+        http=http_factory(application.guard, reads),
         ws=protocol_factory(application.server.engine),  # type: ignore[arg-type]  # uvicorn only calls it
         lifespan="off",
         log_config=None,
@@ -256,18 +370,24 @@ async def serve(settings: Settings, *, ready: Callable[[int], None] | None = Non
         timeout_graceful_shutdown=5,
     )
     server = _Uvicorn(config, application)
+    if crew is not None:
+        await crew.begin()
     application.start()
     asyncio.get_running_loop().set_exception_handler(application.watch.handle)
     # Idle guests are thousands of long-lived objects: the garbage collector must not scan them for a few new ones.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    serving = asyncio.ensure_future(server.serve())
+    serving = asyncio.ensure_future(server.serve(sockets))
     try:
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event to wait for
             await asyncio.sleep(0.01)
+        if crew is not None and server.started:
+            await crew.serve(application.services.adapters.node, server.adopt)
         if ready is not None and server.started:
             ready(server.servers[0].sockets[0].getsockname()[1])
         await serving
     finally:
         await application.stop()  # also if uvicorn has not called `shutdown`, e.g. because the port is in use
+        if crew is not None:
+            await crew.close()

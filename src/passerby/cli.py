@@ -7,10 +7,12 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from passerby import __version__, app, logs, settings
+from passerby import __version__, logs, settings
 from passerby.doctor import command as doctor
+from passerby.workers import parent
+from passerby.workers.loops import new_event_loop
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +22,8 @@ USAGE_ERROR = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code.
 
-    2 for an invalid setting. 1 when `serve` cannot open the port, or when `doctor` finds a problem.
+    2 for an invalid setting, or without what it needs. 1 when `serve` cannot open the port, or when `doctor` finds a
+    problem.
     """
     flags = vars(_parser().parse_args(arguments))
     command, url = flags.pop("command"), flags.pop("url", None)
@@ -72,8 +75,12 @@ def _serve(chosen: settings.Settings) -> int:
         host = "localhost" if chosen.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else chosen.host  # noqa: S104 - only displayed
         log.info(f"serving on http://{host}:{port}")  # noqa: G004 - the line that new users look for
 
+    if chosen.worker_count > 1:
+        return parent.run(chosen, ready)
+    from passerby import app  # noqa: PLC0415 - the parent of workers needs nothing of it
+
     try:
-        with asyncio.Runner(loop_factory=_new_event_loop()) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop()) as runner:
             runner.run(app.serve(chosen, ready=ready))
     except settings.SettingsError as error:
         sys.stderr.write(f"passerby: {error}\n")
@@ -83,15 +90,6 @@ def _serve(chosen: settings.Settings) -> int:
     except SystemExit as error:  # uvicorn logs why it cannot bind, then exits
         return 1 if error.code else 0
     return 0
-
-
-def _new_event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's event loop factory, or None (Python's own event loop) if uvloop is not installed."""
-    try:
-        import uvloop  # noqa: PLC0415 - not available on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

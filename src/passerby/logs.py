@@ -18,9 +18,13 @@ SAMPLE: Final = 60.0
 """Minimum seconds between two lines about the same thing, if clients can cause it as often as they like."""
 
 
-def configure(level: str, style: str) -> None:
-    """Send all logs, ours and the libraries', to standard error. `style` is `console` or `json`."""
+def configure(level: str, style: str, worker: int | None = None) -> None:
+    """Send all logs, ours and the libraries', to standard error. `style` is `console` or `json`.
+
+    `worker` is the number of this process among several, which each line has then.
+    """
     shared: list[structlog.typing.Processor] = [
+        *(() if worker is None else (_numbered(worker),)),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
@@ -72,6 +76,14 @@ class Sampled:
         if now >= self._next:
             count, self._count, self._next = self._count, 0, now + SAMPLE
             self._log(self._message, extra={"count": count})
+
+
+def _numbered(worker: int) -> structlog.typing.Processor:
+    def add(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event.setdefault("worker", worker)
+        return event
+
+    return add
 
 
 def _keep(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

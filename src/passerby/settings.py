@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import os
 import re
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _STUN: Final = re.compile(r"stuns?:[^\s/?@]+")
 _TURN: Final = re.compile(r"turns?:[^\s/?@]+(\?transport=(udp|tcp))?")
+AUTO: Final = "auto"
+MOST_WORKERS: Final = 256
+"""More processes than any machine has a use for."""
 _ORIGIN: Final = re.compile(r"https?://[^/?#@\s]+/?", re.IGNORECASE)
 
 
@@ -31,6 +36,16 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, Meta(description="Address to listen on; `0.0.0.0` for all interfaces")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on")] = 3001
+    workers: Annotated[
+        str, Meta(description="Processes that serve, a number, or `auto`: as many as there are processor cores")
+    ] = "1"
+    drain_seconds: Annotated[
+        float, Meta(ge=0, description="Time over which a worker that ends tells its clients to come back, one by one")
+    ] = 10
+    embedded_memory: Annotated[
+        int,
+        Meta(ge=16_777_216, description="Maximum bytes that the Valkey takes which workers share without `REDIS_URL`"),
+    ] = 1_073_741_824
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="Minimum level of logged messages: `debug`, `info`, `warning` or `error`"),
@@ -185,9 +200,19 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Return where files are stored: `file_store`, or what it means if it is `auto`."""
         if self.file_store != "auto":
             return self.file_store
-        if self.redis_url is None:
+        if self.redis_url is None and not self.embeds_redis:
             return "memory"
         return "redis" if self.file_directory is None else "disk"
+
+    @property
+    def worker_count(self) -> int:
+        """Return how many processes serve."""
+        return _cores() if self.workers == AUTO else int(self.workers)
+
+    @property
+    def embeds_redis(self) -> bool:
+        """Return whether the processes share a Valkey that is started with them."""
+        return self.worker_count > 1 and self.redis_url is None
 
     def per_address(self, maximum: int) -> int:
         """Return `max_address_connections` or `address_files_limit`, multiplied by `limits_scale`; at least 1."""
@@ -197,6 +222,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Return `limit_<name>`, multiplied by `limits_scale`."""
         rate: Rate = getattr(self, f"limit_{name}")
         return rate.scaled(self.limits_scale)
+
+
+def _cores() -> int:
+    """Return the processor cores that this process may use."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        cores = os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
 
 
 class Description(Struct, frozen=True):
@@ -286,8 +320,20 @@ def _check(settings: Settings) -> None:
         raise SettingsError("RENEW_BEFORE: must be shorter than SESSION_TTL")
     if settings.refresh_interval >= settings.renew_before:
         raise SettingsError("REFRESH_INTERVAL: must be shorter than RENEW_BEFORE")
+    _check_workers(settings)
     _check_redis(settings)
     _check_calls(settings)
+
+
+def _check_workers(settings: Settings) -> None:
+    number = settings.workers
+    is_number = number.isascii() and number.isdecimal() and len(number) <= len(str(MOST_WORKERS))
+    if number != AUTO and not (is_number and 1 <= int(number) <= MOST_WORKERS):
+        raise SettingsError(f"WORKERS={number!r}: must be a number from 1 to {MOST_WORKERS}, or auto")
+    if settings.worker_count > 1 and sys.platform == "win32":
+        raise SettingsError("WORKERS: must be 1 on this system")
+    if settings.worker_count > 1 and settings.file_store == "memory":
+        raise SettingsError("FILE_STORE='memory': several WORKERS need redis or disk, which they share")
 
 
 def _check_redis(settings: Settings) -> None:
@@ -301,7 +347,7 @@ def _check_redis(settings: Settings) -> None:
         check_prefix(settings.redis_prefix)
     except RedisUrlError as error:
         raise SettingsError(f"REDIS_PREFIX={settings.redis_prefix!r}: {error}") from None
-    if settings.file_store == "redis" and settings.redis_url is None:
+    if settings.file_store == "redis" and settings.redis_url is None and not settings.embeds_redis:
         raise SettingsError("FILE_STORE='redis': needs REDIS_URL")
 
 

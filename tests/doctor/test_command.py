@@ -96,6 +96,15 @@ def test_a_running_server_is_recognised(server_process: ServerProcess) -> None:
     assert line.startswith("ok ")
 
 
+async def test_workers_need_a_valkey(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await diagnose(workers="2")).level("workers share a Valkey that starts with them") == "ok"
+    assert (await diagnose(workers="1")).about("workers share") == []
+    monkeypatch.setattr("passerby.workers.valkey.find", lambda: None)
+    assert (await diagnose(workers="2")).level(
+        "install `passerby\\[workers\\]`, valkey-server or redis-server"
+    ) == "problem"
+
+
 async def test_settings_that_surprise_are_warnings() -> None:
     report = await diagnose(jwt_secret=None, limits_scale=50.0, max_connections=10**9, files_limit=1 << 50)
 

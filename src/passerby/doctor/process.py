@@ -12,6 +12,7 @@ from typing import Final
 from passerby.doctor.findings import Check, Finding, in_thread, ok, problem, warning
 from passerby.settings import Settings
 from passerby.watch import RESERVED
+from passerby.workers import valkey
 
 if sys.platform != "win32":
     import resource
@@ -30,6 +31,8 @@ def checks(settings: Settings) -> Iterator[Check]:
     )
     for subject, function in functions:
         yield Check(subject, lambda function=function: _one(function, settings))  # type: ignore[misc]  # bound now
+    if settings.worker_count > 1:
+        yield Check(f"WORKERS={settings.workers}", lambda: _one(workers, settings))
     if settings.files_in == "memory":
         yield Check("the memory for files", lambda: _one(memory, settings))
 
@@ -86,6 +89,17 @@ def descriptors(settings: Settings) -> Finding:
         f"the limit of file descriptors is {hard}, and MAX_CONNECTIONS={settings.max_connections} needs {wanted}. "
         "Raise it (`ulimit -Hn`, or LimitNOFILE= of a systemd service), or lower MAX_CONNECTIONS"
     )
+
+
+def workers(settings: Settings) -> Finding:
+    """Several workers need something in which they keep what they share."""
+    number = f"{settings.worker_count} workers share"
+    if not settings.embeds_redis:
+        return ok(f"{number} the Redis of REDIS_URL")
+    program = valkey.find()
+    if program is None:
+        return problem(f"{valkey.MISSING[0].upper()}{valkey.MISSING[1:]}")
+    return ok(f"{number} a Valkey that starts with them ({program})")
 
 
 def memory(settings: Settings) -> Finding:

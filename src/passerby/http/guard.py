@@ -212,42 +212,52 @@ def _refusal(answer: _Answer, retry_after: int | None) -> bytes:
     return encode(Failure(success=False, message=answer.message, code=answer.code, retry_after=wait))
 
 
-def http_factory(guard: Guard | None = None) -> type[asyncio.Protocol]:
-    """Return a protocol factory for `uvicorn.Config(http=…)` of one server."""
+def http_factory(
+    guard: Guard | None = None,
+    reads: Callable[[GuardedHttpProtocol, memoryview], asyncio.BufferedProtocol] | None = None,
+) -> type[asyncio.Protocol]:
+    """Return a protocol factory for `uvicorn.Config(http=…)` of one server.
+
+    `reads(protocol, buffer)` makes what reads for a protocol, if it is not `Reads`.
+    """
     guard = guard or Guard()
+    reads = reads or Reads
 
     def make(*arguments: Any, **named: Any) -> asyncio.BaseProtocol:  # noqa: ANN401 - uvicorn's arguments
-        return _Reads(GuardedHttpProtocol(*arguments, guard=guard, **named), guard.buffer)
+        return reads(GuardedHttpProtocol(*arguments, guard=guard, **named), guard.buffer)
 
     return make  # type: ignore[return-value]  # uvicorn only calls it
 
 
-class _Reads(asyncio.BufferedProtocol):
+class Reads(asyncio.BufferedProtocol):
     """Reads into a buffer shared by all connections of an event loop, and passes a copy to the protocol at once."""
 
     def __init__(self, protocol: GuardedHttpProtocol, buffer: memoryview) -> None:
+        """Read into `buffer` for `protocol`."""
         self._protocol = protocol
         self._buffer = buffer
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """See `asyncio.BufferedProtocol`, as all methods of this class."""
         return self._buffer
 
-    def buffer_updated(self, nbytes: int) -> None:
+    def buffer_updated(self, nbytes: int) -> None:  # noqa: D102 - see `get_buffer`
         self._protocol.data_received(bytes(self._buffer[:nbytes]))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Begin to read."""
         self._protocol.connection_made(transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102 - see `get_buffer`
         self._protocol.connection_lost(exc)
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> None:  # noqa: D102 - see `get_buffer`
         self._protocol.eof_received()
 
-    def pause_writing(self) -> None:
+    def pause_writing(self) -> None:  # noqa: D102 - see `get_buffer`
         self._protocol.pause_writing()
 
-    def resume_writing(self) -> None:
+    def resume_writing(self) -> None:  # noqa: D102 - see `get_buffer`
         self._protocol.resume_writing()
 
 
@@ -358,6 +368,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._answer_soon: Timer | None = None
         """To answer a refused connection."""
         self._in_head = False
+        self._in_message = False
+        """Whether a request has begun and is not complete."""
         self._fed = 0
         """Bytes received since the head began; also counts an unfinished header, which the parser buffers."""
         self._parsed = 0
@@ -444,6 +456,28 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         elif self._own_pace and not self._in_head and self in self._late:
             self._late.add(self)
 
+    @property
+    def is_between_requests(self) -> bool:
+        """Return whether all that came is answered, and the answers have left: the connection could begin here."""
+        if self._refusal is not None or self._in_message or self.pipeline or self._is_answering:
+            return False
+        return not self._wire.is_closing() and not self._wire.get_write_buffer_size()
+
+    @property
+    def reads(self) -> asyncio.BaseProtocol:
+        """Return what reads for this protocol."""
+        return self._wire.get_protocol()
+
+    def head_begins(self) -> None:
+        """A part of a head has come that is held back: the time for it begins."""
+        self._unset_keepalive_if_required()
+        if self not in self._late:
+            self._expect_head()
+
+    def later(self, delay: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback` once, `delay` seconds from now."""
+        return self._guard.call_later(delay, callback)
+
     # ── refused connections ───────────────────────────────────────────────────────────────────────
 
     def _refuse(self) -> None:
@@ -481,7 +515,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             self.transport.abort()
             raise ValueError("too many requests before an answer")
-        self._in_head = True
+        self._in_head = self._in_message = True
         self._own_pace = False
         self._fed = self._parsed = self._lines = 0
         super().on_message_begin()
@@ -542,6 +576,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The body is complete; stop the timeout."""
+        self._in_message = False
         self._late.discard(self)
         super().on_message_complete()
 

@@ -418,6 +418,12 @@ class Edges:
         elif kind == PACKET:
             receive(edge.session, edge.client, frame[2])
 
+    def stop(self) -> None:
+        """Close the connections elsewhere whose guests live here: this node is about to end."""
+        for remotes in list(self._remotes.values()):
+            for remote in list(remotes.values()):
+                remote.close(_LOST)
+
     # ── losses ────────────────────────────────────────────────────────────────────────────────────
 
     def _lost(self, node: str) -> None:

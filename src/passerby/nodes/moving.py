@@ -9,7 +9,7 @@ then on they live on the new one, whether somebody waits for them there or not. 
 
 | request | answered by | |
 |---|---|---|
-| `come` | the home, to the node of a new connection | the guest comes, or `stay`: they are in a room; or `unknown` |
+| `come` | the home, to the node of a new connection | the guest comes, or `stay`: they are in a room; `leave` and the room, if the home is about to end; or `unknown` |
 | `bring` | the home, to the node of a guest who has been matched with them | the guest comes, or `unknown` |
 """
 
@@ -58,6 +58,7 @@ ARRIVED: Final = 42
 """The kind of the frame with a guest."""
 _STAY: Final = b"stay"
 _COMES: Final = b"comes"
+_LEAVE: Final = b"leave "
 _UNKNOWN: Final = b"unknown"
 _ASK: Final = 2.0
 """Seconds that another node has to answer."""
@@ -146,6 +147,10 @@ class Moving:
         self._rates = rates
         self._clock = clock
         self._background = background
+        self.is_draining = False
+        """Whether this node is about to end: rooms go to the nodes to which their members return."""
+        self._left: dict[str, tuple[str, str]] = {}
+        """The rooms that a node has left for guests who are just connecting here, and that node, by session id."""
         self._expected: set[str] = set()
         """Tickets whose guests somebody waits for, by id."""
         bus.take(ARRIVED, self._arrived)
@@ -196,6 +201,8 @@ class Moving:
         home = await self._home_of(session_id)
         if home != self.node:
             return home
+        if session_id in self._left:
+            await self._recovery.claim(*self._left.pop(session_id))
         for room_id in _rooms_of(guest, resume):
             if self._guests.live(session_id) is not None:
                 return None
@@ -224,6 +231,8 @@ class Moving:
                     answer = _UNKNOWN
                 if answer == _STAY:
                     return home
+                if answer.startswith(_LEAVE):
+                    self._left[session_id] = answer.removeprefix(_LEAVE).decode(), home
             instead_of = home
 
     def _hand_over(self, home: str, client: Client, packet: str) -> None:
@@ -256,6 +265,8 @@ class Moving:
         live = self._guests.live(session_id)
         if live is None:
             return _UNKNOWN
+        if live.member is not None and self.is_draining:
+            return self._leave_room(live.member.room)
         if live.member is not None or not await self._is_free(live):
             return _STAY
         if live.link is not None:
@@ -264,6 +275,14 @@ class Moving:
             link.close(Code.REPLACED)
         self._send(live, to)
         return _COMES
+
+    def _leave_room(self, room: Room) -> bytes:
+        """Let another node have a room and its members: everything is in Redis."""
+        session_ids = [member.guest.session_id for member in room.members]
+        self._presence.lose(room)
+        for session_id in session_ids:
+            self._homes.release(session_id)
+        return _LEAVE + room.id.encode()
 
     async def _bring(self, argument: bytes) -> bytes:
         """Send a guest who has been matched to the node of the partner, which asks."""

@@ -75,13 +75,15 @@ class Engine:
         origins: Origins | None = None,
         allow: Callable[[Request], Refusal | None] = _allow,
         address: Callable[[Request], str] = _peer,
+        sid_prefix: str = "",
     ) -> None:
-        """Nothing runs until `start`."""
+        """Nothing runs until `start`. All `sid`s begin with `sid_prefix`: it names the process that has the session."""
         self.options = options
         self.origins = origins or Origins(())
         self.allow = allow
         self.address = address
         self._accept = accept
+        self._sid_prefix = sid_prefix
         self.sessions: dict[str, Session] = {}
         self._final_payloads: dict[str, bytes] = {}
         self.turn = Turn()
@@ -107,6 +109,12 @@ class Engine:
         """Close every session. WebSocket clients get close code 1012 and may reconnect."""
         for session in list(self.sessions.values()):
             self._close(session, reason)
+
+    def dismiss(self, sid: str) -> None:
+        """Close one session as `stop` does; nothing if it has ended."""
+        session = self.sessions.get(sid)
+        if session is not None:
+            self._close(session, closing.SERVER_SHUTTING_DOWN)
 
     @staticmethod
     def _close(session: Session | WebSocket, reason: Closing) -> None:
@@ -154,7 +162,7 @@ class Engine:
     def open(self, request: Request, websocket: WebSocket | None = None) -> Session:
         """Open a session for a request accepted by `check`, and send its open packet."""
         options = self.options
-        session = Session(self, secrets.token_urlsafe(15), self.address(request), request.query)
+        session = Session(self, self._sid_prefix + secrets.token_urlsafe(15), self.address(request), request.query)
         if websocket is not None:
             session.attach(websocket)
         self.sessions[session.sid] = session

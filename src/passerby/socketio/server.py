@@ -41,8 +41,9 @@ class Server:
         origins: Origins | None = None,
         allow: Callable[[Request], Refusal | None] | None = None,
         address: Callable[[Request], str] | None = None,
+        sid_prefix: str = "",
     ) -> None:
-        """See Engine for `origins`, `allow` and `address`. Nothing runs until `start`.
+        """See Engine for `origins`, `allow`, `address` and `sid_prefix`. Nothing runs until `start`.
 
         `spawn(name, work)` runs `work` in a task that no caller awaits, and must log its exceptions.
         """
@@ -51,6 +52,7 @@ class Server:
             options,
             self.client,
             origins=origins,
+            sid_prefix=sid_prefix,
             **{key: value for key, value in extra.items() if value is not None},
         )
         self.namespaces: dict[str, Namespace] = {}

@@ -1,0 +1,409 @@
+"""The parent of several workers: it holds the port, and starts, watches, replaces and ends them. It serves nothing.
+
+A place is the number of a worker. A worker in it that has died is followed by another one, with pauses if that happens
+again and again. One that drains is followed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import secrets
+import signal
+import socket
+import string
+import sys
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from passerby.workers import valkey
+from passerby.workers.backoff import Backoff
+from passerby.workers.children import Child, Children
+from passerby.workers.folder import private_folder
+from passerby.workers.messages import (
+    BEAT,
+    Beat,
+    Begin,
+    Draining,
+    Gone,
+    Lines,
+    Message,
+    Ready,
+    Refused,
+    Roster,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any
+
+    from passerby.settings import Settings
+
+log = logging.getLogger(__name__)
+
+USAGE_ERROR: Final = 2
+FROZEN: Final = 5.0
+"""Seconds without a beat after which a worker is killed."""
+_START_LIMIT: Final = 60.0
+"""Seconds without a beat that a worker has to start."""
+_STOP_LIMIT: Final = 60.0
+"""Seconds for a worker to end after it has drained: longer than all steps of its end together."""
+_BACKLOG: Final = 2048
+"""Connections that wait to be accepted, at most: as many as uvicorn has."""
+_PROGRAM: Final = "passerby.workers.worker"
+_TAG_CHARACTERS: Final = string.ascii_letters + string.digits
+
+
+class Worker:
+    """A worker process, as the parent sees it."""
+
+    def __init__(self, number: int, tag: str, child: Child, line: socket.socket) -> None:
+        """It has just been started; `line` leads to it."""
+        self.number = number
+        self.tag = tag
+        self.child = child
+        self.node = ""
+        """Empty until it is ready."""
+        self.is_ready = asyncio.Event()
+        self.is_draining = False
+        self.left = asyncio.Event()
+        """It has ended, or drains, or is followed by another one."""
+        self.silence = 0
+        """How many looks there were since the last beat. Not seconds: a parent that was paused has read no beats."""
+        self.has_beaten = False
+        self.line = line
+        self.tell: Callable[[Message], object]
+        """Sends it a message; there once it is connected."""
+
+    @property
+    def takes_clients(self) -> bool:
+        """Return whether it is ready, and not about to end."""
+        return self.is_ready.is_set() and not self.is_draining and not self.child.ended.is_set()
+
+
+class Place:
+    """The worker with one number, and the next one."""
+
+    def __init__(self, worker: Worker) -> None:
+        """`worker` is in it."""
+        self.worker = worker
+        self.backoff = Backoff()
+
+
+class Parent:
+    """Runs the workers of `settings` until SIGTERM or SIGINT."""
+
+    def __init__(
+        self, settings: Settings, ready: Callable[[int], None], program: Sequence[str] = ("-m", _PROGRAM)
+    ) -> None:
+        """`ready` is called with the port once all workers serve. Python runs `program` as a worker."""
+        self._settings = settings
+        self._program = program
+        self._ready = ready
+        self._children = Children()
+        self._places: list[Place] = []
+        self._workers: set[Worker] = set()
+        """All that run: also those that another one follows already."""
+        self._listeners: list[socket.socket] = []
+        self._port = 0
+        self._is_announced = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._end = asyncio.Event()
+        self._restart = asyncio.Event()
+        self._refusal: str | None = None
+        self._tags = random.randrange(len(_TAG_CHARACTERS) ** 2)  # noqa: S311 - another one after each start
+        self._valkey: valkey.EmbeddedValkey | None = None
+
+    async def run(self) -> int:
+        """Return the exit code: 1 if the port cannot be opened, 2 for settings with which no worker can start."""
+        loop = asyncio.get_running_loop()
+        program = valkey.find() if self._settings.embeds_redis else None
+        if self._settings.embeds_redis and program is None:
+            return _refuse(valkey.MISSING)
+        try:
+            self._listeners = await _listen(self._settings.host, self._settings.port)
+        except OSError as error:
+            logging.getLogger("uvicorn.error").error(error)  # noqa: TRY400 - the line of a single process
+            return 1
+        self._port = self._listeners[0].getsockname()[1]
+        self._children.listen()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._restart.set)
+        try:
+            with private_folder() as self._folder:
+                return await self._run(program)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+                loop.remove_signal_handler(number)
+
+    async def _run(self, program: str | None) -> int:
+        try:
+            if program is not None:
+                await self._embed(program)
+            await self._serve()
+        except valkey.StartError as error:
+            return _refuse(f"the embedded Valkey does not start: {error}")
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            self._children.kill()
+        return 0 if self._refusal is None else _refuse(self._refusal)
+
+    async def _embed(self, program: str) -> None:
+        self._valkey = valkey.EmbeddedValkey(self._children, program, self._folder, self._settings.embedded_memory)
+        await self._valkey.start()
+        self._spawn(self._valkey.keep())
+        self._settings = replace(
+            self._settings,
+            redis_url=self._valkey.url,
+            # It knows no secret of before, so the workers need not ask it.
+            jwt_secret=self._settings.jwt_secret or secrets.token_urlsafe(48),
+        )
+
+    async def _serve(self) -> None:
+        for number in range(1, self._settings.worker_count + 1):
+            place = Place(self._start(number))
+            self._places.append(place)
+            self._spawn(self._keep(place))
+        self._spawn(self._watch())
+        self._spawn(self._replace_all())
+        await self._end.wait()
+        await self._drain()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ── one worker ────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, number: int) -> Worker:
+        own, other = socket.socketpair()
+        with other:
+            child = self._children.start(
+                [sys.executable, "-P", *self._program, str(other.fileno()), str(os.getpid())],
+                pass_fds=(other.fileno(), *(listener.fileno() for listener in self._listeners)),
+            )
+        worker = Worker(number, self._next_tag(), child, own)
+        self._workers.add(worker)
+        self._spawn(self._follow(worker))
+        return worker
+
+    def _next_tag(self) -> str:
+        used = {worker.tag for worker in self._workers}
+        while True:
+            self._tags += 1
+            high, low = divmod(self._tags % len(_TAG_CHARACTERS) ** 2, len(_TAG_CHARACTERS))
+            tag = _TAG_CHARACTERS[high] + _TAG_CHARACTERS[low]
+            if tag not in used:
+                return tag
+
+    async def _follow(self, worker: Worker) -> None:
+        """Read what a worker says until it has ended; then tell the others."""
+        reader, writer = await asyncio.open_unix_connection(sock=worker.line)
+        worker.tell = lambda message: writer.write(encode(message))
+        worker.tell(
+            Begin(
+                number=worker.number,
+                tag=worker.tag,
+                folder=str(self._folder),
+                listeners=[listener.fileno() for listener in self._listeners],
+                settings=self._settings,
+                log_level=self._settings.log_level,
+                log_format=self._settings.log_format,
+            )
+        )
+        ended = asyncio.ensure_future(worker.child.ended.wait())
+        reading = asyncio.ensure_future(self._read(worker, reader))
+        await ended  # the system says so at once; that nothing is left to be read may come later
+        with contextlib.suppress(OSError):
+            await reading
+        writer.close()
+        self._workers.discard(worker)
+        (self._folder / worker.tag).unlink(missing_ok=True)
+        worker.left.set()
+        if worker.node:
+            self._tell_all(Gone(tag=worker.tag, node=worker.node))
+        self._tell_roster()
+
+    async def _read(self, worker: Worker, reader: asyncio.StreamReader) -> None:
+        lines = Lines()
+        while data := await reader.read(1 << 16):
+            for message in lines.feed(data):
+                self._take(worker, message)
+
+    def _take(self, worker: Worker, message: Message) -> None:
+        if isinstance(message, Beat):
+            worker.silence = 0
+            worker.has_beaten = True
+        elif isinstance(message, Ready):
+            worker.node = message.node
+            worker.is_ready.set()
+            self._tell_roster()
+            self._announce()
+        elif isinstance(message, Draining):
+            worker.is_draining = True
+            worker.left.set()
+            self._tell_roster()
+        elif isinstance(message, Refused):
+            if self._is_announced:
+                log.error("a worker cannot start", extra={"worker": worker.number, "reason": message.reason})
+            else:
+                self._refusal = message.reason
+                self._end.set()
+
+    def _tell_all(self, message: Message) -> None:
+        for worker in self._workers:
+            if worker.is_ready.is_set() and not worker.child.ended.is_set():
+                worker.tell(message)
+
+    def _tell_roster(self) -> None:
+        self._tell_all(Roster({worker.tag: worker.node for worker in self._workers if worker.takes_clients}))
+
+    def _announce(self) -> None:
+        if not self._is_announced and all(place.worker.takes_clients for place in self._places):
+            self._is_announced = True
+            self._ready(self._port)
+
+    # ── all of them ───────────────────────────────────────────────────────────────────────────────
+
+    async def _keep(self, place: Place) -> None:
+        """Let the worker of a place be followed by the next one, until the end."""
+        while not self._end.is_set():
+            worker = place.worker
+            await worker.left.wait()
+            if self._end.is_set():
+                return
+            if worker is not place.worker:
+                continue  # `_replace` has done it
+            if worker.child.ended.is_set() and not worker.is_draining:
+                lived = worker.child.lived
+                pause = place.backoff.died(lived)
+                log.error(
+                    "a worker has died and is started again",
+                    extra={
+                        "worker": worker.number,
+                        "code": worker.child.code,
+                        "lived": round(lived, 1),
+                        "pause": pause,
+                    },
+                )
+                await asyncio.sleep(pause)
+            while not self._end.is_set() and worker is place.worker:
+                try:
+                    place.worker = self._start(worker.number)
+                except OSError:
+                    log.exception("a worker cannot be started", extra={"worker": worker.number})
+                    await asyncio.sleep(place.backoff.died(0))
+
+    async def _watch(self) -> None:
+        """Kill workers that are frozen."""
+        while True:
+            await asyncio.sleep(BEAT)
+            for worker in list(self._workers):
+                worker.silence += 1
+                if worker.silence * BEAT >= (FROZEN if worker.has_beaten else _START_LIMIT):
+                    log.error("a worker is frozen and is killed", extra={"worker": worker.number})
+                    worker.child.send(signal.SIGKILL)
+
+    async def _replace_all(self) -> None:
+        """Replace one worker after the other, whenever SIGHUP has come."""
+        while True:
+            await self._restart.wait()
+            self._restart.clear()
+            log.info("the workers are replaced, one after the other")
+            for place in self._places:
+                is_replaced = not self._end.is_set() and await self._replace(place)
+                if self._end.is_set():
+                    return
+                if not is_replaced:
+                    log.error("the other workers are not replaced: a new one does not start")
+                    break
+            else:
+                log.info("the workers are replaced")
+
+    async def _replace(self, place: Place) -> bool:
+        """Start the next worker of a place; once it serves, let the present one drain, and wait for its end."""
+        try:
+            new = self._start(place.worker.number)
+        except OSError:
+            log.exception("a worker cannot be started", extra={"worker": place.worker.number})
+            return False
+        await _first(new.is_ready, new.left)
+        if not new.takes_clients:
+            return False
+        old, place.worker = place.worker, new  # `_keep` may have replaced it meanwhile
+        old.left.set()
+        old.is_draining = True
+        self._tell_roster()
+        old.child.send(signal.SIGTERM)
+        await self._ends(old)
+        return True
+
+    async def _ends(self, worker: Worker) -> None:
+        """Wait until a worker that drains has ended; kill it if that takes too long."""
+        try:
+            async with asyncio.timeout(self._settings.drain_seconds + _STOP_LIMIT):
+                await worker.child.ended.wait()
+        except TimeoutError:
+            log.error("a worker does not end and is killed", extra={"worker": worker.number})  # noqa: TRY400 - no news
+            worker.child.send(signal.SIGKILL)
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────
+
+    def _stop(self) -> None:
+        """The first signal lets the workers drain, another one lets them hurry."""
+        if self._end.is_set():
+            self._signal_all()
+        self._end.set()
+
+    def _signal_all(self) -> None:
+        for worker in self._workers:
+            worker.child.send(signal.SIGTERM)
+
+    async def _drain(self) -> None:
+        for listener in self._listeners:
+            listener.close()  # who comes now is refused at once, and need not wait for an answer that never comes
+        self._signal_all()
+        await asyncio.gather(*(self._ends(worker) for worker in self._workers))
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _listen(host: str, port: int) -> list[socket.socket]:
+    """Return sockets that listen at every address of the host. Raises OSError, with asyncio's words."""
+    server = await asyncio.get_running_loop().create_server(
+        asyncio.Protocol, host=host, port=port, backlog=_BACKLOG, start_serving=False
+    )
+    listeners = [socket.socket(fileno=os.dup(bound.fileno())) for bound in server.sockets]
+    server.close()
+    for listener in listeners:
+        listener.settimeout(0)
+        listener.listen(_BACKLOG)
+    return listeners
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"passerby: {reason}\n")
+    return USAGE_ERROR
+
+
+def run(settings: Settings, ready: Callable[[int], None]) -> int:
+    """Serve with several workers until SIGTERM or SIGINT; return the exit code."""
+    # Python's own event loop: libuv would take SIGCHLD for itself.
+    with asyncio.Runner() as runner:
+        return runner.run(Parent(settings, ready).run())
