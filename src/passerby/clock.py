@@ -72,6 +72,8 @@ class AnswerLimit:
         """When each has to end (monotonic seconds), the first to end first."""
         self._due: float | None = None
         """For which time the timer is set."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The event loop of the timer. To ask for the running one is a system call, also within `current_task`."""
 
     async def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work`; cancel it when the time is up, and raise TimeoutError. What never waits costs nothing."""
@@ -79,11 +81,15 @@ class AnswerLimit:
             waiting = work.send(None)
         except StopIteration as end:
             return cast("T", end.value)
-        wait = _Wait()
-        due = self._waits[wait] = self._clock.monotonic() + self._seconds
+        due = self._clock.monotonic() + self._seconds
         if self._due is None:
             self._due = due
+            self._loop = asyncio.get_running_loop()
             self._clock.call_later(self._seconds, self._expire)
+        task = asyncio.current_task(self._loop)
+        assert task is not None  # noqa: S101 - whoever awaits is in a task
+        wait = _Wait(task)
+        self._waits[wait] = due
         try:
             return await _rest(work, waiting)
         except asyncio.CancelledError as error:
@@ -119,9 +125,7 @@ class _Wait:
 
     __slots__ = ("cancelled", "is_late", "task")
 
-    def __init__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - whoever awaits is in a task
+    def __init__(self, task: asyncio.Task[Any]) -> None:
         self.task = task
         self.cancelled = task.cancelling()
         """How often it was cancelled before."""

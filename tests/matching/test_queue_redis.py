@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passerby.background import Background
-from passerby.matching.queue_redis import AT_ONCE, DROPPED, KEPT, LEASE, RedisMatchQueue
+from passerby.matching.queue_redis import AT_ONCE, DROPPED, KEPT, LEASE, TOGETHER, RedisMatchQueue
 from passerby.models import Ticket
 from tests.support.aging import age
 from tests.support.clock import ManualClock
@@ -345,6 +345,131 @@ async def test_an_answer_that_came_too_late_is_a_lost_one(
     assert await queue.enter(ticket("b")) == ticket("a")
 
 
+# ── tickets that enter together ───────────────────────────────────────────────────────────────────
+
+
+async def enter_together(queue: RedisMatchQueue, *tickets: Ticket) -> list[Ticket | None]:
+    """Let all enter in one turn of the event loop."""
+    return await asyncio.gather(*(queue.enter(own) for own in tickets))
+
+
+async def test_two_who_enter_together_meet(lossy: LossyRedis, queue: RedisMatchQueue) -> None:
+    lossy.fates.extend(["fine", "unsent"])
+
+    assert await enter_together(queue, ticket("a"), ticket("b")) == [None, ticket("a")]
+    assert list(lossy.fates) == ["unsent"], "it is one run of the script"
+
+
+async def test_a_guest_with_two_tickets_does_not_meet_themselves(queue: RedisMatchQueue) -> None:
+    together = ticket("a", "first"), ticket("a", "second"), ticket("b"), ticket("a", "third")
+
+    assert await enter_together(queue, *together) == [None, None, ticket("a", "second"), None]
+
+
+async def test_more_than_one_run_of_the_script_takes(queue: RedisMatchQueue) -> None:
+    tickets = [ticket(number) for number in range(2 * TOGETHER + 1)]
+    found = await enter_together(queue, *tickets)
+
+    assert found == [None if number % 2 == 0 else tickets[number - 1] for number in range(2 * TOGETHER + 1)]
+
+
+async def test_whoever_finds_a_damaged_ticket_meets_one_of_the_others(redis: Redis, queue: RedisMatchQueue) -> None:
+    await crowd(redis, 1)
+    await redis.command("HSET", "test:{mm}:tickets", "guest_0", "{")
+
+    assert await enter_together(queue, ticket("a"), ticket("b")) == [ticket("b"), None]
+    assert await queue.enter(ticket("c")) is None
+
+
+async def test_an_error_of_one_ticket_is_not_one_of_the_others(
+    redis: Redis, lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    lossy.fates.append("unsent")
+    await queue.enter(ticket("b"))
+    await redis.command("RPUSH", "test:{mm}:claim:ticket_b_first", "somebody else's")
+
+    assert await enter_together(queue, ticket("a"), ticket("b"), ticket("c")) == [None, None, ticket("a")]
+    assert await other.enter(ticket("d")) is None
+    await redis.command("DEL", "test:{mm}:claim:ticket_b_first")
+    assert await queue.enter(ticket("b")) == ticket("d")
+
+
+@pytest.mark.parametrize("name", ["tickets", "waiting", "leases"])
+async def test_a_key_of_another_type_is_removed_for_all(redis: Redis, queue: RedisMatchQueue, name: str) -> None:
+    await redis.command("SET", f"test:{{mm}}:{name}", "somebody else's")
+
+    found = await enter_together(queue, ticket("a"), ticket("b"), ticket("c"))
+    assert found == [None, ticket("a"), None]
+    assert await queue.size() == 1
+
+
+async def test_those_whom_redis_refuses_meet_in_memory(lossy: LossyRedis, queue: RedisMatchQueue) -> None:
+    lossy.fates.append("refused")
+
+    assert await enter_together(queue, ticket("a"), ticket("b")) == [None, ticket("a")]
+    assert await queue.size() == 0
+
+
+@pytest.mark.parametrize("is_together", [True, False])
+@pytest.mark.parametrize("fate", ["unsent", "unanswered"])
+async def test_those_who_enter_again_after_lost_answers_get_the_same(
+    fate: Fate, is_together: bool, lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
+) -> None:
+    await other.enter(ticket("x"))
+    lossy.fates.append(fate)
+    tickets = ticket("a"), ticket("b"), ticket("c"), ticket("d")
+    await enter_together(queue, *tickets)
+
+    found = await enter_together(queue, *tickets) if is_together else [await queue.enter(own) for own in tickets]
+    assert found == [ticket("x"), None, ticket("b"), None]
+    assert await other.enter(ticket("e")) == ticket("d")
+    assert await other.enter(ticket("f")) is None
+
+
+async def test_an_answer_that_came_too_late_is_no_loss_of_the_others(queue: RedisMatchQueue) -> None:
+    entering = [asyncio.ensure_future(queue.enter(ticket(guest))) for guest in "abc"]
+    await asyncio.sleep(0)
+    entering[1].cancel()
+    found = await asyncio.gather(*entering, return_exceptions=True)
+
+    assert (found[0], found[2]) == (None, None)
+    assert isinstance(found[1], asyncio.CancelledError)
+    assert await queue.enter(ticket("b")) == ticket("a"), "as it was answered"
+
+
+async def test_what_cannot_be_sent_is_answered(
+    queue: RedisMatchQueue, lossy: LossyRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_then(*_: object) -> None:
+        raise TypeError("what is sent is text")
+
+    monkeypatch.setattr(lossy, "run_then", run_then)
+
+    assert await enter_together(queue, ticket("a"), ticket("b")) == [None, ticket("a")]
+
+
+@pytest.mark.parametrize("is_suspended", [True, False])
+async def test_whoever_ends_a_search_at_once_has_entered_before(is_suspended: bool, queue: RedisMatchQueue) -> None:
+    entering = asyncio.ensure_future(queue.enter(ticket("a")))
+    await asyncio.sleep(0)
+    if is_suspended:
+        await queue.suspend(ticket("a"), 20)
+    else:
+        assert await queue.cancel(ticket("a")) is True
+
+    assert await entering is None
+    assert await queue.size() == 0
+
+
+async def test_those_who_enter_together_drop_all_of_the_dead(redis: Redis, queue: RedisMatchQueue) -> None:
+    await crowd(redis, 5 * DROPPED)
+    await age(redis, LEASE)
+
+    found = await enter_together(queue, ticket("a"), ticket("b"), ticket("c"), ticket("d"))
+    assert sum(partner is not None for partner in found) == 2
+    assert await queue.size() == 0
+
+
 # ── the fallback ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -588,5 +713,118 @@ def test_any_sequence_of_losses_matches_nobody_twice(
             for name, number, seconds, fates in steps:
                 await world.step(name, world.processes[number], seconds, fates)
             await world.settle()
+
+    asyncio.run(run())
+
+
+class Halls:
+    """Two processes, each with several guests who search in the same turn, and lose the same answers."""
+
+    GUESTS = 4
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.processes = [Process(number, redis) for number in range(2)]
+        self.guests = [f"guest_{number}" for number in range(2 * self.GUESTS)]
+        self.held: dict[str, Ticket] = {}
+        self.tickets = 0
+
+    def home(self, guest: str) -> RedisMatchQueue:
+        return self.processes[self.guests.index(guest) // self.GUESTS].queue
+
+    async def search(self, numbers: set[int]) -> None:
+        """Let these guests search, those who do so already again."""
+        for number in numbers:
+            guest = self.guests[number]
+            if guest not in self.held:
+                self.tickets += 1
+                self.held[guest] = Ticket(f"ticket_{self.tickets}", guest, float(self.tickets))
+        await asyncio.gather(*(self._enter(self.held[self.guests[number]]) for number in sorted(numbers)))
+
+    async def _enter(self, own: Ticket) -> None:
+        """See `Matchmaking._enter`."""
+        while True:
+            found = await self.home(own.guest_id).enter(own)
+            if found is None:
+                return
+            assert found.guest_id != own.guest_id, "nobody meets themselves"
+            is_here, is_there = (self.held.get(one.guest_id) == one for one in (own, found))
+            if is_here and is_there:
+                for one in (own, found):
+                    del self.held[one.guest_id]
+                for process in self.processes:
+                    process.queue.forget(own, found)
+                return
+            if not is_here:
+                if not is_there:
+                    return
+                own = found
+
+    async def leave(self, numbers: set[int]) -> None:
+        leaving = [self.held.pop(guest) for number in numbers if (guest := self.guests[number]) in self.held]
+        await asyncio.gather(*(self.home(own.guest_id).cancel(own) for own in leaving))
+
+    async def renew(self) -> None:
+        for process in self.processes:
+            mine = [own for own in self.held.values() if self.home(own.guest_id) is process.queue]
+            for own in await process.queue.renew(mine):
+                if self.held.get(own.guest_id) == own:
+                    await self._enter(own)
+
+    async def pass_time(self, seconds: float) -> None:
+        await age(self.redis, seconds)
+        for process in self.processes:
+            process.clock.advance(seconds)
+
+    async def settle(self) -> None:
+        """When nothing fails any more, everybody but one meets, and then nothing is left."""
+        for process in self.processes:
+            process.redis.fates.clear()
+            process.redis.is_up = True
+            await process.queue.resync()
+        for _ in range(6):
+            await self.pass_time(3)
+            await self.renew()
+        assert len(self.held) <= 1
+        await self.leave(set(range(len(self.guests))))
+        await self.pass_time(LEASE + KEPT + 1)
+        await self.processes[0].queue.renew([])
+        assert await keys(self.redis) == []
+
+
+@settings(max_examples=30)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(("search",) * 4 + ("leave", "renew", "lose", "lose", "pass", "flush")),
+            st.sets(st.integers(0, 2 * Halls.GUESTS - 1)),
+            st.integers(0, 1),
+            st.lists(st.sampled_from(FATES), max_size=2),
+        ),
+        min_size=20,
+        max_size=60,
+    )
+)
+def test_any_groups_and_losses_leave_nobody_alone(
+    server: Valkey, steps: list[tuple[str, set[int], int, list[Fate]]]
+) -> None:
+    async def run() -> None:
+        async with connected(server.url, "test:") as redis:
+            await redis.command("FLUSHALL")
+            halls = Halls(redis)
+            for name, numbers, process, fates in steps:
+                if name == "search":
+                    await halls.search(numbers)
+                elif name == "leave":
+                    await halls.leave(numbers)
+                elif name == "renew":
+                    await halls.renew()
+                elif name == "lose":
+                    halls.processes[process].redis.fates.extend(fates)
+                elif name == "pass":
+                    await halls.pass_time(3)
+                else:
+                    await redis.command("FLUSHALL")
+            await halls.settle()
 
     asyncio.run(run())

@@ -39,15 +39,15 @@ class LoggedRoom:
         "told",
     )
 
-    def __init__(self, room_id: str, keys: tuple[str, str, str], owner: str, members: bytes, log: Log) -> None:
+    def __init__(self, room_id: str, members: tuple[str, str], log: Log) -> None:
         self.id = room_id
-        self.keys = keys
-        """Those of the state, the log and the identities."""
+        self.keys: tuple[str, ...] = ()
+        """Those of the state, the log and the identities; none before the first batch: many rooms never have one."""
         self.epoch = log.epoch
-        self.owner = owner
-        """Who may write, in Redis: this process, for this epoch."""
+        self.owner = ""
+        """Who may write, in Redis: this process, for this epoch. Set with `keys`."""
         self.members = members
-        """As JSON."""
+        """The session ids of both."""
         self.log = log
         self.notes: dict[str, bytes] = {}
         self.noted: set[str] = set()

@@ -119,8 +119,11 @@ class RedisRoomLog:
         self._behind: dict[str, LoggedRoom] = {}
         """Rooms that Redis has not, or not as they are, and that are to be written again."""
         self._is_retrying = False
-        self._new: list[LoggedRoom] = []
-        """Rooms that were opened a moment ago, and perhaps are not written yet."""
+        self._new: dict[str, LoggedRoom] = {}
+        """Rooms that were opened a moment ago, and perhaps are not written yet. One that closes at once leaves it, so
+        that its memory is used again while it is in the CPU's cache."""
+        self._is_writing_new = False
+        """Whether `_write_new` is due."""
         self._noted: list[LoggedRoom] = []
         self._graves: dict[str, tuple[int, float]] = {}
         """Epochs of rooms that are forgotten, but perhaps not by Redis, and when its keys expire there (monotonic)."""
@@ -172,6 +175,8 @@ class RedisRoomLog:
         """Return the batch that this turn sends."""
         batch = room.pending = Batch(room)
         room.is_new = False
+        if not room.keys:
+            self._name(room)
         room.batches.append(batch)
         self._queued.append(room)
         if not self._is_queued:
@@ -352,7 +357,7 @@ class RedisRoomLog:
             partial(self._answered, batch),
             _WRITE,
             room.keys,
-            *(room.epoch, room.owner, log.seq, room.members, LIFETIME),
+            *(room.epoch, room.owner, log.seq, msgspec.json.encode(room.members), LIFETIME),
             *(len(entries), len(identities)),
             *entries,
             *identities,
@@ -363,32 +368,36 @@ class RedisRoomLog:
 
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:
         """See RoomLog."""
-        encoded = msgspec.json.encode(members)
         before = self._rooms.get(room_id)
         if before is not None:
             self._end(before)
         self._memory.open(room_id, epoch)
-        room = self._add(room_id, epoch, encoded)
+        room = self._add(room_id, members)
         if not self._redis.is_usable:
             self._mark(room)
         elif before is None or before.is_new:
             room.is_new = True
-            if not self._new:
+            self._new[room_id] = room
+            if not self._is_writing_new:
+                self._is_writing_new = True
                 self._background.call_later("writing of new rooms", _NEW, self._write_new)
-            self._new.append(room)
         else:  # it takes the place of what Redis has
             self._begin(room)
 
     def _write_new(self) -> None:
-        rooms, self._new = self._new, []
-        for room in rooms:
+        self._is_writing_new = False
+        rooms, self._new = self._new, {}
+        for room in rooms.values():
             if room.is_new and room.is_open:
                 self._begin(room)
 
-    def _add(self, room_id: str, epoch: int, members: bytes) -> LoggedRoom:
-        log = self._memory.logs[room_id]
-        room = self._rooms[room_id] = LoggedRoom(room_id, self._keys(room_id), self._owner(epoch), members, log)
+    def _add(self, room_id: str, members: tuple[str, str]) -> LoggedRoom:
+        room = self._rooms[room_id] = LoggedRoom(room_id, members, self._memory.logs[room_id])
         return room
+
+    def _name(self, room: LoggedRoom) -> None:
+        """Set what the room, and this process, are called in Redis."""
+        room.keys, room.owner = self._keys(room.id), self._owner(room.epoch)
 
     def _keys(self, room_id: str) -> tuple[str, str, str]:
         start = self._redis.key(f"{{room:{room_id}}}:")
@@ -421,7 +430,9 @@ class RedisRoomLog:
         del self._rooms[room_id]
         self._memory.forget(room_id, epoch)
         self._end(room)
-        if not room.is_foreign and not room.is_new:
+        if room.is_new:
+            self._new.pop(room_id, None)
+        elif not room.is_foreign:
             self._bury(room)
 
     def _bury(self, room: LoggedRoom) -> None:
@@ -584,7 +595,8 @@ class RedisRoomLog:
             return None
         self._memory.put(room_id, log, entries)
         identities += entries[: len(entries) - len(log.entries)]
-        room = self._add(room_id, epoch, fields[b"members"])
+        room = self._add(room_id, members)
+        self._name(room)
         room.notes = notes
         room.length = len(entries)
         room.is_current = True

@@ -1,78 +1,98 @@
 #!lua
--- Enter a ticket: one step, in which a partner is found or the ticket waits. It may be run again after a lost answer.
+-- Enter tickets, one after the other: each is a step in which a partner is found or the ticket waits. A step may be run
+-- again after a lost answer.
 --
 -- KEYS[1] tickets  hash, guest id to ticket (JSON): who waits, is suspended, or has been matched and not yet forgotten
 -- KEYS[2] waiting  set of guest ids: who can be found
 -- KEYS[3] leases   sorted set, guest id by the end of the lease, in milliseconds of the server's clock
--- KEYS[4] claim    string, of this ticket: "attempt ends guest ticket": the last two are the partner's, who is matched
+-- KEYS[4…] claim   string, of each ticket: "attempt ends guest ticket": the last two are the partner's, who is matched
 --                  with this ticket as long as their lease is the one that `ends` then
 --
--- ARGV[1] the guest's id
--- ARGV[2] the ticket
--- ARGV[3] the attempt: a number that no other `enter` of this ticket has
--- ARGV[4] milliseconds of a lease; also until a ticket that was matched in vain can enter again
--- ARGV[5] milliseconds that the keys are kept at least; a claim only as long as a lease
--- ARGV[6] how many tickets with an ended lease are dropped at most
--- ARGV[7] 1: this attempt may have been applied already, 0: it cannot
+-- ARGV[1] milliseconds of a lease; also until a ticket that was matched in vain can enter again
+-- ARGV[2] milliseconds that the keys are kept at least; a claim only as long as a lease
+-- ARGV[3] how many tickets with an ended lease are dropped at most, for all together
+-- ARGV[4…] of each ticket: the guest's id
+--                          the ticket
+--                          the attempt: a number that no other `enter` of this ticket has
+--                          1: this attempt may have been applied already, 0: it cannot
 --
--- Returns the partner's ticket; nil: the ticket waits; 0: so many were dropped that it has to be run again
+-- Returns for each ticket: the partner's; nil: it waits; 0: so many were dropped that it has to be run again; or an
+-- error, which is no other ticket's
 
-local tickets, waiting, leases, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local guest, ticket, attempt = ARGV[1], ARGV[2], ARGV[3]
+local tickets, waiting, leases = KEYS[1], KEYS[2], KEYS[3]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local ends = now + ARGV[4]
+local droppable = tonumber(ARGV[3])
 
-local function keep(key)
-    if redis.call('PTTL', key) < tonumber(ARGV[5]) then
-        redis.call('PEXPIRE', key, 2 * ARGV[5])
-    end
-end
-
-if ARGV[7] == '1' then
+local function applied(claim, guest, ticket, attempt)
     local claimed, til, partner, found = string.match(redis.call('GET', claim) or '', '^(%d+) (%d+) (%S+) (.*)$')
     if claimed == attempt and tonumber(til) > now and redis.call('ZSCORE', leases, partner) == til
         and redis.call('SISMEMBER', waiting, partner) == 0 and redis.call('HGET', tickets, partner) == found then
-        return found
+        return true, found
     end
     if redis.call('HGET', tickets, guest) == ticket then
         local lease = redis.call('ZSCORE', leases, guest)
         if redis.call('SISMEMBER', waiting, guest) == 1 or (claimed ~= attempt and lease and tonumber(lease) > now) then
-            return nil -- it waits, or another one has just found it
+            return true, false -- it waits, or another one has just found it
         end
     end
+    return false
 end
 
--- No lease ends in the millisecond of the guest's last one, so that no claim is taken for another. (One that ends
--- much later is of a search that was suspended.)
-local last = tonumber(redis.call('ZSCORE', leases, guest) or 0)
-if last >= ends and last < ends + 1000 then
-    ends = last + 1
+local function enter(claim, guest, ticket, attempt, is_again)
+    if is_again == '1' then
+        local is_applied, answer = applied(claim, guest, ticket, attempt)
+        if is_applied then
+            return answer
+        end
+    end
+
+    -- No lease ends in the millisecond of the guest's last one, so that no claim is taken for another. (One that ends
+    -- much later is of a search that was suspended.)
+    local ends = now + ARGV[1]
+    local last = tonumber(redis.call('ZSCORE', leases, guest) or 0)
+    if last >= ends and last < ends + 1000 then
+        ends = last + 1
+    end
+
+    redis.call('SREM', waiting, guest) -- an earlier ticket
+    while droppable > 0 do
+        local other = redis.call('SPOP', waiting)
+        if not other then
+            redis.call('HSET', tickets, guest, ticket)
+            redis.call('SADD', waiting, guest)
+            redis.call('ZADD', leases, ends, guest)
+            return false
+        end
+        local lease = redis.call('ZSCORE', leases, other)
+        local found = lease and tonumber(lease) > now and redis.call('HGET', tickets, other)
+        if found then
+            -- Both can be recalled until they have a room.
+            ends = math.max(ends, lease + 1)
+            redis.call('HSET', tickets, guest, ticket)
+            redis.call('ZADD', leases, ends, guest, ends, other)
+            local claimed = table.concat({attempt, string.format('%d', ends), other, found}, ' ')
+            redis.call('SET', claim, claimed, 'PX', ARGV[1])
+            return found
+        end
+        droppable = droppable - 1
+    end
+    return 0
 end
 
-redis.call('SREM', waiting, guest) -- an earlier ticket
-for _ = 1, tonumber(ARGV[6]) do
-    local other = redis.call('SPOP', waiting)
-    if not other then
-        redis.call('HSET', tickets, guest, ticket)
-        redis.call('SADD', waiting, guest)
-        redis.call('ZADD', leases, ends, guest)
-        keep(tickets)
-        keep(waiting)
-        keep(leases)
-        return nil
+local answers = {}
+for place = 1, #KEYS - 3 do
+    local first = 4 * place
+    local is_done, answer = pcall(enter, KEYS[place + 3], unpack(ARGV, first, first + 3))
+    if not is_done then -- a table or its text, that depends on the server; or the text of an error of Lua
+        answer = tostring(type(answer) == 'table' and answer.err or answer)
+        answer = {err = string.match(answer, '^%u+ ') and answer or 'ERR ' .. answer}
     end
-    local lease = redis.call('ZSCORE', leases, other)
-    local found = lease and tonumber(lease) > now and redis.call('HGET', tickets, other)
-    if found then
-        -- Both can be recalled until they have a room.
-        ends = math.max(ends, lease + 1)
-        redis.call('HSET', tickets, guest, ticket)
-        redis.call('ZADD', leases, ends, guest, ends, other)
-        redis.call('SET', claim, table.concat({attempt, string.format('%d', ends), other, found}, ' '), 'PX', ARGV[4])
-        keep(tickets)
-        keep(leases)
-        return found
+    answers[place] = answer
+end
+for place = 1, 3 do
+    if redis.call('PTTL', KEYS[place]) < tonumber(ARGV[2]) then
+        redis.call('PEXPIRE', KEYS[place], 2 * ARGV[2])
     end
 end
-return 0
+return answers
