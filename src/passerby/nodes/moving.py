@@ -7,10 +7,13 @@ and brings the room back there.
 A guest moves in one step. The old home gives up all it has of them and the connection, and sends it, `ARRIVED`; from
 then on they live on the new one, whether somebody waits for them there or not. Requests only ask for such a step:
 
-| request | answered by | |
+| request | asked by | answered by the home |
 |---|---|---|
-| `come` | the home, to the node of a new connection | the guest comes, or `stay`: they are in a room; `leave` and the room, if the home is about to end; or `unknown` |
-| `bring` | the home, to the node of a guest who has been matched with them | the guest comes, or `unknown` |
+| `come` | the node of a new connection | the guest comes; or `stay`: they are in a room; or `leave`: see below |
+| `bring` | the node of a guest who has been matched with them | the guest comes |
+
+`unknown` is the answer if the guest does not live there, or has no search any more. A home that is about to end does not
+let guests stay: it leaves their room, which is in Redis, to the node that asks.
 """
 
 from __future__ import annotations
