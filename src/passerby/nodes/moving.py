@@ -12,8 +12,8 @@ then on they live on the new one, whether somebody waits for them there or not. 
 | `come` | the node of a new connection | the guest comes; or `stay`: they are in a room; or `leave`: see below |
 | `bring` | the node of a guest who has been matched with them | the guest comes |
 
-`unknown` is the answer if the guest does not live there, or has no search any more. A home that is about to end does not
-let guests stay: it leaves their room, which is in Redis, to the node that asks.
+`unknown` is the answer if the guest does not live there, or has no search any more. A home that is about to end does
+not let guests stay: it leaves their room, which is in Redis, to the node that asks.
 """
 
 from __future__ import annotations

@@ -1,0 +1,62 @@
+"""Workers as one Passerby: guests of all of them talk while workers, and their Valkey, die or are replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.support.lasting import Company
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.workers import Workers
+    from tests.workers.conftest import StartWorkers
+
+PAIRS = 10
+RATE = 200.0
+MESSAGES = 1600
+
+
+async def tokens(url: str, count: int) -> list[str]:
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        return [(await http.post("/api/guest")).json()["data"]["token"] for _ in range(count)]
+
+
+def kill_one(crew: Workers) -> None:
+    os.kill(crew.workers()[0], signal.SIGKILL)
+
+
+def freeze_one(crew: Workers) -> None:
+    os.kill(crew.workers()[1], signal.SIGSTOP)
+
+
+def restart_all(crew: Workers) -> None:
+    os.kill(crew.process.pid, signal.SIGHUP)
+
+
+def kill_valkey(crew: Workers) -> None:
+    pid = crew.valkey()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("failure", [kill_one, freeze_one, restart_all, kill_valkey])
+async def test_no_message_is_lost(start_workers: StartWorkers, failure: Callable[[Workers], None]) -> None:
+    crew = start_workers(3)
+    async with Company(crew.process.url) as company:
+        await company.meet(await tokens(crew.process.url, 2 * PAIRS))
+        talking = asyncio.create_task(company.talk(MESSAGES, RATE))
+        await asyncio.wait([talking], timeout=MESSAGES / RATE / 4)
+        failure(crew)
+        await talking
+        account = await company.settle(60)
+        faults = company.happenings.faults
+        assert account.is_clean, account
+        assert not faults, faults
+    await crew.until(lambda: len(crew.workers()) == 3)
