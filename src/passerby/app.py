@@ -90,10 +90,7 @@ class Application:
             settings, clock, adapters(settings, clock, background), background, Publisher()
         )
         self._address = ClientAddress(settings.trusted_proxies)
-        self._rates = {
-            name: AddressLimit(settings.rate(f"address_{name}"), clock)
-            for name in ("events", "connects", "sessions", "uploads", "requests")
-        }
+        self._connects = services.adapters.buckets["connects"]
         self.server = Server(
             Options(
                 ping_interval=settings.ping_interval,
@@ -123,8 +120,8 @@ class Application:
             background=background,
             text_limit=settings.text_limit,
             rates={name: settings.rate(name) for name in GUEST_RATES},
-            addresses=self._rates["events"],
-            connects=self._rates["connects"],
+            addresses=AddressLimit(settings.rate("address_events"), clock),
+            connects=self._connects.take,
         )
         if services.adapters.cluster is not None:
             self._join(services.adapters.cluster, gateway)
@@ -153,7 +150,7 @@ class Application:
                 services.stats,
                 self.server,
                 self._address,
-                self._rates,
+                services.adapters.buckets,
                 services.limits,
                 services.check,
                 services.adapters.redis_stats,
@@ -192,7 +189,7 @@ class Application:
             services.adapters.redis.on_resync("homes", moving.keep_all)
 
     def _allow(self, request: Request) -> Refusal | None:
-        wait = self._rates["connects"].take(self._address_of(request))
+        wait = self._connects.take_at_once(self._address_of(request))
         return Refusal(6, Code.RATE_LIMITED, "Too Many Requests", status=429, retry_after=wait) if wait else None
 
     def _address_of(self, request: Request) -> str:
