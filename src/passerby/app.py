@@ -24,6 +24,7 @@ from passerby.limits import AddressLimit
 from passerby.nodes.edges import Edges
 from passerby.nodes.moving import Moving
 from passerby.nodes.requests import Requests
+from passerby.nodes.rounds import Rounds
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
 from passerby.socketio import Options, Refusal, Request, Server
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
     from types import FrameType
 
+    from passerby.nodes.bus import Bus
+    from passerby.nodes.membership import Membership
     from passerby.settings import Settings
 
     Message = MutableMapping[str, Any]
@@ -164,10 +167,11 @@ class Application:
         """Be one node of several."""
         services, bus = self.services, cluster.bus
         clock, background = services.clock, services.background
+        requests = Requests(bus, clock, background)
         self.edges = Edges(bus, self.server)
         self.moving = moving = Moving(
             bus=bus,
-            requests=Requests(bus, clock, background),
+            requests=requests,
             membership=cluster.membership,
             homes=cluster.homes,
             edges=self.edges,
@@ -183,10 +187,23 @@ class Application:
             background=background,
         )
         services.adapters.loops["keeping of homes"] = moving.keep
+        self._count_together(bus, requests, cluster.membership)
         if self.crew is not None:
             self.crew.on_gone(cluster.membership.gone)
         if services.adapters.redis is not None:
             services.adapters.redis.on_resync("homes", moving.keep_all)
+
+    def _count_together(self, bus: Bus, requests: Requests, membership: Membership) -> None:
+        """Have one broadcast of statistics for the guests of all nodes."""
+        stats, background = self.services.stats, self.services.background
+
+        def forget(node: str) -> None:
+            background.start("forgetting of a node's counts", stats.forget(node))
+
+        stats.others = Rounds(bus, requests, membership, share=stats.share, due=stats.changed, told=stats.told)
+        bus.on_lost(lambda _: stats.regroup())
+        membership.on_gone(forget)
+        self.services.adapters.loops["passing on of statistics"] = stats.pass_on
 
     def _allow(self, request: Request) -> Refusal | None:
         wait = self._connects.take_at_once(self._address_of(request))
