@@ -50,7 +50,7 @@ async def test_uploads_of_an_address_are_counted_by_all_nodes() -> None:
         account = await first.newcomer()
 
         async def upload(node: InsideServer) -> int:
-            answer = await node.http.post("/api/temp-files/upload", headers=account.headers, content=b"")
+            answer = await node.http.post("/api/files/upload", headers=account.headers, content=b"")
             return answer.status_code
 
         taken = [await upload(node) for node in (first, second, first)]

@@ -42,8 +42,7 @@ class Crowd:
 async def one_of_several(house: House, crowd: Crowd) -> AsyncIterator[Crowd]:
     """Be one of several nodes."""
     house.stats.others = crowd
-    house.background.repeat("passing on", house.stats.pass_on)
-    async with house.repeating(house.stats.broadcast):
+    async with house.repeating(house.stats.pass_on), house.repeating(house.stats.broadcast):
         yield crowd
 
 
