@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import signal
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -146,29 +148,62 @@ async def test_every_node_answers_for_all(nodes: Nodes) -> None:
         assert (await node.stats(account))["onlineUsers"] == 2
 
 
-async def test_a_first_node_that_is_killed_is_replaced_within_its_lease(nodes: Nodes) -> None:
+@pytest.fixture
+async def first(nodes: Nodes) -> AsyncIterator[tuple[ServerProcess, RunningServer]]:
+    """A process that is the first of the nodes."""
     process = ServerProcess(REDIS_URL=nodes.server.url, STATS_INTERVAL=str(INTERVAL), JWT_SECRET="x" * 32, WORKERS="1")
     try:
         await asyncio.to_thread(process.wait_until_ready)
         await until(lambda: all(len(others(node)) == 2 for node in nodes.all))
-        assert all(min(others(node)) < "node_z" for node in nodes.all), "the process is the first node"
+        assert all(min(others(node)) < "node_z" for node in nodes.all)
         async with http_client(process.url) as http:
-            doomed = RunningServer(process.url, http)
-            _, anna = await doomed.visitor(username="Anna")
-            clients = [(await node.visitor(username=f"Guest{at}"))[1] for at, node in enumerate(nodes.all)]
-            for client in (anna, *clients):
-                await sees(client, "Guest1", "Guest0", "Anna")
-
-            process.stop()
-            async with asyncio.timeout(LEASE):
-                for client in clients:
-                    await sees(client, "Guest1", "Guest0")
-            _, late = await nodes.all[1].visitor(username="Late")
-            for client in (*clients, late):
-                await sees(client, "Late", "Guest1", "Guest0")
-            await doomed.close()
+            server = RunningServer(process.url, http)
+            yield process, server
+            await server.close()
     finally:
         process.stop()
+
+
+async def test_a_first_node_that_is_killed_is_replaced_within_its_lease(
+    nodes: Nodes, first: tuple[ServerProcess, RunningServer]
+) -> None:
+    process, doomed = first
+    _, anna = await doomed.visitor(username="Anna")
+    clients = [(await node.visitor(username=f"Guest{at}"))[1] for at, node in enumerate(nodes.all)]
+    for client in (anna, *clients):
+        await sees(client, "Guest1", "Guest0", "Anna")
+
+    process.stop()
+    async with asyncio.timeout(LEASE):
+        for client in clients:
+            await sees(client, "Guest1", "Guest0")
+    _, late = await nodes.all[1].visitor(username="Late")
+    for client in (*clients, late):
+        await sees(client, "Late", "Guest1", "Guest0")
+
+
+async def test_a_first_node_that_is_frozen_keeps_nobody_waiting(
+    nodes: Nodes, first: tuple[ServerProcess, RunningServer]
+) -> None:
+    process, frozen = first
+    await frozen.visitor(username="Anna")
+    _, berta = await nodes.all[0].visitor(username="Berta")
+    await sees(berta, "Berta", "Anna")
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        _, carla = await nodes.all[0].visitor(username="Carla")
+        async with asyncio.timeout(LEASE):
+            for client in (berta, carla):
+                await until(lambda client=client: names(broadcasts(client)[-1])[:2] == ["Carla", "Berta"])  # type: ignore[misc]  # bound
+        await until(lambda: all(len(others(node)) == 1 for node in nodes.all))
+        for client in (berta, carla):
+            await sees(client, "Carla", "Berta")
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    await until(lambda: all(len(others(node)) == 2 for node in nodes.all))
+    _, dora = await frozen.visitor(username="Dora")
+    for client in (berta, carla, dora):
+        await until(lambda client=client: names(broadcasts(client)[-1])[:3] == ["Dora", "Carla", "Berta"])  # type: ignore[misc]  # bound
 
 
 async def test_a_first_node_that_stops_is_replaced(nodes: Nodes) -> None:
