@@ -200,9 +200,15 @@ class Application:
         def forget(node: str) -> None:
             background.start("forgetting of a node's counts", stats.forget(node))
 
+        async def regroup() -> None:
+            stats.regroup()
+
         stats.others = Rounds(bus, requests, membership, share=stats.share, due=stats.changed, told=stats.told)
         bus.on_lost(lambda _: stats.regroup())
         membership.on_gone(forget)
+        membership.on_expired(stats.regroup)
+        if self.services.adapters.redis is not None:
+            self.services.adapters.redis.on_resync("statistics", regroup)
         self.services.adapters.loops["passing on of statistics"] = stats.pass_on
 
     def _allow(self, request: Request) -> Refusal | None:

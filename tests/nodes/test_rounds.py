@@ -25,6 +25,7 @@ class Node:
         self.has = name.encode()
         self.is_frozen = False
         self.is_broken = False
+        self.has_lease = True
         self.heard: list[object] = []
         self._alive = alive
         self.background = Background(clock)
@@ -41,6 +42,9 @@ class Node:
 
     def alive(self) -> set[str]:
         return self._alive
+
+    def holds(self) -> bool:
+        return self.has_lease
 
     async def _share(self) -> bytes:
         if self.is_frozen:
@@ -117,3 +121,13 @@ async def test_one_that_does_not_answer_gives_what_it_had_until_it_is_gone(three
 async def test_one_that_has_never_answered_gives_nothing(three: Three) -> None:
     three.second.is_frozen = True
     assert await three.gather(three.first) == [b"c"]
+
+
+async def test_a_node_without_a_lease_is_the_first_of_itself(three: Three) -> None:
+    await three.gather(three.third)
+    three.third.has_lease = False
+    assert three.third.rounds.is_first
+    assert await three.gather(three.third) == []
+    three.third.rounds.tell(b"nobody hears it")
+    await turns()
+    assert three.first.heard == three.second.heard == []

@@ -237,3 +237,10 @@ async def test_while_redis_is_away_each_node_has_broadcasts_for_its_own_guests(n
     carla = await second.connect(account)
     for client in (berta, carla):
         await until(lambda client=client: bool(broadcasts(client)) and "Carla" in names(broadcasts(client)[-1]))  # type: ignore[misc]  # bound
+    await sees(anna, "Anna")
+    for client in (berta, carla):
+        await sees(client, "Carla", "Berta")
+
+    await nodes.server.start()
+    for client in (anna, berta, carla):
+        await sees(client, "Carla", "Berta", "Anna")

@@ -312,7 +312,7 @@ async def test_a_node_leaves_broadcasts_to_the_first(house: House) -> None:
         anna = await house.visitor("Anna")
         assert crowd.announced == 1
         await house.visitor("Berta")
-        await house.pass_time(3)
+        await house.pass_time(1.9)
         assert crowd.announced == 1, "the first knows already"
         assert house.published == []
 
@@ -353,9 +353,9 @@ async def test_if_the_first_does_not_hear_a_node_has_broadcasts_of_its_own(house
 async def test_if_nothing_comes_from_the_first_it_is_told_again(house: House) -> None:
     async with one_of_several(house, Crowd()) as crowd:
         await house.visitor()
-        await house.pass_time(9)
+        await house.pass_time(1.9)
         assert crowd.announced == 1
-        await house.pass_time(2)
+        await house.pass_time(0.2)
         assert crowd.announced == 2
 
 

@@ -4,7 +4,8 @@
 |---|---|
 | `(30, told)` | what the first node tells all |
 
-The first is the one with the lowest id of those that are alive. For a moment two nodes may both believe to be it.
+The first is the one with the lowest id of those that are alive. For a moment two nodes may both believe to be it. A
+node without a lease, because Redis is away, is the first of itself alone.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Rounds:
     @property
     def is_first(self) -> bool:
         """Whether it is this one."""
-        return self.first == self._bus.node
+        return self.first == self._bus.node or not self._membership.holds()
 
     @property
     def count(self) -> int:
@@ -94,7 +95,8 @@ class Rounds:
             self._bus.send(node, (TELL, what))
 
     def _others(self) -> list[str]:
-        return [node for node in self._membership.alive() if node != self._bus.node]
+        alive = self._membership.alive() if self._membership.holds() else ()
+        return [node for node in alive if node != self._bus.node]
 
     async def _ask(self, node: str, question: str) -> bytes | None:
         try:

@@ -41,8 +41,9 @@ _HEARTBEAT: Final = 2.0
 _TALLY_LIFETIME: Final = 5.0
 """Seconds until a node's tally expires if it is not renewed: two heartbeats may be lost, and a node that was killed
 counts no longer after that."""
-_AGAIN: Final = 10.0
-"""Seconds after which the first node is told again that a broadcast is due: it may not have known this node yet."""
+_AGAIN: Final = 2.0
+"""Seconds after which the first node is told again that a broadcast is due: it may have frozen meanwhile, or not have
+known this node yet. (One that has many guests takes longer for a broadcast, and hears it once more.)"""
 
 
 class Statistics:
@@ -178,6 +179,8 @@ class Statistics:
             self._resting = True
             if others is not None and others.is_first:
                 others.tell(self._encode(self._latest))
+            elif others is not None:
+                self._dirty.set()  # until the first hears
             await self._send(self._latest)
         except BaseException:
             self._resting = False
