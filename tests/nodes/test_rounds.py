@@ -127,6 +127,7 @@ async def test_a_node_without_a_lease_is_the_first_of_itself(three: Three) -> No
     await three.gather(three.third)
     three.third.has_lease = False
     assert three.third.rounds.is_first
+    assert three.third.rounds.nodes == {"c"}
     assert await three.gather(three.third) == []
     three.third.rounds.tell(b"nobody hears it")
     await turns()

@@ -21,6 +21,7 @@ class Crowd:
         self.is_first = is_first
         self.count = count
         self.hears = True
+        self.nodes = {"this", "that"}
         self.announced = 0
         self.gathered = 0
         self.shares: list[bytes] = []
@@ -370,6 +371,21 @@ async def test_a_node_that_becomes_the_first_makes_a_broadcast_at_once(house: Ho
 
         assert anna.link.last(RealtimeStats).stats.online_users == 1
         assert len(crowd.told) == 1
+
+
+async def test_when_there_are_other_nodes_than_before_a_broadcast_is_due(house: House) -> None:
+    async with one_of_several(house, Crowd(is_first=True)) as crowd, house.repeating(house.stats.heartbeat):
+        anna = await house.visitor("Anna")
+        await house.pass_time(10)
+        assert times(house, anna) == [0.0]
+        crowd.nodes = {"this"}
+        await house.pass_time(2)
+        assert len(times(house, anna)) == 2
+        crowd.nodes = {"this", "that", "other"}
+        await house.pass_time(2)
+        assert len(times(house, anna)) == 3
+        await house.pass_time(10)
+        assert len(times(house, anna)) == 3
 
 
 async def test_the_first_tells_the_others_what_all_have() -> None:

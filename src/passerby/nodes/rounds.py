@@ -56,14 +56,14 @@ class Rounds:
         requests.serve(_SHARE, lambda _: share())
 
     @property
-    def first(self) -> str:
-        """The id of the first node."""
-        return min(self._membership.alive())
+    def nodes(self) -> set[str]:
+        """The ids of the nodes that have rounds together: those that are alive; without a lease this one alone."""
+        return self._membership.alive() if self._membership.holds() else {self._bus.node}
 
     @property
     def is_first(self) -> bool:
-        """Whether it is this one."""
-        return self.first == self._bus.node or not self._membership.holds()
+        """Whether this node is the first."""
+        return min(self.nodes) == self._bus.node
 
     @property
     def count(self) -> int:
@@ -72,7 +72,7 @@ class Rounds:
 
     async def announce(self) -> bool:
         """Let the first node know that a round is due; return whether it does."""
-        return await self._ask(self.first, _DUE) is not None
+        return await self._ask(min(self.nodes), _DUE) is not None
 
     async def _announced(self, _: bytes) -> bytes:
         self._due()
@@ -95,8 +95,7 @@ class Rounds:
             self._bus.send(node, (TELL, what))
 
     def _others(self) -> list[str]:
-        alive = self._membership.alive() if self._membership.holds() else ()
-        return [node for node in alive if node != self._bus.node]
+        return [node for node in self.nodes if node != self._bus.node]
 
     async def _ask(self, node: str, question: str) -> bytes | None:
         try:

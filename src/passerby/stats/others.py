@@ -34,6 +34,10 @@ class Others(Protocol):
     """The other nodes. One of all nodes is the first: it makes the broadcasts of all."""
 
     @property
+    def nodes(self) -> set[str]:
+        """The ids of the nodes that have broadcasts together, with this one."""
+
+    @property
     def is_first(self) -> bool:
         """Whether this node is the first, as far as it knows."""
 

@@ -80,6 +80,8 @@ class Statistics:
         self._resting = False
         self.others: Others | None = None
         """The other nodes; None: this one is alone."""
+        self._nodes = {node}
+        """Which nodes there were lately."""
         self._gathering = asyncio.Lock()
         self._gathered: list[Shown] = []
         """Guests of the other nodes for the online list."""
@@ -118,8 +120,14 @@ class Statistics:
         )
 
     async def heartbeat(self) -> None:
-        """Wait a little, then report this node's counts. Raises TimeoutError, and what the adapter raises."""
+        """Wait a little, then report this node's counts. Raises TimeoutError, and what the adapter raises.
+
+        If there are other nodes than at the last look, or at the last broadcast, another broadcast is due.
+        """
         await sleep(self._clock, _HEARTBEAT)
+        if self.others is not None and self.others.nodes != self._nodes:
+            self._nodes = self.others.nodes
+            self.regroup()
         async with time_limit(self._clock, ANSWER_LIMIT):
             await self._report()
 
@@ -175,6 +183,8 @@ class Statistics:
         try:
             if others is not None and not others.is_first and await self._is_left_to_first(others):
                 return
+            if others is not None:
+                self._nodes = others.nodes
             self._latest = await self.snapshot(0.0)
             self._resting = True
             if others is not None and others.is_first:
