@@ -70,9 +70,15 @@ class Nodes(Protocol):
         """Return whether a node is alive. Raises OSError if nobody can say."""
 
     async def take(self, guest: Guest) -> bool:
-        """Make this node the home of a guest whose home is gone; return False if they live elsewhere. Raises OSError.
+        """Make this node the home of a member of a room that it has; return False if they live elsewhere, in a room.
 
-        A guest who is about to live elsewhere, and in no room, comes here.
+        A guest who is about to live elsewhere, and in no room, comes here. Raises OSError.
+        """
+
+    async def inherit(self, guest: Guest) -> bool:
+        """Make this node the home of a guest whose home is gone, and of their room; return False if it is not.
+
+        Raises OSError.
         """
 
 
@@ -92,6 +98,10 @@ class Alone:
         return False
 
     async def take(self, guest: Guest) -> bool:  # noqa: ARG002 - as in Nodes
+        """See Nodes."""
+        return True
+
+    async def inherit(self, guest: Guest) -> bool:  # noqa: ARG002 - as in Nodes
         """See Nodes."""
         return True
 
@@ -275,7 +285,7 @@ class Recovery:
     async def _recall_others(self) -> None:
         """All guests who were connected are away now: whoever does not return is gone after the grace window."""
         async for guest in self._guests.absent():
-            if await self.nodes.take(guest) and self._guests.live(guest.session_id) is None:
+            if await self.nodes.inherit(guest) and self._guests.live(guest.session_id) is None:
                 self._presence.recall(guest)
         self._is_everybody_known = True
 

@@ -190,6 +190,13 @@ class Moving:
         """See Nodes."""
         return await self._home_of(guest.session_id) == self.node
 
+    async def inherit(self, guest: Guest) -> bool:
+        """See Nodes."""
+        home = await self._homes.claim(guest.session_id)
+        if home != self.node and not await self.is_alive(home):
+            home = await self._homes.claim(guest.session_id, home)
+        return home == self.node and await self._home_of_room(guest, None) == self.node
+
     def _expired(self) -> None:
         self._background.start("look at all homes", self._look_at_homes())
 
