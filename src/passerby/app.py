@@ -21,6 +21,7 @@ from passerby.http.handover import HandingReads, Handover
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
+from passerby.nodes.asking import Asking
 from passerby.nodes.edges import Edges
 from passerby.nodes.moving import Moving
 from passerby.nodes.requests import Requests
@@ -81,6 +82,7 @@ class Application:
         """Create all objects; nothing runs until `start`. `crew` are the other workers of this machine, if any."""
         self.crew = crew
         self.moving: Moving | None = None
+        self.asking: Asking | None = None
         self.edges: Edges | None = None
         """Connections that are passed on to other nodes, or come from there."""
         self.watch = Watch()
@@ -167,10 +169,11 @@ class Application:
         """Be one node of several."""
         services, bus = self.services, cluster.bus
         clock, background = services.clock, services.background
+        requests = Requests(bus, clock, background)
         self.edges = Edges(bus, self.server)
         self.moving = moving = Moving(
             bus=bus,
-            requests=Requests(bus, clock, background),
+            requests=requests,
             membership=cluster.membership,
             homes=cluster.homes,
             edges=self.edges,
@@ -182,6 +185,17 @@ class Application:
             matchmaking=services.matchmaking,
             recovery=services.recovery,
             rates={name: services.settings.rate(name) for name in (*GUEST_RATES, "uploads")},
+            clock=clock,
+            background=background,
+        )
+        self.asking = Asking(
+            bus=bus,
+            requests=requests,
+            membership=cluster.membership,
+            homes=cluster.homes,
+            guests=services.guests,
+            writer=services.writer,
+            presence=services.presence,
             clock=clock,
             background=background,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from passerby import errors, ids
 from passerby.clock import AnswerLimit, Timestamps
@@ -15,7 +15,7 @@ from passerby.logs import Sampled
 from passerby.models import Guest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 
     from passerby.clock import Clock
     from passerby.guests.store import SessionStore
@@ -34,6 +34,31 @@ _RETRY: Final = 30
 """Seconds after which a guest may ask again for a session, when there are too many."""
 _UNUSED: Final = 60.0
 """Seconds after which a session without a connection may be replaced by a new one, when there are too many."""
+
+
+class Elsewhere(Protocol):
+    """The guests who live on other nodes. All methods raise UnavailableError when a node that has to say does not."""
+
+    async def find(self, session_id: str) -> Guest | None:
+        """Return a session that the store does not have (any more), if another node still knows it."""
+
+    async def update(self, session_id: str, traits: Mapping[str, str | None]) -> Guest | None:
+        """Let the guest's home change traits; return the updated session. None: the guest lives on no other node.
+
+        Raises UnauthorizedError when the session has ended in the meantime.
+        """
+
+
+class Nowhere:
+    """There are no other nodes."""
+
+    async def find(self, session_id: str) -> Guest | None:  # noqa: ARG002 - as in Elsewhere
+        """See Elsewhere."""
+        return None
+
+    async def update(self, session_id: str, traits: Mapping[str, str | None]) -> Guest | None:  # noqa: ARG002 - as in Elsewhere
+        """See Elsewhere."""
+        return None
 
 
 class Guests:
@@ -78,6 +103,8 @@ class Guests:
         self._is_ended = is_ended
         self._written = written
         self._ready = ready
+        self.elsewhere: Elsewhere = Nowhere()
+        """The guests who live on other nodes."""
         self.timestamps = Timestamps(clock)
         self._by_session: dict[str, LiveGuest] = {}
         self.online: dict[str, LiveGuest] = {}
@@ -170,20 +197,23 @@ class Guests:
         return await self._answer(self._update(guest, traits))
 
     async def _update(self, guest: Guest, traits: dict[str, str | None]) -> Guest:
-        current = await self.find(guest.session_id)
+        session_id = guest.session_id
+        if session_id not in self._by_session and (updated := await self.elsewhere.update(session_id, traits)):
+            return updated
+        current = await self.known(session_id)
         if current is None:
             raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         for name, value in traits.items():
             setattr(current, name, value)
-        live = self._by_session.get(guest.session_id)
+        live = self._by_session.get(session_id)
         if live is not None:
             self.touch(live)
             await self._written()
         else:
             current.last_seen = self.timestamps.now()
             await self._store.save(current, self._ttl)
-            if self._is_ended(guest.session_id):  # it ended while the store was writing
-                await self._store.remove(guest.session_id)
+            if self._is_ended(session_id):  # it ended while the store was writing
+                await self._store.remove(session_id)
                 raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return current
 
@@ -209,6 +239,13 @@ class Guests:
 
     async def find(self, session_id: str) -> Guest | None:
         """Return the session, or None when it has ended. Raises OSError when it cannot be read."""
+        guest = await self.known(session_id)
+        if guest is None and not self._is_ended(session_id):
+            guest = await self.elsewhere.find(session_id)
+        return guest
+
+    async def known(self, session_id: str) -> Guest | None:
+        """Do as `find`, without other nodes."""
         live = self._by_session.get(session_id)
         if live is not None:
             return live.guest

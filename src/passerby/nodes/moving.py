@@ -163,7 +163,6 @@ class Moving:
         gateway.settle = self.settle
         gateway.hand_over = self._hand_over
         matchmaking.bring = self.bring
-        presence.ended = homes.release
         recovery.nodes = self
         room_log.taken = self._taken
         membership.on_gone(self._gone)
