@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.nodes.test_moving import Nodes, match, running, until
+from tests.support.conversation import Two, Wire, noise
 from tests.support.valkey import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.support.server import Account, InsideServer
+
+MIB = 1 << 20
 
 
 @pytest.fixture
@@ -139,3 +143,94 @@ async def test_a_home_that_does_not_answer_is_an_error_that_says_so(
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert answer.json()["retryAfter"] == 1
     assert (await me(second, account))[0] == 200
+
+
+# ── downloads ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class Talk(Two):
+    """Anna, who is connected to the first node, and Berta, on the second: both live on the second. The third is left.
+
+    `http`, with which files go up and down, is of the node that is asked.
+    """
+
+    @classmethod
+    async def begin(cls, nodes: Nodes) -> Talk:
+        first, second = nodes.all[:2]
+        anna, berta = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        matched = await match(anna[1], berta[1])
+        talk = cls(second, anna, berta, {"roomId": matched["roomId"], "epoch": matched["epoch"]})
+        await until(lambda: len(second.lives()) == 2)
+        return talk
+
+    def at(self, node: InsideServer) -> Talk:
+        """Ask this node from now on."""
+        self.http = node.http
+        return self
+
+
+async def file_keys(nodes: Nodes) -> list[bytes]:
+    return [key for key in await nodes.server.command("KEYS", "*") if b"file" in key]
+
+
+async def no_files(nodes: Nodes) -> None:
+    """Wait until nothing of files is left in Redis."""
+    async with asyncio.timeout(PATIENCE):
+        while await file_keys(nodes):  # noqa: ASYNC110 - it asks Redis
+            await asyncio.sleep(0.02)
+
+
+async def test_a_file_comes_down_from_any_node(nodes: Nodes) -> None:
+    await nodes.start()
+    first, second, third = nodes.all
+    talk = await Talk.begin(nodes)
+    body = noise(300_000)
+    info = await talk.at(second).upload(body)
+    stranger = await first.newcomer(username="Carla")
+
+    for node in nodes.all:
+        whole = await node.http.get(info["fileUrl"])
+        assert (whole.status_code, whole.content) == (200, body)
+        part_of = await node.http.get(info["downloadUrl"], headers={"Range": "bytes=70000-199999"})
+        assert (part_of.status_code, part_of.content) == (206, body[70_000:200_000])
+        known = await node.http.get(info["fileUrl"], headers={"If-None-Match": whole.headers["etag"]})
+        assert known.status_code == 304
+        forged = await node.http.get(info["fileUrl"] + "x")
+        assert (forged.status_code, forged.json()["code"]) == (403, "link_invalid")
+        for member in (talk.anna, talk.berta):
+            about = await node.http.get(f"/api/temp-files/info/{info['fileId']}", headers=member.headers)
+            assert about.json()["data"] == info
+        other = await node.http.get(f"/api/temp-files/info/{info['fileId']}", headers=stranger.headers)
+        assert other.status_code == 404
+        ice = await node.http.get("/api/ice-servers", headers=talk.anna.headers)
+        assert ice.status_code == 200
+        assert (await node.http.get("/api/ice-servers", headers=stranger.headers)).status_code == 409
+
+    await talk.part_ways()
+    for node in (first, third, second):
+        assert (await node.http.get(info["fileUrl"])).status_code == 404
+        assert (await node.http.get("/api/ice-servers", headers=talk.anna.headers)).status_code == 409
+    await no_files(nodes)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_download_ends_when_the_room_closes_elsewhere(nodes: Nodes, *, reads: bool) -> None:
+    first, second = nodes.all
+    talk = await Talk.begin(nodes)
+    body = noise(10 * MIB)
+    info = await talk.at(second).upload(body)
+    wire = await Wire.open(first, 1024)
+    await wire.send(f"GET {info['fileUrl']} HTTP/1.1")
+    assert (await wire.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+    await talk.part_ways()
+    if not reads:
+        await first.application.services.background.settle()  # what watches has cut it
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(PATIENCE):
+            while data := await wire.reader.read(65_536):
+                received += data
+    await wire.abort()
+    assert len(received) < len(body)
+    assert body.startswith(received)

@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from passerby import ids
 from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
-from passerby.clock import SteadyClock, time_limit
-from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
+from passerby.clock import SteadyClock, sleep, time_limit
+from passerby.errors import (
+    Code,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    RateLimitedError,
+    UnavailableError,
+)
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
 from passerby.files.turns import Turns
 from passerby.files.upload import Upload, not_your_room, unavailable
 from passerby.limits import Rate, TokenBucket
+from passerby.live import not_in_room
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -32,8 +41,25 @@ if TYPE_CHECKING:
 _PIECE: Final = 64 * 1024
 """Bytes per read from the store. While a client does not read, no more than this is held in memory for it."""
 
+_LOOK: Final = 1.0
+"""Seconds between two looks whether a file is still there that is being downloaded, of a room on another node."""
 _AT_ONCE: Final = 500
 """Files that are given back to their rooms in one turn of the event loop."""
+
+
+class Elsewhere(Protocol):
+    """The rooms on other nodes, whose files are in the same store."""
+
+    async def has(self, room_id: str, epoch: int) -> bool:
+        """Return whether a room is open on another node, or will be again. Raises UnavailableError."""
+
+
+class Nowhere:
+    """There are no other nodes."""
+
+    async def has(self, room_id: str, epoch: int) -> bool:  # noqa: ARG002 - as in Elsewhere
+        """See Elsewhere."""
+        return False
 
 
 class Files:
@@ -58,6 +84,8 @@ class Files:
         self._ttl = ttl
         self._rate = rate
         self.space = Space(quotas)
+        self.elsewhere: Elsewhere = Nowhere()
+        """The rooms on other nodes."""
         self._turns = Turns()
         self._open: dict[str, Room] = {}
         """The open rooms by their ids."""
@@ -90,7 +118,7 @@ class Files:
         """
         room = guest.member.room if guest is not None and guest.member is not None else None
         if guest is None or room is None or self._open.get(room.id) is not room:
-            raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
+            raise not_in_room()
         if room_id not in (None, room.id):
             raise not_your_room()
         quotas = self.space.quotas
@@ -139,14 +167,30 @@ class Files:
             raise _not_found()
         return file
 
+    async def of_guest(self, file_id: str, guest_id: str) -> StoredFile:
+        """Do as `of_member` for a guest who does not live here: whoever the room's id names is in it while it is open.
+
+        Raises NotFoundError, UnavailableError.
+        """
+        file = await self._find(file_id)
+        if guest_id not in ids.members(file.room_id):
+            raise _not_found()
+        return file
+
     async def _find(self, file_id: str) -> StoredFile:
         try:
             file = await self._store.find(file_id)
         except ConnectionError as error:
             raise unavailable() from error
-        if file is None or self._room_files_of(file) is None:
+        if file is None or not (self._room_files_of(file) is not None or await self._is_elsewhere(file)):
             raise _not_found()
         return file
+
+    async def _is_elsewhere(self, file: StoredFile) -> bool:
+        """Return whether the file is of a room on another node."""
+        if file.room_id in self._by_room or file.id in self._unremoved or file.expires_at <= self._clock.time():
+            return False
+        return await self.elsewhere.has(file.room_id, file.epoch)
 
     def _room_files_of(self, file: StoredFile) -> RoomFiles | None:
         """Return the room's files that `file` belongs to; None when it is not served (any more)."""
@@ -161,9 +205,13 @@ class Files:
 
         Raises ConnectionError when the store cannot be reached.
         """
-        while start < stop and self._room_files_of(file) is not None:
+        is_here = self._room_files_of(file) is not None
+        if not is_here and not await self._is_elsewhere(file):
+            return
+        while start < stop and (not is_here or self._room_files_of(file) is not None):
+            # When a room ends elsewhere, its files go from the store.
             parts = [part async for part in self._store.read(file.id, start, min(start + _PIECE, stop))]
-            if not parts or self._room_files_of(file) is None:
+            if not parts or (is_here and self._room_files_of(file) is None):
                 return
             for part in parts:
                 start += len(part)
@@ -173,12 +221,29 @@ class Files:
     def serving(self, file: StoredFile, cut: Callable[[], None]) -> Iterator[None]:
         """Call `cut` if the room closes during the download, so that slow clients do not keep the file available."""
         room_files = self._room_files_of(file)
-        downloads = room_files.downloads if room_files is not None else set()
-        downloads.add(cut)
+        if room_files is None:
+            watch = self._background.start("watch of a download", self._watch(file, cut))
+            try:
+                yield
+            finally:
+                watch.cancel()
+            return
+        room_files.downloads.add(cut)
         try:
             yield
         finally:
-            downloads.discard(cut)
+            room_files.downloads.discard(cut)
+
+    async def _watch(self, file: StoredFile, cut: Callable[[], None]) -> None:
+        """Call `cut` when a file of a room on another node is gone. While nobody can say, it is there."""
+        is_there = True
+        while is_there:
+            await sleep(self._clock, _LOOK)
+            with contextlib.suppress(ConnectionError, UnavailableError):
+                async with time_limit(self._clock, ANSWER_LIMIT):
+                    found = await self._store.find(file.id)
+                    is_there = found is not None and await self.elsewhere.has(file.room_id, file.epoch)
+        cut()
 
     def info(self, file: StoredFile) -> FileInfo:
         """Return the file's information for the room's members, with signed links."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from passerby import errors, ids
 from passerby.clock import AnswerLimit, Timestamps
 from passerby.errors import Code, NotFoundError, UnauthorizedError, UnavailableError
-from passerby.live import LiveGuest
+from passerby.live import LiveGuest, not_in_room
 from passerby.logs import Sampled
 from passerby.models import Guest
 
@@ -48,9 +48,16 @@ class Elsewhere(Protocol):
         Raises UnauthorizedError when the session has ended in the meantime.
         """
 
+    async def is_in_room(self, guest: Guest) -> bool:
+        """Return whether a guest who does not live here is in a room."""
+
 
 class Nowhere:
     """There are no other nodes."""
+
+    async def is_in_room(self, guest: Guest) -> bool:  # noqa: ARG002 - as in Elsewhere
+        """See Elsewhere."""
+        return False
 
     async def find(self, session_id: str) -> Guest | None:  # noqa: ARG002 - as in Elsewhere
         """See Elsewhere."""
@@ -216,6 +223,14 @@ class Guests:
                 await self._store.remove(session_id)
                 raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return current
+
+    async def check_in_room(self, guest: Guest) -> None:
+        """Raise ConflictError (not_in_room) for a guest who is in no room; and UnavailableError."""
+        live = self._by_session.get(guest.session_id)
+        if live is not None:
+            live.membership()
+        elif not await self.elsewhere.is_in_room(guest):
+            raise not_in_room()
 
     def renew(self, live: LiveGuest) -> tuple[str, str]:
         """Return a new token and its expiry as a timestamp."""

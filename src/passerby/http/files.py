@@ -369,7 +369,10 @@ async def allowed(
     """Provide the file to a client with its link or in its room. Raises NotFoundError, ForbiddenError."""
     if signature is None and "authorization" in request.headers:
         guest = await authenticated(request, services)
-        return await services.files.of_member(file_id, services.guests.live(guest.session_id))
+        live = services.guests.live(guest.session_id)
+        if live is None:
+            return await services.files.of_guest(file_id, guest.id)
+        return await services.files.of_member(file_id, live)
     return await services.files.signed(file_id, expires, signature)
 
 

@@ -5,6 +5,7 @@
 | `guest.end` | the session has ended |
 | `guest.update` | the session with the new traits |
 | `guest.find` | the session; asked of all nodes, which may have a copy that Redis has lost |
+| `room.has` | whether a room is open; asked of all nodes if Redis does not know it (yet) |
 
 A node that ends a session tells all others, `ENDED`: they bring back no copy, see `SessionStore`. What is lost on the
 way is told again.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import json, msgpack
 
 from passerby.clock import sleep
-from passerby.errors import PasserbyError, UnavailableError
+from passerby.errors import UnavailableError
 from passerby.models import Guest
 from passerby.nodes.requests import NodeLostError
 
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from passerby.background import Background
+    from passerby.chat.log import RoomLog
+    from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
+    from passerby.files.files import Files
     from passerby.guests.sessions import Guests
     from passerby.guests.writer import SessionWriter
     from passerby.nodes.bus import Bus, Frame
@@ -55,11 +59,12 @@ _YES: Final = b"yes"
 
 _decode_guest = json.Decoder(Guest).decode
 _encode = msgpack.Encoder().encode
+_decode_room = msgpack.Decoder(tuple[str, int]).decode
 _decode_traits = msgpack.Decoder(tuple[str, dict[str, str | None]]).decode
 
 
 class Asking:
-    """Asks the homes of guests, and answers for those who live here. Is the `Elsewhere` of `Guests`."""
+    """Asks the homes of guests, and answers for those who live here. Is the `Elsewhere` of `Guests`, and of `Files`."""
 
     def __init__(
         self,
@@ -70,7 +75,10 @@ class Asking:
         homes: Homes,
         guests: Guests,
         writer: SessionWriter,
+        files: Files,
+        room_log: RoomLog,
         presence: Presence,
+        rooms: Rooms,
         clock: Clock,
         background: Background,
     ) -> None:
@@ -82,6 +90,8 @@ class Asking:
         self._homes = homes
         self._guests = guests
         self._writer = writer
+        self._log = room_log
+        self._rooms = rooms
         self._presence = presence
         self._clock = clock
         self._background = background
@@ -94,7 +104,9 @@ class Asking:
         requests.serve("guest.end", self._end)
         requests.serve("guest.update", self._update)
         requests.serve("guest.find", self._find)
+        requests.serve("room.has", self._has)
         guests.elsewhere = self
+        files.elsewhere = self
         presence.ended = self._has_ended
         presence.end_elsewhere = self.end
 
@@ -132,19 +144,24 @@ class Asking:
                 raise _unanswered() from None
             return b""
 
+    async def _ask_all(self, name: str, argument: bytes) -> bytes:
+        """Return the answer of a node that has one, or nothing. Raises UnavailableError if one may have it."""
+        asked = [self._ask(node, name, argument) for node in self._others()]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        failures = [answer for answer in answers if isinstance(answer, BaseException)]
+        for answer in answers:
+            if isinstance(answer, bytes) and answer:
+                return answer
+        if failures:
+            raise _unanswered() from failures[0]
+        return b""
+
     # ── sessions ──────────────────────────────────────────────────────────────────────────────────
 
     async def find(self, session_id: str) -> Guest | None:
         """See Elsewhere."""
-        asked = [self._ask(node, "guest.find", session_id.encode()) for node in self._others()]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, bytes) and answer:
-                return _decode_guest(answer)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise _unanswered() if isinstance(answer, PasserbyError) else answer
-        return None
+        answer = await self._ask_all("guest.find", session_id.encode())
+        return _decode_guest(answer) if answer else None
 
     async def _find(self, argument: bytes) -> bytes:
         session_id = argument.decode()
@@ -163,6 +180,28 @@ class Asking:
         session_id, traits = _decode_traits(argument)
         live = self._guests.live(session_id)
         return b"" if live is None else json.encode(await self._guests.update(live.guest, **traits))
+
+    async def is_in_room(self, guest: Guest) -> bool:
+        """Return whether a guest who does not live here is in a room. Raises UnavailableError."""
+        if guest.in_chat:
+            return True
+        answer = await self._ask_home(guest.session_id, "guest.find", guest.session_id.encode())  # nothing is newer
+        return bool(answer) and _decode_guest(answer).in_chat
+
+    # ── files ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def has(self, room_id: str, epoch: int) -> bool:
+        """See files.files.Elsewhere. A room that has just opened may not be in Redis yet."""
+        try:
+            found = await self._log.epoch(room_id)
+        except OSError as error:
+            raise _unanswered() from error
+        return found == epoch if found is not None else bool(await self._ask_all("room.has", _encode((room_id, epoch))))
+
+    async def _has(self, argument: bytes) -> bytes:
+        room_id, epoch = _decode_room(argument)
+        room = self._rooms.find(room_id)
+        return _YES if room is not None and room.epoch == epoch else b""
 
     # ── the end of a session ──────────────────────────────────────────────────────────────────────
 
