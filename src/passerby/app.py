@@ -25,6 +25,7 @@ from passerby.nodes.asking import Asking
 from passerby.nodes.edges import Edges
 from passerby.nodes.moving import Moving
 from passerby.nodes.requests import Requests
+from passerby.nodes.uploads import Uploads
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
 from passerby.socketio import Options, Refusal, Request, Server
@@ -202,6 +203,16 @@ class Application:
             clock=clock,
             background=background,
         )
+        if services.settings.files_in == "redis":
+            Uploads(
+                bus=bus,
+                requests=requests,
+                asking=self.asking,
+                guests=services.guests,
+                files=services.files,
+                background=background,
+                upload_timeout=services.settings.upload_timeout,
+            )
         services.adapters.loops["keeping of homes"] = moving.keep
         if self.crew is not None:
             self.crew.on_gone(cluster.membership.gone)

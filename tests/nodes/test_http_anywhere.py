@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from passerby.limits import Rate
+from tests.nodes import test_processes as processes
 from tests.nodes.test_moving import Nodes, match, running, until
-from tests.support.conversation import Two, Wire, noise
-from tests.support.valkey import PATIENCE
+from tests.support.conversation import PNG, Two, Wire, form, noise, part, wav
+from tests.support.valkey import PATIENCE, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -234,3 +239,193 @@ async def test_a_download_ends_when_the_room_closes_elsewhere(nodes: Nodes, *, r
     await wire.abort()
     assert len(received) < len(body)
     assert body.startswith(received)
+
+
+# ── uploads ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def used(node: InsideServer) -> int:
+    return node.application.services.files.space.used
+
+
+async def test_files_go_up_to_any_node(nodes: Nodes) -> None:
+    await nodes.start()
+    first, second, third = nodes.all
+    talk = await Talk.begin(nodes)
+    for node in (first, third):
+        body = noise(900_000, nodes.all.index(node) + 1)
+        before = used(second)
+        info = await talk.at(node).upload(body, "é.bin")
+        assert (info["filename"], info["fileSize"]) == ("é.bin", len(body))
+        assert (used(second), used(node)) == (before + len(body), 0)
+        for other in nodes.all:
+            assert await talk.at(other).read(info) == body
+        assert (await talk.tell(info))["status"] == "sent"
+        assert (await talk.other.until("chat:message"))["content"]["fileId"] == info["fileId"]
+
+        note = await talk.at(node).upload(wav(2), by=talk.berta, duration="2")
+        assert (note["fileType"], note["duration"]) == ("audio", 2.0)
+        answer = await talk.post(form(part("file", PNG, "a.png"), part("roomId", talk.room_id.encode())))
+        assert answer.status_code == 201, answer.text
+        assert await talk.at(second).read(answer.json()["data"]) == PNG
+        answer = await talk.at(node).post(
+            form(part("file", wav(1), "a.wav"), part("roomId", talk.room_id.encode()), part("duration", b"1")),
+            voice=True,
+        )
+        assert answer.status_code == 201, answer.text
+    await talk.part_ways()
+    await until(lambda: used(second) == 0)
+    await no_files(nodes)
+    assert all(node.application.services.background.failures == {} for node in nodes.all)
+
+
+async def test_whoever_is_in_no_room_uploads_nowhere(nodes: Nodes) -> None:
+    first, second = nodes.all
+    talk = await Talk.begin(nodes)
+    (stranger, _), _ = await second.visitor(username="Carla"), await second.visitor(username="Dora")
+    alone = await second.newcomer(username="Emma")
+    talk.at(first)
+    for guest in (stranger, alone):
+        answer = await talk.put(b"x", by=guest)
+        assert (answer.status_code, answer.json()["code"]) == (409, "not_in_room")
+    answer = await talk.put(b"x", room="another")
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_your_room")
+    answer = await talk.post(form(part("file", b"x", "x")))
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_your_room")
+    answer = await talk.put(b"")
+    assert (answer.status_code, answer.json()["code"]) == (400, "file_empty")
+    await no_files(nodes)
+    for node in nodes.all:
+        await node.application.services.background.settle()
+        assert used(node) == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "status", "code"),
+    [
+        ("guest_files_limit", 413, "guest_storage_full"),
+        ("room_files_limit", 413, "room_storage_full"),
+        ("files_limit", 507, "storage_full"),
+        ("address_files_limit", 507, "storage_full"),
+        ("file_limit", 413, "file_too_large"),
+    ],
+)
+@pytest.mark.parametrize("is_announced", [True, False])
+async def test_the_quotas_are_those_of_the_home(limit: str, status: int, code: str, *, is_announced: bool) -> None:
+    async with running(2, **{limit: MIB}) as nodes:
+        first, second = nodes.all
+        talk = await Talk.begin(nodes)
+        await talk.at(second).upload(noise(MIB // 2))
+        body = noise(MIB + 1 if limit == "file_limit" else MIB // 2 + 1)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(body), 100_000):
+                yield body[start : start + 100_000]
+
+        answer = await first.http.put(
+            f"/api/files/{talk.room_id}", content=body if is_announced else pieces(), headers=talk.anna.headers
+        )
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        if limit != "file_limit":
+            await talk.at(first).upload(noise(MIB // 2))
+        for node in nodes.all:
+            await node.application.services.background.settle()
+        assert used(second) == (MIB // 2 if limit == "file_limit" else MIB)
+        await talk.part_ways()
+        await no_files(nodes)
+
+
+async def test_the_rate_is_that_of_the_home() -> None:
+    async with running(2, limit_uploads=Rate(2, 0.001)) as nodes:
+        first, second = nodes.all
+        talk = await Talk.begin(nodes)
+        await talk.at(second).upload(b"one")
+        await talk.at(first).upload(b"two")
+        for node in nodes.all:
+            answer = await talk.at(node).put(b"three")
+            assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+
+
+async def begun(nodes: Nodes, talk: Talk, size: int = 4 * MIB) -> Wire:
+    """Begin an upload to the first node, of which a part has come."""
+    wire = await Wire.open(nodes.all[0])
+    await wire.send(
+        f"PUT /api/files/{talk.room_id} HTTP/1.1",
+        f"Authorization: Bearer {talk.anna.token}",
+        f"Content-Length: {size}",
+        body=noise(MIB),
+    )
+    async with asyncio.timeout(PATIENCE):
+        while len(await file_keys(nodes)) < 10:  # noqa: ASYNC110 - it asks Redis
+            await asyncio.sleep(0.01)
+    return wire
+
+
+async def test_a_room_that_closes_during_an_upload_elsewhere_takes_nothing(nodes: Nodes) -> None:
+    talk = await Talk.begin(nodes)
+    wire = await begun(nodes, talk)
+    await talk.part_ways()
+    answer = await wire.trickle(noise(64 * 1024) for _ in range(48))
+    assert (answer.status, answer.json()["code"]) == (409, "room_closed")
+    await wire.abort()
+    await no_files(nodes)
+    assert [used(node) for node in nodes.all] == [0, 0]
+
+
+async def test_an_upload_elsewhere_that_is_given_up_leaves_nothing(nodes: Nodes) -> None:
+    talk = await Talk.begin(nodes)
+    wire = await begun(nodes, talk)
+    assert used(nodes.all[1]) >= MIB
+    await wire.abort()
+    await until(lambda: used(nodes.all[1]) == 0)
+    await no_files(nodes)
+    await talk.at(nodes.all[0]).upload(b"again")
+
+
+async def test_an_upload_elsewhere_ends_when_frames_are_lost(nodes: Nodes) -> None:
+    talk = await Talk.begin(nodes)
+    wire = await begun(nodes, talk)
+    await nodes.server.command("CLIENT", "KILL", "TYPE", "pubsub")
+    answer = await wire.trickle(noise(64 * 1024) for _ in range(48))
+    assert (answer.status, answer.json()["code"]) == (503, "unavailable")
+    await wire.abort()
+    await until(lambda: used(nodes.all[1]) == 0)
+    await no_files(nodes)
+
+
+async def test_an_upload_whose_publishing_is_not_answered_is_no_file(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = nodes.all
+    talk = await Talk.begin(nodes)
+    monkeypatch.setattr("passerby.nodes.uploads._ASK", 0.2)
+    asking = second.application.asking
+    assert asking is not None
+    publish = asking._requests._handlers["upload.publish"]
+
+    async def late(argument: bytes) -> bytes:
+        await publish(argument)
+        await asyncio.sleep(0.4)
+        return b"yes"
+
+    asking._requests.serve("upload.publish", late)
+    answer = await talk.at(first).put(b"in vain")
+    assert (answer.status_code, answer.json()["code"], answer.json()["retryAfter"]) == (503, "unavailable", 5)
+    await until(lambda: used(second) == 0)
+    await no_files(nodes)
+
+
+@pytest.mark.parametrize("victim", ["the home", "the node with the bytes"])
+async def test_a_node_that_is_killed_during_an_upload_leaves_nothing(victim: str) -> None:
+    async with valkey() as store, processes.node(store) as first, processes.node(store) as second:
+        nodes = Nodes(store, AsyncExitStack())
+        nodes.all = [first, second]  # type: ignore[list-item]  # processes of their own
+        anna, berta = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        room = await processes.match(anna[1], berta[1])  # the home of both is the second
+        wire = await begun(nodes, Talk(second, anna, berta, room))
+        os.kill((second if victim == "the home" else first).process.pid, signal.SIGKILL)
+        if victim == "the home":
+            answer = await wire.trickle(noise(64 * 1024) for _ in range(48))
+            assert (answer.status, answer.json()["code"]) == (503, "unavailable")
+        await wire.abort()
+        await no_files(nodes)

@@ -23,7 +23,7 @@ from passerby.errors import (
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
 from passerby.files.turns import Turns
-from passerby.files.upload import Upload, not_your_room, unavailable
+from passerby.files.upload import Upload, new_id, not_your_room, unavailable
 from passerby.limits import Rate, TokenBucket
 from passerby.live import not_in_room
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
     from passerby.files.blobs import BlobStore
     from passerby.files.links import Links
-    from passerby.files.space import Quotas
+    from passerby.files.space import Quotas, Reservation, Share
     from passerby.live import LiveGuest, Member, Room
-    from passerby.models import FileInfo, StoredFile
+    from passerby.models import FileInfo, Guest, StoredFile
 
 _PIECE: Final = 64 * 1024
 """Bytes per read from the store. While a client does not read, no more than this is held in memory for it."""
@@ -53,6 +53,14 @@ class Elsewhere(Protocol):
     async def has(self, room_id: str, epoch: int) -> bool:
         """Return whether a room is open on another node, or will be again. Raises UnavailableError."""
 
+    async def reserve(
+        self, session_id: str, file_id: str, size: int | None, address: str, room_id: str | None
+    ) -> Share | None:
+        """Return space for an upload to the room of a guest who lives on another node. None: they live on none.
+
+        Raises what `Files.reserve` raises, and UnavailableError.
+        """
+
 
 class Nowhere:
     """There are no other nodes."""
@@ -60,6 +68,17 @@ class Nowhere:
     async def has(self, room_id: str, epoch: int) -> bool:  # noqa: ARG002 - as in Elsewhere
         """See Elsewhere."""
         return False
+
+    async def reserve(
+        self,
+        session_id: str,  # noqa: ARG002 - as in Elsewhere
+        file_id: str,  # noqa: ARG002 - as in Elsewhere
+        size: int | None,  # noqa: ARG002 - as in Elsewhere
+        address: str,  # noqa: ARG002 - as in Elsewhere
+        room_id: str | None,  # noqa: ARG002 - as in Elsewhere
+    ) -> Share | None:
+        """See Elsewhere."""
+        return None
 
 
 class Files:
@@ -111,6 +130,55 @@ class Files:
     ) -> Upload:
         """Start an upload to the guest's room. `size` and `room_id` are the announced ones, or None.
 
+        Raises what `reserve` raises.
+        """
+        share = self.reserve(guest, size=size, address=address, room_id=room_id)
+        return self._upload(share, owner=share.owner, name=name, claimed=claimed, voice=voice)
+
+    async def begin_elsewhere(
+        self,
+        guest: Guest,
+        *,
+        name: str,
+        claimed: str,
+        size: int | None,
+        voice: bool,
+        address: str = "",
+        room_id: str | None = None,
+    ) -> Upload:
+        """Do as `begin` for a guest who does not live here. The bytes go from here to the store, which is shared.
+
+        Raises what `begin` raises, and UnavailableError.
+        """
+        file_id = new_id()
+        share = await self.elsewhere.reserve(guest.session_id, file_id, size, address, room_id)
+        if share is None:
+            raise not_in_room()
+        return self._upload(share, owner=guest.id, name=name, claimed=claimed, voice=voice, file_id=file_id)
+
+    def _upload(
+        self, share: Share, *, owner: str, name: str, claimed: str, voice: bool, file_id: str | None = None
+    ) -> Upload:
+        return Upload(
+            self._store,
+            share,
+            self._clock,
+            owner=owner,
+            quotas=self.space.quotas,
+            turns=self._turns,
+            ttl=self._ttl,
+            discard=self.discard,
+            name=name,
+            claimed=claimed,
+            voice=voice,
+            file_id=file_id,
+        )
+
+    def reserve(
+        self, guest: LiveGuest | None, *, size: int | None, address: str = "", room_id: str | None = None
+    ) -> Reservation:
+        """Return space for an upload to the guest's room; see `begin`.
+
         `address` is the client's. An announced size that does not fit now is refused now. Space is taken as bytes
         come, so `Upload.write` may raise TooLargeError and StorageFullError too.
         Raises ConflictError (not_in_room), ForbiddenError (not_your_room), RateLimitedError,
@@ -134,21 +202,7 @@ class Files:
         room_files = self._by_room.get(room.id)
         if room_files is None:
             room_files = self._by_room[room.id] = RoomFiles(room)
-        owner = guest.guest.id
-        return Upload(
-            self._store,
-            room_files,
-            self.space.reserve(room_files, owner, address, size),
-            self._clock,
-            owner=owner,
-            quotas=quotas,
-            turns=self._turns,
-            ttl=self._ttl,
-            discard=self._discard,
-            name=name,
-            claimed=claimed,
-            voice=voice,
-        )
+        return self.space.reserve(room_files, guest.guest.id, address, size)
 
     # ── downloading ───────────────────────────────────────────────────────────────────────────────
 
@@ -345,7 +399,15 @@ class Files:
         if is_over and room_files.files:
             self._background.start("removal of a room's files", self._remove(list(room_files.files)))
 
-    async def _discard(self, file_id: str) -> None:
+    def withdraw(self, room_id: str, file_id: str) -> None:
+        """Do not count a file as one of the room's any more, of which nobody knows; whoever stored it removes it."""
+        room_files = self._by_room.get(room_id)
+        found = None if room_files is None else room_files.files.pop(file_id, None)
+        if found is not None:
+            found[1].release()
+
+    async def discard(self, file_id: str) -> None:
+        """Remove a file that is in no room, published or not; if that fails, `sweep` tries it again."""
         self._unremoved.add(file_id)
         await self._remove([file_id])
 

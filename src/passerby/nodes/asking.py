@@ -26,13 +26,14 @@ from passerby.models import Guest
 from passerby.nodes.requests import NodeLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from passerby.background import Background
     from passerby.chat.log import RoomLog
     from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
     from passerby.files.files import Files
+    from passerby.files.space import Share
     from passerby.guests.sessions import Guests
     from passerby.guests.writer import SessionWriter
     from passerby.nodes.bus import Bus, Frame
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from passerby.nodes.membership import Membership
     from passerby.nodes.requests import Requests
     from passerby.presence import Presence
+
+    Reserve = Callable[[str, str, int | None, str, str | None], Awaitable[Share | None]]
 
 ENDED: Final = 43
 """The kind of the frame with the id of a session that has ended, and whether its guest wanted it."""
@@ -99,6 +102,8 @@ class Asking:
         """The sessions that have ended here: when (monotonic seconds), and whether their guests wanted it."""
         self._telling: set[str] = set()
         """The nodes that are told again soon."""
+        self.reserve_elsewhere: Reserve = _no_room
+        """Reserves space for uploads; there is none if the nodes share no store of files."""
         bus.take(ENDED, self._take_ended)
         bus.on_lost(self._lost)
         requests.serve("guest.end", self._end)
@@ -113,20 +118,20 @@ class Asking:
     def _others(self) -> set[str]:
         return self._membership.alive() - {self.node}
 
-    async def _ask_home(self, session_id: str, name: str, argument: bytes) -> bytes:
+    async def ask_home(self, session_id: str, name: str, argument: bytes) -> bytes:
         """Ask the home of a guest who does not live here; empty: they live nowhere, or here. Raises UnavailableError.
 
-        Without other nodes nothing is asked.
+        While Redis is away they live nowhere, unless there are other nodes: then nobody can say.
         """
         for look in range(_LOOKS):
-            if not self._others():
-                break
             if look:
                 await sleep(self._clock, _MOVING)
             try:
                 home = await self._homes.find(session_id)
             except OSError as error:
-                raise _unanswered() from error
+                if self._others():
+                    raise _unanswered() from error
+                break
             if home is None or self._guests.live(session_id) is not None:
                 break
             if home != self.node and (answer := await self._ask(home, name, argument)):
@@ -173,7 +178,7 @@ class Asking:
 
     async def update(self, session_id: str, traits: Mapping[str, str | None]) -> Guest | None:
         """See Elsewhere."""
-        answer = await self._ask_home(session_id, "guest.update", _encode((session_id, traits)))
+        answer = await self.ask_home(session_id, "guest.update", _encode((session_id, traits)))
         return _decode_guest(answer) if answer else None
 
     async def _update(self, argument: bytes) -> bytes:
@@ -185,7 +190,7 @@ class Asking:
         """Return whether a guest who does not live here is in a room. Raises UnavailableError."""
         if guest.in_chat:
             return True
-        answer = await self._ask_home(guest.session_id, "guest.find", guest.session_id.encode())  # nothing is newer
+        answer = await self.ask_home(guest.session_id, "guest.find", guest.session_id.encode())  # nothing is newer
         return bool(answer) and _decode_guest(answer).in_chat
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────────
@@ -203,6 +208,12 @@ class Asking:
         room = self._rooms.find(room_id)
         return _YES if room is not None and room.epoch == epoch else b""
 
+    async def reserve(
+        self, session_id: str, file_id: str, size: int | None, address: str, room_id: str | None
+    ) -> Share | None:
+        """See files.files.Elsewhere."""
+        return await self.reserve_elsewhere(session_id, file_id, size, address, room_id)
+
     # ── the end of a session ──────────────────────────────────────────────────────────────────────
 
     async def end(self, session_id: str) -> bool:
@@ -210,7 +221,7 @@ class Asking:
 
         See `Presence.end_elsewhere`.
         """
-        if await self._ask_home(session_id, "guest.end", session_id.encode()):
+        if await self.ask_home(session_id, "guest.end", session_id.encode()):
             return True
         if self._guests.live(session_id) is None:
             self._tell(session_id, is_wanted=True)
@@ -258,6 +269,10 @@ class Asking:
         if node in self._others():
             for session_id, (_, is_wanted) in self._ended.items():
                 self._bus.send(node, (ENDED, session_id, is_wanted))
+
+
+async def _no_room(*_: object) -> None:
+    """Return None."""
 
 
 def _unanswered() -> UnavailableError:
