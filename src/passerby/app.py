@@ -210,6 +210,7 @@ class Application:
                 asking=self.asking,
                 guests=services.guests,
                 files=services.files,
+                rooms=services.rooms,
                 background=background,
                 upload_timeout=services.settings.upload_timeout,
             )

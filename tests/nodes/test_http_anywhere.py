@@ -20,7 +20,7 @@ from tests.support.valkey import PATIENCE, valkey
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.support.server import Account, InsideServer
+    from tests.support.server import Account, InsideServer, RunningServer
 
 MIB = 1 << 20
 
@@ -31,7 +31,7 @@ async def nodes() -> AsyncIterator[Nodes]:
         yield nodes
 
 
-async def me(node: InsideServer, account: Account) -> tuple[int, Any]:
+async def me(node: RunningServer, account: Account) -> tuple[int, Any]:
     answer = await node.http.get("/api/guest/me", headers=account.headers)
     return answer.status_code, answer.json()
 
@@ -133,13 +133,15 @@ async def test_a_home_that_does_not_answer_is_an_error_that_says_so(
     monkeypatch.setattr("passerby.nodes.asking._ASK", 0.05)
     served = first.application.asking
 
-    async def never(_: bytes) -> bytes:
-        await asyncio.sleep(PATIENCE)
+    has_ended = asyncio.Event()
+
+    async def late(_: bytes) -> bytes:
+        await has_ended.wait()
         return b""
 
     assert served is not None
     for name in ("guest.end", "guest.update"):
-        served._requests.serve(name, never)
+        served._requests.serve(name, late)
     answers = [
         await second.http.delete("/api/guest/me", headers=account.headers),
         await second.http.post("/api/guest/location", json={"location": "Oslo"}, headers=account.headers),
@@ -148,6 +150,34 @@ async def test_a_home_that_does_not_answer_is_an_error_that_says_so(
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert answer.json()["retryAfter"] == 1
     assert (await me(second, account))[0] == 200
+    has_ended.set()
+
+
+async def test_a_session_that_ends_while_its_home_is_frozen_does_not_come_back() -> None:
+    async with valkey() as store, processes.node(store) as first, processes.node(store) as second:
+        account, anna = await second.visitor(username="Anna")
+        async with asyncio.timeout(PATIENCE):
+            while (await me(first, account))[0] != 200:  # noqa: ASYNC110 - it asks the server
+                await asyncio.sleep(0.02)
+        os.kill(second.process.pid, signal.SIGSTOP)
+        try:
+            answers = [await first.http.delete("/api/guest/me", headers=account.headers)]
+            async with asyncio.timeout(PATIENCE):
+                while answers[-1].status_code == 503:
+                    await asyncio.sleep(0.2)
+                    answers.append(await first.http.delete("/api/guest/me", headers=account.headers))
+        finally:
+            os.kill(second.process.pid, signal.SIGCONT)
+        assert len(answers) > 1
+        assert answers[-1].status_code == 200
+        await anna.gone()
+        async with asyncio.timeout(PATIENCE):
+            while (await me(second, account))[0] != 401:  # noqa: ASYNC110 - it asks the server
+                await asyncio.sleep(0.02)
+        assert (await me(first, account))[0] == 401
+        async with asyncio.timeout(PATIENCE):
+            while await store.command("KEYS", "guest:*"):  # noqa: ASYNC110 - it asks the store
+                await asyncio.sleep(0.02)
 
 
 # ── downloads ─────────────────────────────────────────────────────────────────────────────────────
@@ -361,11 +391,12 @@ async def begun(nodes: Nodes, talk: Talk, size: int = 4 * MIB) -> Wire:
     return wire
 
 
-async def test_a_room_that_closes_during_an_upload_elsewhere_takes_nothing(nodes: Nodes) -> None:
+@pytest.mark.parametrize("size", [1, 64 * 1024])
+async def test_a_room_that_closes_during_an_upload_elsewhere_takes_nothing(nodes: Nodes, size: int) -> None:
     talk = await Talk.begin(nodes)
     wire = await begun(nodes, talk)
     await talk.part_ways()
-    answer = await wire.trickle(noise(64 * 1024) for _ in range(48))
+    answer = await wire.trickle(noise(size) for _ in range(48))
     assert (answer.status, answer.json()["code"]) == (409, "room_closed")
     await wire.abort()
     await no_files(nodes)

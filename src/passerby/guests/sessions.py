@@ -147,12 +147,16 @@ class Guests:
 
     async def _replace(self) -> None:
         """Remove a session that was never used. Else who only creates sessions would soon lock out everybody."""
-        oldest, created = next(iter(self._unused.items()), ("", math.inf))
-        if self._clock.monotonic() - created < _UNUSED:
-            self._full.note()
-            raise UnavailableError(["new sessions"], retry_after=_RETRY)
-        del self._unused[oldest]
-        await self._store.remove(oldest)
+        while True:
+            oldest, created = next(iter(self._unused.items()), ("", math.inf))
+            if self._clock.monotonic() - created < _UNUSED:
+                self._full.note()
+                raise UnavailableError(["new sessions"], retry_after=_RETRY)
+            del self._unused[oldest]
+            guest = await self._store.load(oldest)
+            if guest is not None and guest.connected_at is None:  # else it has ended, or was used on another node
+                await self._store.remove(oldest)
+                return
 
     def _note_unused(self, session_id: str) -> None:
         now = self._clock.monotonic()
@@ -191,7 +195,7 @@ class Guests:
 
     async def public(self, session_id: str) -> Guest:
         """Return the session for its public view. Raises NotFoundError, UnavailableError."""
-        guest = await self._answer(self.find(session_id))
+        guest = await self._answer(self.known(session_id))
         if guest is None:
             raise NotFoundError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest
@@ -260,7 +264,7 @@ class Guests:
         return guest
 
     async def known(self, session_id: str) -> Guest | None:
-        """Do as `find`, without other nodes."""
+        """Do as `find`, without other nodes, for ids that anybody may have made up."""
         live = self._by_session.get(session_id)
         if live is not None:
             return live.guest

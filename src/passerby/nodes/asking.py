@@ -241,12 +241,15 @@ class Asking:
             self._tell(session_id, is_wanted=False)
 
     def _tell(self, session_id: str, *, is_wanted: bool) -> None:
-        now = self._clock.monotonic()
-        while self._ended and next(iter(self._ended.values()))[0] <= now - _TOLD:
-            self._ended.popitem(last=False)
-        self._ended[session_id] = now, is_wanted
+        self._forget_told()
+        self._ended[session_id] = self._clock.monotonic(), is_wanted
         for node in self._others():
             self._bus.send(node, (ENDED, session_id, is_wanted))
+
+    def _forget_told(self) -> None:
+        too_old = self._clock.monotonic() - _TOLD
+        while self._ended and next(iter(self._ended.values()))[0] <= too_old:
+            self._ended.popitem(last=False)
 
     def _take_ended(self, _: str, frame: Frame) -> None:
         _, session_id, is_wanted = frame
@@ -260,15 +263,19 @@ class Asking:
             self._writer.save(live.guest)  # they have come to live here, and whoever says so does not know it yet
 
     def _lost(self, node: str) -> None:
+        self._forget_told()
         if self._ended and node not in self._telling:
             self._telling.add(node)
             self._background.call_later("telling of ended sessions", _AGAIN, partial(self._tell_again, node))
 
     def _tell_again(self, node: str) -> None:
+        """Tell a node again what may be lost; one that seems to be gone, when it is back."""
         self._telling.discard(node)
-        if node in self._others():
-            for session_id, (_, is_wanted) in self._ended.items():
-                self._bus.send(node, (ENDED, session_id, is_wanted))
+        if node not in self._others():
+            self._lost(node)
+            return
+        for session_id, (_, is_wanted) in self._ended.items():
+            self._bus.send(node, (ENDED, session_id, is_wanted))
 
 
 async def _no_room(*_: object) -> None:

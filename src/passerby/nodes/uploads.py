@@ -10,8 +10,8 @@ an upload of its own, and the file is one of the room's when it says so.
 | `upload.publish` | the file is one of the room's |
 | `upload.abort` | nothing is held any more, and the file is not one of the room's |
 
-When frames between the two are lost, or one is gone, the upload is over on both sides: the one that notices removes
-what is stored.
+When the room closes, the home tells it, `CLOSED`. When frames between the two are lost, or one is gone, the upload is
+over on both sides: the one that notices removes what is stored.
 """
 
 from __future__ import annotations
@@ -23,21 +23,27 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct, msgpack
 
 from passerby.errors import NotFoundError
-from passerby.files.space import NamedRoom, Reservation
+from passerby.files.space import NamedRoom, Reservation, room_closed
 from passerby.files.upload import unavailable
 from passerby.models import StoredFile
 from passerby.nodes.requests import NodeLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from passerby.background import Background
+    from passerby.chat.rooms import Rooms
     from passerby.clock import Timer
     from passerby.files.files import Files
     from passerby.files.space import Share
     from passerby.guests.sessions import Guests
+    from passerby.live import Member, Room
     from passerby.nodes.asking import Asking
-    from passerby.nodes.bus import Bus
+    from passerby.nodes.bus import Bus, Frame
     from passerby.nodes.requests import Requests
 
+CLOSED: Final = 44
+"""The kind of the frame with the id of a file whose room has closed."""
 _ASK: Final = 2.0
 """Seconds that the home has to answer."""
 _LATE: Final = 60.0
@@ -97,11 +103,13 @@ class Uploads:
         asking: Asking,
         guests: Guests,
         files: Files,
+        rooms: Rooms,
         background: Background,
         upload_timeout: float,
     ) -> None:
         """An upload lasts at most `upload_timeout` seconds."""
         self.node = bus.node
+        self._bus = bus
         self._requests = requests
         self._asking = asking
         self._guests = guests
@@ -112,7 +120,9 @@ class Uploads:
         """Uploads to other nodes that are going on, by the id of the file."""
         self.borrowed: dict[str, Borrowed] = {}
         """Uploads here, to rooms of other nodes, that are going on, by the id of the file."""
+        bus.take(CLOSED, self._take_closed)
         bus.on_lost(self._lost)
+        rooms.observe(self)
         requests.serve("upload.begin", self._begin)
         requests.serve("upload.extend", self._extend)
         requests.serve("upload.publish", self._publish)
@@ -197,6 +207,30 @@ class Uploads:
             raise unavailable()
         return lent.reservation
 
+    def room_opened(self, room: Room) -> None:
+        """See RoomObserver."""
+
+    def room_recalled(self, room: Room, notes: Mapping[str, bytes]) -> None:
+        """See RoomObserver."""
+
+    def member_back(self, member: Member) -> None:
+        """See RoomObserver."""
+
+    def room_lost(self, room: Room) -> None:
+        """See RoomObserver."""
+        self.room_closed(room)
+
+    def room_closed(self, room: Room) -> None:
+        """See RoomObserver. The uploads end as soon as more bytes come; then they are aborted here too."""
+        for file_id, lent in self.lent.items():
+            if lent.reservation.room is room:
+                self._bus.send(lent.node, (CLOSED, file_id))
+
+    def _take_closed(self, _: str, frame: Frame) -> None:
+        share = self.borrowed.get(frame[1])
+        if share is not None:
+            share.is_closed = True
+
     def _lost(self, node: str) -> None:
         """Another node is gone, or what it has asked for may be lost."""
         for share in self.borrowed.values():
@@ -225,9 +259,13 @@ class Borrowed:
         self.held = 0
         self.is_lost = False
         """Whether the home does not know of it any more."""
+        self.is_closed = False
+        """Whether the room has closed."""
 
     def check(self) -> None:
-        """See Share. That the room has closed is known with the next answer of the home."""
+        """See Share."""
+        if self.is_closed:
+            raise room_closed()
         if self.is_lost:
             raise unavailable()
 
