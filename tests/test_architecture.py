@@ -357,9 +357,10 @@ def the_codecs_are_pure(graph: Graph) -> set[tuple[str, str]]:
 def nodes_use_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
     """Nodes use the base, and their adapters Redis; services and what is below know nothing of nodes.
 
-    `moving` and `edges` are between the services, the transport and the nodes: they are used by the shells alone.
+    `asking`, `uploads`, `moving` and `edges` are between the services, the transport and the nodes: they are used by
+    the shells alone.
     """
-    between = (f"{NODES}.moving", f"{NODES}.edges")
+    between = tuple(f"{NODES}.{name}" for name in ("asking", "uploads", "moving", "edges"))
     above = {
         (module, imported)
         for module, imported in pairs(graph)

@@ -197,10 +197,13 @@ def test_several_workers_share_a_redis(workers: str, redis_url: str, embeds: boo
     assert (chosen.worker_count, chosen.embeds_redis, chosen.files_in) == (int(workers), embeds, where)
 
 
-def test_several_workers_cannot_keep_files_in_memory() -> None:
-    with pytest.raises(SettingsError, match="FILE_STORE='memory': several WORKERS"):
-        settings.load({"WORKERS": "2", "FILE_STORE": "memory"})
-    settings.load({"WORKERS": "2", "FILE_STORE": "redis"})
+def test_several_workers_keep_files_where_all_find_them() -> None:
+    for store in ("memory", "disk"):
+        with pytest.raises(SettingsError, match=f"FILE_STORE='{store}': several WORKERS need FILE_STORE=redis"):
+            settings.load({"WORKERS": "2", "FILE_STORE": store})
+    with pytest.raises(SettingsError, match="FILE_DIRECTORY: several WORKERS need FILE_STORE=redis"):
+        settings.load({"WORKERS": "2", "FILE_DIRECTORY": "/srv/files"})
+    settings.load({"WORKERS": "2", "FILE_STORE": "redis", "FILE_DIRECTORY": "/srv/files"})
 
 
 def test_auto_is_at_least_one_worker() -> None:

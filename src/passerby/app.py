@@ -21,10 +21,12 @@ from passerby.http.handover import HandingReads, Handover
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
+from passerby.nodes.asking import Asking
 from passerby.nodes.edges import Edges
 from passerby.nodes.moving import Moving
 from passerby.nodes.requests import Requests
 from passerby.nodes.rounds import Rounds
+from passerby.nodes.uploads import Uploads
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
 from passerby.socketio import Options, Refusal, Request, Server
@@ -84,6 +86,7 @@ class Application:
         """Create all objects; nothing runs until `start`. `crew` are the other workers of this machine, if any."""
         self.crew = crew
         self.moving: Moving | None = None
+        self.asking: Asking | None = None
         self.edges: Edges | None = None
         """Connections that are passed on to other nodes, or come from there."""
         self.watch = Watch()
@@ -186,6 +189,31 @@ class Application:
             clock=clock,
             background=background,
         )
+        self.asking = Asking(
+            bus=bus,
+            requests=requests,
+            membership=cluster.membership,
+            homes=cluster.homes,
+            guests=services.guests,
+            writer=services.writer,
+            files=services.files,
+            room_log=services.adapters.log,
+            rooms=services.rooms,
+            presence=services.presence,
+            clock=clock,
+            background=background,
+        )
+        if services.settings.files_in == "redis":
+            Uploads(
+                bus=bus,
+                requests=requests,
+                asking=self.asking,
+                guests=services.guests,
+                files=services.files,
+                rooms=services.rooms,
+                background=background,
+                upload_timeout=services.settings.upload_timeout,
+            )
         services.adapters.loops["keeping of homes"] = moving.keep
         self._count_together(bus, requests, cluster.membership)
         if self.crew is not None:

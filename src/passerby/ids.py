@@ -36,6 +36,12 @@ def session_id() -> str:
     return secrets.token_urlsafe(24)
 
 
+def members(room_id: str) -> tuple[str, str]:
+    """Return the ids of the two guests of a room's id."""
+    first, _, second = room_id.removeprefix("guest_").partition("_guest_")
+    return f"guest_{first}", f"guest_{second}"
+
+
 def room_id(first: str, second: str) -> str:
     """Return the two guest ids, sorted, joined by `_`."""
     return f"{first}_{second}" if first < second else f"{second}_{first}"

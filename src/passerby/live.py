@@ -89,7 +89,7 @@ class LiveGuest:
         """Return the guest's membership of their room. Raises ConflictError (not_in_room)."""
         member = self.member
         if member is None:
-            raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
+            raise not_in_room()
         return member
 
     def send(self, *events: Event | Message) -> None:
@@ -131,6 +131,11 @@ class Room:
         link = member.live.link
         if link is not None and member.attached:
             link.deliver(encoded, receipt)
+
+
+def not_in_room() -> ConflictError:
+    """Return the error for a guest who is in no room."""
+    return ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
 
 
 class RoomObserver(Protocol):

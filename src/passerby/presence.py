@@ -22,7 +22,7 @@ from passerby.errors import Code
 from passerby.guests.events import ConnectionEstablished, SessionRenewed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from passerby.background import Background
     from passerby.chat.events import Resume
@@ -82,6 +82,9 @@ class Presence:
         self._background = background
         self.ended: Callable[[str], None] = _nobody_knows
         """Called with the session id of a guest who is gone."""
+        self.end_elsewhere: Callable[[str], Awaitable[bool]] = _nowhere
+        """Lets another node end the session of a guest who lives there; returns whether it has. If it has not, no node
+        brings back what ends here now. Raises UnavailableError when that node does not answer."""
         self._is_stopping = False
         self._due: OrderedDict[LiveGuest, tuple[float, str]] = OrderedDict()
         """When each connected guest's session is refreshed next (monotonic seconds), the first of them first; and when
@@ -263,8 +266,15 @@ class Presence:
         self._stats.changed()
 
     async def end(self, guest: Guest) -> None:
-        """End the session at the guest's request. When it returns, the room is closed and the token is refused."""
+        """End the session at the guest's request. When it returns, the room is closed and the token is refused.
+
+        Raises UnavailableError when the guest lives on another node, which does not answer.
+        """
         live = self._guests.live(guest.session_id)
+        if live is None:
+            if await self.end_elsewhere(guest.session_id):
+                return
+            live = self._guests.live(guest.session_id)
         if live is None:
             self._guests.forget_unused(guest.session_id)
             self._writer.remove(guest.session_id)
@@ -330,6 +340,11 @@ class Presence:
 
 def _nobody_knows(_session_id: str) -> None:
     """Do nothing: there are no other nodes."""
+
+
+async def _nowhere(_session_id: str) -> bool:
+    """Return False: there are no other nodes."""
+    return False
 
 
 def _too_late(resume: Resume, own_id: str) -> RoomClosed:

@@ -331,7 +331,7 @@ class Recovery:
         return first, second
 
     async def _member(self, session_id: str) -> Guest | None:
-        guest = await self._guests.find(session_id)
+        guest = await self._guests.known(session_id)
         return guest if guest is not None and await self.nodes.take(guest) else None
 
     # ── opening ───────────────────────────────────────────────────────────────────────────────────

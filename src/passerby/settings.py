@@ -334,8 +334,9 @@ def _check_workers(settings: Settings) -> None:
         raise SettingsError(f"WORKERS={number!r}: must be a number from 1 to {MOST_WORKERS}, or auto")
     if settings.worker_count > 1 and sys.platform == "win32":
         raise SettingsError("WORKERS: must be 1 on this system")
-    if settings.worker_count > 1 and settings.file_store == "memory":
-        raise SettingsError("FILE_STORE='memory': several WORKERS need redis or disk, which they share")
+    if settings.worker_count > 1 and settings.files_in != "redis":
+        which = f"FILE_STORE={settings.file_store!r}" if settings.file_store != "auto" else "FILE_DIRECTORY"
+        raise SettingsError(f"{which}: several WORKERS need FILE_STORE=redis, which they share")
 
 
 def _check_redis(settings: Settings) -> None:

@@ -441,6 +441,20 @@ async def test_a_session_that_nobody_uses_is_replaced_when_there_are_too_many() 
     assert await house.adapters.store.load(later.session_id) is None
 
 
+async def test_a_session_that_is_used_on_another_node_is_not_replaced() -> None:
+    house = House(sessions_limit=2)
+    elsewhere, unused = await house.newcomer(), await house.newcomer()
+    connected = await house.adapters.store.load(elsewhere.session_id)
+    assert connected is not None
+    connected.connected_at = connected.created_at
+    await house.adapters.store.save(connected, SESSION_TTL)
+    await house.pass_time(60)
+    await house.newcomer()
+
+    assert await house.adapters.store.load(elsewhere.session_id) == connected
+    assert await house.adapters.store.load(unused.session_id) is None
+
+
 async def test_a_session_that_has_expired_is_not_remembered_as_unused() -> None:
     house = House()
     await house.newcomer()

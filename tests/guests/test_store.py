@@ -148,6 +148,17 @@ async def test_a_removed_session_is_gone_and_others_stay(store: SessionStore) ->
     assert await store.count() == 1
 
 
+async def test_a_session_that_another_process_has_ended_is_gone(store: SessionStore) -> None:
+    await store.save(guest("one"), LIFETIME)
+    await store.save(guest("two"), LIFETIME)
+    await store.ended("session-one")
+    await store.ended("session-three")
+
+    assert await store.load("session-one") is None
+    assert await store.load("session-two") == guest("two")
+    assert await store.count() == 1
+
+
 async def test_removing_what_is_not_there_does_nothing(store: SessionStore) -> None:
     await store.save(guest(), LIFETIME)
     await store.remove("session-two")

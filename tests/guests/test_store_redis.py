@@ -261,6 +261,20 @@ async def test_a_session_that_was_removed_or_has_expired_is_not_written_again(pl
     assert await place.another().count() == 0
 
 
+@pytest.mark.parametrize("has_copy", [True, False])
+async def test_a_session_that_another_process_has_ended_is_not_written_again(place: Place, *, has_copy: bool) -> None:
+    other = place.another()
+    await (place.store if has_copy else other).save(guest("one"), LIFETIME)
+    await other.remove("session-one")
+    await place.store.ended("session-one")
+    await place.server.command("FLUSHALL")
+    await place.store.resync()
+
+    assert await place.store.load("session-one") is None
+    assert await place.another().load("session-one") is None
+    assert await place.another().count() == 0
+
+
 async def test_a_session_that_redis_has_evicted_is_not_counted_once_it_was_missed(place: Place) -> None:
     await place.store.save(guest(), LIFETIME)
     await place.server.command("DEL", SESSION)

@@ -364,7 +364,6 @@ async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tup
     room_files = RoomFiles(Room("guest_a_guest_b", 1, person("guest_a"), person("guest_b")))
     upload = Upload(
         store,
-        room_files,
         Space(QUOTAS).reserve(room_files, "guest_a", "192.0.2.1", 1 << 20),
         clock,
         owner="guest_a",

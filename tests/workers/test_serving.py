@@ -254,15 +254,12 @@ def test_without_a_valkey_there_is_one_line(start_process: Callable[..., ServerP
 def test_a_setting_that_only_a_worker_can_check_is_one_line(
     start_process: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
-    (tmp_path / "file").touch()
-    process = start_process(
-        *("--workers", "2", "--file-store", "disk", "--file-directory", str(tmp_path / "file")),
-        JWT_SECRET=SECRET,
-    )
+    url = f"rediss://127.0.0.1:1?ssl_ca_certs={tmp_path / 'none'}"
+    process = start_process("--workers", "2", JWT_SECRET=SECRET, REDIS_URL=url)
 
     assert process.wait() == 2
     (line,) = [line for line in process.lines if line.startswith("passerby:")]
-    assert "FILE_DIRECTORY" in line
+    assert "REDIS_URL: its certificates cannot be used" in line
 
 
 async def test_one_worker_is_a_process_without_a_parent(start_process: Callable[..., ServerProcess]) -> None:

@@ -101,6 +101,12 @@ class RoomLog(Protocol):
         Raises OSError if that cannot be read.
         """
 
+    async def epoch(self, room_id: str) -> int | None:
+        """Return the epoch of a saved room, whichever node has it; None if there is no such room.
+
+        Raises OSError if that cannot be read.
+        """
+
     def forget(self, room_id: str, epoch: int) -> None:
         """Delete the log and its notes; no effect when it is not open."""
 

@@ -111,6 +111,11 @@ class MemoryRoomLog:
         """See RoomLog. Nothing is left of another process."""
         return None
 
+    async def epoch(self, room_id: str) -> int | None:
+        """See RoomLog."""
+        log = self.logs.get(room_id)
+        return None if log is None else log.epoch
+
     async def owners(self) -> list[str]:
         """See RoomLog."""
         return []

@@ -78,6 +78,8 @@ _NOTE: Final = _script("log_note.lua")
 _FORGET: Final = _script("log_forget.lua")
 _RECALL: Final = _script("log_recall.lua")
 _INDEX: Final = _script("log_index.lua")
+_DIGITS: Final = 18
+"""Maximum decimal digits of an epoch."""
 
 
 class RedisRoomLog:
@@ -534,13 +536,22 @@ class RedisRoomLog:
 
     async def owner(self, room_id: str) -> str | None:
         """See RoomLog."""
+        owner = await self._field(room_id, "owner")
+        return None if owner is None else owner.decode(errors="replace").rpartition(":")[0]
+
+    async def epoch(self, room_id: str) -> int | None:
+        """See RoomLog."""
+        epoch = await self._field(room_id, "epoch")
+        return int(epoch) if epoch is not None and epoch.isdigit() and len(epoch) <= _DIGITS else None
+
+    async def _field(self, room_id: str, name: str) -> bytes | None:
         try:
-            reply = await self._redis.command("HGET", self._keys(room_id)[0], "owner")
+            reply = await self._redis.command("HGET", self._keys(room_id)[0], name)
         except RefusedError as error:
             if error.code != "WRONGTYPE":
                 raise
             return None
-        return reply.decode(errors="replace").rpartition(":")[0] if isinstance(reply, bytes) else None
+        return reply if isinstance(reply, bytes) else None
 
     async def owners(self) -> list[str]:
         """See RoomLog."""

@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from passerby import ids
 from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
-from passerby.clock import SteadyClock, time_limit
-from passerby.errors import Code, ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
+from passerby.clock import SteadyClock, sleep, time_limit
+from passerby.errors import (
+    Code,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    RateLimitedError,
+    UnavailableError,
+)
 from passerby.files.content import extras_of, named_file
 from passerby.files.space import RoomFiles, Space
 from passerby.files.turns import Turns
-from passerby.files.upload import Upload, not_your_room, unavailable
+from passerby.files.upload import Upload, new_id, not_your_room, unavailable
 from passerby.limits import Rate, TokenBucket
+from passerby.live import not_in_room
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -25,15 +34,51 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
     from passerby.files.blobs import BlobStore
     from passerby.files.links import Links
-    from passerby.files.space import Quotas
+    from passerby.files.space import Quotas, Reservation, Share
     from passerby.live import LiveGuest, Member, Room
-    from passerby.models import FileInfo, StoredFile
+    from passerby.models import FileInfo, Guest, StoredFile
 
 _PIECE: Final = 64 * 1024
 """Bytes per read from the store. While a client does not read, no more than this is held in memory for it."""
 
+_LOOK: Final = 1.0
+"""Seconds between two looks whether a file is still there that is being downloaded, of a room on another node."""
 _AT_ONCE: Final = 500
 """Files that are given back to their rooms in one turn of the event loop."""
+
+
+class Elsewhere(Protocol):
+    """The rooms on other nodes, whose files are in the same store."""
+
+    async def has(self, room_id: str, epoch: int) -> bool:
+        """Return whether a room is open on another node, or will be again. Raises UnavailableError."""
+
+    async def reserve(
+        self, session_id: str, file_id: str, size: int | None, address: str, room_id: str | None
+    ) -> Share | None:
+        """Return space for an upload to the room of a guest who lives on another node. None: they live on none.
+
+        Raises what `Files.reserve` raises, and UnavailableError.
+        """
+
+
+class Nowhere:
+    """There are no other nodes."""
+
+    async def has(self, room_id: str, epoch: int) -> bool:  # noqa: ARG002 - as in Elsewhere
+        """See Elsewhere."""
+        return False
+
+    async def reserve(
+        self,
+        session_id: str,  # noqa: ARG002 - as in Elsewhere
+        file_id: str,  # noqa: ARG002 - as in Elsewhere
+        size: int | None,  # noqa: ARG002 - as in Elsewhere
+        address: str,  # noqa: ARG002 - as in Elsewhere
+        room_id: str | None,  # noqa: ARG002 - as in Elsewhere
+    ) -> Share | None:
+        """See Elsewhere."""
+        return None
 
 
 class Files:
@@ -58,6 +103,8 @@ class Files:
         self._ttl = ttl
         self._rate = rate
         self.space = Space(quotas)
+        self.elsewhere: Elsewhere = Nowhere()
+        """The rooms on other nodes."""
         self._turns = Turns()
         self._open: dict[str, Room] = {}
         """The open rooms by their ids."""
@@ -83,6 +130,55 @@ class Files:
     ) -> Upload:
         """Start an upload to the guest's room. `size` and `room_id` are the announced ones, or None.
 
+        Raises what `reserve` raises.
+        """
+        share = self.reserve(guest, size=size, address=address, room_id=room_id)
+        return self._upload(share, owner=share.owner, name=name, claimed=claimed, voice=voice)
+
+    async def begin_elsewhere(
+        self,
+        guest: Guest,
+        *,
+        name: str,
+        claimed: str,
+        size: int | None,
+        voice: bool,
+        address: str = "",
+        room_id: str | None = None,
+    ) -> Upload:
+        """Do as `begin` for a guest who does not live here. The bytes go from here to the store, which is shared.
+
+        Raises what `begin` raises, and UnavailableError.
+        """
+        file_id = new_id()
+        share = await self.elsewhere.reserve(guest.session_id, file_id, size, address, room_id)
+        if share is None:
+            raise not_in_room()
+        return self._upload(share, owner=guest.id, name=name, claimed=claimed, voice=voice, file_id=file_id)
+
+    def _upload(
+        self, share: Share, *, owner: str, name: str, claimed: str, voice: bool, file_id: str | None = None
+    ) -> Upload:
+        return Upload(
+            self._store,
+            share,
+            self._clock,
+            owner=owner,
+            quotas=self.space.quotas,
+            turns=self._turns,
+            ttl=self._ttl,
+            discard=self.discard,
+            name=name,
+            claimed=claimed,
+            voice=voice,
+            file_id=file_id,
+        )
+
+    def reserve(
+        self, guest: LiveGuest | None, *, size: int | None, address: str = "", room_id: str | None = None
+    ) -> Reservation:
+        """Return space for an upload to the guest's room; see `begin`.
+
         `address` is the client's. An announced size that does not fit now is refused now. Space is taken as bytes
         come, so `Upload.write` may raise TooLargeError and StorageFullError too.
         Raises ConflictError (not_in_room), ForbiddenError (not_your_room), RateLimitedError,
@@ -90,7 +186,7 @@ class Files:
         """
         room = guest.member.room if guest is not None and guest.member is not None else None
         if guest is None or room is None or self._open.get(room.id) is not room:
-            raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
+            raise not_in_room()
         if room_id not in (None, room.id):
             raise not_your_room()
         quotas = self.space.quotas
@@ -106,21 +202,7 @@ class Files:
         room_files = self._by_room.get(room.id)
         if room_files is None:
             room_files = self._by_room[room.id] = RoomFiles(room)
-        owner = guest.guest.id
-        return Upload(
-            self._store,
-            room_files,
-            self.space.reserve(room_files, owner, address, size),
-            self._clock,
-            owner=owner,
-            quotas=quotas,
-            turns=self._turns,
-            ttl=self._ttl,
-            discard=self._discard,
-            name=name,
-            claimed=claimed,
-            voice=voice,
-        )
+        return self.space.reserve(room_files, guest.guest.id, address, size)
 
     # ── downloading ───────────────────────────────────────────────────────────────────────────────
 
@@ -139,14 +221,30 @@ class Files:
             raise _not_found()
         return file
 
+    async def of_guest(self, file_id: str, guest_id: str) -> StoredFile:
+        """Do as `of_member` for a guest who does not live here: whoever the room's id names is in it while it is open.
+
+        Raises NotFoundError, UnavailableError.
+        """
+        file = await self._find(file_id)
+        if guest_id not in ids.members(file.room_id):
+            raise _not_found()
+        return file
+
     async def _find(self, file_id: str) -> StoredFile:
         try:
             file = await self._store.find(file_id)
         except ConnectionError as error:
             raise unavailable() from error
-        if file is None or self._room_files_of(file) is None:
+        if file is None or not (self._room_files_of(file) is not None or await self._is_elsewhere(file)):
             raise _not_found()
         return file
+
+    async def _is_elsewhere(self, file: StoredFile) -> bool:
+        """Return whether the file is of a room on another node."""
+        if file.room_id in self._by_room or file.id in self._unremoved or file.expires_at <= self._clock.time():
+            return False
+        return await self.elsewhere.has(file.room_id, file.epoch)
 
     def _room_files_of(self, file: StoredFile) -> RoomFiles | None:
         """Return the room's files that `file` belongs to; None when it is not served (any more)."""
@@ -161,9 +259,13 @@ class Files:
 
         Raises ConnectionError when the store cannot be reached.
         """
-        while start < stop and self._room_files_of(file) is not None:
+        is_here = self._room_files_of(file) is not None
+        if not is_here and not await self._is_elsewhere(file):
+            return
+        while start < stop and (not is_here or self._room_files_of(file) is not None):
+            # When a room ends elsewhere, its files go from the store.
             parts = [part async for part in self._store.read(file.id, start, min(start + _PIECE, stop))]
-            if not parts or self._room_files_of(file) is None:
+            if not parts or (is_here and self._room_files_of(file) is None):
                 return
             for part in parts:
                 start += len(part)
@@ -173,12 +275,29 @@ class Files:
     def serving(self, file: StoredFile, cut: Callable[[], None]) -> Iterator[None]:
         """Call `cut` if the room closes during the download, so that slow clients do not keep the file available."""
         room_files = self._room_files_of(file)
-        downloads = room_files.downloads if room_files is not None else set()
-        downloads.add(cut)
+        if room_files is None:
+            watch = self._background.start("watch of a download", self._watch(file, cut))
+            try:
+                yield
+            finally:
+                watch.cancel()
+            return
+        room_files.downloads.add(cut)
         try:
             yield
         finally:
-            downloads.discard(cut)
+            room_files.downloads.discard(cut)
+
+    async def _watch(self, file: StoredFile, cut: Callable[[], None]) -> None:
+        """Call `cut` when a file of a room on another node is gone. While nobody can say, it is there."""
+        is_there = True
+        while is_there:
+            await sleep(self._clock, _LOOK)
+            with contextlib.suppress(ConnectionError, UnavailableError):
+                async with time_limit(self._clock, ANSWER_LIMIT):
+                    found = await self._store.find(file.id)
+                    is_there = found is not None and await self.elsewhere.has(file.room_id, file.epoch)
+        cut()
 
     def info(self, file: StoredFile) -> FileInfo:
         """Return the file's information for the room's members, with signed links."""
@@ -280,7 +399,15 @@ class Files:
         if is_over and room_files.files:
             self._background.start("removal of a room's files", self._remove(list(room_files.files)))
 
-    async def _discard(self, file_id: str) -> None:
+    def withdraw(self, room_id: str, file_id: str) -> None:
+        """Do not count a file as one of the room's any more, of which nobody knows; whoever stored it removes it."""
+        room_files = self._by_room.get(room_id)
+        found = None if room_files is None else room_files.files.pop(file_id, None)
+        if found is not None:
+            found[1].release()
+
+    async def discard(self, file_id: str) -> None:
+        """Remove a file that is in no room, published or not; if that fails, `sweep` tries it again."""
         self._unremoved.add(file_id)
         await self._remove([file_id])
 

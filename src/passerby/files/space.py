@@ -6,11 +6,11 @@ others with a few bytes, and an upload may find, while it comes, that it no long
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
-from passerby.errors import Code, PasserbyError, StorageFullError, TooLargeError
+from passerby.errors import Code, ConflictError, PasserbyError, StorageFullError, TooLargeError
 from passerby.limits import AddressCount
 
 if TYPE_CHECKING:
@@ -39,6 +39,38 @@ class Quotas(Struct, frozen=True, kw_only=True):
         return TooLargeError(Code.FILE_TOO_LARGE, f"A file has at most {self.file:,} bytes", field="file")
 
 
+class NamedRoom(Protocol):
+    """What is known of a room wherever it is."""
+
+    id: str
+    epoch: int
+
+
+class Share(Protocol):
+    """The space of one upload in its room, here or on another node. Its owner must call `publish` or `release`."""
+
+    size: int
+    """The announced bytes; if they are not known, those of the largest file."""
+    held: int
+    """Bytes that are held now."""
+
+    @property
+    def room(self) -> NamedRoom:
+        """The room."""
+
+    def check(self) -> None:
+        """Raise ConflictError (room_closed), or UnavailableError, if nothing can be published any more."""
+
+    async def extend(self, needed: int) -> None:
+        """Hold at least `needed` bytes. Raises what `Space.check` and `check` raise."""
+
+    async def publish(self, file: StoredFile) -> None:
+        """The file, which is in the store, is one of the room's now. Raises what `extend` raises."""
+
+    def release(self) -> None:
+        """Release all bytes, and the file if it is published; a second call has no effect."""
+
+
 class RoomFiles:
     """The files of one room, and the bytes used by them and by uploads, per guest."""
 
@@ -60,17 +92,43 @@ class RoomFiles:
 class Reservation:
     """The bytes of one upload, and of its file: `held` now; `size` is announced. Its owner must call `release`."""
 
-    __slots__ = ("_address", "_is_announced", "_owner", "_room_files", "_space", "held", "size")
+    __slots__ = ("_address", "_is_announced", "_room_files", "_space", "held", "owner", "size")
 
     def __init__(self, space: Space, room_files: RoomFiles, owner: str, address: str, size: int | None) -> None:
         """Hold nothing yet. Without an announced `size` it is that of the largest file."""
         self._space = space
         self._room_files = room_files
-        self._owner = owner
+        self.owner = owner
+        """The id of the guest."""
         self._address: str | None = address
         self._is_announced = size is not None
         self.size = space.quotas.file if size is None else size
         self.held = 0
+
+    @property
+    def room(self) -> Room:
+        """See Share."""
+        return self._room_files.room
+
+    def check(self) -> None:
+        """See Share."""
+        if not self._room_files.is_open:
+            raise room_closed()
+
+    async def extend(self, needed: int) -> None:
+        """See Share."""
+        self.cover(needed)
+
+    async def publish(self, file: StoredFile) -> None:
+        """See Share."""
+        self.add(file)
+
+    def add(self, file: StoredFile) -> None:
+        """Do as `publish`, at once."""
+        self.check()
+        self.cover(file.size)
+        self._room_files.files[file.id] = (file, self)
+        self.keep(file.size)
 
     def cover(self, needed: int) -> None:
         """Hold at least `needed` bytes, in steps of STEP. Raises what `Space.check` raises.
@@ -89,7 +147,7 @@ class Reservation:
 
     def _take(self, size: int) -> None:
         space, room_files, address = self._space, self._room_files, self._address or ""
-        space.check(room_files, self._owner, address, size)
+        space.check(room_files, self.owner, address, size)
         if room_files.is_open:
             space.addresses.take(address, size)
             self._hold(size)
@@ -97,7 +155,7 @@ class Reservation:
     def _hold(self, size: int) -> None:
         space, room_files = self._space, self._room_files
         space.used += size
-        room_files.used[self._owner] = room_files.used.get(self._owner, 0) + size
+        room_files.used[self.owner] = room_files.used.get(self.owner, 0) + size
         room_files.reservations.add(self)
         self.held += size
 
@@ -115,19 +173,24 @@ class Reservation:
         if rest and room_files.is_open:
             self.held = size
             self._space.used -= rest
-            room_files.used[self._owner] -= rest
+            room_files.used[self.owner] -= rest
             self.give_back_address(rest)
             if not size:
                 room_files.reservations.discard(self)
 
     def release(self) -> None:
-        """Release all bytes; a second call has no effect."""
+        """See Share. Only of a file on another node it is not known whether it was published."""
         self.keep(0)
 
     def give_back_address(self, size: int) -> None:
         """Release `size` bytes of the address only."""
         if self._address is not None:
             self._space.addresses.give_back(self._address, size)
+
+
+def room_closed() -> ConflictError:
+    """Return the error for an upload whose conversation has ended."""
+    return ConflictError(Code.ROOM_CLOSED, "The conversation is over")
 
 
 class Space:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from passerby.errors import (
     Code,
-    ConflictError,
     ForbiddenError,
     InvalidInputError,
     PasserbyError,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from passerby.clock import Clock
     from passerby.files.blobs import BlobStore
-    from passerby.files.space import Quotas, Reservation, RoomFiles
+    from passerby.files.space import Quotas, Share
     from passerby.files.turns import Turns
 
 _PIECE: Final = 16 * 1024
@@ -52,8 +51,7 @@ class Upload:
     def __init__(
         self,
         store: BlobStore,
-        room_files: RoomFiles,
-        reservation: Reservation,
+        share: Share,
         clock: Clock,
         *,
         owner: str,
@@ -64,17 +62,17 @@ class Upload:
         name: str,
         claimed: str,
         voice: bool,
+        file_id: str | None = None,
     ) -> None:
-        """`reservation` grows with the file; `ttl` is the file's lifetime in seconds; all uploads share `turns`.
+        """`share` grows with the file; `ttl` is the file's lifetime in seconds; all uploads share `turns`.
 
-        `discard` removes stored bytes, and retries after failures.
+        `discard` removes stored bytes, and retries after failures. `file_id` is of `new_id`, or a new one.
         """
-        self.id = f"file_{secrets.token_urlsafe(18)}"
-        self.room = room_files.room
+        self.id = file_id or new_id()
+        self.room = share.room
         self.owner = owner
         self._store = store
-        self._room_files = room_files
-        self._reservation = reservation
+        self._share = share
         self._clock = clock
         self._quotas = quotas
         self._turns = turns
@@ -98,12 +96,12 @@ class Upload:
 
         Raises TooLargeError, StorageFullError, UnavailableError, UnsupportedTypeError, ConflictError (room_closed).
         """
-        if not self._room_files.is_open:
-            raise room_closed()
+        self._share.check()
         self._received += len(data)
-        if self._received > self._reservation.size:
+        if self._received > self._share.size:
             raise self._quotas.too_large()
-        self._reservation.cover(self._received)
+        if self._received > self._share.held:
+            await self._share.extend(self._received)
         if self._head is not None:
             self._head += data
             if len(self._head) < HEAD:
@@ -138,16 +136,13 @@ class Upload:
         file = self.described(self._clock.time() + self._ttl)
         with _storing():
             await self._store.publish(file, self._ttl)
-        if not self._room_files.is_open:
-            raise room_closed()
-        self._room_files.files[file.id] = (file, self._reservation)
-        self._reservation.keep(self._stored)
+        await self._share.publish(file)
         self._let_go()
         return file
 
     async def abort(self) -> None:
         """Remove what is already stored."""
-        self._reservation.release()
+        self._share.release()
         self._let_go()
         await self._discard(self.id)
 
@@ -217,8 +212,7 @@ class Upload:
     async def _turn(self) -> None:
         """Wait for a turn. Raises ConflictError (room_closed)."""
         await self._turns.wait()
-        if not self._room_files.is_open:
-            raise room_closed()
+        self._share.check()
 
     def _look_at(self, piece: bytes) -> None:
         """Search the stored bytes for content that a browser might execute. Dropped metadata is not searched."""
@@ -237,7 +231,8 @@ class Upload:
             self._stored += len(piece)
             if self._stored > self._quotas.file:
                 raise self._quotas.too_large()
-            self._reservation.cover(self._stored)
+            if self._stored > self._share.held:
+                await self._share.extend(self._stored)
             with _storing():
                 await self._store.write(self.id, piece)
         self._piece += waiting
@@ -268,6 +263,11 @@ class Upload:
         return _rounded(min(measured, limit) if measured else claimed)
 
 
+def new_id() -> str:
+    """Return the id of a new file."""
+    return f"file_{secrets.token_urlsafe(18)}"
+
+
 def _rounded(seconds: float) -> float:
     return max(round(seconds, 3), 0.001)  # a duration is never zero
 
@@ -296,8 +296,3 @@ def unavailable() -> UnavailableError:
 def not_your_room() -> ForbiddenError:
     """Return the error for an upload to another conversation."""
     return ForbiddenError(Code.NOT_YOUR_ROOM, "That is not your conversation")
-
-
-def room_closed() -> ConflictError:
-    """Return the error for an upload whose conversation has ended."""
-    return ConflictError(Code.ROOM_CLOSED, "The conversation is over")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from passerby import errors, ids
 from passerby.clock import AnswerLimit, Timestamps
 from passerby.errors import Code, NotFoundError, UnauthorizedError, UnavailableError
-from passerby.live import LiveGuest
+from passerby.live import LiveGuest, not_in_room
 from passerby.logs import Sampled
 from passerby.models import Guest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 
     from passerby.clock import Clock
     from passerby.guests.store import SessionStore
@@ -34,6 +34,38 @@ _RETRY: Final = 30
 """Seconds after which a guest may ask again for a session, when there are too many."""
 _UNUSED: Final = 60.0
 """Seconds after which a session without a connection may be replaced by a new one, when there are too many."""
+
+
+class Elsewhere(Protocol):
+    """The guests who live on other nodes. All methods raise UnavailableError when a node that has to say does not."""
+
+    async def find(self, session_id: str) -> Guest | None:
+        """Return a session that the store does not have (any more), if another node still knows it."""
+
+    async def update(self, session_id: str, traits: Mapping[str, str | None]) -> Guest | None:
+        """Let the guest's home change traits; return the updated session. None: the guest lives on no other node.
+
+        Raises UnauthorizedError when the session has ended in the meantime.
+        """
+
+    async def is_in_room(self, guest: Guest) -> bool:
+        """Return whether a guest who does not live here is in a room."""
+
+
+class Nowhere:
+    """There are no other nodes."""
+
+    async def is_in_room(self, guest: Guest) -> bool:  # noqa: ARG002 - as in Elsewhere
+        """See Elsewhere."""
+        return False
+
+    async def find(self, session_id: str) -> Guest | None:  # noqa: ARG002 - as in Elsewhere
+        """See Elsewhere."""
+        return None
+
+    async def update(self, session_id: str, traits: Mapping[str, str | None]) -> Guest | None:  # noqa: ARG002 - as in Elsewhere
+        """See Elsewhere."""
+        return None
 
 
 class Guests:
@@ -78,6 +110,8 @@ class Guests:
         self._is_ended = is_ended
         self._written = written
         self._ready = ready
+        self.elsewhere: Elsewhere = Nowhere()
+        """The guests who live on other nodes."""
         self.timestamps = Timestamps(clock)
         self._by_session: dict[str, LiveGuest] = {}
         self.online: dict[str, LiveGuest] = {}
@@ -113,12 +147,16 @@ class Guests:
 
     async def _replace(self) -> None:
         """Remove a session that was never used. Else who only creates sessions would soon lock out everybody."""
-        oldest, created = next(iter(self._unused.items()), ("", math.inf))
-        if self._clock.monotonic() - created < _UNUSED:
-            self._full.note()
-            raise UnavailableError(["new sessions"], retry_after=_RETRY)
-        del self._unused[oldest]
-        await self._store.remove(oldest)
+        while True:
+            oldest, created = next(iter(self._unused.items()), ("", math.inf))
+            if self._clock.monotonic() - created < _UNUSED:
+                self._full.note()
+                raise UnavailableError(["new sessions"], retry_after=_RETRY)
+            del self._unused[oldest]
+            guest = await self._store.load(oldest)
+            if guest is not None and guest.connected_at is None:  # else it has ended, or was used on another node
+                await self._store.remove(oldest)
+                return
 
     def _note_unused(self, session_id: str) -> None:
         now = self._clock.monotonic()
@@ -157,7 +195,7 @@ class Guests:
 
     async def public(self, session_id: str) -> Guest:
         """Return the session for its public view. Raises NotFoundError, UnavailableError."""
-        guest = await self._answer(self.find(session_id))
+        guest = await self._answer(self.known(session_id))
         if guest is None:
             raise NotFoundError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest
@@ -170,22 +208,33 @@ class Guests:
         return await self._answer(self._update(guest, traits))
 
     async def _update(self, guest: Guest, traits: dict[str, str | None]) -> Guest:
-        current = await self.find(guest.session_id)
+        session_id = guest.session_id
+        if session_id not in self._by_session and (updated := await self.elsewhere.update(session_id, traits)):
+            return updated
+        current = await self.known(session_id)
         if current is None:
             raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         for name, value in traits.items():
             setattr(current, name, value)
-        live = self._by_session.get(guest.session_id)
+        live = self._by_session.get(session_id)
         if live is not None:
             self.touch(live)
             await self._written()
         else:
             current.last_seen = self.timestamps.now()
             await self._store.save(current, self._ttl)
-            if self._is_ended(guest.session_id):  # it ended while the store was writing
-                await self._store.remove(guest.session_id)
+            if self._is_ended(session_id):  # it ended while the store was writing
+                await self._store.remove(session_id)
                 raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return current
+
+    async def check_in_room(self, guest: Guest) -> None:
+        """Raise ConflictError (not_in_room) for a guest who is in no room; and UnavailableError."""
+        live = self._by_session.get(guest.session_id)
+        if live is not None:
+            live.membership()
+        elif not await self.elsewhere.is_in_room(guest):
+            raise not_in_room()
 
     def renew(self, live: LiveGuest) -> tuple[str, str]:
         """Return a new token and its expiry as a timestamp."""
@@ -209,6 +258,13 @@ class Guests:
 
     async def find(self, session_id: str) -> Guest | None:
         """Return the session, or None when it has ended. Raises OSError when it cannot be read."""
+        guest = await self.known(session_id)
+        if guest is None and not self._is_ended(session_id):
+            guest = await self.elsewhere.find(session_id)
+        return guest
+
+    async def known(self, session_id: str) -> Guest | None:
+        """Do as `find`, without other nodes, for ids that anybody may have made up."""
         live = self._by_session.get(session_id)
         if live is not None:
             return live.guest

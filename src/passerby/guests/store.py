@@ -28,6 +28,9 @@ class SessionStore(Protocol):
     async def release(self, session_id: str) -> None:
         """Another process keeps the session from now on: forget what this one knows of it, but do not remove it."""
 
+    async def ended(self, session_id: str) -> None:
+        """Another process has removed the session: do not bring it back. What this one writes just now is removed."""
+
     def saved(self) -> AsyncIterator[Guest]:
         """Yield all sessions, in no order, for a process that begins. One that is saved meanwhile may be missing.
 

@@ -63,6 +63,10 @@ class MemorySessionStore:
     async def release(self, session_id: str) -> None:
         """See SessionStore. No other process can have it."""
 
+    async def ended(self, session_id: str) -> None:
+        """See SessionStore."""
+        await self.remove(session_id)
+
     async def count(self) -> int:
         """See SessionStore."""
         # Sessions saved earliest come first, and usually expire first.

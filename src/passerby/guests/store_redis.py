@@ -208,6 +208,14 @@ class RedisSessionStore:
         await self._memory.remove(session_id)
         self._unwritten.pop(session_id, None)
 
+    async def ended(self, session_id: str) -> None:
+        """See SessionStore. Redis is asked only if this process may have written it after its removal."""
+        if self._memory.read(session_id) is not None:
+            await self.remove(session_id)
+            return
+        self._forget_removals()
+        self._gone[session_id] = self._clock.monotonic() + _FAILOVER
+
     def _erase(self, answers: Answers, session_id: str) -> None:
         self._redis.send(answers.next(), "DEL", self._key(session_id))
         self._redis.send(answers.next(), "ZREM", self._sessions, session_id)

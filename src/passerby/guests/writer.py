@@ -84,6 +84,13 @@ class SessionWriter:
             self._marked.pop(session_id, None)
             self._background.start("release of a session", self._store.release(session_id))
 
+    def ended(self, session_id: str) -> None:
+        """Another process has removed the session."""
+        if session_id not in self._removing:
+            self._marked.pop(session_id, None)
+            self._note_ended(session_id)
+            self._background.start("end of a session elsewhere", self._store.ended(session_id))
+
     async def flush(self) -> None:
         """Try at once to write all marked sessions; return when they are written, or the store has failed."""
         if self._again is not None:
@@ -183,9 +190,12 @@ class SessionWriter:
 
     async def _remove(self, session_id: str) -> None:
         await self._store.remove(session_id)
+        self._note_ended(session_id)
+        self._removing.discard(session_id)
+
+    def _note_ended(self, session_id: str) -> None:
         self._forget_ended()
         self._ended[session_id] = self._background.clock.monotonic()
-        self._removing.discard(session_id)
 
     def _forget_ended(self) -> None:
         too_old = self._background.clock.monotonic() - _LATE

@@ -6,7 +6,7 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 
 from passerby.calls.ice import IceServers
-from passerby.errors import Code, ConflictError, UnauthorizedError
+from passerby.errors import ConflictError, UnauthorizedError
 from passerby.http.models import Success
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
@@ -26,8 +26,5 @@ class CallController(Controller):
     )
     async def servers(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[IceServers]:
         """Return ICE servers for a guest who is in a room; 409 for others."""
-        live = services.guests.live(guest.session_id)
-        if live is None:
-            raise ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
-        live.membership()
+        await services.guests.check_in_room(guest)
         return Success(success=True, data=services.ice.servers(guest.id))

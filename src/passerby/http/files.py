@@ -112,8 +112,9 @@ class FileController(Controller):
         With `X-Duration` (seconds) the file is a voice note.
         """
         duration = request.headers.get("x-duration")
-        upload = services.files.begin(
-            services.guests.live(guest.session_id),
+        upload = await _begin(
+            services,
+            guest,
             name=unquote(request.headers.get("x-file-name", "")[:_NAME_HEADER]),
             claimed=request.headers.get("content-type", ""),
             size=_announced(request),
@@ -163,6 +164,26 @@ class FileController(Controller):
             await _check_connected(request)
             file = await upload.finish(form.fields.get("roomId", ""), _seconds(form.fields.get("duration")))
         return Success(success=True, data=services.files.info(file))
+
+
+async def _begin(
+    services: Services,
+    guest: Guest,
+    *,
+    name: str,
+    claimed: str,
+    size: int | None,
+    voice: bool,
+    address: str,
+    room_id: str | None = None,
+) -> Upload:
+    """Begin an upload to the guest's room, wherever it is."""
+    files, live = services.files, services.guests.live(guest.session_id)
+    if live is not None:
+        return files.begin(live, name=name, claimed=claimed, size=size, voice=voice, address=address, room_id=room_id)
+    return await files.begin_elsewhere(
+        guest, name=name, claimed=claimed, size=size, voice=voice, address=address, room_id=room_id
+    )
 
 
 class _Form:
@@ -215,7 +236,7 @@ class _Form:
                 if isinstance(event, MultipartSegment):
                     segment, value = event, bytearray()
                     if segment.filename is not None:
-                        self._begin(segment)
+                        await self._begin(segment)
                 elif segment is None:
                     continue
                 elif event is None:
@@ -239,12 +260,13 @@ class _Form:
             if end:
                 yield chunk[:end]
 
-    def _begin(self, segment: MultipartSegment) -> None:
+    async def _begin(self, segment: MultipartSegment) -> None:
         if self._upload is not None:
             raise _malformed("One file at a time")
         files = self._services.files
-        self._upload = files.begin(
-            self._services.guests.live(self._guest.session_id),
+        self._upload = await _begin(
+            self._services,
+            self._guest,
             name=segment.filename or "",
             claimed=segment.content_type or "",
             size=None if self._announced is None else min(self._announced, files.space.quotas.file),
@@ -369,7 +391,10 @@ async def allowed(
     """Provide the file to a client with its link or in its room. Raises NotFoundError, ForbiddenError."""
     if signature is None and "authorization" in request.headers:
         guest = await authenticated(request, services)
-        return await services.files.of_member(file_id, services.guests.live(guest.session_id))
+        live = services.guests.live(guest.session_id)
+        if live is None:
+            return await services.files.of_guest(file_id, guest.id)
+        return await services.files.of_member(file_id, live)
     return await services.files.signed(file_id, expires, signature)
 
 

@@ -17,6 +17,9 @@ class Homes(Protocol):
         Atomic: of any number of nodes, one gets it. Raises OSError.
         """
 
+    async def find(self, session_id: str) -> str | None:
+        """Return the home of a guest, perhaps a node that is gone; None if the guest has none. Raises OSError."""
+
     def give(self, session_id: str, node: str) -> None:
         """Make `node` the home of a guest of this node, before anything that is sent to it later."""
 

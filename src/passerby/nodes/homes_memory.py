@@ -22,6 +22,10 @@ class MemoryHomes:
             self._homes[session_id] = self._node
         return self._homes[session_id]
 
+    async def find(self, session_id: str) -> str | None:
+        """See Homes."""
+        return self._homes.get(session_id)
+
     def give(self, session_id: str, node: str) -> None:
         """See Homes."""
         if self._homes.get(session_id) in (None, self._node):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from passerby.redis.answers import Answers
-from passerby.redis.client import LostError, RedisError, Script
+from passerby.redis.client import LostError, RedisError, RefusedError, Script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,15 @@ class RedisHomes:
 
     def _claim(self, session_id: str, node: str, instead_of: str | None) -> asyncio.Future[Reply]:
         return self._redis.run(_CLAIM, (self._key(session_id),), node, instead_of or "", LIFETIME)
+
+    async def find(self, session_id: str) -> str | None:
+        """See Homes."""
+        try:
+            return _read(await self._redis.command("GET", self._key(session_id))) or None
+        except RefusedError as error:
+            if error.code != "WRONGTYPE":
+                raise
+            return None
 
     def give(self, session_id: str, node: str) -> None:
         """See Homes."""

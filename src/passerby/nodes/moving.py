@@ -166,7 +166,6 @@ class Moving:
         gateway.settle = self.settle
         gateway.hand_over = self._hand_over
         matchmaking.bring = self.bring
-        presence.ended = homes.release
         recovery.nodes = self
         room_log.taken = self._taken
         membership.on_gone(self._gone)
@@ -450,14 +449,8 @@ def _client_of(live: LiveGuest) -> Client | None:
 def _rooms_of(guest: Guest, resume: Resume | None) -> list[str]:
     """Return the ids of rooms that a guest may be in: the one that the client says, and that of the session."""
     found = []
-    if resume is not None and guest.id in _halves(resume.room_id):
+    if resume is not None and guest.id in ids.members(resume.room_id):
         found.append(resume.room_id)
     if guest.connected_user is not None:
         found.append(ids.room_id(guest.id, guest.connected_user))
     return list(dict.fromkeys(found))
-
-
-def _halves(room_id: str) -> tuple[str, str]:
-    """Return the two guest ids of a room's id."""
-    first, _, second = room_id.removeprefix("guest_").partition("_guest_")
-    return f"guest_{first}", f"guest_{second}"
