@@ -46,7 +46,7 @@ def through(name: str, folder: Path, server: InsideServer, **changes: str) -> Ab
         program = proxy.ensure(name)
     except proxy.NoProxyError as error:
         pytest.fail(str(error), pytrace=False)
-    return proxy.running(name, program, folder, int(server.url.rpartition(":")[2]), changes)
+    return proxy.running(name, program, folder, int(server.url.rpartition(":")[2]), changes=changes)
 
 
 @contextmanager
