@@ -41,7 +41,7 @@ async def known(server: Valkey, count: int) -> None:
     """Wait until so many nodes have said all about themselves."""
 
     async def all_known() -> bool:
-        return len(await server.command("KEYS", "about:*")) == count == await server.command("ZCARD", "alive")
+        return len(await server.command("KEYS", "about:*")) == count == int(await server.command("ZCARD", "alive"))
 
     await until(all_known, patience=30)
 
@@ -84,7 +84,7 @@ async def test_a_node_that_is_frozen_is_named(server: Valkey, start_process: Sta
     frozen, _ = [await started(start_process, server.url, REDIS_PREFIX="a[b]:") for _ in range(2)]
 
     async def all_known() -> bool:
-        return len(await server.command("KEYS", "*:about:*")) == 2 == await server.command("ZCARD", "a[b]:alive")
+        return len(await server.command("KEYS", "*:about:*")) == 2 == int(await server.command("ZCARD", "a[b]:alive"))
 
     await until(all_known, patience=30)
     os.kill(frozen.pid, signal.SIGSTOP)
