@@ -57,9 +57,10 @@ long: $(DEV) $(CLIENT) ## run the browser test of 10,000 messages, on a machine 
 	@$(PY) -m tests.e2e.browser >/dev/null
 	MESSAGES=10000 $(PY) -m pytest tests/e2e/test_long.py
 
-soak: $(DEV) $(CLIENT) ## kill the server and Redis again and again while guests talk, about fifteen minutes
+soak: $(DEV) $(CLIENT) ## kill the server and Redis again and again while guests talk, about twenty-five minutes
 	ROUNDS=25 $(PY) -m pytest tests/system/test_outages.py
 	EXAMPLES=500 $(PY) -m pytest tests/test_restarts_redis.py
+	FAULT_SCHEDULES=20 $(PY) -m pytest tests/nodes/test_schedule.py
 
 check: $(DEV) $(WEB) ## check formatting, lint, types, generated files; changes nothing
 	$(VENV)/bin/ruff format --check .

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from passerby.background import Background
 from passerby.chat.events import Matched
+from passerby.errors import UnauthorizedError
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.events import MatchNoUsers, MatchSearching
 from passerby.matching.matchmaking import RENEWAL
@@ -221,6 +222,75 @@ async def test_no_guest_sees_that_redis_has_failed(world: World, fate: Fate) -> 
     assert carla.live.guest.is_searching
 
 
+async def leave_no_search(world: World, person: Person) -> None:
+    """Nobody can find a search that has ended, and no process that follows goes on with it."""
+    await world.mend()
+    assert await world.house.adapters.queue.size() == 0
+    await world.crash()
+    await world.come_back(person)
+    assert person.live.ticket is None
+
+
+async def test_a_search_taken_up_again_while_redis_has_failed_is_over_when_two_have_met(world: World) -> None:
+    anna, berta = await world.house.visitor("Anna"), await world.house.visitor("Berta")
+    await anna.search()
+    world.redis.is_up = False
+    anna.drop()
+    await world.settle()
+    await anna.connect()
+    await berta.search()
+    world.house.rooms.leave(anna.live, "user_left")
+    await leave_no_search(world, anna)
+
+
+async def test_a_recalled_search_that_cannot_enter_is_over_when_it_is_cancelled(world: World) -> None:
+    anna = await world.house.visitor("Anna")
+    await anna.search()
+    await world.crash()
+    world.redis.fates.extend(["fine", "unsent"])
+    await world.come_back(anna)
+    await anna.cancel()
+    await leave_no_search(world, anna)
+
+
+async def test_a_search_begun_before_an_earlier_one_was_recalled_is_over_when_it_is_cancelled(world: World) -> None:
+    anna = await world.house.visitor("Anna")
+    await anna.search()
+    await world.crash()
+    anna.house = world.house
+    world.redis.fates.append("unsent")
+    await anna.arrive()
+    await anna.search()
+    await world.settle()
+    await anna.cancel()
+    await leave_no_search(world, anna)
+
+
+async def test_a_suspended_search_that_was_found_in_vain_outlives_a_flush(world: World, redis: Redis) -> None:
+    anna, berta = await world.house.visitor("Anna"), await world.house.visitor("Berta")
+    await anna.search()
+    world.redis.fates.append("refused")
+    anna.drop()
+    await world.settle()
+    await berta.search()
+    await redis.command("FLUSHALL")
+    await world.mend()
+    await world.crash()
+    await world.come_back(anna, berta)
+
+    assert anna.live.member is not None
+
+
+async def test_whoever_stays_away_is_gone_however_often_searches_are_renewed(world: World) -> None:
+    anna = await world.house.visitor("Anna")
+    await anna.search()
+    anna.drop()
+    while world.clock.monotonic() < GRACE:
+        await world.renew()
+
+    assert world.house.guests.live(anna.session_id) is None
+
+
 # ── anything, in any order ────────────────────────────────────────────────────────────────────────
 
 PEOPLE = 5
@@ -260,7 +330,7 @@ class Crowd:
             await world.mend()
             await self.crash()
         elif name == "connect":
-            await world.come_back(person)
+            await self.come_back(person)
         elif self.is_here(person):
             await self.act(name, person)
         await world.settle()
@@ -277,14 +347,28 @@ class Crowd:
         elif name == "drop":
             person.drop()
 
+    async def come_back(self, *people: Person) -> None:
+        """Connect; in place of those who were away for too long somebody new does."""
+        for person in people:
+            try:
+                await self.world.come_back(person)
+            except UnauthorizedError:
+                self.people[self.people.index(person)] = await self.world.house.visitor()
+
     async def crash(self) -> None:
-        """Whoever searched, searches on in the process that follows, or has met somebody."""
+        """Whoever searched, searches on in the process that follows, or has met somebody. Nobody else searches.
+
+        Except whose room has just been opened: the rooms of this test do not outlive the process.
+        """
         lives = [(person, self.world.house.guests.live(person.session_id)) for person in self.people]
         searched = [person for person, live in lives if live is not None and (live.ticket or live.suspended)]
+        in_rooms = [person for person, live in lives if live is not None and live.member]
         await self.world.crash()
-        await self.world.come_back(*self.people)
-        for person in searched:
-            assert person.live.ticket is not None or person.live.member is not None
+        await self.come_back(*self.people)
+        for person in self.people:
+            if person not in in_rooms:
+                is_searching = person.live.ticket is not None or person.live.member is not None
+                assert is_searching is (person in searched)
 
     def check(self) -> None:
         house = self.world.house
@@ -300,7 +384,7 @@ class Crowd:
 
     async def end(self) -> None:
         """When nothing fails any more, everybody who searches meets, and then nothing is left."""
-        await self.world.come_back(*(person for person in self.people if not self.is_here(person)))
+        await self.come_back(*[person for person in self.people if not self.is_here(person)])
         await self.world.mend()
         for _ in range(5):
             await self.world.renew()

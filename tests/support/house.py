@@ -62,13 +62,18 @@ class House(Assembly):
 
     @asynccontextmanager
     async def repeating(self, step: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-        """Run one background loop during the context."""
+        """Run one background loop during the context. Other loops, and all timers, go on after it."""
+        others = set(self.background._loops)
         self.background.repeat("a loop under test", step)
+        own = self.background._loops - others
         try:
             await turns()
             yield
         finally:
-            await self.background.wind_down(1)
+            for loop in own:
+                loop.cancel()
+            await asyncio.wait(own)
+            await self.background.settle()
 
     async def settle(self) -> None:
         """Wait until all started work is done."""

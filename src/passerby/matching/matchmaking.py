@@ -157,7 +157,7 @@ class Matchmaking:
         ticket = Ticket(ids.ticket_id(), suspended.guest_id, suspended.entered_at, self._node)
         self._set(guest, ticket)
         guest.send(_SEARCHING)
-        self._background.start("return to a search", self._return(guest, ticket))
+        self._background.start("return to a search", self._return(guest, ticket, suspended))
 
     def recall_later(self, guest: LiveGuest, *, has_met: bool = False) -> None:
         """The guest has connected to this process for the first time, but not to an earlier one: `recall`, if any."""
@@ -168,12 +168,14 @@ class Matchmaking:
         """If the queue knows a search of the guest, it is suspended: `restore` continues it, at once if they are here.
 
         If the guest `has_met` somebody, as the client says, or is in a room, the search has ended, and the process has
-        died before the queue knew. Raises OSError, and TimeoutError.
+        died before the queue knew. It has ended too if they have begun another one meanwhile.
+        Raises OSError, and TimeoutError.
         """
         found = await self._answer(self._queue.recall(guest.guest.id))
-        if found is None or guest.ticket is not None or guest.suspended is not None:
+        current = guest.ticket or guest.suspended
+        if found is None or (current is not None and current.id == found.id):
             return
-        if has_met or guest.member is not None:
+        if has_met or guest.member is not None or current is not None:
             await self._withdraw(guest, found)
             return
         guest.suspended = found
@@ -223,8 +225,15 @@ class Matchmaking:
             if guest.ticket is not None:
                 yield guest.ticket
 
-    async def _return(self, guest: LiveGuest, ticket: Ticket) -> None:
+    async def _return(self, guest: LiveGuest, ticket: Ticket, suspended: Ticket | None = None) -> None:
+        """Enter with `ticket` instead of the `suspended` one.
+
+        A durable queue that cannot be used now still has the suspended one, and not the other, whose end will therefore
+        not remove it: guests would search again, after a restart, who have long stopped.
+        """
         await self._enter(guest, ticket)
+        if self._is_durable and suspended is not None:
+            await self._withdraw(guest, suspended)
 
     async def _enter(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool = False) -> bool:
         """Enter until a connected partner is found or the queue is empty; also for a guest paired in vain.

@@ -24,8 +24,8 @@ class MatchQueue(Protocol):
         """Remove a random ticket of another guest and return it. If there is none, add `ticket` and return None.
 
         Atomic: of any number of concurrent calls, no two return the same ticket, and none returns a ticket whose own
-        call has returned a partner. An earlier ticket of the same guest is replaced. A ticket that was returned, or
-        has got a partner, may enter again.
+        call has returned a partner. An earlier ticket of the same guest is replaced, but a durable queue that cannot be
+        used now may have it until it is cancelled. A ticket that was returned, or has got a partner, may enter again.
         """
 
     async def cancel(self, ticket: Ticket) -> bool:

@@ -86,16 +86,22 @@ class MemoryMatchQueue:
         self._places[ticket.guest_id] = len(self._tickets)
         self._tickets.append(ticket)
 
-    def remove(self, ticket: Ticket) -> bool:
-        """Remove a ticket, waiting or suspended; return whether it has waited."""
+    def take(self, ticket: Ticket) -> bool:
+        """Remove a ticket that waits; return whether it did. A suspended one stays."""
         place = self._places.get(ticket.guest_id)
         if place is None or self._tickets[place].id != ticket.id:
-            suspended = self._suspended.get(ticket.guest_id)
-            if suspended is not None and suspended[0].id == ticket.id:
-                del self._suspended[ticket.guest_id]
             return False
         self.discard(ticket.guest_id)
         return True
+
+    def remove(self, ticket: Ticket) -> bool:
+        """Remove a ticket, waiting or suspended; return whether it has waited."""
+        if self.take(ticket):
+            return True
+        suspended = self._suspended.get(ticket.guest_id)
+        if suspended is not None and suspended[0].id == ticket.id:
+            del self._suspended[ticket.guest_id]
+        return False
 
     def discard(self, guest_id: str) -> None:
         """Remove the guest's ticket, whichever it is."""

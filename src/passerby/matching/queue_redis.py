@@ -146,7 +146,7 @@ class RedisMatchQueue:
             partner = self._read(reply)
             if partner is not None:
                 self._memory.discard(ticket.guest_id)
-                self._memory.discard(partner.guest_id)
+                self._memory.take(partner)  # if it is suspended, which Redis does not know, it can still be recalled
                 return partner
         return await self._memory.enter(ticket)
 

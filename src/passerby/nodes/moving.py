@@ -18,6 +18,7 @@ not let guests stay: it leaves their room, which is in Redis, to the node that a
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -188,7 +189,11 @@ class Moving:
         return await self._home_of(guest.session_id) == self.node
 
     def _expired(self) -> None:
-        self._background.start("look at all homes", self.keep_all())
+        self._background.start("look at all homes", self._look_at_homes())
+
+    async def _look_at_homes(self) -> None:
+        with contextlib.suppress(OSError):  # Redis is away: they are looked at when it is back
+            await self.keep_all()
 
     def _gone(self, node: str) -> None:  # noqa: ARG002 - all that is left is looked at
         self._recovery.lost_node()
