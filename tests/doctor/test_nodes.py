@@ -165,3 +165,19 @@ async def test_versions_that_do_not_understand_each_other(server: Valkey, start_
         await server.command("ZADD", "alive", "9" * 13, f"node_{version} {version} x")
         report = await diagnose(redis_url=server.url)
         assert bool(report.about("do not understand each other")) is (version > VERSION + 1)
+
+
+@pytest.mark.parametrize("channels", ["&*", "resetchannels"])
+async def test_a_user_without_channels(server: Valkey, start_process: Start, channels: str) -> None:
+    rights = ("~*", channels, "+@all", "-@admin", "-@dangerous", "+info")
+    await server.command("ACL", "SETUSER", "anna", "on", ">a-password", *rights)
+    url = server.url.replace("unix://", "unix://anna:a-password@")
+    node = await started(start_process, url)
+    await known(server, 1)
+
+    report = await diagnose(redis_url=url)
+
+    if channels == "&*":
+        assert report.level("1 node uses this Redis") == "ok"
+    else:
+        assert report.level(f"process {node.pid} on .* does not listen to the others") == "problem"

@@ -108,7 +108,7 @@ class Nodes:
         renewed = {node for node, lease in second.leases.items() if first.leases.get(node) not in (None, lease)}
         found += [
             f"{await self._name(node)} is alive and does not listen to the others: its guests meet only each other. "
-            "See its log"
+            "See its log, and let its user in Redis have the channels (ACL: `&*`)"
             for node in sorted(renewed - first.listeners - second.listeners)
         ]
         return found
