@@ -40,11 +40,12 @@ class Guest:
         "disconnect",
     )
 
-    def __init__(self, http: aiohttp.ClientSession, address: str) -> None:
+    def __init__(self, http: aiohttp.ClientSession, wire: aiohttp.ClientSession, address: str) -> None:
+        """The connection is made with `wire`, all else with `http`."""
         self.http = http
         self.address = address
         self.token = ""
-        self.client = socketio.AsyncClient(http_session=http, reconnection=False)
+        self.client = socketio.AsyncClient(http_session=wire, reconnection=False)
         self._events: dict[str, asyncio.Queue[Any]] = {}
         for event in self.EVENTS:
             self._listen(event)
@@ -102,17 +103,21 @@ class Street:
         self._guests = 0
         self._tls = ssl.create_default_context(cafile=before.certificate)
 
-    async def http(self, address: str) -> aiohttp.ClientSession:
+    async def http(self, address: str, *, raise_for_status: bool = False) -> aiohttp.ClientSession:
         """Return an HTTP client at `address`; it knows the proxy by its name and checks its certificate."""
         connector = aiohttp.TCPConnector(resolver=Here(), ssl=self._tls, local_addr=(address, 0))
-        session = aiohttp.ClientSession(self.proxy.url, connector=connector, auto_decompress=False)
+        session = aiohttp.ClientSession(
+            self.proxy.url, connector=connector, auto_decompress=False, raise_for_status=raise_for_status
+        )
         return await self._stack.enter_async_context(session)
 
     async def guest(self) -> Guest:
         """Return a new guest with a session."""
         self._guests += 1
         address = f"127.0.0.{1 + self._guests}"
-        guest = Guest(await self.http(address), address)
+        # python-socketio forgets an answer that is an error, such as 502, as it is: then it must be closed already.
+        wire = await self.http(address, raise_for_status=True)
+        guest = Guest(await self.http(address), wire, address)
         self._stack.push_async_callback(guest.leave)
         await guest.begin()
         return guest
