@@ -35,7 +35,7 @@ MATCH: Final = 95 * MICRO
 FRAME: Final = 5 * MICRO
 """Seconds of CPU for a frame of the statistics: a third of a relay, which is three frames, in memory alone."""
 FRAMES: Final = 700
-"""Frames of the statistics a second of each process: STATS_FRAMES."""
+"""Frames of the statistics a second of all processes together: STATS_FRAMES."""
 
 WORKER_MEMORY: Final = 75 * MEBI
 """Bytes of a worker without guests: 72.5 MiB."""
@@ -56,8 +56,8 @@ REDIS_GUEST: Final = 2 * MICRO / 60
 """Seconds of Redis' CPU a second for a guest who is here, whose session is written once a minute. Estimated."""
 REDIS_COUNT: Final = 2 * MICRO
 """Seconds of Redis' CPU for one node's counts that another one reads, and for its lease. Estimated."""
-COUNTS: Final = 2.8
-"""How often a second each node reads those of all: statistics, comparison of the count, lease."""
+COUNTS: Final = 1.8
+"""How often a second each node reads those of all: comparison of the count, lease."""
 
 SESSION: Final = 1_300
 """Bytes of Redis for a session with its entries in the indexes and its home: 1 kB and some."""
@@ -135,10 +135,13 @@ def need(load: Load, machine: Machine = Machine()) -> Need:  # noqa: B008 - it c
     joins = load.guests / load.stay
     matches = load.guests / 2 / load.conversation
     busy = (
-        load.messages * RELAY * (load.local + across * ACROSS) + load.guests * GUEST + joins * JOIN + matches * MATCH
+        load.messages * RELAY * (load.local + across * ACROSS)
+        + load.guests * GUEST
+        + joins * JOIN
+        + matches * MATCH
+        + FRAMES * FRAME
     ) / machine.speed
-    each = USED - FRAMES * FRAME / machine.speed
-    workers = max(1, math.ceil(busy / each), math.ceil(load.guests / CONNECTIONS))
+    workers = max(1, math.ceil(busy / USED), math.ceil(load.guests / CONNECTIONS))
     machines = math.ceil(workers / machine.cores)
     counts = workers**2 * COUNTS * REDIS_COUNT / machine.speed
     searches = matches * REDIS_MATCH / machine.speed

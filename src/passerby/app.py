@@ -24,6 +24,7 @@ from passerby.limits import AddressLimit
 from passerby.nodes.edges import Edges
 from passerby.nodes.moving import Moving
 from passerby.nodes.requests import Requests
+from passerby.nodes.rounds import Rounds
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
 from passerby.socketio import Options, Refusal, Request, Server
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
     from types import FrameType
 
+    from passerby.nodes.bus import Bus
+    from passerby.nodes.membership import Membership
     from passerby.settings import Settings
 
     Message = MutableMapping[str, Any]
@@ -90,10 +93,7 @@ class Application:
             settings, clock, adapters(settings, clock, background), background, Publisher()
         )
         self._address = ClientAddress(settings.trusted_proxies)
-        self._rates = {
-            name: AddressLimit(settings.rate(f"address_{name}"), clock)
-            for name in ("events", "connects", "sessions", "uploads", "requests")
-        }
+        self._connects = services.adapters.buckets["connects"]
         self.server = Server(
             Options(
                 ping_interval=settings.ping_interval,
@@ -123,8 +123,8 @@ class Application:
             background=background,
             text_limit=settings.text_limit,
             rates={name: settings.rate(name) for name in GUEST_RATES},
-            addresses=self._rates["events"],
-            connects=self._rates["connects"],
+            addresses=AddressLimit(settings.rate("address_events"), clock),
+            connects=self._connects.take,
         )
         if services.adapters.cluster is not None:
             self._join(services.adapters.cluster, gateway)
@@ -153,7 +153,7 @@ class Application:
                 services.stats,
                 self.server,
                 self._address,
-                self._rates,
+                services.adapters.buckets,
                 services.limits,
                 services.check,
                 services.adapters.redis_stats,
@@ -167,10 +167,11 @@ class Application:
         """Be one node of several."""
         services, bus = self.services, cluster.bus
         clock, background = services.clock, services.background
+        requests = Requests(bus, clock, background)
         self.edges = Edges(bus, self.server)
         self.moving = moving = Moving(
             bus=bus,
-            requests=Requests(bus, clock, background),
+            requests=requests,
             membership=cluster.membership,
             homes=cluster.homes,
             edges=self.edges,
@@ -186,13 +187,32 @@ class Application:
             background=background,
         )
         services.adapters.loops["keeping of homes"] = moving.keep
+        self._count_together(bus, requests, cluster.membership)
         if self.crew is not None:
             self.crew.on_gone(cluster.membership.gone)
         if services.adapters.redis is not None:
             services.adapters.redis.on_resync("homes", moving.keep_all)
 
+    def _count_together(self, bus: Bus, requests: Requests, membership: Membership) -> None:
+        """Have one broadcast of statistics for the guests of all nodes."""
+        stats, background = self.services.stats, self.services.background
+
+        def forget(node: str) -> None:
+            background.start("forgetting of a node's counts", stats.forget(node))
+
+        async def regroup() -> None:
+            stats.regroup()
+
+        stats.others = Rounds(bus, requests, membership, share=stats.share, due=stats.changed, told=stats.told)
+        bus.on_lost(lambda _: stats.regroup())
+        membership.on_gone(forget)
+        membership.on_expired(stats.regroup)
+        if self.services.adapters.redis is not None:
+            self.services.adapters.redis.on_resync("statistics", regroup)
+        self.services.adapters.loops["passing on of statistics"] = stats.pass_on
+
     def _allow(self, request: Request) -> Refusal | None:
-        wait = self._rates["connects"].take(self._address_of(request))
+        wait = self._connects.take_at_once(self._address_of(request))
         return Refusal(6, Code.RATE_LIMITED, "Too Many Requests", status=429, retry_after=wait) if wait else None
 
     def _address_of(self, request: Request) -> str:

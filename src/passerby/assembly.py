@@ -36,6 +36,9 @@ from passerby.matching.queue_redis import RedisMatchQueue
 from passerby.media.sniff import PICTURE_TYPES
 from passerby.models import Limits, RedisStats
 from passerby.nodes.about_redis import RedisAbout
+from passerby.nodes.buckets import Buckets
+from passerby.nodes.buckets_memory import MemoryBuckets
+from passerby.nodes.buckets_redis import RedisBuckets
 from passerby.nodes.bus_redis import RedisBus
 from passerby.nodes.homes_redis import RedisHomes
 from passerby.nodes.membership_redis import RedisMembership
@@ -56,6 +59,10 @@ if TYPE_CHECKING:
     from passerby.stats.events import RealtimeStats
 
 
+ADDRESS_RATES: Final = ("connects", "sessions", "uploads")
+"""Rate limits per address that all nodes share: what they limit is rare, and may wait for Redis."""
+_OWN_RATES: Final = ("requests",)
+"""Those that each node has for itself, because what they limit is frequent. (Events are another: see `app`.)"""
 _STEP_TIMEOUT: Final = 5.0
 """Seconds for each step of `stop`. A step that takes longer is abandoned, so that the next ones run."""
 _CHECK_TIMEOUT: Final = 2.0
@@ -88,6 +95,8 @@ class Adapters(Struct, kw_only=True):
     log: RoomLog
     blobs: BlobStore
     counters: Counters
+    buckets: dict[str, Buckets]
+    """The rate limits per address that are asked by name; those of ADDRESS_RATES are the same for all nodes."""
     redis: Redis | None = None
     cluster: Cluster | None = None
     """None: there are no other nodes."""
@@ -118,6 +127,7 @@ def adapters(settings: Settings, clock: Clock, background: Background) -> Adapte
         log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
         blobs=_blobs(settings, clock, None),
         counters=MemoryCounters(clock),
+        buckets=_buckets(settings, clock, None),
     )
 
 
@@ -148,11 +158,20 @@ def _redis_adapters(settings: Settings, clock: Clock, background: Background, ur
         log=room_log,
         blobs=_blobs(settings, clock, redis),
         counters=counters,
+        buckets=_buckets(settings, clock, redis),
         redis=redis,
         cluster=Cluster(bus, RedisMembership(redis, bus, background), RedisHomes(redis, node), about),
         loops={"renewal of rooms": room_log.renew, "record of this node": about.keep},
         redis_stats=stats,
     )
+
+
+def _buckets(settings: Settings, clock: Clock, redis: Redis | None) -> dict[str, Buckets]:
+    rates = {name: settings.rate(f"address_{name}") for name in (*ADDRESS_RATES, *_OWN_RATES)}
+    buckets: dict[str, Buckets] = {name: MemoryBuckets(rate, clock) for name, rate in rates.items()}
+    if redis is not None:
+        buckets |= {name: RedisBuckets(redis, clock, name, rates[name]) for name in ADDRESS_RATES}
+    return buckets
 
 
 def _blobs(settings: Settings, clock: Clock, redis: Redis | None) -> BlobStore:

@@ -56,6 +56,10 @@ class TokenBucket:
         self.ready_at = max(self.ready_at, now - self.reserve) + self.interval
         return 0.0
 
+    def give_back(self) -> None:
+        """Put a token back that was taken in vain."""
+        self.ready_at -= self.interval
+
 
 def take_both(one: TokenBucket, other: TokenBucket, now: float) -> float:
     """Take one token from each bucket. Return 0.0, or if either is empty, the seconds to wait; then nothing is taken.
@@ -87,7 +91,7 @@ class AddressLimit:
 
         The token is taken from all networks of the address, or from none.
         """
-        buckets = [self._bucket(key, multiple) for key, multiple in _networks(address)]
+        buckets = self.buckets(address).values()
         now = self._clock.monotonic()  # not before: a new bucket is full from the moment that it is made
         ready_at = max(bucket.ready_at for bucket in buckets)
         if ready_at > now:
@@ -95,6 +99,10 @@ class AddressLimit:
         for bucket in buckets:
             bucket.take(now)
         return 0.0
+
+    def buckets(self, address: str) -> dict[str, TokenBucket]:
+        """Return the buckets of `address` by its networks, the widest last."""
+        return {key: self._bucket(key, multiple) for key, multiple in _networks(address)}
 
     def bucket(self, address: str) -> TokenBucket:
         """Return the bucket of `address` alone, without wider networks, for callers that use it often."""

@@ -105,7 +105,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     stats_interval: Annotated[
         float, Meta(gt=0, description="Minimum interval between broadcasts of the statistics")
     ] = 1
-    stats_frames: Annotated[int, Meta(ge=1, description="Maximum statistics frames a second of the process")] = 700
+    stats_frames: Annotated[
+        int, Meta(ge=1, description="Maximum statistics frames a second of all processes together")
+    ] = 700
     ping_interval: Annotated[float, Meta(gt=0, description="Interval between heartbeats (pings) of a connection")] = 25
     ping_timeout: Annotated[
         float, Meta(gt=0, description="Time for a client to answer a heartbeat before it is disconnected")

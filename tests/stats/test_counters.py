@@ -52,6 +52,17 @@ async def test_a_report_counts_until_its_deadline_and_not_at_it(backend: Backend
     assert await counters.total() == Tally()
 
 
+async def test_a_node_that_is_gone_counts_no_longer_until_it_reports_again(counters: Counters) -> None:
+    await counters.report("gone", Tally(online=5, chatting=3, pairs=2), LIFETIME)
+    await counters.report("here", Tally(online=1, chatting=0, pairs=0), LIFETIME)
+    for node in ("gone", "gone", "unknown"):
+        await counters.forget(node)
+    assert await counters.total() == Tally(online=1, chatting=0, pairs=0)
+
+    await counters.report("gone", Tally(online=2, chatting=0, pairs=0), LIFETIME)
+    assert await counters.total() == Tally(online=3, chatting=0, pairs=0)
+
+
 async def test_a_lost_node_drops_out_and_the_others_stay(backend: Backend, counters: Counters) -> None:
     await counters.report("lost", Tally(online=5, chatting=4, pairs=2), 10)
     await counters.report("here", Tally(online=3, chatting=2, pairs=1), 10)

@@ -67,6 +67,18 @@ async def test_any_client_reads_the_counts(place: Place) -> None:
         assert 295 < await place.server.command("TTL", key) <= 300
 
 
+async def test_what_a_node_that_is_gone_has_added_goes_with_the_next_report(place: Place) -> None:
+    one, other = place.node(), place.node()
+    await one.report("one", Tally(online=5), LIFETIME)
+    await other.report("other", Tally(online=2), LIFETIME)
+    await other.forget("one")
+    await other.report("other", Tally(online=2), LIFETIME)
+
+    assert await place.active() == 2
+    assert await place.server.command("ZRANGE", "nodes", "0", "-1") == [b"other"]
+    assert await place.server.command("EXISTS", "node:one") == 0
+
+
 async def test_each_node_adds_its_differences(place: Place) -> None:
     one, other = place.node(), place.node()
     await one.report("one", Tally(online=5), LIFETIME)

@@ -1,17 +1,67 @@
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from passerby.models import Stats
+from passerby.stats.counters import Tally
 from passerby.stats.events import RealtimeStats
 from tests.support.house import GRACE, House, Person
 
+
+class Crowd:
+    """Other nodes."""
+
+    def __init__(self, *, is_first: bool = False, count: int = 2) -> None:
+        self.is_first = is_first
+        self.count = count
+        self.hears = True
+        self.nodes = {"this", "that"}
+        self.announced = 0
+        self.gathered = 0
+        self.shares: list[bytes] = []
+        self.told: list[RealtimeStats] = []
+
+    async def announce(self) -> bool:
+        self.announced += 1
+        return self.hears
+
+    async def gather(self) -> list[bytes]:
+        self.gathered += 1
+        return self.shares
+
+    def tell(self, event: bytes) -> None:
+        self.told.append(msgspec.json.decode(event, type=RealtimeStats))
+
+
+@asynccontextmanager
+async def one_of_several(house: House, crowd: Crowd) -> AsyncIterator[Crowd]:
+    """Be one of several nodes."""
+    house.stats.others = crowd
+    async with house.repeating(house.stats.pass_on), house.repeating(house.stats.broadcast):
+        yield crowd
+
+
+async def snapshot_of(*names: str) -> bytes:
+    """Return a broadcast of another node, with its guests."""
+    elsewhere = House()
+    for name in names:
+        await elsewhere.visitor(name)
+        elsewhere.clock.advance(1)
+    return msgspec.json.encode(await elsewhere.stats.snapshot())
+
+
+def shown(event: RealtimeStats) -> list[str]:
+    return [user.username for user in event.online_users]
+
+
 if TYPE_CHECKING:
-    pass
+    from collections.abc import AsyncIterator
 
 
 @pytest.fixture
@@ -243,3 +293,147 @@ async def test_the_end_of_a_session_is_told_exactly(house: House) -> None:
         last = berta.link.last(RealtimeStats)
         assert last.stats == await recount(house)
         assert last.stats.total_users == 1
+
+
+async def test_few_frames_a_second_are_kept_too() -> None:
+    house = House(stats_frames=4)
+    for _ in range(10):
+        await house.visitor()
+    async with house.repeating(house.stats.broadcast):
+        await house.pass_time(10)
+
+    assert [when for when, _, _ in house.published] == [pytest.approx(number / 4) for number in range(10)]
+
+
+# ── several nodes ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_node_leaves_broadcasts_to_the_first(house: House) -> None:
+    async with one_of_several(house, Crowd()) as crowd:
+        anna = await house.visitor("Anna")
+        assert crowd.announced == 1
+        await house.visitor("Berta")
+        await house.pass_time(1.9)
+        assert crowd.announced == 1, "the first knows already"
+        assert house.published == []
+
+        house.stats.told(await snapshot_of("Carla"))
+        await house.settle()
+        assert shown(anna.link.last(RealtimeStats)) == ["Carla"]
+        assert crowd.announced == 2, "of Berta, who may have come too late"
+        assert crowd.told == []
+        assert len(house.published) == 1
+
+
+async def test_a_newcomer_sees_what_the_first_told_less_than_an_interval_ago(house: House) -> None:
+    async with one_of_several(house, Crowd()):
+        await house.visitor()
+        house.stats.told(await snapshot_of("Carla"))
+        await house.pass_time(0.5)
+        assert shown((await house.visitor()).link.last(RealtimeStats)) == ["Carla"]
+        await house.pass_time(0.6)
+        assert (await house.visitor()).link.of(RealtimeStats) == []
+
+
+async def test_if_the_first_does_not_hear_a_node_has_broadcasts_of_its_own(house: House) -> None:
+    async with one_of_several(house, Crowd()) as crowd:
+        crowd.hears = False
+        anna = await house.visitor("Anna")
+        assert shown(anna.link.last(RealtimeStats)) == ["Anna"]
+        await house.visitor("Berta")
+        await house.pass_time(1)
+        assert times(house, anna) == [0.0, 1.0]
+        assert crowd.told == []
+
+        crowd.hears = True
+        await house.visitor("Carla")
+        await house.pass_time(3)
+        assert times(house, anna) == [0.0, 1.0]
+
+
+async def test_if_nothing_comes_from_the_first_it_is_told_again(house: House) -> None:
+    async with one_of_several(house, Crowd()) as crowd:
+        await house.visitor()
+        await house.pass_time(1.9)
+        assert crowd.announced == 1
+        await house.pass_time(0.2)
+        assert crowd.announced == 2
+
+
+async def test_a_node_that_becomes_the_first_makes_a_broadcast_at_once(house: House) -> None:
+    async with one_of_several(house, Crowd()) as crowd:
+        anna = await house.visitor("Anna")
+        await house.pass_time(3)
+        await house.adapters.counters.report("gone", Tally(online=7), 100)
+        crowd.is_first = True
+        await house.stats.forget("gone")
+        await house.settle()
+
+        assert anna.link.last(RealtimeStats).stats.online_users == 1
+        assert len(crowd.told) == 1
+
+
+async def test_when_there_are_other_nodes_than_before_a_broadcast_is_due(house: House) -> None:
+    async with one_of_several(house, Crowd(is_first=True)) as crowd, house.repeating(house.stats.heartbeat):
+        anna = await house.visitor("Anna")
+        await house.pass_time(10)
+        assert times(house, anna) == [0.0]
+        crowd.nodes = {"this"}
+        await house.pass_time(2)
+        assert len(times(house, anna)) == 2
+        crowd.nodes = {"this", "that", "other"}
+        await house.pass_time(2)
+        assert len(times(house, anna)) == 3
+        await house.pass_time(10)
+        assert len(times(house, anna)) == 3
+
+
+async def test_the_first_tells_the_others_what_all_have() -> None:
+    house = House(online_sample=4)
+    async with one_of_several(house, Crowd(is_first=True)) as crowd:
+        elsewhere = House(clock=house.clock)
+        for name in ("Carla", "Dora"):
+            house.clock.advance(1)
+            await elsewhere.visitor(name)
+        house.clock.advance(1)
+        anna = await house.visitor("Anna")
+        house.clock.advance(1)
+        await elsewhere.visitor("Emma")
+        crowd.shares = [await elsewhere.stats.share()]
+        house.clock.advance(1)
+        await house.visitor("Berta")
+        await house.pass_time(2)
+
+        assert shown(crowd.told[-1]) == ["Berta", "Emma", "Anna", "Dora"]
+        assert anna.link.last(RealtimeStats) == crowd.told[-1]
+        crowd.shares.append(await house.stats.share())  # as of guests who have just moved
+        house.stats.changed()
+        await house.pass_time(2)
+        assert shown(crowd.told[-1]) == ["Berta", "Emma", "Anna", "Dora"], "each once"
+
+
+async def test_others_are_asked_at_most_once_an_interval_by_those_who_look(house: House) -> None:
+    crowd = Crowd()
+    house.stats.others = crowd
+    for _ in range(5):
+        await asyncio.gather(*(house.stats.snapshot() for _ in range(5)))
+    assert crowd.gathered == 1
+    await house.pass_time(1)
+    await house.stats.snapshot()
+    assert crowd.gathered == 2
+
+
+async def test_of_several_broadcasts_that_come_during_one_only_the_last_is_passed_on() -> None:
+    house = House(stats_frames=100)
+    for _ in range(25):
+        await house.visitor()
+    async with one_of_several(house, Crowd(count=4)):
+        house.stats.told(await snapshot_of("Anna"))
+        await house.settle()
+        house.stats.told(await snapshot_of("Berta"))
+        house.stats.told(await snapshot_of("Carla"))
+        await house.pass_time(3)
+
+        heard = [name for _, event, audience in house.published for name in shown(event) * len(audience)]
+        assert heard == ["Anna"] * 25 + ["Carla"] * 25
+        assert house.published[12][0] == pytest.approx(24 / 25), "a fourth of the frames"

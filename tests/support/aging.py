@@ -25,6 +25,10 @@ for _, key in ipairs(redis.call('KEYS', '*{mm}:claim:*')) do -- see queue_enter.
   local earlier = string.format('%s %d %s', attempt, ends - ARGV[1], partner)
   redis.call('SET', key, earlier, 'KEEPTTL')
 end
+for _, key in ipairs(redis.call('KEYS', '*limit:{*')) do -- see buckets_take.lua
+  local ready = redis.call('GET', key)
+  redis.call('SET', key, string.format('%.0f', ready - ARGV[1] * 1000), 'KEEPTTL')
+end
 """
 """Lets all that expires do so earlier, by ARGV[1] milliseconds."""
 

@@ -18,6 +18,8 @@ from passerby.guests.store_memory import MemorySessionStore
 from passerby.guests.store_redis import RedisSessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.matching.queue_redis import RedisMatchQueue
+from passerby.nodes.buckets_memory import MemoryBuckets
+from passerby.nodes.buckets_redis import RedisBuckets
 from passerby.stats.counters_memory import MemoryCounters
 from passerby.stats.counters_redis import RedisCounters
 from tests.support.aging import age
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     from passerby.chat.log import RoomLog
     from passerby.files.blobs import BlobStore
     from passerby.guests.store import SessionStore
+    from passerby.limits import Rate
     from passerby.matching.queue import MatchQueue
+    from passerby.nodes.buckets import Buckets
     from passerby.redis.client import Redis
     from passerby.stats.counters import Counters
 
@@ -46,6 +50,8 @@ class Backend(Protocol):
     def room_log(self, max_messages: int, max_bytes: int, client_ids: int = CLIENT_IDS) -> RoomLog: ...
 
     def counters(self) -> Counters: ...
+
+    def buckets(self, rate: Rate, limit: str = "connects") -> Buckets: ...
 
     async def pass_time(self, seconds: float) -> None:
         """Advance the adapters' time by `seconds`."""
@@ -69,6 +75,9 @@ class MemoryBackend:
 
     def counters(self) -> Counters:
         return MemoryCounters(self._clock)
+
+    def buckets(self, rate: Rate, limit: str = "connects") -> Buckets:
+        return MemoryBuckets(rate, self._clock)
 
     async def pass_time(self, seconds: float) -> None:
         self._clock.advance(seconds)
@@ -112,6 +121,9 @@ class ValkeyBackend(MemoryBackend):
 
     def counters(self) -> Counters:
         return RedisCounters(self._redis, self._clock)
+
+    def buckets(self, rate: Rate, limit: str = "connects") -> Buckets:
+        return RedisBuckets(self._redis, self._clock, limit, rate)
 
     async def pass_time(self, seconds: float) -> None:
         await super().pass_time(seconds)

@@ -112,7 +112,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
     async def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         limit = handler.opt.get("limit", "requests")
         if limit is not None:
-            wait = services.rates[limit].take(services.address_of(connection))
+            wait = await services.rates[limit].take(services.address_of(connection))
             if wait:
                 raise RateLimitedError(wait, f"{_LIMITED[limit]} from your address")
 

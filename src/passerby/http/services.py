@@ -13,9 +13,9 @@ from passerby.calls.ice import Ice
 from passerby.files.files import Files
 from passerby.guests.sessions import Guests
 from passerby.http.probes import Probes
-from passerby.limits import AddressLimit
 from passerby.matching.matchmaking import Matchmaking
 from passerby.models import Limits, RedisState, RedisStats
+from passerby.nodes.buckets import Buckets
 from passerby.presence import Presence
 from passerby.socketio import Server
 from passerby.stats.statistics import Statistics
@@ -36,7 +36,7 @@ class Services(NamedTuple):
     stats: Statistics
     server: Server
     address: ClientAddress
-    rates: Mapping[str, AddressLimit]
+    rates: Mapping[str, Buckets]
     """Rate limits per address, by the name in a route's `limit`."""
     limits: Limits
     """Limits that are sent to clients."""

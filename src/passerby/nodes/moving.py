@@ -66,6 +66,8 @@ _LEAVE: Final = b"leave "
 _UNKNOWN: Final = b"unknown"
 _ASK: Final = 2.0
 """Seconds that another node has to answer."""
+_ATTEMPTS: Final = 3
+"""Looks at who has a room: it may change each time, if nodes die one after the other."""
 _BUSY: Final = 0.5
 """Seconds that a guest who is to move has until nothing of theirs is being handled any more."""
 _LOOK: Final = 0.005
@@ -206,22 +208,30 @@ class Moving:
         Raises UnavailableError when the other node does not answer, and OSError.
         """
         session_id = guest.session_id
-        home = await self._home_of(session_id)
-        if home != self.node:
-            return home
+        while True:
+            home = await self._home_of(session_id)
+            if home == self.node:
+                home = await self._home_of_room(guest, resume)
+            if home != self.node:
+                return home
+            if await self._homes.claim(session_id) == self.node:
+                return None  # else another node has taken them meanwhile, with their room
+
+    async def _home_of_room(self, guest: Guest, resume: Resume | None) -> str:
+        """Return where the room of a guest is: here, if its node is gone, or there is none. Raises OSError."""
+        session_id = guest.session_id
         if session_id in self._left:
             await self._recovery.claim(*self._left.pop(session_id))
         for room_id in _rooms_of(guest, resume):
-            if self._guests.live(session_id) is not None:
-                return None
-            owner = await self._log.owner(room_id)
-            if owner is None:
-                continue
-            if owner != self.node and await self.is_alive(owner):
-                self._homes.give(session_id, owner)
-                return owner
-            await self._recovery.claim(room_id, owner)
-        return None
+            for _ in range(_ATTEMPTS):
+                owner = None if self._guests.live(session_id) is not None else await self._log.owner(room_id)
+                if owner is None:
+                    break
+                if owner != self.node and await self.is_alive(owner):
+                    self._homes.give(session_id, owner)
+                    return owner
+                await self._recovery.claim(room_id, owner)  # if another node is faster, it is the owner now
+        return self.node
 
     async def _home_of(self, session_id: str) -> str:
         """Return where a guest lives: here, if they are in no room elsewhere."""

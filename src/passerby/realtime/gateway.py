@@ -91,11 +91,12 @@ class Gateway:
         text_limit: int,
         rates: dict[str, Rate],
         addresses: AddressLimit,
-        connects: AddressLimit,
+        connects: Callable[[str], Awaitable[float]],
     ) -> None:
         """`text_limit` is in characters.
 
-        `rates` has one rate for each of GUEST_RATES. `addresses` limits events, `connects` limits CONNECT packets.
+        `rates` has one rate for each of GUEST_RATES. `addresses` limits events. `connects(address)` limits CONNECT
+        packets: it returns 0.0, or the seconds to wait.
         """
         self._guests = guests
         self._rooms = rooms
@@ -173,7 +174,7 @@ class Gateway:
 
     async def _authenticate(self, socket: Socket) -> None:
         if not socket.is_passed_on:  # the node with the connection has checked it
-            self._check_pace(self._connects.take(socket.address))
+            self._check_pace(await self._connects(socket.address))
         auth = _auth(socket)
         token = auth.token or socket.query.get("token")
         if not token:

@@ -38,6 +38,9 @@ class Counters(Protocol):
         It is called when counts change, and more often than each `lifetime` if they do not.
         """
 
+    async def forget(self, node: str) -> None:
+        """Count a node no longer, because it is gone. If it is not, its next report counts again."""
+
     async def total(self) -> Tally:
         """Return the sum over the nodes whose report has not expired; without their reports, the sum of this node's."""
 

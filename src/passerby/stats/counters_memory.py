@@ -23,6 +23,10 @@ class MemoryCounters:
         """See Counters."""
         self._reports[node] = (self._clock.monotonic() + lifetime, tally)
 
+    async def forget(self, node: str) -> None:
+        """See Counters."""
+        self._reports.pop(node, None)
+
     async def total(self) -> Tally:
         """See Counters."""
         return sum_of(tally for _, tally in self.live().values())

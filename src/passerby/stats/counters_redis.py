@@ -102,6 +102,16 @@ class RedisCounters:
         if count != str(right).encode():
             await self._redis.command("SET", self._active, right, "EX", _LIFETIME)
 
+    async def forget(self, node: str) -> None:
+        """See Counters. `active_user_count` is put right at the next report."""
+        await self._memory.forget(node)
+        self._next_check = -math.inf
+        if self._redis.is_usable:
+            answers = Answers()
+            self._redis.send(answers.next(), "DEL", self._key(node))
+            self._redis.send(answers.next(), "ZREM", self._nodes, node)
+            await answers.each()
+
     async def total(self) -> Tally:
         """See Counters."""
         if self._redis.is_usable:
