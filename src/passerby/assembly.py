@@ -35,6 +35,7 @@ from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.matching.queue_redis import RedisMatchQueue
 from passerby.media.sniff import PICTURE_TYPES
 from passerby.models import Limits, RedisStats
+from passerby.nodes.about_redis import RedisAbout
 from passerby.nodes.buckets import Buckets
 from passerby.nodes.buckets_memory import MemoryBuckets
 from passerby.nodes.buckets_redis import RedisBuckets
@@ -80,6 +81,7 @@ class Cluster(Struct):
     bus: RedisBus
     membership: RedisMembership
     homes: RedisHomes
+    about: RedisAbout
 
 
 class Adapters(Struct, kw_only=True):
@@ -136,11 +138,13 @@ def _redis_adapters(settings: Settings, clock: Clock, background: Background, ur
     queue = RedisMatchQueue(redis, clock, background)
     room_log = RedisRoomLog(redis, clock, background, settings.room_log_messages, settings.room_log_bytes, node=node)
     bus = RedisBus(redis, node, background)
+    about = RedisAbout(redis, node, clock)
     counters = RedisCounters(redis, clock)
     redis.on_resync("sessions", store.resync)
     redis.on_resync("messages", room_log.resync)
     redis.on_resync("searches", queue.resync)
     redis.on_resync("counts", counters.resync)
+    redis.on_resync("record of this node", about.write)
 
     def stats() -> RedisStats:
         watch = redis.watch
@@ -156,8 +160,8 @@ def _redis_adapters(settings: Settings, clock: Clock, background: Background, ur
         counters=counters,
         buckets=_buckets(settings, clock, redis),
         redis=redis,
-        cluster=Cluster(bus, RedisMembership(redis, bus, background), RedisHomes(redis, node)),
-        loops={"renewal of rooms": room_log.renew},
+        cluster=Cluster(bus, RedisMembership(redis, bus, background), RedisHomes(redis, node), about),
+        loops={"renewal of rooms": room_log.renew, "record of this node": about.keep},
         redis_stats=stats,
     )
 
@@ -429,6 +433,7 @@ class Assembly:
             if not await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT):
                 await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT)  # one retry
         if self.adapters.cluster is not None:
+            await step("end of the record of this node", self.adapters.cluster.about.close, _STEP_TIMEOUT)
             await step("goodbye to the other nodes", self.adapters.cluster.membership.close, _STEP_TIMEOUT)
             await step("closing of the bus", self.adapters.cluster.bus.close, _STEP_TIMEOUT)
         if self.adapters.redis is not None:

@@ -46,7 +46,7 @@ def through(name: str, folder: Path, server: InsideServer, **changes: str) -> Ab
         program = proxy.ensure(name)
     except proxy.NoProxyError as error:
         pytest.fail(str(error), pytrace=False)
-    return proxy.running(name, program, folder, int(server.url.rpartition(":")[2]), changes)
+    return proxy.running(name, program, folder, int(server.url.rpartition(":")[2]), changes=changes)
 
 
 @contextmanager
@@ -246,3 +246,35 @@ def test_a_guest_who_is_trusted_as_a_proxy_can_choose_the_address() -> None:
 
     assert finding.level.value == "problem"
     assert "can choose its address" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("name", "stickiness"),
+    [("nginx", "hash $remote_addr consistent;"), ("haproxy", "balance source"), ("caddy", "lb_policy ip_hash")],
+)
+@pytest.mark.parametrize("is_sticky", [True, False])
+async def test_a_balancer_that_is_not_sticky(
+    *,
+    name: str,
+    stickiness: str,
+    is_sticky: bool,
+    here: None,
+    start_server: StartServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ports = []
+    for _ in range(2):
+        server = await start_server(trusted_proxies=proxy.trusted_proxies())
+        ports.append(int(server.url.rpartition(":")[2]))
+    others = {"nginx": "", "haproxy": "balance roundrobin", "caddy": "lb_policy round_robin"}
+    changes = {} if is_sticky else {stickiness: others[name]}
+    before = proxy.running(name, proxy.ensure(name), tmp_path, *ports, changes=changes)
+    with trusted(monkeypatch, before) as running:
+        report = await look(running.url)
+
+    if is_sticky:
+        assert report.level("passes long polling") == "ok"
+    else:
+        assert report.level("is not sticky for long polling: [1-9]") == "problem"
+        assert report.code == 1

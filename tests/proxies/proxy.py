@@ -1,10 +1,12 @@
-"""Runs nginx and Caddy with the README's examples; installs them if they are missing.
+"""Runs nginx, HAProxy and Caddy with the examples of the documents; installs them if they are missing.
 
     python -m tests.proxies.proxy
 
-prints the paths of both, after installing them if necessary (as root, with apt-get), or one line that says what to
-install. An example runs as it is in the README, with five things replaced: two ports, two paths of files, and for
-Caddy the `#` before its line with the certificate. Each must be there exactly once.
+prints their paths, after installing them if necessary (as root, with apt-get), or one line that says what to install.
+
+An example runs as it is in its document, with a few things replaced: its own port, the addresses of the servers, the
+paths of files, and for Caddy the `#` before its line with the certificate. Each must be there exactly once. Those of
+the README have one server, those of docs/operations.md several.
 """
 
 from __future__ import annotations
@@ -31,10 +33,17 @@ from tests.support.ports import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-README: Final = Path(__file__).parents[2] / "README.md"
+ROOT: Final = Path(__file__).parents[2]
+ONE: Final = (ROOT / "README.md", "## Put it on the internet", ("127.0.0.1:3001",))
+"""The document, the heading of its section, and the servers: examples for one server."""
+MACHINES: Final = (ROOT / "docs" / "operations.md", "## Several machines", ("10.0.0.11:3001", "10.0.0.12:3001"))
+"""Examples for several."""
 HOST: Final = "chat.example"
 """The host of the examples."""
 NAMES: Final = ("nginx", "caddy")
+"""Those of the README."""
+BALANCERS: Final = ("nginx", "haproxy", "caddy")
+"""Those for several machines."""
 _START_SECONDS = 20
 _ASK_EVERY = 0.02
 
@@ -66,6 +75,10 @@ _CADDY = """
 """
 
 
+_LANGUAGES: Final = {"nginx": "nginx", "haproxy": "haproxy", "caddy": "caddyfile"}
+"""Of the blocks with the examples."""
+
+
 class NoProxyError(Exception):
     """A proxy is missing; the message is one line that says what to do."""
 
@@ -81,9 +94,10 @@ def ensure(name: str) -> str:
     return found
 
 
-def example(language: str) -> str:
+def example(language: str, of: tuple[Path, str, tuple[str, ...]] = ONE) -> str:
     """Return the only code block in a language (`nginx`, `caddyfile`, `sh`) of the section about proxies."""
-    section = README.read_text(encoding="utf-8").split("\n## Put it on the internet\n")[1].split("\n## ")[0]
+    document, heading, _ = of
+    section = document.read_text(encoding="utf-8").split(f"\n{heading}\n")[1].split("\n## ")[0]
     (block,) = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     return str(block)
 
@@ -117,24 +131,33 @@ class Proxy:
 
 @contextmanager
 def running(
-    name: str, program: str, folder: Path, upstream: int, changes: Mapping[str, str] | None = None
+    name: str, program: str, folder: Path, *upstreams: int, changes: Mapping[str, str] | None = None
 ) -> Iterator[Proxy]:
-    """Run a proxy in front of the server at port `upstream`. `changes` replace parts of the example."""
+    """Run a proxy in front of the servers at the ports `upstreams`, with the example for as many.
+
+    `changes` replace parts of the example.
+    """
     port = free_port()
     certificate, key = make_certificate(folder)
+    of = ONE if len(upstreams) == 1 else MACHINES
+    servers = {old: f"127.0.0.1:{upstream}" for old, upstream in zip(of[2], upstreams, strict=True)}
+    text = replaced(example(_LANGUAGES[name], of), **(changes or {}), **servers)
     paths = {"/etc/ssl/chat.example.pem": str(certificate), "/etc/ssl/chat.example.key": str(key)}
-    server = {"127.0.0.1:3001": f"127.0.0.1:{upstream}"}
     configuration = folder / f"{name}.conf"
     if name == "nginx":
-        text = replaced(
-            example("nginx"), **(changes or {}), **paths, **server, **{"listen 443 ssl": f"listen 127.0.0.1:{port} ssl"}
-        )
-        configuration.write_text(_NGINX.format(folder=folder, example=text), encoding="utf-8")
+        text = replaced(text, **paths, **{"listen 443 ssl": f"listen 127.0.0.1:{port} ssl"})
+        text = _NGINX.format(folder=folder, example=text)
         command = [program, "-c", str(configuration), "-p", str(folder), "-e", "stderr"]
+    elif name == "haproxy":
+        both = folder / "both.pem"
+        both.write_bytes(certificate.read_bytes() + key.read_bytes())
+        text = replaced(text, **{"bind :443": f"bind 127.0.0.1:{port}", "/etc/ssl/chat.example.both.pem": str(both)})
+        command = [program, "-db", "-f", str(configuration)]
     else:
-        text = replaced(example("caddyfile"), **(changes or {}), **paths, **server, **{"# tls ": "tls "})
-        configuration.write_text(_CADDY.format(port=port, example=text), encoding="utf-8")
+        text = replaced(text, **paths, **{"# tls ": "tls "})
+        text = _CADDY.format(port=port, example=text)
         command = [program, "run", "--config", str(configuration), "--adapter", "caddyfile"]
+    configuration.write_text(text, encoding="utf-8")
     log = folder / f"{name}.log"
     places = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     with log.open("wb") as output:
@@ -150,7 +173,7 @@ def running(
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Connect until that succeeds: neither proxy can say that it is ready."""
+    """Connect until that succeeds: no proxy can say that it is ready."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -190,7 +213,7 @@ def make_certificate(folder: Path, host: str = HOST) -> tuple[Path, Path]:
 def main() -> int:
     """Print the paths of the proxies and return 0, or print what to install and return 1."""
     try:
-        for name in NAMES:
+        for name in BALANCERS:
             print(ensure(name))
     except NoProxyError as error:
         print(error, file=sys.stderr)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import random
 import re
-import socket
-import ssl
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-import socketio  # type: ignore[import-untyped]  # has no types
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from passerby.limits import Rate
 from tests.proxies import proxy
-from tests.support.client import PATIENCE
+from tests.proxies.guest import Guest, Street
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,93 +27,20 @@ MEBIBYTE = 1024 * 1024
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
 
 
-class Here(AbstractResolver):
-    """Every host is this machine."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)]
-
-    async def close(self) -> None:
-        pass
-
-
-class Guest:
-    """A guest behind the proxy, at an address of its own, with python-socketio's client."""
-
-    def __init__(self, http: aiohttp.ClientSession, address: str) -> None:
-        self.http = http
-        self.address = address
-        self.token = ""
-        self.client = socketio.AsyncClient(http_session=http, reconnection=False)
-        self._events: dict[str, asyncio.Queue[Any]] = {}
-        for event in ("connection:established", "user:matched", "chat:message", "chat:message:delivered"):
-            self._listen(event)
-
-    def _listen(self, event: str) -> None:
-        queue = self._events[event] = asyncio.Queue()
-        self.client.on(event, queue.put_nowait)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
-
-    async def begin(self) -> None:
-        """Create a session."""
-        async with self.http.post("/api/guest", json={}) as answer:
-            assert answer.status == 201
-            self.token = (await answer.json())["data"]["token"]
-
-    async def connect(self, url: str, transports: list[str]) -> None:
-        """Connect as a page of the proxy's origin would."""
-        await self.client.connect(
-            url, headers={"Origin": url}, auth={"token": self.token}, transports=transports, retry=False
-        )
-        await self.next("connection:established")
-
-    async def next(self, event: str) -> Any:  # noqa: ANN401 - any JSON
-        return await asyncio.wait_for(self._events[event].get(), PATIENCE)
-
-    async def say(self, message: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-        """Send a message and return the acknowledgement."""
-        return await self.client.call("chat:message", message, timeout=PATIENCE)
-
-
-class Street:
-    """A server behind a proxy. `guest` makes a new guest, at the next address of 127.0.0.0/8."""
+class OneServer(Street):
+    """A server behind a proxy."""
 
     def __init__(self, server: InsideServer, before: proxy.Proxy, stack: AsyncExitStack) -> None:
+        super().__init__(before, stack)
         self.server = server
-        self.proxy = before
-        self._stack = stack
-        self._guests = 0
-        self._tls = ssl.create_default_context(cafile=before.certificate)
-
-    async def http(self, address: str) -> aiohttp.ClientSession:
-        """Return an HTTP client at `address`; it knows the proxy by its name and checks its certificate."""
-        connector = aiohttp.TCPConnector(resolver=Here(), ssl=self._tls, local_addr=(address, 0))
-        session = aiohttp.ClientSession(self.proxy.url, connector=connector, auto_decompress=False)
-        return await self._stack.enter_async_context(session)
-
-    async def guest(self) -> Guest:
-        """Return a new guest with a session."""
-        self._guests += 1
-        address = f"127.0.0.{1 + self._guests}"
-        guest = Guest(await self.http(address), address)
-        self._stack.push_async_callback(guest.client.disconnect)
-        await guest.begin()
-        return guest
 
     async def pair(self, transports: list[str]) -> tuple[Guest, Guest, str]:
         """Return two guests in a conversation, and its room."""
         anna, berta = await self.guest(), await self.guest()
         for guest in (anna, berta):
             await guest.connect(self.proxy.url, transports)
-            await guest.client.emit("user:match")
-        room = (await anna.next("user:matched"))["roomId"]
-        await berta.next("user:matched")
-        return anna, berta, room
+        matched = await self.match(anna, berta)
+        return anna, berta, str(matched["roomId"])
 
 
 @pytest.fixture(scope="session", params=proxy.NAMES)
@@ -138,26 +60,26 @@ def program(name: str) -> str:
 @pytest.fixture
 async def open_street(
     name: str, program: str, start_server: StartServer, tmp_path: Path
-) -> AsyncIterator[Callable[..., Awaitable[Street]]]:
+) -> AsyncIterator[Callable[..., Awaitable[OneServer]]]:
     """Return a function that starts a server with settings, and the proxy before it."""
     async with AsyncExitStack() as stack:
 
-        async def open_it(**changes: object) -> Street:
+        async def open_it(**changes: object) -> OneServer:
             server = await start_server(trusted_proxies=proxy.trusted_proxies(), **changes)
             upstream = int(server.url.rpartition(":")[2])
             before = stack.enter_context(proxy.running(name, program, tmp_path, upstream))
-            return Street(server, before, stack)
+            return OneServer(server, before, stack)
 
         yield open_it
 
 
 @pytest.fixture
-async def street(open_street: Callable[..., Awaitable[Street]]) -> Street:
+async def street(open_street: Callable[..., Awaitable[OneServer]]) -> OneServer:
     return await open_street()
 
 
 @pytest.mark.parametrize("transports", TRANSPORTS, ids="-".join)
-async def test_two_talk_through_the_proxy(street: Street, transports: list[str]) -> None:
+async def test_two_talk_through_the_proxy(street: OneServer, transports: list[str]) -> None:
     anna, berta, _ = await street.pair(transports)
     sessions = street.server.application.server.engine.sessions.values()
     assert {session.address for session in sessions} == {anna.address, berta.address}
@@ -174,7 +96,7 @@ async def test_two_talk_through_the_proxy(street: Street, transports: list[str])
 
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
-async def test_a_page_of_another_origin_is_refused_through_the_proxy(street: Street, transport: str) -> None:
+async def test_a_page_of_another_origin_is_refused_through_the_proxy(street: OneServer, transport: str) -> None:
     guest = await street.guest()
     target = f"/socket.io/?EIO=4&transport={transport}"
     upgrade = {
@@ -204,7 +126,7 @@ async def upload(guest: Guest, room: str, body: bytes, way: str) -> Any:  # noqa
 
 
 @pytest.mark.parametrize("way", ["raw", "form"])
-async def test_a_file_of_ten_megabytes_goes_each_way(street: Street, way: str) -> None:
+async def test_a_file_of_ten_megabytes_goes_each_way(street: OneServer, way: str) -> None:
     anna, berta, room = await street.pair(["websocket"])
     size = street.server.application.services.limits.file_size
     assert size == 10 * MEBIBYTE
@@ -224,7 +146,7 @@ async def test_a_file_of_ten_megabytes_goes_each_way(street: Street, way: str) -
     assert "temporary file" not in street.proxy.log(), "nothing of a guest is written to the proxy's disk"
 
 
-async def test_a_file_that_is_too_large_is_refused_by_the_server_whose_limit_the_page_knows(street: Street) -> None:
+async def test_a_file_that_is_too_large_is_refused_by_the_server_whose_limit_the_page_knows(street: OneServer) -> None:
     anna, _, room = await street.pair(["websocket"])
     body = bytes(10 * MEBIBYTE + 1)
 
@@ -233,7 +155,7 @@ async def test_a_file_that_is_too_large_is_refused_by_the_server_whose_limit_the
 
 
 async def test_each_client_has_limits_of_its_own_and_none_can_choose_its_address(
-    open_street: Callable[..., Awaitable[Street]],
+    open_street: Callable[..., Awaitable[OneServer]],
 ) -> None:
     street = await open_street(limit_address_sessions=Rate(1, 0.001))
     one = await street.http("127.0.0.2")
@@ -247,7 +169,7 @@ async def test_each_client_has_limits_of_its_own_and_none_can_choose_its_address
 
 
 @pytest.mark.parametrize("coding", ["br", "gzip"])
-async def test_the_page_comes_compressed_and_is_kept(street: Street, coding: str) -> None:
+async def test_the_page_comes_compressed_and_is_kept(street: OneServer, coding: str) -> None:
     http = await street.http("127.0.0.2")
     async with http.get("/", headers={"Accept-Encoding": "identity"}) as answer:
         page = await answer.text()
@@ -267,7 +189,7 @@ async def test_the_page_comes_compressed_and_is_kept(street: Street, coding: str
             assert (answer.status, answer.headers["ETag"]) == (200, tag)
 
 
-async def test_a_token_is_stored_nowhere_on_the_way(street: Street) -> None:
+async def test_a_token_is_stored_nowhere_on_the_way(street: OneServer) -> None:
     http = await street.http("127.0.0.2")
     async with http.post("/api/guest") as answer:
         assert (answer.status, answer.headers["Cache-Control"]) == (201, "no-store")

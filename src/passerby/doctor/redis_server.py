@@ -1,18 +1,21 @@
-"""Checks of REDIS_URL: a server, the primary that Sentinels know, or all primaries of a Cluster."""
+"""Checks of REDIS_URL: a server, the primary that Sentinels know, or all primaries of a Cluster, and who uses it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Final
 
 from passerby import redis_url
+from passerby.doctor import nodes
 from passerby.doctor.findings import Check, Finding, Found, ok, problem, warning
 from passerby.doctor.redis_client import RefusedError, Session, log_in, place, refused, session
 from passerby.doctor.redis_facts import Facts, judge, mode
 from passerby.redis_url import Address, RedisUrl
 from passerby.settings import Settings
+from passerby.workers import valkey
 
 _PINGS: Final = 5
 _KEY: Final = "passerby:doctor"
@@ -31,6 +34,8 @@ def checks(settings: Settings) -> Iterator[Check]:
 async def look_at(settings: Settings) -> Sequence[Finding]:
     """Return the findings about what REDIS_URL names."""
     if settings.redis_url is None:
+        if settings.embeds_redis:
+            return await _embedded(settings)
         return [ok("REDIS_URL is not set: everything is kept in memory, and a restart ends all conversations")]
     url = redis_url.parse(settings.redis_url)
     if url.kind == "sentinel":
@@ -39,6 +44,19 @@ async def look_at(settings: Settings) -> Sequence[Finding]:
         return await _cluster(url, settings)
     (address,) = url.addresses
     return await _server(address, url, settings, "standalone")
+
+
+async def _embedded(settings: Settings) -> list[Finding]:
+    """Return the findings about the workers of this machine that share a Valkey which was started with them."""
+    findings: list[Finding] = []
+    for path in valkey.sockets():
+        url = redis_url.parse(f"unix://{path}")
+        try:
+            async with session(place(url.addresses[0]), url.addresses[0], url) as asked:
+                findings += await nodes.findings([asked], settings.redis_prefix)
+        except Found:
+            continue  # it has ended with its workers
+    return findings
 
 
 async def _server(address: Address, url: RedisUrl, settings: Settings, expected: str) -> list[Finding]:
@@ -50,7 +68,10 @@ async def _server(address: Address, url: RedisUrl, settings: Settings, expected:
             facts = await _facts(asked, settings.redis_prefix, expected)
         except RefusedError as error:
             raise refused(name, error) from None
-        return judge(facts, settings)
+        return [
+            *judge(facts, settings),
+            *(await nodes.findings([asked], settings.redis_prefix) if expected == "standalone" else ()),
+        ]
 
 
 async def _facts(asked: Session, prefix: str, expected: str) -> Facts:
@@ -183,8 +204,20 @@ async def _cluster(url: RedisUrl, settings: Settings) -> list[Finding]:
                 raise answer
             else:
                 findings += answer
-        break
+        return [*findings, *await _nodes_of_cluster(primaries, url, settings)]
     return findings
+
+
+async def _nodes_of_cluster(primaries: Sequence[Address], url: RedisUrl, settings: Settings) -> list[Finding]:
+    """Return the findings about the nodes that share a Cluster; nothing if a primary cannot be asked."""
+    async with AsyncExitStack() as stack:
+        try:
+            asked = [await stack.enter_async_context(session(place(primary), primary, url)) for primary in primaries]
+            for server in asked:
+                await log_in(server, url)
+        except Found:
+            return []
+        return await nodes.findings(asked, settings.redis_prefix, is_cluster=True)
 
 
 async def _nodes(address: Address, url: RedisUrl) -> tuple[Finding, list[Address]]:

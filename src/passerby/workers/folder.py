@@ -37,6 +37,15 @@ def private_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def folders() -> list[Path]:
+    """Return the folders of this user, also those that a killed process has left."""
+    return [
+        folder
+        for folder in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
+        if os.access(folder, os.R_OK | os.X_OK)
+    ]
+
+
 def _remove_if_left(folder: Path) -> None:
     try:
         lock = os.open(folder, os.O_RDONLY)

