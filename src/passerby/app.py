@@ -215,11 +215,14 @@ class Application:
                 upload_timeout=services.settings.upload_timeout,
             )
         services.adapters.loops["keeping of homes"] = moving.keep
+        redis = services.adapters.redis
+        # While Redis is away, nobody can take anything over.
+        services.presence.is_sure = lambda: cluster.membership.holds() or redis is None or not redis.is_usable
         self._count_together(bus, requests, cluster.membership)
         if self.crew is not None:
             self.crew.on_gone(cluster.membership.gone)
-        if services.adapters.redis is not None:
-            services.adapters.redis.on_resync("homes", moving.keep_all)
+        if redis is not None:
+            redis.on_resync("homes", moving.keep_all)
 
     def _count_together(self, bus: Bus, requests: Requests, membership: Membership) -> None:
         """Have one broadcast of statistics for the guests of all nodes."""

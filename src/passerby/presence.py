@@ -43,6 +43,10 @@ _SLICE: Final = 0.1
 are written together."""
 
 
+_UNSURE: Final = 1.0
+"""Seconds until a grace window is looked at again that may have ended while this node seemed to be gone."""
+
+
 class Periods(Struct, frozen=True):
     """Durations in seconds; see the settings of the same names."""
 
@@ -80,6 +84,8 @@ class Presence:
         self._periods = periods
         self._limits = limits
         self._background = background
+        self.is_sure: Callable[[], bool] = _sure
+        """Returns whether no other node can have taken guests over. While it is not, no grace window ends."""
         self.ended: Callable[[str], None] = _nobody_knows
         """Called with the session id of a guest who is gone."""
         self.end_elsewhere: Callable[[str], Awaitable[bool]] = _nowhere
@@ -251,6 +257,9 @@ class Presence:
     def _expire(self, live: LiveGuest) -> None:
         if self._is_stopping:
             return
+        if not self.is_sure():
+            self._expect(live, _UNSURE)
+            return
         self._background.attempt("end of a room", self._rooms.expire, live)
         self._forget(live)
 
@@ -336,6 +345,11 @@ class Presence:
         if removed:
             log.info("expired sessions removed", extra={"count": removed})
             self._stats.changed()
+
+
+def _sure() -> bool:
+    """There are no other nodes."""
+    return True
 
 
 def _nobody_knows(_session_id: str) -> None:

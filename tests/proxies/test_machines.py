@@ -113,7 +113,6 @@ async def test_guests_of_two_machines_talk(machines: Machines, transports: list[
     assert {guest.client.transport() for guest in (anna, berta)} == {transports[-1]}
 
 
-@pytest.mark.xfail(reason="uploads and downloads do not find the room on another node yet", raises=AssertionError)
 async def test_a_file_goes_from_one_machine_to_the_other(machines: Machines) -> None:
     anna, berta = await machines.on_each(["websocket"])
     room = (await machines.match(anna, berta))["roomId"]

@@ -423,7 +423,8 @@ class Moving:
         """One step of a loop: keep a part of the homes, so that all are kept in time."""
         for some in self._parts(list(self._guests.live_ids())):
             await sleep(self._clock, _KEEP * len(some) / max(_TOGETHER, self._guests.live_count))
-            await self._keep(some)
+            with contextlib.suppress(OSError):  # Redis is away: all are looked at when it is back
+                await self._keep(some)
         await sleep(self._clock, 1.0)
 
     async def keep_all(self) -> None:
