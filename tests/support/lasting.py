@@ -184,6 +184,8 @@ class LastingClient:
         self._line: _Line | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_leaving = False
+        self._wish = ""
+        """Where to connect: in the query of later connections."""
         self._room: tuple[str, int] | None = None
         self._position = 0
         self._ahead: set[int] = set()
@@ -269,7 +271,7 @@ class LastingClient:
             try:
                 await ws_connect(
                     lambda line=line: line,
-                    f"ws://{self._company.place}/socket.io/?EIO=4&transport=websocket",
+                    f"ws://{self._company.place}/socket.io/?EIO=4&transport=websocket{self._wish}",
                     read_buffer_init_size=_READ_BUFFER,
                     websocket_handshake_timeout=OPEN_LIMIT,
                     local_addr=(self._address, 0),
@@ -365,12 +367,18 @@ class LastingClient:
 
     def _on_established(self, greeting: dict[str, Any]) -> None:
         self.id, self.session_id = greeting["userId"], greeting["sessionId"]
+        self._live_at(greeting)
         if not self.established.done():
             self.established.set_result(None)
 
     def _on_matched(self, matched: dict[str, Any]) -> None:
+        self._live_at(matched)
         self._enter((matched["roomId"], matched["epoch"]), matched["matchedUser"]["id"])
         self._begin()
+
+    def _live_at(self, news: dict[str, Any]) -> None:
+        if self._company.wishes:
+            self._wish = f"&at={news['at']}" if "at" in news else ""
 
     def _enter(self, room: tuple[str, int], partner_id: str) -> None:
         self._room, self.partner_id = room, partner_id
@@ -483,8 +491,12 @@ def _pause(attempts: int) -> float:
 class Company:
     """Lasting clients of one server: `async with Company(url) as company`. All have left when it ends."""
 
-    def __init__(self, url: str, patience: float = 1.0) -> None:
-        """`url` is the server's, also after it was started again; `patience` multiplies the pauses of the clients."""
+    def __init__(self, url: str, patience: float = 1.0, *, wishes: bool = True) -> None:
+        """`url` is the server's, also after it was started again; `patience` multiplies the pauses of the clients.
+
+        They connect to where they live, if the server says so, unless `wishes` is false.
+        """
+        self.wishes = wishes
         self.patience = patience
         self.place = urlsplit(url).netloc
         self.clients: list[LastingClient] = []
