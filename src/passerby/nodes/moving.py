@@ -166,6 +166,7 @@ class Moving:
         gateway.settle = self.settle
         gateway.hand_over = self._hand_over
         matchmaking.bring = self.bring
+        matchmaking.has_others = lambda: bool(self.others())
         presence.ended = homes.release
         recovery.nodes = self
         rooms.place = self._place
