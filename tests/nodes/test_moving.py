@@ -107,6 +107,18 @@ async def test_who_leaves_can_meet_again(nodes: Nodes) -> None:
     assert epochs == sorted(set(epochs))
 
 
+async def test_guests_without_a_room_stay_when_a_node_takes_what_another_has_left(nodes: Nodes) -> None:
+    (_, anna), (_, berta) = await nodes.all[0].visitor(username="Anna"), await nodes.all[1].visitor(username="Berta")
+    for node in nodes.all:
+        await node.application.services.writer.flush()
+    for node in nodes.all:
+        await node.application.services.recovery._recall_others()
+
+    assert [len(node.lives()) for node in nodes.all] == [1, 1]
+    assert not [name for one in (anna, berta) for name, _ in one.heard if name == "connection:closing"]
+    await match(anna, berta)
+
+
 async def test_guests_of_one_node_meet_first() -> None:
     async with running(2, match_patience=PATIENCE) as nodes:
         first, second = nodes.all
