@@ -184,6 +184,15 @@ class LastingClient:
         self._line: _Line | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_leaving = False
+        self.lost_at: list[float] = []
+        """When a connection was lost, in seconds of the loop's clock."""
+        self.away_at: list[float] = []
+        """When it was told that the partner is away."""
+        self.back_at: list[float] = []
+        """When it was in the room again."""
+        self.journeys: list[float] = []
+        """How long it took to be in the room again, each time, in seconds from the last attempt to connect."""
+        self._began = 0.0
         self._wish = ""
         """Where to connect: in the query of later connections."""
         self._room: tuple[str, int] | None = None
@@ -213,6 +222,7 @@ class LastingClient:
             "chat:error": self._on_error,
             "room:closed": self._on_closed,
             "chat:cleared": self._on_closed,
+            "room:partner_away": lambda _: self.away_at.append(self._loop.time()),
             "session:renewed": self._on_renewed,
             "connection:closing": lambda closing: self._fault(f"connection:closing {closing['code']}"),
             "user:match:error": lambda error: self._fault(f"user:match:error {error['code']}"),
@@ -268,6 +278,7 @@ class LastingClient:
         attempts = 0
         while not (self._is_leaving or self.ended):
             line = _Line(self)
+            self._began = self._loop.time()
             try:
                 await ws_connect(
                     lambda line=line: line,
@@ -292,6 +303,7 @@ class LastingClient:
             said.at = None
         if not self._is_leaving:
             self._happenings.losses += 1
+            self.lost_at.append(self._loop.time())
         self._rest()
         self._company.happened()
 
@@ -396,7 +408,10 @@ class LastingClient:
         for message_id, said in list(self._unconfirmed.items()):
             if said.seq <= resumed["delivered"]:
                 del self._unconfirmed[message_id]
-        self._happenings.returns += not self.is_ready
+        if not self.is_ready:
+            self._happenings.returns += 1
+            self.back_at.append(self._loop.time())
+            self.journeys.append(self._loop.time() - self._began)
         self._begin()
 
     def _on_message(self, message: dict[str, Any]) -> None:
