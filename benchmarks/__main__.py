@@ -21,10 +21,12 @@ from benchmarks import (
     latency,
     matches,
     newcomers,
+    nodes,
     outages,
     relays,
     rooms,
     stored,
+    workers,
     worst,
 )
 from benchmarks.machine import describe, pin_load, raise_file_limit
@@ -53,6 +55,8 @@ MEASUREMENTS: dict[str, Measure] = {
     "kills": outages.kills,
     "restart": outages.restart,
     "faults": outages.faults,
+    "nodes": nodes.measure,
+    "workers": workers.measure,
 }
 
 COMPARISONS: dict[str, Compare] = {

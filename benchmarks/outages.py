@@ -82,10 +82,10 @@ async def kills(plan: Plan, passerby: Passerby | None) -> list[Row]:
         "between two messages to a guest",
         values={f"guest_{guest}": silence for guest, silence in enumerate(silences)},
     )
-    return [*_account_rows(f"{number} kills", pairs, company, account), longest]
+    return [*account_rows(f"{number} kills", pairs, company, account), longest]
 
 
-def _account_rows(what: str, remark: str, company: Company, account: Account) -> list[Row]:
+def account_rows(what: str, remark: str, company: Company, account: Account) -> list[Row]:
     said = f"{account.heard:,} of {account.said:,} received"
     lost = account.lost + account.unanswered + account.refused + account.missed
     told = f"{account.undelivered} told undelivered, {account.repeated} dropped as repeated"
@@ -144,7 +144,7 @@ async def _restart(plan: Plan, passerby: Passerby) -> list[Row]:
         stage.server.revive()
         for client in company.clients:
             client.say()
-        chatting = asyncio.create_task(_chat(company, plan.restart_rate))
+        chatting = asyncio.create_task(chat(company, plan.restart_rate))
         first = 0.0
         with contextlib.suppress(TimeoutError):  # the rows tell
             await company.until(lambda: company.happenings.returns > 0, SETTLE_SECONDS)
@@ -170,14 +170,14 @@ async def _restart(plan: Plan, passerby: Passerby) -> list[Row]:
             f"{before} before, {plan.restart_rate:,.0f}/s",
             values={f"trip_{number}_ms": trip for number, trip in enumerate(trips)},
         ),
-        *_account_rows("restart", f"{guests:,} guests", company, account),
+        *account_rows("restart", f"{guests:,} guests", company, account),
     ]
 
 
 async def _pace(company: Company, plan: Plan, seconds: float) -> str:
     """Return p50 / p99 of round trips while nothing happens."""
     company.happenings.trips.clear()
-    chatting = asyncio.create_task(_chat(company, plan.restart_rate))
+    chatting = asyncio.create_task(chat(company, plan.restart_rate))
     await asyncio.sleep(seconds)
     chatting.cancel()
     await company.settle(SETTLE_SECONDS)
@@ -185,7 +185,7 @@ async def _pace(company: Company, plan: Plan, seconds: float) -> str:
     return f"{percentile(trips, 0.5):.1f} / {percentile(trips, 0.99):.1f} ms"
 
 
-async def _chat(company: Company, rate: float) -> None:
+async def chat(company: Company, rate: float) -> None:
     """Let somebody say something, `rate` times a second, of those who are in their room and whose partner is too."""
     loop, chance = asyncio.get_running_loop(), random.Random(0)
     due = loop.time()
@@ -261,7 +261,7 @@ async def faults(plan: Plan, passerby: Passerby | None) -> list[Row]:
     return [
         *rows,
         Row(f"guests disconnected, {what}", f"of {len(company.clients):,}", remark, losses, NONE_BAR),
-        *_account_rows(what, remark, company, account),
+        *account_rows(what, remark, company, account),
     ]
 
 

@@ -80,6 +80,13 @@ class Plan:
     hole: float = 8.0
     """Time in which Redis swallows everything."""
 
+    deaths: int = 5
+    crew_pairs: int = 3000
+    """Of three workers, one of which is killed with 2,000 guests."""
+    sessions: int = 1000
+    searches: int = 1000
+    """Guests of several workers who search, in each round."""
+
     idle_guests: int = 10_000
     idle_window: float = 60.0
     """Also REFRESH_INTERVAL: each session is refreshed once."""
@@ -136,6 +143,10 @@ QUICK = Plan(
     restart_pairs=50,
     calm=2.0,
     hole=4.0,
+    deaths=2,
+    crew_pairs=75,
+    sessions=100,
+    searches=200,
     idle_guests=1000,
     idle_window=20.0,
 )

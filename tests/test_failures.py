@@ -205,8 +205,8 @@ async def test_a_queue_that_fails_after_it_has_taken_the_ticket_makes_nobody_mee
     anna, berta, carla = [await house.visitor(name) for name in ("Anna", "Berta", "Carla")]
     enter = house.adapters.queue.enter
 
-    async def take_and_fail(ticket: Ticket) -> None:
-        await enter(ticket)
+    async def take_and_fail(ticket: Ticket, patience: float = 0.0) -> Ticket | None:
+        await enter(ticket, patience)
         raise BrokenError
 
     house.adapters.queue.enter = take_and_fail  # type: ignore[method-assign]  # fails once
@@ -243,8 +243,8 @@ async def test_a_ticket_that_the_queue_has_given_to_nobody_comes_back(house: Hou
     await anna.search()
     enter = house.adapters.queue.enter
 
-    async def give_and_fail(ticket: Ticket) -> None:
-        assert await enter(ticket) is not None
+    async def give_and_fail(ticket: Ticket, patience: float = 0.0) -> Ticket | None:
+        assert await enter(ticket, patience) is not None
         raise BrokenError
 
     house.adapters.queue.enter = give_and_fail  # type: ignore[method-assign]  # fails once

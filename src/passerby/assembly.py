@@ -135,7 +135,7 @@ def _redis_adapters(settings: Settings, clock: Clock, background: Background, ur
     node = ids.node_id()
     redis = Redis(url, settings.redis_prefix, background)
     store = RedisSessionStore(redis, clock, settings.session_ttl)
-    queue = RedisMatchQueue(redis, clock, background)
+    queue = RedisMatchQueue(redis, clock, background, node)
     room_log = RedisRoomLog(redis, clock, background, settings.room_log_messages, settings.room_log_bytes, node=node)
     bus = RedisBus(redis, node, background)
     about = RedisAbout(redis, node, clock)
@@ -299,6 +299,7 @@ class Assembly:
             background,
             node=adapters.node,
             grace=settings.grace,
+            patience=settings.match_patience,
             changed=self.guests.touch,
         )
         self.stats = Statistics(

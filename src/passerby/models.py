@@ -30,6 +30,14 @@ SessionId = Annotated[
     str,
     Meta(description="Sent only to the session's owner; gives no access without a token"),
 ]
+Place = Annotated[
+    str,
+    Meta(
+        description="Of several nodes, the one on which the guest lives: give it back as `at` in the query of later "
+        "connections. Says nothing else; left out if there is one node",
+        examples=["node_5d41402abc4b"],
+    ),
+]
 RoomId = Annotated[str, Meta(description="The two guest ids, sorted, joined by `_`")]
 MessageId = Annotated[str, Meta(description="msg_<epoch ms>_<random>", examples=["msg_1701945000123_c8647f20864d"])]
 ClientMessageId = Annotated[

@@ -42,6 +42,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     drain_seconds: Annotated[
         float, Meta(ge=0, description="Time over which a worker that ends tells its clients to come back, one by one")
     ] = 10
+    match_patience: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=5,
+            description="Time that a search waits for guests of the same process before those of others; `0`: none",
+        ),
+    ] = 0.1
     embedded_memory: Annotated[
         int,
         Meta(ge=16_777_216, description="Maximum bytes that the Valkey takes which workers share without `REDIS_URL`"),

@@ -63,6 +63,9 @@ def other(redis: Redis, clock: ManualClock) -> RedisMatchQueue:
     return RedisMatchQueue(redis, clock, Background(clock))
 
 
+PATIENCE = 5.0
+
+
 def ticket(guest: object, search: object = "first", entered_at: float = 1000.0) -> Ticket:
     return Ticket(f"ticket_{guest}_{search}", f"guest_{guest}", entered_at)
 
@@ -146,12 +149,12 @@ async def test_a_damaged_ticket_is_dropped(redis: Redis, queue: RedisMatchQueue)
     assert await queue.enter(ticket("b")) == ticket("a")
 
 
-@pytest.mark.parametrize("name", ["tickets", "waiting", "leases"])
+@pytest.mark.parametrize("name", ["tickets", "waiting", "leases", "near:", "young"])
 async def test_a_key_of_another_type_is_removed(redis: Redis, queue: RedisMatchQueue, name: str) -> None:
     await redis.command("SET", f"test:{{mm}}:{name}", "somebody else's")
 
-    assert await queue.enter(ticket("a")) is None
-    assert await queue.enter(ticket("b")) == ticket("a")
+    assert await queue.enter(ticket("a"), PATIENCE) is None
+    assert await queue.enter(ticket("b"), PATIENCE) == ticket("a")
 
 
 @pytest.mark.parametrize("name", ["tickets", "waiting", "leases"])
@@ -563,20 +566,149 @@ async def test_what_ended_long_ago_is_not_remembered(
     assert len(queue._ended) <= LEASE + KEPT + 1
 
 
+# ── the same node first ───────────────────────────────────────────────────────────────────────────
+
+
+def of(node: str, guest: object) -> Ticket:
+    return Ticket(f"ticket_{guest}", f"guest_{guest}", 1000.0, node)
+
+
+@pytest.fixture
+def here(lossy: LossyRedis, clock: ManualClock) -> RedisMatchQueue:
+    return RedisMatchQueue(cast("Redis", lossy), clock, Background(clock), "here")
+
+
+@pytest.fixture
+def there(redis: Redis, clock: ManualClock) -> RedisMatchQueue:
+    return RedisMatchQueue(redis, clock, Background(clock), "there")
+
+
+async def test_guests_of_the_same_node_meet_first(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
+    assert await here.enter(of("here", "a"), PATIENCE) is None
+    assert await there.enter(of("there", "b"), PATIENCE) is None
+    assert await there.enter(of("there", "c"), PATIENCE) == of("there", "b")
+    assert await here.enter(of("here", "d"), PATIENCE) == of("here", "a")
+
+
+async def test_whose_patience_is_over_meet_across_nodes(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
+    await here.enter(of("here", "a"), PATIENCE)
+    await there.enter(of("there", "b"), PATIENCE)
+    assert await here.look(of("here", "a")) is None, "the other one still waits for their own node"
+    assert await there.look(of("there", "b")) == of("here", "a")
+    assert await there.size() == 0
+
+
+async def test_patience_ends_by_itself(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
+    await here.enter(of("here", "a"), 0.001)
+    await there.enter(of("there", "b"), PATIENCE)
+    async with asyncio.timeout(30):
+        while (found := await there.look(of("there", "b"))) is None:
+            pass  # the server's clock goes on meanwhile
+    assert found == of("here", "a")
+
+
+async def test_whoever_has_looked_in_vain_is_still_found_by_the_own_node(
+    here: RedisMatchQueue, there: RedisMatchQueue
+) -> None:
+    await here.enter(of("here", "a"), PATIENCE)
+    assert await here.look(of("here", "a")) is None
+    assert await there.enter(of("there", "b"), PATIENCE) is None
+    assert await here.enter(of("here", "c"), PATIENCE) == of("here", "a")
+
+
+async def test_without_patience_anybody_is_found(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
+    await here.enter(of("here", "a"), PATIENCE)
+    assert await there.enter(of("there", "b")) == of("here", "a")
+    await there.enter(of("there", "c"))
+    await here.enter(of("here", "d"), PATIENCE)
+    assert await here.look(of("here", "d")) == of("there", "c")
+
+
+async def test_whoever_was_found_meanwhile_looks_in_vain(
+    redis: Redis, here: RedisMatchQueue, there: RedisMatchQueue
+) -> None:
+    await here.enter(of("here", "a"), PATIENCE)
+    assert await there.enter(of("there", "b")) == of("here", "a")
+    assert await there.enter(of("there", "c")) is None
+    before = await redis.command("HGETALL", "test:{mm}:tickets")
+
+    assert await here.look(of("here", "a")) is None
+    assert await redis.command("HGETALL", "test:{mm}:tickets") == before
+    assert await here.size() == 1, "the third one waits"
+
+
+async def test_whoever_has_cancelled_looks_in_vain(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
+    await here.enter(of("here", "a"), PATIENCE)
+    await there.enter(of("there", "b"))
+    await here.cancel(of("here", "a"))
+
+    assert await here.look(of("here", "a")) is None
+    assert await here.enter(of("here", "c"), PATIENCE) is None, "nobody waits here any more"
+
+
+async def test_a_guest_who_has_moved_is_found_where_they_are(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
+    await here.enter(of("here", "a"), PATIENCE)
+    here.release(of("here", "a"))
+    await there.enter(of("there", "a"), PATIENCE)
+
+    assert await here.enter(of("here", "b"), PATIENCE) is None
+    assert await there.enter(of("there", "c"), PATIENCE) == of("there", "a")
+
+
+async def test_many_who_are_gone_are_passed_over(redis: Redis, here: RedisMatchQueue) -> None:
+    gone = [of("here", number) for number in range(2 * DROPPED + 5)]
+    await redis.command("SADD", "test:{mm}:near:here", *(one.guest_id for one in gone))
+    assert await here.enter(of("here", "a"), PATIENCE) is None
+    await redis.command("SADD", "test:{mm}:near:here", *(one.guest_id for one in gone))
+    assert await here.look(of("here", "a")) is None
+    assert await here.enter(of("here", "b"), PATIENCE) == of("here", "a")
+
+
+@pytest.mark.parametrize("fate", ["unsent", "unanswered"])
+async def test_the_answer_to_a_look_is_lost(
+    lossy: LossyRedis, here: RedisMatchQueue, there: RedisMatchQueue, fate: Fate
+) -> None:
+    await there.enter(of("there", "b"))
+    await here.enter(of("here", "a"), PATIENCE)
+    lossy.fates.append(fate)
+    assert await here.look(of("here", "a")) is None
+    assert await here.look(of("here", "a")) is None, "it may have been matched"
+
+    assert await here.renew([of("here", "a")]) == [of("here", "a")]
+    found = await here.enter(of("here", "a"), PATIENCE)
+    if fate == "unsent":
+        assert found is None, "it waits as before"
+        found = await here.look(of("here", "a"))
+    assert found == of("there", "b")
+
+
+async def test_all_keys_of_patience_expire(redis: Redis, here: RedisMatchQueue) -> None:
+    await here.enter(of("here", "a"), PATIENCE)
+    await here.look(of("here", "a"))
+    await here.enter(of("here", "b"), PATIENCE)
+    await here.enter(of("here", "c"), PATIENCE)
+    assert {"test:{mm}:near:here", "test:{mm}:young"} <= set(await keys(redis))
+    await age(redis, LEASE + KEPT + 1)
+    await here.renew([])
+    assert await keys(redis) == []
+
+
 # ── anything, in any order ────────────────────────────────────────────────────────────────────────
 
 
 GUESTS = 5
+NODES = 2
 
 
 class Process:
-    """A process with one guest. What its memory matches is therefore nothing."""
+    """A process with one guest. What its memory matches is therefore nothing. Some are called the same node."""
 
     def __init__(self, number: int, redis: Redis) -> None:
         self.guest = f"guest_{number}"
+        self.node = f"node_{number % NODES}"
         self.redis = LossyRedis(redis)
         self.clock = ManualClock()
-        self.queue = RedisMatchQueue(cast("Redis", self.redis), self.clock, Background(self.clock))
+        self.queue = RedisMatchQueue(cast("Redis", self.redis), self.clock, Background(self.clock), self.node)
         self.ticket: Ticket | None = None
         self.alive = 0.0
         """When its ticket was entered or renewed last."""
@@ -606,6 +738,7 @@ class Processes:
             await self.pass_time(3)
             for process in self.processes:
                 await self.renew(process)
+                await self.look(process)
         searching = [process for process in self.processes if process.ticket is not None]
         assert len(searching) <= 1
         for process in searching:
@@ -626,9 +759,14 @@ class Processes:
         for process in self.processes:
             process.clock.advance(seconds)
 
-    async def _enter(self, process: Process) -> None:
+    async def look(self, process: Process) -> None:
+        await self._enter(process, PATIENCE, looks=True)
+
+    async def _enter(self, process: Process, patience: float = 0.0, *, looks: bool = False) -> None:
         while process.ticket is not None:
-            found = await process.queue.enter(process.ticket)
+            queue = process.queue
+            found = await (queue.look(process.ticket) if looks else queue.enter(process.ticket, patience))
+            looks = False
             process.alive = self.now
             if found is None:
                 return
@@ -661,15 +799,19 @@ class Processes:
         await process.queue.cancel(process.ticket)
         process.ticket = None
 
-    async def search(self, process: Process) -> None:
+    async def search(self, process: Process, patience: float = 0.0) -> None:
         if process.ticket is None:
             self.tickets += 1
-            process.ticket = Ticket(f"ticket_{self.tickets}", process.guest, float(self.tickets))
-            await self._enter(process)
+            process.ticket = Ticket(f"ticket_{self.tickets}", process.guest, float(self.tickets), process.node)
+            await self._enter(process, patience)
 
     async def step(self, name: str, process: Process, seconds: int, fates: list[Fate]) -> None:
         if name == "search":
             await self.search(process)
+        elif name == "search patiently":
+            await self.search(process, PATIENCE)
+        elif name == "look":
+            await self.look(process)
         elif name == "cancel":
             await self.cancel(process)
         elif name == "renew":
@@ -686,7 +828,12 @@ class Processes:
             await self.redis.command("FLUSHALL")
 
 
-STEPS = ("search",) * 6 + ("renew", "lose") * 3 + ("cancel", "pass", "pass", "mend") + ("break", "flush")
+STEPS = (
+    ("search", "search patiently", "look") * 3
+    + ("renew", "lose") * 3
+    + ("cancel", "pass", "pass", "mend")
+    + ("break", "flush")
+)
 FATES: tuple[Fate, ...] = ("unsent", "unanswered", "unanswered", "refused")
 
 
@@ -728,6 +875,7 @@ class Halls:
         self.guests = [f"guest_{number}" for number in range(2 * self.GUESTS)]
         self.held: dict[str, Ticket] = {}
         self.tickets = 0
+        self.patience = 0.0
 
     def home(self, guest: str) -> RedisMatchQueue:
         return self.processes[self.guests.index(guest) // self.GUESTS].queue
@@ -738,13 +886,21 @@ class Halls:
             guest = self.guests[number]
             if guest not in self.held:
                 self.tickets += 1
-                self.held[guest] = Ticket(f"ticket_{self.tickets}", guest, float(self.tickets))
+                node = self.processes[number // self.GUESTS].node
+                self.held[guest] = Ticket(f"ticket_{self.tickets}", guest, float(self.tickets), node)
         await asyncio.gather(*(self._enter(self.held[self.guests[number]]) for number in sorted(numbers)))
 
-    async def _enter(self, own: Ticket) -> None:
+    async def look(self, numbers: set[int]) -> None:
+        """Let these guests look again, if they search."""
+        mine = [self.held[guest] for number in sorted(numbers) if (guest := self.guests[number]) in self.held]
+        await asyncio.gather(*(self._enter(own, looks=True) for own in mine))
+
+    async def _enter(self, own: Ticket, *, looks: bool = False) -> None:
         """See `Matchmaking._enter`."""
         while True:
-            found = await self.home(own.guest_id).enter(own)
+            queue = self.home(own.guest_id)
+            found = await (queue.look(own) if looks else queue.enter(own, self.patience))
+            looks = False
             if found is None:
                 return
             assert found.guest_id != own.guest_id, "nobody meets themselves"
@@ -785,6 +941,7 @@ class Halls:
         for _ in range(6):
             await self.pass_time(3)
             await self.renew()
+            await self.look(set(range(len(self.guests))))
         assert len(self.held) <= 1
         await self.leave(set(range(len(self.guests))))
         await self.pass_time(LEASE + KEPT + 1)
@@ -796,25 +953,29 @@ class Halls:
 @given(
     steps=st.lists(
         st.tuples(
-            st.sampled_from(("search",) * 4 + ("leave", "renew", "lose", "lose", "pass", "flush")),
+            st.sampled_from(("search",) * 4 + ("look", "leave", "renew", "lose", "lose", "pass", "flush")),
             st.sets(st.integers(0, 2 * Halls.GUESTS - 1)),
             st.integers(0, 1),
             st.lists(st.sampled_from(FATES), max_size=2),
         ),
         min_size=20,
         max_size=60,
-    )
+    ),
+    patience=st.sampled_from((0.0, PATIENCE)),
 )
 def test_any_groups_and_losses_leave_nobody_alone(
-    server: Valkey, steps: list[tuple[str, set[int], int, list[Fate]]]
+    server: Valkey, steps: list[tuple[str, set[int], int, list[Fate]]], patience: float
 ) -> None:
     async def run() -> None:
         async with connected(server.url, "test:") as redis:
             await redis.command("FLUSHALL")
             halls = Halls(redis)
+            halls.patience = patience
             for name, numbers, process, fates in steps:
                 if name == "search":
                     await halls.search(numbers)
+                elif name == "look":
+                    await halls.look(numbers)
                 elif name == "leave":
                     await halls.leave(numbers)
                 elif name == "renew":

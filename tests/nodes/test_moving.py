@@ -107,6 +107,42 @@ async def test_who_leaves_can_meet_again(nodes: Nodes) -> None:
     assert epochs == sorted(set(epochs))
 
 
+async def test_guests_without_a_room_stay_when_a_node_takes_what_another_has_left(nodes: Nodes) -> None:
+    (_, anna), (_, berta) = await nodes.all[0].visitor(username="Anna"), await nodes.all[1].visitor(username="Berta")
+    for node in nodes.all:
+        await node.application.services.writer.flush()
+    for node in nodes.all:
+        await node.application.services.recovery._recall_others()
+
+    assert [len(node.lives()) for node in nodes.all] == [1, 1]
+    assert not [name for one in (anna, berta) for name, _ in one.heard if name == "connection:closing"]
+    await match(anna, berta)
+
+
+async def test_guests_of_one_node_meet_first() -> None:
+    async with running(2, match_patience=PATIENCE) as nodes:
+        first, second = nodes.all
+        (_, anna), (_, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        (_, carla), (_, dora) = await second.visitor(username="Carla"), await first.visitor(username="Dora")
+        for one in (anna, berta, carla, dora):
+            await one.emit("user:match")
+            await one.until("user:match:searching")
+
+        assert (await berta.until("user:matched"))["matchedUser"]["username"] == "Carla"
+        assert (await dora.until("user:matched"))["matchedUser"]["username"] == "Anna"
+        assert not [name for name, _ in anna.heard if name == "user:match:no_users"], "she was not told in vain"
+
+
+async def test_who_waits_in_vain_for_the_own_node_meets_others() -> None:
+    async with running(2, match_patience=0.1) as nodes:
+        first, second = nodes.all
+        (_, anna), (_, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        for one in (anna, berta):
+            await one.emit("user:match")
+        for one in (anna, berta):
+            await one.until("user:matched")
+
+
 async def test_who_reconnects_to_another_node_goes_on_in_the_room(nodes: Nodes) -> None:
     first, second = nodes.all
     (account, anna), (_, berta) = await first.visitor(username="Anna"), await first.visitor(username="Berta")

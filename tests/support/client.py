@@ -41,6 +41,8 @@ class Client:
         self._reader = asyncio.ensure_future(self._read())
         self.heard: list[tuple[str, Any]] = []
         """All events ever received, including statistics."""
+        self.sid = ""
+        """Of the Engine.IO session, once it is open."""
         self.answers: dict[int, list[Any]] = {}
         """Arguments of received acks, by ack id."""
         self.ended = asyncio.Event()
@@ -106,6 +108,8 @@ class Client:
                     self._acks.pop(int(number)).set_result(answer)
             elif packet.startswith(("40", "44")):
                 self._answer.set_result(packet)
+            elif packet.startswith("0"):
+                self.sid = json.loads(packet[1:])["sid"]
             elif packet.startswith("41"):
                 self.disconnected.set()
             self._news.set()

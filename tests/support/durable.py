@@ -134,10 +134,10 @@ class DurableMatchQueue(MemoryMatchQueue):
         self._disk = disk
         self._process = process
 
-    async def enter(self, ticket: Ticket) -> Ticket | None:
+    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:
         if self._process.is_alive:
             self._disk.tickets[ticket.guest_id] = (msgspec.json.encode(ticket), None)
-        return await super().enter(ticket)
+        return await super().enter(ticket, patience)
 
     async def cancel(self, ticket: Ticket) -> bool:
         self.forget(ticket)

@@ -56,9 +56,9 @@ class SlowMatchQueue(MemoryMatchQueue):
         self.asked = Gate()
         self.told = Gate()
 
-    async def enter(self, ticket: Ticket) -> Ticket | None:
+    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:
         await self.asked.passing()
-        found = await super().enter(ticket)
+        found = await super().enter(ticket, patience)
         await self.told.passing()
         return found
 

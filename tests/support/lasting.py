@@ -184,6 +184,17 @@ class LastingClient:
         self._line: _Line | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_leaving = False
+        self.lost_at: list[float] = []
+        """When a connection was lost, in seconds of the loop's clock."""
+        self.away_at: list[float] = []
+        """When it was told that the partner is away."""
+        self.back_at: list[float] = []
+        """When it was in the room again."""
+        self.journeys: list[float] = []
+        """How long it took to be in the room again, each time, in seconds from the last attempt to connect."""
+        self._began = 0.0
+        self._wish = ""
+        """Where to connect: in the query of later connections."""
         self._room: tuple[str, int] | None = None
         self._position = 0
         self._ahead: set[int] = set()
@@ -211,6 +222,7 @@ class LastingClient:
             "chat:error": self._on_error,
             "room:closed": self._on_closed,
             "chat:cleared": self._on_closed,
+            "room:partner_away": lambda _: self.away_at.append(self._loop.time()),
             "session:renewed": self._on_renewed,
             "connection:closing": lambda closing: self._fault(f"connection:closing {closing['code']}"),
             "user:match:error": lambda error: self._fault(f"user:match:error {error['code']}"),
@@ -266,10 +278,11 @@ class LastingClient:
         attempts = 0
         while not (self._is_leaving or self.ended):
             line = _Line(self)
+            self._began = self._loop.time()
             try:
                 await ws_connect(
                     lambda line=line: line,
-                    f"ws://{self._company.place}/socket.io/?EIO=4&transport=websocket",
+                    f"ws://{self._company.place}/socket.io/?EIO=4&transport=websocket{self._wish}",
                     read_buffer_init_size=_READ_BUFFER,
                     websocket_handshake_timeout=OPEN_LIMIT,
                     local_addr=(self._address, 0),
@@ -290,6 +303,7 @@ class LastingClient:
             said.at = None
         if not self._is_leaving:
             self._happenings.losses += 1
+            self.lost_at.append(self._loop.time())
         self._rest()
         self._company.happened()
 
@@ -365,12 +379,18 @@ class LastingClient:
 
     def _on_established(self, greeting: dict[str, Any]) -> None:
         self.id, self.session_id = greeting["userId"], greeting["sessionId"]
+        self._live_at(greeting)
         if not self.established.done():
             self.established.set_result(None)
 
     def _on_matched(self, matched: dict[str, Any]) -> None:
+        self._live_at(matched)
         self._enter((matched["roomId"], matched["epoch"]), matched["matchedUser"]["id"])
         self._begin()
+
+    def _live_at(self, news: dict[str, Any]) -> None:
+        if self._company.wishes:
+            self._wish = f"&at={news['at']}" if "at" in news else ""
 
     def _enter(self, room: tuple[str, int], partner_id: str) -> None:
         self._room, self.partner_id = room, partner_id
@@ -388,7 +408,10 @@ class LastingClient:
         for message_id, said in list(self._unconfirmed.items()):
             if said.seq <= resumed["delivered"]:
                 del self._unconfirmed[message_id]
-        self._happenings.returns += not self.is_ready
+        if not self.is_ready:
+            self._happenings.returns += 1
+            self.back_at.append(self._loop.time())
+            self.journeys.append(self._loop.time() - self._began)
         self._begin()
 
     def _on_message(self, message: dict[str, Any]) -> None:
@@ -483,8 +506,12 @@ def _pause(attempts: int) -> float:
 class Company:
     """Lasting clients of one server: `async with Company(url) as company`. All have left when it ends."""
 
-    def __init__(self, url: str, patience: float = 1.0) -> None:
-        """`url` is the server's, also after it was started again; `patience` multiplies the pauses of the clients."""
+    def __init__(self, url: str, patience: float = 1.0, *, wishes: bool = True) -> None:
+        """`url` is the server's, also after it was started again; `patience` multiplies the pauses of the clients.
+
+        They connect to where they live, if the server says so, unless `wishes` is false.
+        """
+        self.wishes = wishes
         self.patience = patience
         self.place = urlsplit(url).netloc
         self.clients: list[LastingClient] = []

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from tests.support.client import Client
 from tests.support.lasting import Company
+from tests.support.workers import tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +23,37 @@ if TYPE_CHECKING:
 PAIRS = 10
 RATE = 200.0
 MESSAGES = 1600
+RETURNS = 5
 
 
 async def tokens(url: str, count: int) -> list[str]:
     async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
         return [(await http.post("/api/guest")).json()["data"]["token"] for _ in range(count)]
+
+
+async def test_a_reconnect_with_at_reaches_the_worker_of_the_room(start_workers: StartWorkers) -> None:
+    crew = start_workers(3)
+    url = crew.process.url
+    own = await tokens(url, 2)
+    pair = [await Client.connect(url, {"token": token}) for token in own]
+    for one in pair:
+        assert (await one.until("connection:established"))["at"].startswith("node_")
+    for one in pair:
+        await one.emit("user:match")
+    places = {(await one.until("user:matched"))["at"] for one in pair}
+    assert len(places) == 1, "both live there"
+    place = places.pop()
+    tags = set()
+    for _ in range(RETURNS):
+        for one, token in zip(pair, own, strict=True):
+            await one.close()
+            back = await Client.connect(url, {"token": token}, f"&at={place}")
+            greeting = await back.until("connection:established")
+            assert greeting["at"] == place
+            assert greeting["room"] is not None
+            tags.add(tag(back.sid))
+            await back.close()
+    assert len(tags) == 1, "the connection and the guest are at the same worker"
 
 
 def kill_one(crew: Workers) -> None:

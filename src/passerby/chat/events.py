@@ -15,6 +15,7 @@ from passerby.models import (
     MessageId,
     MessageType,
     Partner,
+    Place,
     RoomId,
     Timestamp,
 )
@@ -102,6 +103,7 @@ class Matched(Event):
     matched_user: Partner
     room_id: RoomId
     epoch: int
+    at: Place | UnsetType = UNSET
 
 
 class MemberEvent(Event):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.json import encode
 from msgspec.structs import replace
 
@@ -87,6 +87,8 @@ class Rooms:
         self._changed = changed
         self._last_epoch = 0
         self._open: dict[str, Room] = {}
+        self.place: Callable[[], str | UnsetType] = _anywhere
+        """Returns what `at` says to guests who live here."""
         self._is_stopping = False
         self.online_members = 0
         """Number of connected members, of all rooms."""
@@ -121,12 +123,13 @@ class Rooms:
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
         room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
         joined = _joined(first.guest), _joined(second.guest)
+        at = self.place()
         views = Partner.of(second.guest), Partner.of(first.guest)
         self._log.open(room.id, room.epoch, (first.guest.session_id, second.guest.session_id))
         try:
             self._enter(room)
             for member, view in zip(room.members, views, strict=True):
-                room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch), *joined)
+                room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch, at=at), *joined)
         except BaseException:
             self._close(room)
             raise
@@ -484,6 +487,11 @@ class Rooms:
                 observer.room_closed(room)
             except Exception as error:  # noqa: BLE001 - the room and the other observers continue
                 self._background.failed("observer of a closed room", error)
+
+
+def _anywhere() -> UnsetType:
+    """Say nothing: there are no other nodes."""
+    return UNSET
 
 
 def _joined(guest: Guest) -> UserJoined:

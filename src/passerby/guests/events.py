@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from msgspec import UNSET, UnsetType
+
 from passerby.errors import Code
 from passerby.events import Event, Text
 from passerby.models import (
     GuestId,
     Limits,
+    Place,
     RoomSummary,
     SessionId,
     Timestamp,
@@ -28,6 +31,7 @@ class ConnectionEstablished(Event):
     session_id: SessionId
     room: RoomSummary | None
     limits: Limits
+    at: Place | UnsetType = UNSET
 
 
 class ConnectionClosing(Event):

@@ -3,12 +3,16 @@
 The queue pairs atomically. Its result is then checked against the connected guests. If one of the two is gone, the
 other's ticket returns to the queue at its old position, without notice to the guest.
 
+Where there are several nodes, a search finds guests of its own node first, because nobody has to move then, and waits
+for them a moment (`patience`). After that it looks among those of all nodes whose moment is over too, and they find it.
+
 A durable queue outlives the process. It is told which searches go on (`renew`), and the process that follows asks it
 for the searches of those who come back (`recall`).
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec.structs import replace
@@ -44,6 +48,10 @@ _CANCELLED = MatchCancelled(message="The search has ended")
 Bring: TypeAlias = "Callable[[Ticket], Awaitable[LiveGuest | None]]"
 
 
+def _is_alone() -> bool:
+    return False
+
+
 async def _nobody(_ticket: Ticket) -> LiveGuest | None:
     return None
 
@@ -60,13 +68,17 @@ class Matchmaking:
         *,
         node: str,
         grace: float,
+        patience: float,
         changed: Callable[[LiveGuest], None],
     ) -> None:
         """Search in `queue`, open rooms in `rooms`. `grace` is how long a search is kept without a connection, in s.
 
-        `node` is this node's id.
+        `node` is this node's id; `patience` is for how many seconds a search is left to it, if there are others.
         """
         self._node = node
+        self._patience = patience
+        self.has_others: Callable[[], bool] = _is_alone
+        """Returns whether other nodes are alive."""
         self.bring: Bring = _nobody
         """Brings a guest who lives on another node, and whose ticket was found, to this one."""
         self._queue = queue
@@ -235,18 +247,22 @@ class Matchmaking:
         if self._is_durable and suspended is not None:
             await self._withdraw(guest, suspended)
 
-    async def _enter(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool = False) -> bool:
+    async def _enter(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool = False, is_patient: bool = True) -> bool:
         """Enter until a connected partner is found or the queue is empty; also for a guest paired in vain.
 
-        `guest` is told that nobody is there, if they were not before.
+        `guest` is told that nobody is there, if they were not before. Not `is_patient`: the ticket waits, and has
+        waited long enough for guests of this node.
 
         Return False when the queue has failed, or has not answered in time. It may then contain the ticket or not, and
         another guest's ticket may be lost. Therefore all searching guests enter again, a little later.
         """
         seeker = None if is_told else guest
         while True:
+            patience = self._patience if is_patient and self._patience and self.has_others() else 0.0
             try:
-                found = await self._answer(self._queue.enter(ticket))
+                found = await self._answer(
+                    self._queue.enter(ticket, patience) if is_patient else self._queue.look(ticket)
+                )
             except FAILURES as error:
                 if not is_failure(error):
                     raise
@@ -255,8 +271,9 @@ class Matchmaking:
                 return False
             here = self._holds(guest, ticket)
             if found is None:
-                await self._wait(guest, ticket, is_new=guest is seeker)
+                await self._wait(guest, ticket, patience, is_new=guest is seeker)
                 return True
+            is_patient = True
             partner = self.searching(found)
             if partner is None:
                 partner = await self._bring(found)
@@ -270,14 +287,27 @@ class Matchmaking:
                 # Paired with a guest who is gone: enter again at the old position.
                 guest, ticket = partner, self._own(partner, found)
 
-    async def _wait(self, guest: LiveGuest, ticket: Ticket, *, is_new: bool) -> None:
-        """The ticket waits in the queue: tell the guest, or withdraw it if the search has ended meanwhile."""
+    async def _wait(self, guest: LiveGuest, ticket: Ticket, patience: float, *, is_new: bool) -> None:
+        """The ticket waits in the queue: tell the guest, or withdraw it if the search has ended meanwhile.
+
+        With `patience`, look again when that is over, and before the guest is told that nobody is there.
+        """
         if not self._holds(guest, ticket):
             await self._withdraw(guest, ticket)
             return
         self._tell(guest)
-        if is_new:
+        if patience:
+            look = partial(self._look_again, guest, ticket, is_told=not is_new)
+            self._background.call_later("second look of a search", patience, look)
+        elif is_new:
             guest.send(_NOBODY)
+
+    def _look_again(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool) -> None:
+        if self._holds(guest, ticket):
+            self._background.start("second look of a search", self._look(guest, ticket, is_told=is_told))
+
+    async def _look(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool) -> None:
+        await self._enter(guest, ticket, is_told=is_told, is_patient=False)
 
     async def _bring(self, ticket: Ticket) -> LiveGuest | None:
         """Return the guest of a ticket that was found, who may live on another node, and lives here now."""

@@ -20,12 +20,21 @@ class MatchQueue(Protocol):
     is_durable: bool
     """Whether searches outlive the process. If not, nobody needs to renew, recall or forget any."""
 
-    async def enter(self, ticket: Ticket) -> Ticket | None:
+    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:
         """Remove a random ticket of another guest and return it. If there is none, add `ticket` and return None.
+
+        With `patience`, a ticket of the same node, and for so many seconds `ticket` is returned to that node only. The
+        caller then calls `look`.
 
         Atomic: of any number of concurrent calls, no two return the same ticket, and none returns a ticket whose own
         call has returned a partner. An earlier ticket of the same guest is replaced, but a durable queue that cannot be
         used now may have it until it is cancelled. A ticket that was returned, or has got a partner, may enter again.
+        """
+
+    async def look(self, ticket: Ticket) -> Ticket | None:
+        """If `ticket` waits, and its patience is over, look once more: for tickets of its node, then of any node.
+
+        Those whose patience is not over are left to their own node. Else as `enter`. No effect if it does not wait.
         """
 
     async def cancel(self, ticket: Ticket) -> bool:

@@ -29,8 +29,8 @@ class MemoryMatchQueue:
         self._suspended: dict[str, tuple[Ticket, float]] = {}
         """Suspended tickets by guest, each with the time until it can be recalled (monotonic seconds)."""
 
-    async def enter(self, ticket: Ticket) -> Ticket | None:
-        """See MatchQueue."""
+    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:  # noqa: ARG002 - as in MatchQueue
+        """See MatchQueue. There is one node."""
         self.discard(ticket.guest_id)
         if not self._tickets:
             self._places[ticket.guest_id] = 0
@@ -40,6 +40,10 @@ class MemoryMatchQueue:
         found = self._tickets[self._choose.randrange(count) if count > 1 else 0]  # a draw is a system call or two
         self.discard(found.guest_id)
         return found
+
+    async def look(self, ticket: Ticket) -> Ticket | None:  # noqa: ARG002 - as in MatchQueue
+        """See MatchQueue. Whoever could be found was found."""
+        return None
 
     async def cancel(self, ticket: Ticket) -> bool:
         """See MatchQueue."""

@@ -49,6 +49,8 @@ def _ms(seconds: float) -> int:
 
 
 _LEASE_MS, _KEPT_MS, _KEYS_KEPT_MS = map(_ms, (LEASE, KEPT, _KEYS_KEPT))
+_AGAIN: Final = -1
+"""In place of the patience, for `look`; see queue_enter.lua."""
 
 
 def _script(name: str) -> Script:
@@ -81,6 +83,10 @@ class RedisMatchQueue:
     after the other there, each has an answer of its own, and an error of one is not one of the others. Nothing else is
     sent before them, so a ticket that is cancelled or forgotten has entered before.
 
+    **Guests of the same node are preferred**, if the caller has patience: `{mm}:near:<node>` helps to find those who
+    wait there, and `{mm}:young` has those who are left to their own node. Both only narrow down who is found of
+    `{mm}:waiting`. What stands in them for no reason is dropped by whoever comes across it, and they expire.
+
     So no answer is given twice, and what the script matched is never matched again before its process lets it. What
     memory matched meanwhile is known to be old by whoever is given it: the caller checks that its guest still holds
     the ticket.
@@ -88,14 +94,17 @@ class RedisMatchQueue:
 
     is_durable = True
 
-    def __init__(self, redis: Redis, clock: Clock, background: Background) -> None:
-        """`clock` measures how long the memory keeps suspended tickets."""
+    def __init__(self, redis: Redis, clock: Clock, background: Background, node: str = "") -> None:
+        """`clock` measures how long the memory keeps suspended tickets. `node` is this node's id, as in its tickets."""
         self._redis = redis
         self._clock = clock
         self._background = background
         self._memory = MemoryMatchQueue(clock)
         """What Redis should have of this process."""
         self._keys = tuple(redis.key(f"{{mm}}:{name}") for name in ("tickets", "waiting", "leases"))
+        self._entering_keys = (*self._keys, redis.key(f"{{mm}}:near:{node}"), redis.key("{mm}:young"))
+        self._node = f'"node":"{node}"'
+        """As it stands in tickets of this node."""
         self._claim = redis.key("{mm}:claim:")
         self._attempts = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop
@@ -117,7 +126,7 @@ class RedisMatchQueue:
 
     # ── MatchQueue ────────────────────────────────────────────────────────────────────────────────
 
-    async def enter(self, ticket: Ticket) -> Ticket | None:
+    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:
         """See MatchQueue."""
         encoded = self._encode(ticket)
         is_repaired = False
@@ -125,7 +134,7 @@ class RedisMatchQueue:
             lost = self._lost.pop(ticket.id, None)
             attempt = lost or next(self._attempts)
             try:
-                reply = await self._enter(ticket, encoded, attempt, may_be_applied=lost is not None)
+                reply = await self._enter(ticket, encoded, attempt, _ms(patience), may_be_applied=lost is not None)
             except asyncio.CancelledError:
                 self._lost[ticket.id] = attempt
                 raise
@@ -150,8 +159,32 @@ class RedisMatchQueue:
                 return partner
         return await self._memory.enter(ticket)
 
+    async def look(self, ticket: Ticket) -> Ticket | None:
+        """See MatchQueue. No effect while an answer to `enter` is lost, or Redis cannot be used: `renew` helps then."""
+        encoded = self._encode(ticket)
+        while self._redis.is_usable and ticket.id not in self._lost:
+            attempt = next(self._attempts)
+            try:
+                reply = await self._enter(ticket, encoded, attempt, _AGAIN, may_be_applied=False)
+            except asyncio.CancelledError:
+                self._lost[ticket.id] = attempt
+                raise
+            if isinstance(reply, RedisError):
+                if isinstance(reply, LostError):
+                    self._lost[ticket.id] = attempt
+                self._note(reply)
+                return None
+            if reply is None:
+                return None
+            partner = self._read(reply)
+            if partner is not None:
+                self._memory.discard(ticket.guest_id)
+                self._memory.take(partner)
+                return partner
+        return None
+
     def _enter(
-        self, ticket: Ticket, encoded: bytes, attempt: int, *, may_be_applied: bool
+        self, ticket: Ticket, encoded: bytes, attempt: int, patience: int, *, may_be_applied: bool
     ) -> asyncio.Future[Reply | RedisError]:
         """Let a ticket enter with the others of this turn. The future gets the answer to it, or the error."""
         entering = self._entering
@@ -161,7 +194,7 @@ class RedisMatchQueue:
         answer: asyncio.Future[Reply | RedisError] = self._loop.create_future()
         entering.append(answer)
         self._claims.append(self._claim + ticket.id)
-        self._tickets += (ticket.guest_id, encoded, attempt, int(may_be_applied))
+        self._tickets += (ticket.guest_id, encoded, attempt, int(may_be_applied), patience)
         if len(entering) == TOGETHER:
             self._send_entering()
         return answer
@@ -173,9 +206,10 @@ class RedisMatchQueue:
         entering, self._entering = self._entering, []
         claims, self._claims = self._claims, []
         tickets, self._tickets = self._tickets, []
-        keys = (*self._keys, *claims)
+        keys = (*self._entering_keys, *claims)
+        arguments = (_LEASE_MS, _KEYS_KEPT_MS, DROPPED, self._node, *tickets)
         try:
-            self._redis.run_then(partial(_answer, entering), _ENTER, keys, _LEASE_MS, _KEYS_KEPT_MS, DROPPED, *tickets)
+            self._redis.run_then(partial(_answer, entering), _ENTER, keys, *arguments)
         except Exception as error:  # noqa: BLE001 - whoever waits must get an answer
             self._background.failed("sending of searches", error)
             _answer(entering, RedisError(str(error)))
@@ -285,7 +319,7 @@ class RedisMatchQueue:
         First what has ended. Then what waits, but Redis does not know: recallable only, because a partner may wait
         there; the next `renew` returns it, and so it enters again, within 3 s.
         """
-        await self._run(_REPAIR, self._keys)
+        await self._run(_REPAIR, self._entering_keys)
         while self._ended:
             for chunk in _chunks(list(self._ended.values())):
                 await self._remove([ticket for ticket, _ in chunk])
@@ -354,7 +388,7 @@ class RedisMatchQueue:
         if isinstance(error, RefusedError):
             self._refused.note()
             if error.code == "WRONGTYPE":  # somebody else has written a key; else it would be refused for ever
-                self._redis.run_then(_ignore, _REPAIR, self._keys)
+                self._redis.run_then(_ignore, _REPAIR, self._entering_keys)
 
 
 def _answer(entering: list[asyncio.Future[Reply | RedisError]], reply: Reply | RedisError) -> None:

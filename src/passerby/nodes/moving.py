@@ -22,7 +22,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from passerby import ids
 from passerby.chat.events import RoomClosed
@@ -166,7 +166,9 @@ class Moving:
         gateway.settle = self.settle
         gateway.hand_over = self._hand_over
         matchmaking.bring = self.bring
+        matchmaking.has_others = lambda: bool(self.others())
         recovery.nodes = self
+        rooms.place = self._place
         room_log.taken = self._taken
         membership.on_gone(self._gone)
         membership.on_expired(self._expired)
@@ -195,6 +197,9 @@ class Moving:
         if home != self.node and not await self.is_alive(home):
             home = await self._homes.claim(guest.session_id, home)
         return home == self.node and await self._home_of_room(guest, None) == self.node
+
+    def _place(self) -> str | UnsetType:
+        return self.node if self.others() else UNSET
 
     def _expired(self) -> None:
         self._background.start("look at all homes", self._look_at_homes())

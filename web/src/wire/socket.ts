@@ -17,6 +17,9 @@ export interface WireListener {
   refused(code: Code | null, retryAfter: number | null): void;
 }
 
+/** A server of several processes says where the guest lives; to connect there again is cheaper. */
+type Greeting = ServerToClient['connection:established'] | ServerToClient['user:matched'];
+
 export class Wire {
   readonly #socket: Socket;
 
@@ -34,6 +37,8 @@ export class Wire {
       },
     });
     this.#socket.onAny((event: keyof ServerToClient, payload: ServerToClient[typeof event]) => {
+      if (event === 'connection:established' || event === 'user:matched')
+        this.#settle(payload as Greeting);
       listener.event(event, payload);
     });
     this.#socket.on('disconnect', (reason) => {
@@ -44,6 +49,10 @@ export class Wire {
       if (this.#socket.active) listener.down(true);
       else listener.refused(error.data?.code ?? null, error.data?.retryAfter ?? null);
     });
+  }
+
+  #settle({ at }: Greeting): void {
+    this.#socket.io.opts.query = at === undefined ? {} : { at };
   }
 
   /** Connect now, whatever attempt is scheduled. */

@@ -496,6 +496,10 @@ export interface ConnectionClosing {
  * via the `definition` "ConnectionEstablished".
  */
 export interface ConnectionEstablished {
+  /**
+   * Of several nodes, the one on which the guest lives: give it back as `at` in the query of later connections. Says nothing else; left out if there is one node
+   */
+  at?: string;
   isGuest: boolean;
   limits: Limits;
   room: RoomSummary | null;
@@ -841,6 +845,10 @@ export interface MatchSearching {
  * via the `definition` "Matched".
  */
 export interface Matched {
+  /**
+   * Of several nodes, the one on which the guest lives: give it back as `at` in the query of later connections. Says nothing else; left out if there is one node
+   */
+  at?: string;
   epoch: number;
   matchedUser: Partner;
   /**
