@@ -429,6 +429,9 @@ async def serve(
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    if crew is not None:
+        # A session that only this worker's memory had would be unknown to the others.
+        await application.services.ready()
     serving = asyncio.ensure_future(server.serve(sockets))
     try:
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event to wait for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +72,8 @@ _SESSION_DELAY: Final = 0.1
 """Seconds that a change of a session waits for others, if the session is written to Redis."""
 _LINKS: Final = "file links"
 """What the key of links to files is derived for."""
+_BUS_WAIT: Final = 1.0
+"""Seconds at the start until the other nodes have to find this one by themselves, if the bus cannot be used."""
 _REDIS_WAIT: Final = 2.0
 """Seconds at the start until guests are served from memory, if Redis cannot be used."""
 
@@ -374,7 +377,7 @@ class Assembly:
 
     def start(self) -> None:
         """Start the loops, in the running event loop."""
-        self.background.start("recovery", self._recover())
+        self._starting = self.background.start("recovery", self._recover())
         self.background.repeat("broadcast of statistics", self.stats.broadcast)
         self.background.repeat("heartbeat of the counts", self.stats.heartbeat)
         self.background.repeat("refresh of sessions", self.presence.refresh)
@@ -397,6 +400,12 @@ class Assembly:
             self.adapters.cluster.membership.start()
         if not await redis.ready(_REDIS_WAIT) and redis.watch.state is State.DEGRADED:
             self.recovery.skip()
+        if self.adapters.cluster is not None and redis.is_usable and await self.adapters.cluster.bus.ready(_BUS_WAIT):
+            await self.adapters.cluster.membership.greet()
+
+    async def ready(self) -> None:
+        """Wait until Redis is in use, and the other nodes know this one; but not long: Redis may be away."""
+        await asyncio.wait([self._starting])
 
     async def _look_at_nodes(self) -> None:
         if self.adapters.cluster is not None:

@@ -4,6 +4,7 @@
 |---|---|
 | `(20,)` | the sender says goodbye |
 | `(21, node)` | the sender knows that `node` is gone |
+| `(22,)` | the sender is new |
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 GOODBYE: Final = 20
 GONE: Final = 21
+NEW: Final = 22
 
 _OUTAGE: Final = 2.0
 """Seconds without a look after which the others get a whole lease to renew theirs: they had no way to."""
@@ -55,10 +57,13 @@ class Members:
         self._expired: list[Callable[[], None]] = []
         self._own_until = math.inf
         """When the own lease ends; never before the first renewal."""
+        self.look: Callable[[], object] = _look_later
+        """Looks at the others at once."""
         self._looked = -math.inf
         """When the last look succeeded."""
         bus.take(GOODBYE, self._take_goodbye)
         bus.take(GONE, self._take_gone)
+        bus.take(NEW, self._take_new)
 
     # ── the port ──────────────────────────────────────────────────────────────────────────────────
 
@@ -94,6 +99,11 @@ class Members:
             if other != node:
                 self._bus.send(other, (GONE, node))
         self.lose(node)
+
+    def greet(self) -> None:
+        """Tell all nodes that this one is new: they would find it with their next look."""
+        for other in self._until:
+            self._bus.send(other, (NEW,))
 
     def tell_goodbye(self) -> None:
         """Tell all nodes that this one goes."""
@@ -140,7 +150,15 @@ class Members:
     def _take_goodbye(self, node: str, _: Frame) -> None:
         self.lose(node)
 
+    def _take_new(self, node: str, _: Frame) -> None:
+        if node not in self._until:
+            self.look()
+
     def _take_gone(self, _: str, frame: Frame) -> None:
         _, node = frame
         if node != self.node:
             self.lose(node)
+
+
+def _look_later() -> None:
+    """Do nothing: there is a look soon anyway."""

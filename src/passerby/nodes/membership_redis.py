@@ -50,6 +50,7 @@ class RedisMembership:
         self.on_expired = members.on_expired
         self.holds = members.holds
         self._is_closed = False
+        members.look = self._look_now
 
     def start(self) -> None:
         """See Membership."""
@@ -99,6 +100,17 @@ class RedisMembership:
                 self._members.tell_gone(node)  # also if it was never seen alive
         self._members.looked(begun, {node: (rest, version) for node, (_, rest, version) in found.items()})
         return True
+
+    async def greet(self) -> None:
+        """Look at the others, and tell them that this node is new."""
+        if await self.look():
+            self._members.greet()
+
+    def _look_now(self) -> None:
+        self._background.start("look at a new node", self._look_once())
+
+    async def _look_once(self) -> None:
+        await self.look()
 
     async def _step(self) -> None:
         await self.look()
