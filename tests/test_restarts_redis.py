@@ -909,7 +909,7 @@ class FailingMachine(RuleBasedStateMachine):
         self.run(self.client.eval(AGE, 0, round(lifetime * 1000)))  # a process may have died while somebody came
         self.let_pass(3.0)
         found = self.run(self.look())
-        left = {key for key in found if not key.startswith(b"node:") and key not in FOREVER}
+        left = {key for key in found if not key.startswith((b"node:", b"about:")) and key not in FOREVER}
         assert left == set(), "something is left of those who have gone"
         assert found[b"active_user_count"] == b"0"
         assert len([key for key in found if key.startswith(b"node:")]) == 1
