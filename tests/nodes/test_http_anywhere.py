@@ -130,7 +130,7 @@ async def test_a_home_that_does_not_answer_is_an_error_that_says_so(
 ) -> None:
     first, second = nodes.all
     account, _ = await first.visitor(username="Anna")
-    monkeypatch.setattr("passerby.nodes.asking._ASK", 0.05)
+    monkeypatch.setattr("passerby.nodes.requests.PATIENCE", 0.05)
     served = first.application.asking
 
     has_ended = asyncio.Event()
@@ -437,7 +437,7 @@ async def test_an_upload_whose_publishing_is_not_answered_is_no_file(
 ) -> None:
     first, second = nodes.all
     talk = await Talk.begin(nodes)
-    monkeypatch.setattr("passerby.nodes.uploads._ASK", 0.2)
+    monkeypatch.setattr("passerby.nodes.uploads.PATIENCE", 0.2)
     asking = second.application.asking
     assert asking is not None
     publish = asking._requests._handlers["upload.publish"]

@@ -23,7 +23,7 @@ from msgspec import json, msgpack
 from passerby.clock import sleep
 from passerby.errors import UnavailableError
 from passerby.models import Guest
-from passerby.nodes.requests import NodeLostError
+from passerby.nodes.requests import RETRY, ask_living
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -46,19 +46,17 @@ if TYPE_CHECKING:
 
 ENDED: Final = 43
 """The kind of the frame with the id of a session that has ended, and whether its guest wanted it."""
-_ASK: Final = 2.0
-"""Seconds that another node has to answer."""
 _LOOKS: Final = 3
 """How often the home of a guest is looked up who is not where they should be, because they are moving."""
 _MOVING: Final = 0.05
 """Seconds between two such looks."""
-_RETRY: Final = 1.0
-"""Seconds until a guest whose home does not answer may try again."""
 _AGAIN: Final = 1.0
 """Seconds until what may be lost on the way to a node is told again."""
 _TOLD: Final = 600.0
 """Seconds for which it is remembered what to tell again: longer than any node is cut off without being gone."""
 _YES: Final = b"yes"
+_WHAT: Final = "your session"
+"""What is unavailable if a node does not answer."""
 
 _decode_guest = json.Decoder(Guest).decode
 _encode = msgpack.Encoder().encode
@@ -115,9 +113,6 @@ class Asking:
         presence.ended = self._has_ended
         presence.end_elsewhere = self.end
 
-    def _others(self) -> set[str]:
-        return self._membership.alive() - {self.node}
-
     async def ask_home(self, session_id: str, name: str, argument: bytes) -> bytes:
         """Ask the home of a guest who does not live here; empty: they live nowhere, or here. Raises UnavailableError.
 
@@ -129,7 +124,7 @@ class Asking:
             try:
                 home = await self._homes.find(session_id)
             except OSError as error:
-                if self._others():
+                if self._membership.others():
                     raise _unanswered() from error
                 break
             if home is None or self._guests.live(session_id) is not None:
@@ -140,18 +135,11 @@ class Asking:
 
     async def _ask(self, node: str, name: str, argument: bytes) -> bytes:
         """Return the answer of a node; nothing if it is gone. Raises UnavailableError."""
-        if not await self._membership.is_alive(node):
-            return b""
-        try:
-            return await self._requests.ask(node, name, argument, _ASK)
-        except (NodeLostError, TimeoutError):
-            if await self._membership.is_alive(node):
-                raise _unanswered() from None
-            return b""
+        return await ask_living(self._requests, self._membership, node, name, argument, of=_WHAT)
 
     async def _ask_all(self, name: str, argument: bytes) -> bytes:
         """Return the answer of a node that has one, or nothing. Raises UnavailableError if one may have it."""
-        asked = [self._ask(node, name, argument) for node in self._others()]
+        asked = [self._ask(node, name, argument) for node in self._membership.others()]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         failures = [answer for answer in answers if isinstance(answer, BaseException)]
         for answer in answers:
@@ -243,7 +231,7 @@ class Asking:
     def _tell(self, session_id: str, *, is_wanted: bool) -> None:
         self._forget_told()
         self._ended[session_id] = self._clock.monotonic(), is_wanted
-        for node in self._others():
+        for node in self._membership.others():
             self._bus.send(node, (ENDED, session_id, is_wanted))
 
     def _forget_told(self) -> None:
@@ -271,7 +259,7 @@ class Asking:
     def _tell_again(self, node: str) -> None:
         """Tell a node again what may be lost; one that seems to be gone, when it is back."""
         self._telling.discard(node)
-        if node not in self._others():
+        if node not in self._membership.others():
             self._lost(node)
             return
         for session_id, (_, is_wanted) in self._ended.items():
@@ -283,4 +271,4 @@ async def _no_room(*_: object) -> None:
 
 
 def _unanswered() -> UnavailableError:
-    return UnavailableError(["your session"], retry_after=_RETRY)
+    return UnavailableError([_WHAT], retry_after=RETRY)

@@ -235,16 +235,6 @@ class Edges:
             bus.take(kind, take)
         bus.on_lost(self._lost)
 
-    @property
-    def count(self) -> int:
-        """Return the number of connections of this node whose guests live elsewhere."""
-        return len(self._edges)
-
-    @property
-    def remote_count(self) -> int:
-        """Return the number of connections elsewhere whose guests live here."""
-        return sum(map(len, self._remotes.values()))
-
     # ── a connection gets a home elsewhere ────────────────────────────────────────────────────────
 
     def connect(self, home: str, client: Client, packet: str) -> None:

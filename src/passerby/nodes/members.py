@@ -18,6 +18,7 @@ from passerby.nodes.membership import LEASE, OWN_LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from passerby.background import Background
     from passerby.nodes.bus import Bus, Frame
@@ -70,6 +71,10 @@ class Members:
     def alive(self) -> set[str]:
         """See Membership."""
         return {self.node, *self._until}
+
+    def others(self) -> AbstractSet[str]:
+        """See Membership."""
+        return self._until.keys()
 
     def version(self, node: str) -> int:
         """See Membership."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
 LEASE: Final = 5.0
 """Seconds that a node counts as alive after its last renewal."""
@@ -33,6 +34,9 @@ class Membership(Protocol):
 
     def alive(self) -> set[str]:
         """Return the ids of the nodes that are known to be alive, always including this one."""
+
+    def others(self) -> AbstractSet[str]:
+        """Return the ids of all of them but this one: a view, so to ask whether there are any costs nothing."""
 
     def version(self, node: str) -> int:
         """Return the version of the frames of a node that is alive; 0 if it is not known."""

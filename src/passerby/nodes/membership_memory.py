@@ -49,6 +49,7 @@ class MemoryMembership:
         self._background = background
         self._members = members = Members(bus, background, now)
         self.alive = members.alive
+        self.others = members.others
         self.version = members.version
         self.on_gone = members.on_gone
         self.on_expired = members.on_expired

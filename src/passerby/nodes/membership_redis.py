@@ -45,6 +45,7 @@ class RedisMembership:
         """What the set has of each other node, at the last look."""
         self._members = members = Members(bus, background, now)
         self.alive = members.alive
+        self.others = members.others
         self.version = members.version
         self.on_gone = members.on_gone
         self.on_expired = members.on_expired

@@ -32,7 +32,7 @@ from passerby.limits import TokenBucket
 from passerby.live import LiveGuest
 from passerby.models import Guest, Ticket
 from passerby.nodes.edges import RemoteSession
-from passerby.nodes.requests import NodeLostError
+from passerby.nodes.requests import PATIENCE, ask_living
 from passerby.realtime.links import SocketLink
 from passerby.socketio.closing import SERVER_SHUTTING_DOWN
 
@@ -64,8 +64,6 @@ _STAY: Final = b"stay"
 _COMES: Final = b"comes"
 _LEAVE: Final = b"leave "
 _UNKNOWN: Final = b"unknown"
-_ASK: Final = 2.0
-"""Seconds that another node has to answer."""
 _ATTEMPTS: Final = 3
 """Looks at who has a room: it may change each time, if nodes die one after the other."""
 _BUSY: Final = 0.5
@@ -76,8 +74,6 @@ _TOGETHER: Final = 200
 """Homes that are kept at the same time: about a millisecond of one turn of the event loop."""
 _KEEP: Final = 600.0
 """Seconds in which all homes are kept once."""
-_RETRY: Final = 1.0
-"""Seconds until a guest whose home does not answer may try again."""
 
 
 class Connection(Struct):
@@ -177,7 +173,7 @@ class Moving:
 
     def others(self) -> Collection[str]:
         """See Nodes."""
-        return self._membership.alive() - {self.node}
+        return self._membership.others()
 
     def is_first(self) -> bool:
         """See Nodes."""
@@ -251,17 +247,12 @@ class Moving:
             home = await self._homes.claim(session_id, instead_of)
             if home == self.node:
                 return home
-            if await self.is_alive(home):
-                try:
-                    answer = await self._requests.ask(home, "come", f"{self.node} {session_id}".encode(), _ASK)
-                except (NodeLostError, TimeoutError):
-                    if await self.is_alive(home):
-                        raise UnavailableError(["your conversation"], retry_after=_RETRY) from None
-                    answer = _UNKNOWN
-                if answer == _STAY:
-                    return home
-                if answer.startswith(_LEAVE):
-                    self._left[session_id] = answer.removeprefix(_LEAVE).decode(), home
+            argument = f"{self.node} {session_id}".encode()
+            answer = await ask_living(self._requests, self._membership, home, "come", argument, of="your conversation")
+            if answer == _STAY:
+                return home
+            if answer.startswith(_LEAVE):
+                self._left[session_id] = answer.removeprefix(_LEAVE).decode(), home
             instead_of = home
 
     def _hand_over(self, home: str, client: Client, packet: str) -> None:
@@ -278,7 +269,7 @@ class Moving:
         self._expected.add(ticket.id)
         try:
             await self._requests.ask(
-                ticket.node, "bring", self.node.encode() + b" " + msgspec.json.encode(ticket), _ASK
+                ticket.node, "bring", self.node.encode() + b" " + msgspec.json.encode(ticket), PATIENCE
             )
         except (UnavailableError, TimeoutError):
             pass

@@ -28,11 +28,16 @@ if TYPE_CHECKING:
     from passerby.background import Background
     from passerby.clock import Clock
     from passerby.nodes.bus import Bus, Frame
+    from passerby.nodes.membership import Membership
 
 ASK: Final = 10
 ANSWER: Final = 11
 FAIL: Final = 12
 
+PATIENCE: Final = 2.0
+"""Seconds that another node has to answer while a guest waits."""
+RETRY: Final = 1.0
+"""Seconds until a guest whose node does not answer may try again."""
 MOST: Final = 256
 """Questions of one node that are worked on at the same time; more are refused."""
 _CODES: Final = frozenset(code.value for code in Code)
@@ -150,6 +155,24 @@ class Requests:
 
     def _refuse(self, node: str, number: int, error: PasserbyError) -> None:
         self._bus.send(node, (FAIL, number, *told(error)))
+
+
+async def ask_living(
+    requests: Requests, membership: Membership, node: str, name: str, argument: bytes, *, of: str
+) -> bytes:
+    """Return the answer of `node` to the question `name`; nothing if the node is gone.
+
+    Raises UnavailableError with `of`, what the question is about, if the node is alive and does not answer in time; and
+    the PasserbyError that the handler raised there.
+    """
+    if not await membership.is_alive(node):
+        return b""
+    try:
+        return await requests.ask(node, name, argument, PATIENCE)
+    except (NodeLostError, TimeoutError):
+        if await membership.is_alive(node):
+            raise UnavailableError([of], retry_after=RETRY) from None
+        return b""
 
 
 def told(error: PasserbyError) -> tuple[str, str, str, str | None, float | None]:

@@ -26,7 +26,7 @@ from passerby.errors import NotFoundError
 from passerby.files.space import NamedRoom, Reservation, room_closed
 from passerby.files.upload import unavailable
 from passerby.models import StoredFile
-from passerby.nodes.requests import NodeLostError
+from passerby.nodes.requests import PATIENCE, NodeLostError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 CLOSED: Final = 44
 """The kind of the frame with the id of a file whose room has closed."""
-_ASK: Final = 2.0
-"""Seconds that the home has to answer."""
 _LATE: Final = 60.0
 """Seconds after the longest upload until the home gives up one of which it hears nothing more."""
 
@@ -148,7 +146,7 @@ class Uploads:
     async def ask(self, home: str, name: str, argument: bytes) -> bytes:
         """Return the answer of the home. Raises what it raises there, and UnavailableError."""
         try:
-            return await self._requests.ask(home, f"upload.{name}", argument, _ASK)
+            return await self._requests.ask(home, f"upload.{name}", argument, PATIENCE)
         except (NodeLostError, NotFoundError, TimeoutError):
             raise unavailable() from None
 
@@ -161,7 +159,7 @@ class Uploads:
     async def _tell_abort(self, home: str, argument: bytes) -> None:
         # Otherwise it notices that something is lost, or it waits until the longest upload is over.
         with contextlib.suppress(NodeLostError, TimeoutError):
-            await self._requests.ask(home, "upload.abort", argument, _ASK)
+            await self._requests.ask(home, "upload.abort", argument, PATIENCE)
 
     # ── where the room is ─────────────────────────────────────────────────────────────────────────
 
