@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passerby import limits
+from passerby.errors import RateLimitedError
 from passerby.limits import AddressCount, AddressLimit, Rate, TokenBucket
 from tests.support.clock import ManualClock
 
@@ -74,7 +75,10 @@ def test_whoever_waits_as_long_as_told_is_let_through(burst: float, per_second: 
         now += pause
         wait = bucket.take(now)
         if wait:
-            now += wait
+            told = RateLimitedError(wait).retry_after
+            assert told is not None
+            assert told - wait < 0.002, "milliseconds are exact enough"
+            now += told
             assert bucket.take(now) == 0.0
 
 

@@ -20,6 +20,7 @@ PasserbyError
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import ClassVar, Final
 
@@ -116,12 +117,12 @@ class PasserbyError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, code: Code, message: str, *, field: str | None = None, retry_after: float | None = None) -> None:
-        """`field` names the invalid field; `retry_after` is in seconds."""
+        """`field` names the invalid field; `retry_after` is in seconds, and rounded up to milliseconds."""
         super().__init__(message)
         self.code = code
         self.message = message
         self.field = field
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else math.ceil(retry_after * 1000) / 1000
 
 
 class InvalidInputError(PasserbyError):
@@ -223,7 +224,7 @@ class RateLimitedError(PasserbyError):
 
     def __init__(self, retry_after: float, what: str = "requests") -> None:
         """`retry_after` is in seconds; `what` names the limited action."""
-        super().__init__(Code.RATE_LIMITED, f"Too many {what}, slow down", retry_after=round(retry_after, 3))
+        super().__init__(Code.RATE_LIMITED, f"Too many {what}, slow down", retry_after=retry_after)
 
 
 TOKEN_REQUIRED: Final = "Access token is required"  # noqa: S105 - a message

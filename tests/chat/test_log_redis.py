@@ -876,6 +876,28 @@ async def test_what_was_forgotten_meanwhile_is_removed_first(server: Valkey, pro
     assert await keys(server) == set()
 
 
+@pytest.mark.parametrize("commands", range(3))
+@pytest.mark.parametrize("failure", [Failure.COMMAND_LOST, Failure.ANSWER_LOST])
+async def test_a_forgotten_room_is_removed_although_a_command_was_lost(
+    server: Valkey, failure: Failure, commands: int
+) -> None:
+    async with failing(server.url) as (redis, failures):
+        clock = ManualClock()
+        log = RedisRoomLog(redis, clock, Background(clock), MAX_MESSAGES, MAX_BYTES, node=ids.node_id())
+        redis.on_resync("messages", log.resync)
+        log.open(ROOM, EPOCH)
+        await accepted_append(log, message("hello"))
+        failures.arm(failure, commands)
+        log.forget(ROOM, EPOCH)
+        while failures.is_armed:
+            await turns()
+            redis.send(lambda _: None, "PING")
+
+        async with asyncio.timeout(PATIENCE):
+            while await server.command("KEYS", "*room*:*"):
+                await asyncio.sleep(0.01)
+
+
 async def test_what_was_forgotten_is_neither_listed_nor_recalled(server: Valkey, process: Process) -> None:
     await server.command("CONFIG", "SET", "maxmemory", "1")
     await process.append("one")

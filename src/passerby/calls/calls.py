@@ -165,7 +165,7 @@ class Calls:
         left = until - self._clock.monotonic()
         if left > 0:
             raise ConflictError(
-                Code.CALL_DECLINED, "The last call was declined: wait before the next", retry_after=round(left, 3)
+                Code.CALL_DECLINED, "The last call was declined: wait before the next", retry_after=left
             )
         self._declined.pop(member.partner, None)
 

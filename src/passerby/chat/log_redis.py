@@ -421,8 +421,10 @@ class RedisRoomLog:
         room = self._rooms.get(room_id)
         if room is not None and room.epoch == epoch:
             room.is_foreign = True
-            self._unindexed.append(room_id)
             self.forget(room_id, epoch)
+            self._unindexed.append(room_id)
+            if not self._is_queued:
+                self._queue()
 
     def forget(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""
@@ -454,8 +456,7 @@ class RedisRoomLog:
         for room_id, epoch in dug:
             answered = partial(self._removed, room_id, epoch)
             self._redis.run_then(answered, _FORGET, self._keys(room_id), epoch, self._owner(epoch))
-            if room_id not in self._rooms:
-                self._unindexed.append(room_id)
+            self._unindexed.append(room_id)
 
     def _removed(self, room_id: str, epoch: int, reply: Reply | RedisError) -> None:
         if isinstance(reply, RedisError):
@@ -464,14 +465,21 @@ class RedisRoomLog:
             del self._graves[room_id]
 
     def _write_index(self) -> None:
-        """Put rooms into the index of all rooms, and remove others. A failure is made good by the next renewal."""
+        """Put rooms into the index of all rooms, and remove others. Those that live are put again by each renewal."""
+        rooms = self._rooms
         living, self._indexed = self._indexed, []
-        gone, self._unindexed = self._unindexed, []
+        gone, self._unindexed = [room_id for room_id in self._unindexed if room_id not in rooms], []
         now = int(self._clock.time())
         if living and now - self._listed >= RENEWAL:
             self._listed = now
             self._redis.run_then(_ignore, _INDEX, (self._nodes,), now, LIFETIME, 0, self.node)
-        self._redis.run_then(_ignore, _INDEX, (self._index,), now, LIFETIME, len(gone), *gone, *living)
+        written = partial(self._index_written, gone) if gone else _ignore
+        self._redis.run_then(written, _INDEX, (self._index,), now, LIFETIME, len(gone), *gone, *living)
+
+    def _index_written(self, gone: list[str], reply: Reply | RedisError) -> None:
+        if isinstance(reply, RedisError):
+            self._unindexed += gone
+            self._retry_later()
 
     # ── notes ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -616,9 +624,8 @@ class RedisRoomLog:
     # ── going on after Redis was away ─────────────────────────────────────────────────────────────
 
     def _unindex(self, room_id: str) -> None:
-        if room_id not in self._rooms:
-            self._unindexed.append(room_id)
-            self._write_index()
+        self._unindexed.append(room_id)
+        self._write_index()
 
     async def resync(self) -> None:
         """Remove from Redis what was forgotten meanwhile, and write all rooms that it has not, or not as they are.
@@ -666,13 +673,15 @@ class RedisRoomLog:
     async def _remove_forgotten(self) -> RedisError | None:
         """Remove everything that was forgotten. Return an error if something was not removed."""
         failed = None
+        if self._unindexed:
+            self._write_index()
         graves = [(room_id, epoch) for room_id, (epoch, _) in self._graves.items()]
         for start in range(0, len(graves), _SLICE):
             some = graves[start : start + _SLICE]
             removals = [
                 self._redis.run(_FORGET, self._keys(room_id), epoch, self._owner(epoch)) for room_id, epoch in some
             ]
-            self._unindexed += [room_id for room_id, _ in some if room_id not in self._rooms]
+            self._unindexed += [room_id for room_id, _ in some]
             self._write_index()
             await asyncio.wait(removals)
             for (room_id, epoch), removal in zip(some, removals, strict=True):
