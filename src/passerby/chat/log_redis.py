@@ -28,7 +28,7 @@ from passerby.models import Message
 from passerby.redis.client import RedisError, RefusedError, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from passerby.background import Background
     from passerby.chat.log import Done
@@ -453,16 +453,27 @@ class RedisRoomLog:
 
     def _dig(self) -> None:
         dug, self._dug = self._dug, []
-        for room_id, epoch in dug:
-            answered = partial(self._removed, room_id, epoch)
-            self._redis.run_then(answered, _FORGET, self._keys(room_id), epoch, self._owner(epoch))
-            self._unindexed.append(room_id)
+        for some in self._scripts(dug):
+            self._redis.run_then(partial(self._removed, some), _FORGET, *self._removal(some))
+        self._unindexed += [room_id for room_id, _ in dug]
 
-    def _removed(self, room_id: str, epoch: int, reply: Reply | RedisError) -> None:
+    def _scripts(self, rooms: list[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
+        """Yield the rooms that one run of a script removes."""
+        for start in range(0, len(rooms), self._rooms_a_script):
+            yield rooms[start : start + self._rooms_a_script]
+
+    def _removal(self, rooms: list[tuple[str, int]]) -> tuple[list[str], *tuple[Part, ...]]:
+        """Return keys and arguments of the script that removes these rooms."""
+        keys = [key for room_id, _ in rooms for key in self._keys(room_id)]
+        return keys, *(part for _, epoch in rooms for part in (epoch, self._owner(epoch)))
+
+    def _removed(self, rooms: list[tuple[str, int]], reply: Reply | RedisError) -> None:
         if isinstance(reply, RedisError):
             self._retry_later()
-        elif room_id in self._graves and self._graves[room_id][0] <= epoch:
-            del self._graves[room_id]
+            return
+        for room_id, epoch in rooms:
+            if room_id in self._graves and self._graves[room_id][0] <= epoch:
+                del self._graves[room_id]
 
     def _write_index(self) -> None:
         """Put rooms into the index of all rooms, and remove others. Those that live are put again by each renewal."""
@@ -678,16 +689,15 @@ class RedisRoomLog:
         graves = [(room_id, epoch) for room_id, (epoch, _) in self._graves.items()]
         for start in range(0, len(graves), _SLICE):
             some = graves[start : start + _SLICE]
-            removals = [
-                self._redis.run(_FORGET, self._keys(room_id), epoch, self._owner(epoch)) for room_id, epoch in some
-            ]
+            removed = list(self._scripts(some))
+            removals = [self._redis.run(_FORGET, *self._removal(rooms)) for rooms in removed]
             self._unindexed += [room_id for room_id, _ in some]
             self._write_index()
             await asyncio.wait(removals)
-            for (room_id, epoch), removal in zip(some, removals, strict=True):
+            for rooms, removal in zip(removed, removals, strict=True):
                 error = removal.exception()
                 reply = error if isinstance(error, RedisError) else 0
-                self._removed(room_id, epoch, reply)
+                self._removed(rooms, reply)
                 if isinstance(reply, RedisError):
                     failed = reply
         return failed
