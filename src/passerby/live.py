@@ -138,8 +138,11 @@ def not_in_room() -> ConflictError:
     return ConflictError(Code.NOT_IN_ROOM, "You are not in a conversation")
 
 
-class RoomObserver(Protocol):
-    """Learns what happens to rooms. If an observer fails, the room and the other observers continue."""
+class RoomObserver:
+    """Learns what happens to rooms. If an observer fails, the room and the other observers continue.
+
+    A subclass has the methods of what it wants to know.
+    """
 
     def room_opened(self, room: Room) -> None:
         """Two guests have a room. Their clients do not know it yet."""

@@ -139,7 +139,7 @@ class Presence:
                 session_id=live.guest.session_id,
                 room=self._rooms.summary(live),
                 limits=self._limits,
-                at=self._rooms.place(),
+                at=self._rooms.at,
             )
         )
         self._stats.greet(live)

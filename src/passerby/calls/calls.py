@@ -35,6 +35,7 @@ from passerby.calls.events import (
 from passerby.calls.saved import SavedPast
 from passerby.calls.sdp import is_mid, is_ufrag, relayed, relayed_only
 from passerby.errors import Code, ConflictError, InvalidInputError
+from passerby.live import RoomObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,7 +69,7 @@ _PORTION: Final = 65_536
 """Bytes of signals sent at once, or one signal: far below OUTBOX_LIMIT, beside a room's replay."""
 
 
-class Calls:
+class Calls(RoomObserver):
     """The calls of the process, by room."""
 
     def __init__(
@@ -268,9 +269,6 @@ class Calls:
         self._tell_end(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
 
     # ── room events ───────────────────────────────────────────────────────────────────────────────
-
-    def room_opened(self, room: Room) -> None:
-        """See RoomObserver. A new room has no call."""
 
     def member_back(self, member: Member) -> None:
         """See RoomObserver. Sends the events that the member has or may have missed."""

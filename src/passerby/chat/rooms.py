@@ -36,7 +36,7 @@ from passerby.live import MAX_PENDING, Member, Room
 from passerby.models import Message, Partner, RoomSummary, read_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from passerby.background import Background
     from passerby.chat.delivery import Answer
@@ -87,8 +87,10 @@ class Rooms:
         self._changed = changed
         self._last_epoch = 0
         self._open: dict[str, Room] = {}
-        self.place: Callable[[], str | UnsetType] = _anywhere
-        """Returns what `at` says to guests who live here."""
+        self.node = ""
+        """This node's id, if there are `others`."""
+        self.others: Collection[str] = ()
+        """The other nodes that are alive."""
         self._is_stopping = False
         self.online_members = 0
         """Number of connected members, of all rooms."""
@@ -107,6 +109,11 @@ class Rooms:
         """The epoch of the newest room that is known here."""
         return self._last_epoch
 
+    @property
+    def at(self) -> str | UnsetType:
+        """What clients of guests who live here are told of where that is."""
+        return self.node if self.others else UNSET
+
     def find(self, room_id: str) -> Room | None:
         """Return the open room with this id."""
         return self._open.get(room_id)
@@ -123,7 +130,7 @@ class Rooms:
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
         room = Room(ids.room_id(first.guest.id, second.guest.id), self._last_epoch, first, second)
         joined = _joined(first.guest), _joined(second.guest)
-        at = self.place()
+        at = self.at
         views = Partner.of(second.guest), Partner.of(first.guest)
         self._log.open(room.id, room.epoch, (first.guest.session_id, second.guest.session_id))
         try:
@@ -487,11 +494,6 @@ class Rooms:
                 observer.room_closed(room)
             except Exception as error:  # noqa: BLE001 - the room and the other observers continue
                 self._background.failed("observer of a closed room", error)
-
-
-def _anywhere() -> UnsetType:
-    """Say nothing: there are no other nodes."""
-    return UNSET
 
 
 def _joined(guest: Guest) -> UserJoined:

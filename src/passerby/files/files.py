@@ -25,7 +25,7 @@ from passerby.files.space import RoomFiles, Space
 from passerby.files.turns import Turns
 from passerby.files.upload import Upload, new_id, not_your_room, unavailable
 from passerby.limits import Rate, TokenBucket
-from passerby.live import not_in_room
+from passerby.live import RoomObserver, not_in_room
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from passerby.files.blobs import BlobStore
     from passerby.files.links import Links
     from passerby.files.space import Quotas, Reservation, Share
-    from passerby.live import LiveGuest, Member, Room
+    from passerby.live import LiveGuest, Room
     from passerby.models import FileInfo, Guest, StoredFile
 
 _PIECE: Final = 64 * 1024
@@ -81,7 +81,7 @@ class Nowhere:
         return None
 
 
-class Files:
+class Files(RoomObserver):
     """All files of the process. When `room_closed` returns, no file of the room is served any more."""
 
     def __init__(
@@ -369,9 +369,6 @@ class Files:
             room_files = self._by_room[room.id] = RoomFiles(room)
         if file.id not in room_files.files:
             room_files.files[file.id] = (file, self.space.recall(room_files, file))
-
-    def member_back(self, member: Member) -> None:
-        """See RoomObserver. Files need no replay."""
 
     def room_lost(self, room: Room) -> None:
         """See RoomObserver. The files stay in the store."""

@@ -25,7 +25,7 @@ from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, M
 from passerby.models import Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Iterator
 
     from passerby.background import Background
     from passerby.chat.rooms import Rooms
@@ -46,10 +46,6 @@ _CANCELLED = MatchCancelled(message="The search has ended")
 
 
 Bring: TypeAlias = "Callable[[Ticket], Awaitable[LiveGuest | None]]"
-
-
-def _is_alone() -> bool:
-    return False
 
 
 async def _nobody(_ticket: Ticket) -> LiveGuest | None:
@@ -77,8 +73,8 @@ class Matchmaking:
         """
         self._node = node
         self._patience = patience
-        self.has_others: Callable[[], bool] = _is_alone
-        """Returns whether other nodes are alive."""
+        self.others: Collection[str] = ()
+        """The other nodes that are alive."""
         self.bring: Bring = _nobody
         """Brings a guest who lives on another node, and whose ticket was found, to this one."""
         self._queue = queue
@@ -258,7 +254,7 @@ class Matchmaking:
         """
         seeker = None if is_told else guest
         while True:
-            patience = self._patience if is_patient and self._patience and self.has_others() else 0.0
+            patience = self._patience if is_patient and self.others else 0.0
             try:
                 found = await self._answer(
                     self._queue.enter(ticket, patience) if is_patient else self._queue.look(ticket)

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import defaultdict
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from passerby.errors import Code
@@ -224,7 +223,8 @@ class Edges:
         """Bytes of packets that an edge holds, at most."""
         self._numbers = itertools.count(1)
         self._edges: dict[int, Edge] = {}
-        self._remotes: defaultdict[str, dict[int, RemoteSession]] = defaultdict(dict)
+        self.remotes: dict[Key, RemoteSession] = {}
+        """The connections elsewhere whose guests live here."""
         self._relays: dict[Key, str] = {}
         """Connections whose guests have moved on, and where to: packets of their clients may still come here."""
         from_edge = (PACKET, self._packet), (CLOSED, self._closed), (BARRIER, self._barrier)
@@ -278,7 +278,7 @@ class Edges:
         remote = RemoteSession(self, key, address, query, transport)
         remote.until = None if sender == node else sender
         remote.receiver = self._server.client(remote)
-        self._remotes[node][number] = remote
+        self.remotes[key] = remote
         return remote.receiver
 
     @staticmethod
@@ -345,33 +345,32 @@ class Edges:
 
     def left(self, remote: RemoteSession) -> None:
         """A guest here is no longer connected by `remote`."""
-        node, number = remote.key
-        if self._remotes[node].get(number) is remote:
-            del self._remotes[node][number]
+        if self.remotes.get(remote.key) is remote:
+            del self.remotes[remote.key]
 
     def _open(self, sender: str, frame: Frame) -> None:
         _, number, address, query, transport, packet = frame
         remote = RemoteSession(self, (sender, number), address, query, transport)
         remote.receiver = self._server.client(remote)
-        self._remotes[sender][number] = remote
+        self.remotes[remote.key] = remote
         remote.receive(packet)
 
     def _packet(self, sender: str, frame: Frame) -> None:
-        remote = self._remotes[sender].get(frame[1])
+        remote = self.remotes.get((sender, frame[1]))
         if remote is not None:
             remote.receive(frame[2])
         else:
             self._relay(sender, frame)
 
     def _closed(self, sender: str, frame: Frame) -> None:
-        remote = self._remotes[sender].get(frame[1])
+        remote = self.remotes.get((sender, frame[1]))
         if remote is not None:
             remote.end(CLOSINGS[Code(frame[2])])
         else:
             self._relay(sender, frame)
 
     def _drained(self, sender: str, frame: Frame) -> None:
-        remote = self._remotes[sender].get(frame[1])
+        remote = self.remotes.get((sender, frame[1]))
         if remote is not None:
             remote.drained(frame[2])
 
@@ -394,7 +393,7 @@ class Edges:
             self._come_back(kind, self._edges.get(number), inner)
         elif kind != BARRIER:
             self._from_edge[kind](node, inner)
-        elif (remote := self._remotes[node].get(number)) is not None:
+        elif (remote := self.remotes.get((node, number))) is not None:
             remote.until = None
             self.bus.send(node, (READY, number))
 
@@ -410,9 +409,8 @@ class Edges:
 
     def stop(self) -> None:
         """Close the connections elsewhere whose guests live here: this node is about to end."""
-        for remotes in list(self._remotes.values()):
-            for remote in list(remotes.values()):
-                remote.close(_LOST)
+        for remote in list(self.remotes.values()):
+            remote.close(_LOST)
 
     # ── losses ────────────────────────────────────────────────────────────────────────────────────
 
@@ -420,9 +418,9 @@ class Edges:
         for edge in list(self._edges.values()):
             if node in (edge.home, edge.until):
                 edge.session.close(_LOST)
-        for remote in list(self._remotes.pop(node, {}).values()):
-            remote.end(_LOST)
-        for remotes in list(self._remotes.values()):
-            for remote in [remote for remote in remotes.values() if remote.until == node]:
+        for remote in list(self.remotes.values()):
+            if remote.key[0] == node:
+                remote.end(_LOST)
+            elif remote.until == node:
                 remote.close(_LOST)
         self._relays = {key: home for key, home in self._relays.items() if node not in (key[0], home)}

@@ -22,14 +22,14 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from passerby import ids
 from passerby.chat.events import RoomClosed
 from passerby.clock import sleep
 from passerby.errors import Code, UnavailableError
 from passerby.limits import TokenBucket
-from passerby.live import LiveGuest
+from passerby.live import LiveGuest, RoomObserver
 from passerby.models import Guest, Ticket
 from passerby.nodes.edges import RemoteSession
 from passerby.nodes.requests import PATIENCE, ask_living
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
     from passerby.guests.sessions import Guests
     from passerby.limits import Rate
-    from passerby.live import Member, Room
+    from passerby.live import Room
     from passerby.matching.matchmaking import Matchmaking
     from passerby.nodes.bus import Bus, Frame
     from passerby.nodes.edges import Edges, Key
@@ -110,7 +110,7 @@ _decode = msgspec.msgpack.Decoder(Traveller).decode
 _decode_ticket = msgspec.json.Decoder(Ticket).decode
 
 
-class Moving:
+class Moving(RoomObserver):
     """Where the guests of this node live. Is the `Nodes` of `Recovery`."""
 
     def __init__(
@@ -162,9 +162,9 @@ class Moving:
         gateway.settle = self.settle
         gateway.hand_over = self._hand_over
         matchmaking.bring = self.bring
-        matchmaking.has_others = lambda: bool(self.others())
+        matchmaking.others = membership.others()
         recovery.nodes = self
-        rooms.place = self._place
+        rooms.node, rooms.others = self.node, membership.others()
         room_log.taken = self._taken
         membership.on_gone(self._gone)
         membership.on_expired(self._expired)
@@ -193,9 +193,6 @@ class Moving:
         if home != self.node and not await self.is_alive(home):
             home = await self._homes.claim(guest.session_id, home)
         return home == self.node and await self._home_of_room(guest, None) == self.node
-
-    def _place(self) -> str | UnsetType:
-        return self.node if self.others() else UNSET
 
     def _expired(self) -> None:
         self._background.start("look at all homes", self._look_at_homes())
@@ -383,20 +380,10 @@ class Moving:
 
     # ── going home ────────────────────────────────────────────────────────────────────────────────
 
-    def room_opened(self, room: Room) -> None:
-        """See RoomObserver."""
-
-    def room_recalled(self, room: Room, notes: Mapping[str, bytes]) -> None:
-        """See RoomObserver."""
-
-    def member_back(self, member: Member) -> None:
-        """See RoomObserver."""
-
-    def room_lost(self, room: Room) -> None:
-        """See RoomObserver."""
-
     def room_closed(self, room: Room) -> None:
         """See RoomObserver. Members who are connected to another node live there from now on."""
+        if not self._edges.remotes:
+            return
         for member in room.members:
             client = _client_of(member.live)
             if client is not None and isinstance(client.session, RemoteSession):

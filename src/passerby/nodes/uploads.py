@@ -25,19 +25,18 @@ from msgspec import Struct, msgpack
 from passerby.errors import NotFoundError
 from passerby.files.space import NamedRoom, Reservation, room_closed
 from passerby.files.upload import unavailable
+from passerby.live import RoomObserver
 from passerby.models import StoredFile
 from passerby.nodes.requests import PATIENCE, NodeLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from passerby.background import Background
     from passerby.chat.rooms import Rooms
     from passerby.clock import Timer
     from passerby.files.files import Files
     from passerby.files.space import Share
     from passerby.guests.sessions import Guests
-    from passerby.live import Member, Room
+    from passerby.live import Room
     from passerby.nodes.asking import Asking
     from passerby.nodes.bus import Bus, Frame
     from passerby.nodes.requests import Requests
@@ -90,7 +89,7 @@ _decode_held = msgpack.Decoder(int).decode
 _YES: Final = b"yes"
 
 
-class Uploads:
+class Uploads(RoomObserver):
     """Reserves space on other nodes, and lends that of the rooms here."""
 
     def __init__(
@@ -204,15 +203,6 @@ class Uploads:
         if lent is None:
             raise unavailable()
         return lent.reservation
-
-    def room_opened(self, room: Room) -> None:
-        """See RoomObserver."""
-
-    def room_recalled(self, room: Room, notes: Mapping[str, bytes]) -> None:
-        """See RoomObserver."""
-
-    def member_back(self, member: Member) -> None:
-        """See RoomObserver."""
 
     def room_lost(self, room: Room) -> None:
         """See RoomObserver."""
