@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from passerby.clock import Clock
 
 _ROUNDING: Final = 1e-6
@@ -77,6 +79,16 @@ def take_both(one: TokenBucket, other: TokenBucket, now: float) -> float:
     return 0.0
 
 
+def take_all(buckets: Collection[TokenBucket], now: float) -> float:
+    """Take one token from each bucket. Return 0.0, or if any is empty, the seconds to wait; then nothing is taken."""
+    ready_at = max(bucket.ready_at for bucket in buckets)
+    if ready_at > now:
+        return ready_at - now + _ROUNDING
+    for bucket in buckets:
+        bucket.take(now)
+    return 0.0
+
+
 class AddressLimit:
     """Buckets of client addresses. One bucket per IPv4 address; an IPv6 address is in three, see `_networks`."""
 
@@ -92,13 +104,7 @@ class AddressLimit:
         The token is taken from all networks of the address, or from none.
         """
         buckets = self.buckets(address).values()
-        now = self._clock.monotonic()  # not before: a new bucket is full from the moment that it is made
-        ready_at = max(bucket.ready_at for bucket in buckets)
-        if ready_at > now:
-            return ready_at - now + _ROUNDING
-        for bucket in buckets:
-            bucket.take(now)
-        return 0.0
+        return take_all(buckets, self._clock.monotonic())  # not before: a new bucket is full when it is made
 
     def buckets(self, address: str) -> dict[str, TokenBucket]:
         """Return the buckets of `address` by its networks, the widest last."""

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from passerby.limits import AddressLimit
+from passerby.limits import AddressLimit, take_all
 from passerby.redis.client import RedisError, Script
 
 if TYPE_CHECKING:
@@ -41,13 +41,16 @@ class RedisBuckets:
         self._clock = clock
         self._name = name
         self._own = AddressLimit(rate, clock)
+        self._arguments: dict[float, tuple[Part, Part]] = {}
+        """What the script gets of a bucket, by its interval: each of three kinds has another."""
 
     async def take(self, address: str) -> float:
         """See Buckets."""
-        wait = self._own.take(address)
+        buckets = self._own.buckets(address)
+        asked = self._clock.monotonic()
+        wait = take_all(buckets.values(), asked)
         if wait or not self._redis.is_usable:
             return wait
-        asked, buckets = self._clock.monotonic(), self._own.buckets(address)
         keys, arguments = self._call(buckets)
         try:
             reply = await self._redis.run(_TAKE, keys, 0, *arguments)
@@ -57,9 +60,10 @@ class RedisBuckets:
 
     def take_at_once(self, address: str) -> float:
         """See Buckets."""
-        wait = self._own.take(address)
+        buckets = self._own.buckets(address)
+        asked = self._clock.monotonic()
+        wait = take_all(buckets.values(), asked)
         if not wait and self._redis.is_usable:
-            asked, buckets = self._clock.monotonic(), self._own.buckets(address)
             keys, arguments = self._call(buckets)
             done: Done = partial(_settled, list(buckets.values()), asked)
             self._redis.run_then(done, _TAKE, keys, 1, *arguments)
@@ -71,7 +75,11 @@ class RedisBuckets:
         keys = [self._redis.key(f"limit:{{{widest}}}:{self._name}:{network}") for network in buckets]
         arguments: list[Part] = []
         for bucket in buckets.values():
-            arguments += (f"{bucket.interval * _MICRO:.6f}", f"{bucket.reserve * _MICRO:.6f}")
+            known = self._arguments.get(bucket.interval)
+            if known is None:
+                known = f"{bucket.interval * _MICRO:.6f}", f"{bucket.reserve * _MICRO:.6f}"
+                self._arguments[bucket.interval] = known
+            arguments += known
         return keys, arguments
 
 

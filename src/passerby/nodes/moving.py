@@ -214,12 +214,11 @@ class Moving(RoomObserver):
         session_id = guest.session_id
         while True:
             home = await self._home_of(session_id)
-            if home == self.node:
+            if home == self.node and (session_id in self._left or _rooms_of(guest, resume)):
                 home = await self._home_of_room(guest, resume)
-            if home != self.node:
-                return home
-            if await self._homes.claim(session_id) == self.node:
-                return None  # else another node has taken them meanwhile, with their room
+                if home == self.node and await self._homes.claim(session_id) != home:
+                    continue  # another node has taken them meanwhile, with their room
+            return None if home == self.node else home
 
     async def _home_of_room(self, guest: Guest, resume: Resume | None) -> str:
         """Return where the room of a guest is: here, if its node is gone, or there is none. Raises OSError."""
