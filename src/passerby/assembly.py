@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -130,7 +130,7 @@ def adapters(settings: Settings, clock: Clock, background: Background) -> Adapte
         log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
         blobs=_blobs(settings, clock, None),
         counters=MemoryCounters(clock),
-        buckets=_buckets(settings, clock, None),
+        buckets=_buckets(settings, clock),
     )
 
 
@@ -141,6 +141,7 @@ def _redis_adapters(settings: Settings, clock: Clock, background: Background, ur
     queue = RedisMatchQueue(redis, clock, background, node)
     room_log = RedisRoomLog(redis, clock, background, settings.room_log_messages, settings.room_log_bytes, node=node)
     bus = RedisBus(redis, node, background)
+    membership = RedisMembership(redis, bus, background)
     about = RedisAbout(redis, node, clock)
     counters = RedisCounters(redis, clock)
     redis.on_resync("sessions", store.resync)
@@ -161,20 +162,21 @@ def _redis_adapters(settings: Settings, clock: Clock, background: Background, ur
         log=room_log,
         blobs=_blobs(settings, clock, redis),
         counters=counters,
-        buckets=_buckets(settings, clock, redis),
+        buckets=_buckets(settings, clock) | _shared_buckets(settings, clock, redis, membership.others()),
         redis=redis,
-        cluster=Cluster(bus, RedisMembership(redis, bus, background), RedisHomes(redis, node), about),
+        cluster=Cluster(bus, membership, RedisHomes(redis, node), about),
         loops={"renewal of rooms": room_log.renew, "record of this node": about.keep},
         redis_stats=stats,
     )
 
 
-def _buckets(settings: Settings, clock: Clock, redis: Redis | None) -> dict[str, Buckets]:
-    rates = {name: settings.rate(f"address_{name}") for name in (*ADDRESS_RATES, *_OWN_RATES)}
-    buckets: dict[str, Buckets] = {name: MemoryBuckets(rate, clock) for name, rate in rates.items()}
-    if redis is not None:
-        buckets |= {name: RedisBuckets(redis, clock, name, rates[name]) for name in ADDRESS_RATES}
-    return buckets
+def _buckets(settings: Settings, clock: Clock) -> dict[str, Buckets]:
+    names = (*ADDRESS_RATES, *_OWN_RATES)
+    return {name: MemoryBuckets(settings.rate(f"address_{name}"), clock) for name in names}
+
+
+def _shared_buckets(settings: Settings, clock: Clock, redis: Redis, others: Collection[str]) -> dict[str, Buckets]:
+    return {name: RedisBuckets(redis, clock, name, settings.rate(f"address_{name}"), others) for name in ADDRESS_RATES}
 
 
 def _blobs(settings: Settings, clock: Clock, redis: Redis | None) -> BlobStore:

@@ -15,7 +15,7 @@ from tests.support.clock import ManualClock, turns
 from tests.support.valkey import PATIENCE, cluster, connected, valkey
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from passerby.redis.client import Redis
     from tests.support.valkey import Valkey
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ADDRESS: Final = "192.0.2.1"
 NETWORKS: Final = ("20010db800010002", "20010db80001", "20010db8")
 SLOW: Final = Rate(6, 0.001)
+OTHERS: Final = ("another node",)
 
 
 class Place:
@@ -34,11 +35,11 @@ class Place:
         self._stack = stack
         self.redis: list[Redis] = []
 
-    async def node(self, rate: Rate = SLOW) -> RedisBuckets:
+    async def node(self, rate: Rate = SLOW, others: Collection[str] = OTHERS) -> RedisBuckets:
         """Return the buckets of another process."""
         redis = await self._stack.enter_async_context(connected(self.server.url))
         self.redis.append(redis)
-        return RedisBuckets(redis, self.clock, "connects", rate)
+        return RedisBuckets(redis, self.clock, "connects", rate, others)
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -65,6 +66,16 @@ async def test_nodes_share_a_burst_exactly(place: Place) -> None:
 
     assert sum(wait == 0.0 for wait in waits) == 6
     assert all(wait == 0.0 or wait == pytest.approx(1000, abs=10) for wait in waits)
+
+
+async def test_who_is_alone_waits_for_no_answer_and_is_known_to_who_joins(place: Place) -> None:
+    alone = await place.node(others=())
+    place.server.freeze()
+    assert [await alone.take(ADDRESS) == 0.0 for _ in range(8)] == [True] * 6 + [False] * 2
+    place.server.thaw()
+    await place.settle()
+
+    assert await (await place.node()).take(ADDRESS) == pytest.approx(1000, abs=10)
 
 
 async def test_a_token_that_came_with_time_goes_to_one_node(place: Place) -> None:
@@ -153,7 +164,7 @@ async def test_the_networks_of_an_address_are_in_one_slot(place: Place) -> None:
 @pytest.mark.parametrize("address", [ADDRESS, "2001:db8:1:2::1"])
 async def test_in_a_cluster(address: str) -> None:
     async with cluster() as servers, connected(servers.url) as one, connected(servers.url) as other:
-        nodes = [RedisBuckets(redis, ManualClock(), "sessions", SLOW) for redis in (one, other)]
+        nodes = [RedisBuckets(redis, ManualClock(), "sessions", SLOW, OTHERS) for redis in (one, other)]
         assert [await node.take(address) == 0.0 for _ in range(4) for node in nodes] == [True] * 6 + [False] * 2
 
 

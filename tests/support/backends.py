@@ -123,7 +123,7 @@ class ValkeyBackend(MemoryBackend):
         return RedisCounters(self._redis, self._clock)
 
     def buckets(self, rate: Rate, limit: str = "connects") -> Buckets:
-        return RedisBuckets(self._redis, self._clock, limit, rate)
+        return RedisBuckets(self._redis, self._clock, limit, rate, others=("another node",))
 
     async def pass_time(self, seconds: float) -> None:
         await super().pass_time(seconds)

@@ -17,6 +17,8 @@ from passerby.limits import AddressLimit, take_all
 from passerby.redis.client import RedisError, Script
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from passerby.clock import Clock
     from passerby.limits import Rate, TokenBucket
     from passerby.redis.client import Done, Part, Redis, Reply
@@ -33,11 +35,17 @@ class RedisBuckets:
     others: never less than what Redis would allow. So who floods one node costs Redis nothing, and an outage of Redis
     brings nobody a new burst there. What is taken during an outage, the other nodes never learn: at most a burst for
     each node.
+
+    A node that is alone waits for no answer: nobody else takes anything. Redis learns all, for a node that joins.
     """
 
-    def __init__(self, redis: Redis, clock: Clock, name: str, rate: Rate) -> None:
-        """Allow `rate` for each address; `name` is that of the limit, for the keys."""
+    def __init__(self, redis: Redis, clock: Clock, name: str, rate: Rate, others: Collection[str]) -> None:
+        """Allow `rate` for each address; `name` is that of the limit, for the keys.
+
+        `others` are the other nodes that are alive: a view of them.
+        """
         self._redis = redis
+        self._others = others
         self._clock = clock
         self._name = name
         self._own = AddressLimit(rate, clock)
@@ -46,6 +54,8 @@ class RedisBuckets:
 
     async def take(self, address: str) -> float:
         """See Buckets."""
+        if not self._others:
+            return self.take_at_once(address)
         buckets = self._own.buckets(address)
         asked = self._clock.monotonic()
         wait = take_all(buckets.values(), asked)
