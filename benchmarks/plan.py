@@ -21,6 +21,9 @@ class Plan:
     starts: int = 1
     """Of two builds that are compared: how often both are started anew."""
 
+    stored_starts: int = 4
+    """How often a build with Redis, and one without, are started anew: see `BUILDS`."""
+
     signal_turns: int = 10
     calls: int = 10
 
@@ -119,6 +122,7 @@ QUICK = Plan(
     warm_up=0.5,
     window=1.0,
     turns=12,
+    stored_starts=1,
     signal_turns=3,
     calls=3,
     large_crowd=1000,
