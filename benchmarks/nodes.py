@@ -7,7 +7,7 @@ import random
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from benchmarks.guests import ANSWER_SECONDS, Guest, UnexpectedAnswerError, by_hands, check, join, join_many
@@ -157,15 +157,31 @@ async def _peers(plan: Plan, passerby: Passerby) -> list[Row]:
             )
             peers += [start("many:") for _ in range(PEERS - IDLE_NODES)]
             cluster = together([node, *peers])
+            spread, one = await _seat(plan, node, peers), await _seat(plan, node, peers[:1])
+            few = await _seat(replace(plan, pairs=plan.pairs // PEERS), node, peers[:1])
             costs |= await _in_turns(
                 plan,
                 {
-                    f"{PEERS} peers": House(cluster, await _seat(plan, node, peers)),
-                    "one peer": House(cluster, await _seat(plan, node, peers[:1])),
+                    f"{PEERS} peers": House(cluster, spread),
+                    "one peer": House(cluster, one),
+                    "one peer with as few guests": House(cluster, few),
+                    f"to {PEERS} peers": House(node, spread),
+                    "to one peer": House(node, one),
                 },
             )
-    idle = _row("CPU of a relay beside idle nodes", costs, f"{IDLE_NODES} idle nodes", "no other node", IDLE_BAR)
-    return [idle, _row("CPU of a relay, rooms spread", costs, f"{PEERS} peers", "one peer", SPREAD_BAR)]
+    idle, peers_at_once = f"{IDLE_NODES} idle nodes", f"{PEERS} peers"
+    return [
+        _row("CPU of a relay beside idle nodes", costs, idle, "no other node", IDLE_BAR),
+        _row(
+            "CPU of a relay, rooms spread, of the node with the rooms",
+            costs,
+            f"to {PEERS} peers",
+            "to one peer",
+            SPREAD_BAR,
+        ),
+        _row("  of all nodes", costs, peers_at_once, "one peer with as few guests", SPREAD_BAR),
+        _row("  of all nodes, fewer guests on each", costs, peers_at_once, "one peer", None),
+    ]
 
 
 # ── local rooms ───────────────────────────────────────────────────────────────────────────────────

@@ -40,6 +40,8 @@ LONGEST_DEATH = 2.0
 RESTART_SECONDS = 120.0
 """Maximum time of a rolling restart."""
 CUT_EVERY = 0.05
+AFTERWARDS = 2.0
+"""Time in which connections are cut while what has failed comes back."""
 ASK_EVERY = 0.1
 ANSWERS = 30
 """How often it must be right in a row that Redis has everything: 3 s, in which a worker notices that it has not."""
@@ -207,7 +209,7 @@ async def _restarted(plan: Plan, passerby: Passerby) -> list[Row]:
 
 
 async def _everything(plan: Plan, passerby: Passerby) -> list[Row]:
-    """Cut, kill, freeze and flush while pairs talk, whose connections are anywhere; one thing at a time."""
+    """Cut, kill, freeze and flush while pairs talk, whose connections are anywhere; of all but the cuts one thing at a time."""
     async with _stage(passerby, plan.outage_pairs, wishes=False, MATCH_PATIENCE="0") as stage:
         company = stage.company
         talking = asyncio.create_task(company.talk(plan.outage_messages, plan.outage_rate))
@@ -225,22 +227,24 @@ async def _everything(plan: Plan, passerby: Passerby) -> list[Row]:
 
 
 async def _fail(plan: Plan, stage: Stage, happened: Counter[str]) -> None:
-    """Cut connections; every `outage_every` seconds, and as long as it takes, a worker dies or something else fails."""
+    """Cut connections, and meanwhile, every `outage_every` seconds or so, let a worker die or something else fail."""
     others = itertools.chain((_redis_dies, _frozen, _flushed, _redis_dies), itertools.repeat(_worker_dies))
     for other in others:
         for failure in (_worker_dies, other):
-            await _cut(stage.company, plan.outage_every / 2)
+            cutting = asyncio.create_task(_cut(stage.company))
+            await asyncio.sleep(plan.outage_every / 2)
             await failure(stage)
+            await asyncio.sleep(AFTERWARDS)
+            cutting.cancel()
             happened[failure.__name__.strip("_").replace("_", " ")] += 1
             await _mended(stage)
 
 
-async def _cut(company: Company, seconds: float) -> None:
-    """Cut a connection every 50 ms, and then let all come back."""
-    for _ in range(int(seconds / CUT_EVERY)):
+async def _cut(company: Company) -> None:
+    """Cut a connection every 50 ms."""
+    while True:
         await asyncio.sleep(CUT_EVERY)
         random.choice(company.clients).cut()
-    await company.until(company.all_ready, SETTLE_SECONDS)
 
 
 async def _mended(stage: Stage) -> None:

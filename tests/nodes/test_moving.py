@@ -161,6 +161,43 @@ async def test_who_reconnects_to_another_node_goes_on_in_the_room(nodes: Nodes) 
     assert [len(node.lives()) for node in nodes.all] == [2, 0]
 
 
+async def lose_all_guests(nodes: Nodes) -> None:
+    """Let Redis lose everything of them before a node notices, as if it had started again empty."""
+    keys = await nodes.server.command("KEYS", "*")
+    kept = (b"alive", b"about:", b"passerby:marker")
+    await nodes.server.command("DEL", *[key for key in keys if not key.startswith(kept)])
+
+
+async def test_who_reconnects_to_another_node_goes_on_although_redis_has_lost_where(nodes: Nodes) -> None:
+    first, second = nodes.all
+    (account, anna), (_, berta) = await first.visitor(username="Anna"), await first.visitor(username="Berta")
+    matched = await match(anna, berta)
+    await say(anna, berta, "before")
+    await anna.cut()
+    await berta.until("room:partner_away")
+    await lose_all_guests(nodes)
+
+    again = await second.connect(account, {"roomId": matched["roomId"], "epoch": matched["epoch"], "seq": 1})
+    assert (await again.until("connection:established"))["room"]["roomId"] == matched["roomId"]
+    await say(again, berta, "after")
+    await say(berta, again, "answer")
+    assert [len(node.lives()) for node in nodes.all] == [2, 0]
+
+
+async def test_a_search_goes_on_at_another_node_although_redis_has_lost_where(nodes: Nodes) -> None:
+    first, second = nodes.all
+    account, anna = await first.visitor(username="Anna")
+    await anna.emit("user:match")
+    await anna.until("user:match:no_users")
+    await anna.cut()
+    await until(lambda: first.lives()[0].suspended is not None)
+    await lose_all_guests(nodes)
+
+    again = await second.connect(account)
+    await again.until("user:match:searching")
+    assert [len(node.lives()) for node in nodes.all] == [0, 1]
+
+
 async def test_an_older_connection_to_another_node_is_replaced(nodes: Nodes) -> None:
     first, second = nodes.all
     account, older = await first.visitor(username="Anna")

@@ -11,6 +11,7 @@ then on they live on the new one, whether somebody waits for them there or not. 
 |---|---|---|
 | `come` | the node of a new connection | the guest comes; or `stay`: they are in a room; or `leave`: see below |
 | `bring` | the node of a guest who has been matched with them | the guest comes |
+| `lives` | the node of a new connection, of all, if Redis has lost where the guest lives | `yes`, or nothing |
 
 `unknown` is the answer if the guest does not live there, or has no search any more. A home that is about to end does
 not let guests stay: it leaves their room, which is in Redis, to the node that asks.
@@ -18,6 +19,7 @@ not let guests stay: it leaves their room, which is in Redis, to the node that a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
@@ -60,6 +62,9 @@ if TYPE_CHECKING:
 
 ARRIVED: Final = 42
 """The kind of the frame with a guest."""
+_OF: Final = "your conversation"
+"""What is unavailable if another node does not answer."""
+_YES: Final = b"yes"
 _STAY: Final = b"stay"
 _COMES: Final = b"comes"
 _LEAVE: Final = b"leave "
@@ -158,6 +163,7 @@ class Moving(RoomObserver):
         bus.take(ARRIVED, self._arrived)
         requests.serve("come", self._come)
         requests.serve("bring", self._bring)
+        requests.serve("lives", self._lives)
         rooms.observe(self)
         gateway.settle = self.settle
         gateway.hand_over = self._hand_over
@@ -212,6 +218,8 @@ class Moving(RoomObserver):
         Raises UnavailableError when the other node does not answer, and OSError.
         """
         session_id = guest.session_id
+        if guest.connected_at is not None and self.others():
+            await self._remember(session_id)
         while True:
             home = await self._home_of(session_id)
             if home == self.node and (session_id in self._left or _rooms_of(guest, resume)):
@@ -219,6 +227,25 @@ class Moving(RoomObserver):
                 if home == self.node and await self._homes.claim(session_id) != home:
                     continue  # another node has taken them meanwhile, with their room
             return None if home == self.node else home
+
+    async def _remember(self, session_id: str) -> None:
+        """Redis may have lost where a guest lives who was here before: let it know what the other nodes say."""
+        try:
+            home = await self._homes.find(session_id)
+        except OSError:  # nobody can say now: `keep_all` finds out
+            return
+        if home not in (None, self.node):
+            return
+        nodes = list(self.others())
+        asked = [
+            ask_living(self._requests, self._membership, node, "lives", session_id.encode(), of=_OF) for node in nodes
+        ]
+        for node, answer in zip(nodes, await asyncio.gather(*asked), strict=True):
+            if answer:
+                self._homes.give(session_id, node)
+
+    async def _lives(self, argument: bytes) -> bytes:
+        return _YES if self._guests.live(argument.decode()) is not None else b""
 
     async def _home_of_room(self, guest: Guest, resume: Resume | None) -> str:
         """Return where the room of a guest is: here, if its node is gone, or there is none. Raises OSError."""
@@ -244,7 +271,7 @@ class Moving(RoomObserver):
             if home == self.node:
                 return home
             argument = f"{self.node} {session_id}".encode()
-            answer = await ask_living(self._requests, self._membership, home, "come", argument, of="your conversation")
+            answer = await ask_living(self._requests, self._membership, home, "come", argument, of=_OF)
             if answer == _STAY:
                 return home
             if answer.startswith(_LEAVE):
