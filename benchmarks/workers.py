@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
 import random
 import signal
@@ -209,28 +208,27 @@ async def _restarted(plan: Plan, passerby: Passerby) -> list[Row]:
 
 
 async def _everything(plan: Plan, passerby: Passerby) -> list[Row]:
-    """Cut, kill, freeze and flush while pairs talk, whose connections are anywhere; of all but the cuts one thing at a time."""
+    """Cut, kill, freeze and flush while pairs talk, whose connections are anywhere; one thing beside the cuts."""
     async with _stage(passerby, plan.outage_pairs, wishes=False, MATCH_PATIENCE="0") as stage:
         company = stage.company
-        talking = asyncio.create_task(company.talk(plan.outage_messages, plan.outage_rate))
-        happened: Counter[str] = Counter()
-        failing = asyncio.create_task(_fail(plan, stage, happened))
-        await asyncio.wait([talking, failing], return_when=asyncio.FIRST_COMPLETED)
-        failing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await failing  # if it has ended before, it raises why
-        await talking
+        talking = asyncio.create_task(company.talk(1 << 62, plan.outage_rate))
+        happened = await _fail(plan, stage)
+        talking.cancel()
         account = await company.settle(SETTLE_SECONDS)
     remark = f"{plan.outage_pairs} pairs, {plan.outage_rate:,.0f}/s, {WORKERS} workers"
     failures = ", ".join(f"{what}: {count}" for what, count in happened.items())
     return [Row("  what failed", failures, ""), *account_rows("everything fails", remark, company, account)]
 
 
-async def _fail(plan: Plan, stage: Stage, happened: Counter[str]) -> None:
-    """Cut connections, and meanwhile, every `outage_every` seconds or so, let a worker die or something else fail."""
-    others = itertools.chain((_redis_dies, _frozen, _flushed, _redis_dies), itertools.repeat(_worker_dies))
-    for other in others:
-        for failure in (_worker_dies, other):
+async def _fail(plan: Plan, stage: Stage) -> Counter[str]:
+    """Cut connections, and meanwhile, every `outage_every` seconds or so, let a worker die or something else fail.
+
+    It ends when everything has failed and `outage_messages` are said. Return how often each has failed.
+    """
+    happened: Counter[str] = Counter()
+    rest = [_redis_dies, _frozen, _flushed, _redis_dies]
+    while rest or sum(client.said for client in stage.company.clients) < plan.outage_messages:
+        for failure in (_worker_dies, *rest[:1]):
             cutting = asyncio.create_task(_cut(stage.company))
             await asyncio.sleep(plan.outage_every / 2)
             await failure(stage)
@@ -238,6 +236,8 @@ async def _fail(plan: Plan, stage: Stage, happened: Counter[str]) -> None:
             cutting.cancel()
             happened[failure.__name__.strip("_").replace("_", " ")] += 1
             await _mended(stage)
+        del rest[:1]
+    return happened
 
 
 async def _cut(company: Company) -> None:

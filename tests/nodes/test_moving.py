@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.client import RefusedError
+from tests.support.client import Client, RefusedError
 from tests.support.server import InsideServer, inside
 from tests.support.valkey import PATIENCE, Valkey, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    from tests.support.client import Client
 
 
 class Nodes:
@@ -212,6 +211,22 @@ async def test_an_older_connection_to_another_node_is_replaced(nodes: Nodes) -> 
     newest = await first.connect(account)
     assert (await newest.until("connection:established"))["room"] is not None
     assert (await newer.until("connection:closing"))["code"] == "replaced"
+
+
+async def test_a_connection_that_ends_before_it_is_let_in_replaces_no_other(nodes: Nodes) -> None:
+    first = nodes.all[0]
+    account, anna = await first.visitor(username="Anna")
+    nodes.server.freeze()  # the limit of connections is asked there
+    late = await Client.open(first.url)
+    await late.send("40" + json.dumps({"token": account.token}))
+    await until(lambda: len(first.application.server.engine.sessions) == 2)
+    await late.cut()
+    await until(lambda: len(first.application.server.engine.sessions) == 1)
+    nodes.server.thaw()
+
+    _, berta = await first.visitor(username="Berta")
+    await match(anna, berta)
+    await say(berta, anna, "hello")
 
 
 async def test_a_search_goes_on_at_another_node(nodes: Nodes) -> None:
