@@ -780,6 +780,43 @@ async def test_messages_on_the_way_when_redis_dies_are_done_once_and_in_order(se
     assert [own.seq for own in await stored(server)] == list(range(3, 8))
 
 
+@pytest.mark.parametrize("end", ["redis is back", "both are here", "the process ends"])
+async def test_messages_of_a_room_that_may_be_elsewhere_wait(server: Valkey, process: Process, end: str) -> None:
+    process.log.may_be_elsewhere = lambda room: room == ROOM
+    process.log.open("guest_x_guest_y", EPOCH, MEMBERS)
+    told = Told(process.log)
+    server.freeze()
+    told.append("on the way", "c")
+    await turns()
+    server.kill()
+    await until(lambda: not process.redis.is_usable)
+    told.append("later")
+    told.append("here", room="guest_x_guest_y")
+    await turns()
+    assert told.messages == [("here", 1, True)]
+    assert (await process.log.replay(ROOM, EPOCH, 0)).messages == []
+
+    waited = [("on the way", 1, True), ("later", 2, True)]
+    if end == "redis is back":
+        await server.start()
+        await process.ready()
+        assert await told.wait(3) == [("here", 1, True), *waited]
+        assert [own.content for own in await stored(server)] == ["on the way", "later"]
+    elif end == "both are here":
+        process.log.may_be_elsewhere = lambda _: False
+        process.log.go_on(ROOM)
+        told.append("at once")
+        assert told.messages == [("here", 1, True), *waited, ("at once", 3, True)]
+        await server.start()
+        await process.ready()
+        assert [own.seq for own in await stored(server)] == [1, 2, 3]
+    else:
+        async with asyncio.timeout(PATIENCE):
+            await process.log.close()
+        assert told.messages == [("here", 1, True), *waited]
+    assert len(told.messages) == len(set(told.messages))
+
+
 async def test_a_server_that_does_not_answer_delays_nothing_for_long(server: Valkey, process: Process) -> None:
     told = Told(process.log)
     server.freeze()

@@ -58,6 +58,13 @@ class RoomLog(Protocol):
     """Called with the id and epoch of an open room that another process has taken; it has to be released. Its messages
     that are not done by then never are."""
 
+    may_be_elsewhere: Callable[[str], bool]
+    """Returns whether another process may take an open room over while what all share cannot be used here. Then its
+    messages are not done before it can be used again, or `go_on`: they would be lost if the room is taken."""
+
+    def go_on(self, room_id: str) -> None:
+        """What has waited because the room may be elsewhere is done now: its members are here."""
+
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:
         """Create an empty log, replacing the log of any earlier epoch. If it raises, no log is open.
 

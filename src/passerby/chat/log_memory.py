@@ -33,6 +33,10 @@ class MemoryRoomLog:
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Message).decode
         self.taken: Callable[[str, int], None] = _ignore
+        self.may_be_elsewhere: Callable[[str], bool] = _never
+
+    def go_on(self, room_id: str) -> None:
+        """See RoomLog. Nothing waits."""
 
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:  # noqa: ARG002 - as in RoomLog
         """See RoomLog."""
@@ -134,6 +138,10 @@ class MemoryRoomLog:
     async def close(self) -> None:
         """See RoomLog."""
         self.logs.clear()
+
+
+def _never(_room_id: str) -> bool:
+    return False
 
 
 def _ignore(_room_id: str, _epoch: int) -> None:

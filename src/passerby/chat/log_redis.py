@@ -111,6 +111,7 @@ class RedisRoomLog:
         self.node = node
         """The owner of this process's rooms, in Redis. A process that was replaced may not write any more."""
         self.taken: Callable[[str, int], None] = _nobody_knows
+        self.may_be_elsewhere: Callable[[str], bool] = _never
         self._rooms_a_script = 1 if redis.is_cluster else _ROOMS_A_SCRIPT
         self._index = redis.key(f"rooms:{node}")
         self._nodes = redis.key("rooms")
@@ -166,12 +167,22 @@ class RedisRoomLog:
         if encoded is not None:
             self.unlogged += 1
             self._mark(room)
+            if not room.batches and self.may_be_elsewhere(room.id):
+                room.batches.append(Batch(room))  # it waits until the room is written
         if room.batches:
             room.batches[-1].told.append(told)
         else:
             if encoded is not None:
                 room.told = message.seq
             done(context, message, encoded, None)
+
+    def go_on(self, room_id: str) -> None:
+        """See RoomLog."""
+        room = self._rooms.get(room_id)
+        if room is not None and not self._redis.is_usable:
+            for batch in room.batches:
+                batch.is_answered = True
+            self._tell(room)
 
     def _begin(self, room: LoggedRoom) -> Batch:
         """Return the batch that this turn sends."""
@@ -279,6 +290,8 @@ class RedisRoomLog:
             return
         if isinstance(reply, RedisError):
             self._mark(room)
+            if not self._redis.is_usable and self.may_be_elsewhere(room.id):
+                return  # all batches wait until the room is written
         elif batch.is_write:
             room.is_foreign, room.is_current = True, False
             self._background.attempt("loss of a room", self.taken, room.id, room.epoch)
@@ -746,6 +759,9 @@ class RedisRoomLog:
 
     async def close(self) -> None:
         """See RoomLog. The rooms stay in Redis, for the next process; what was sent to it is awaited."""
+        self.may_be_elsewhere = _never
+        for room_id in list(self._rooms):
+            self.go_on(room_id)
         self._write_new()
         self._write_notes()
         self._flush()
@@ -769,6 +785,10 @@ def _read_saved(reply: Reply) -> tuple[list[bytes], list[bytes], list[bytes]]:
             if all(isinstance(part, bytes) for found in lists for part in found):
                 return cast("tuple[list[bytes], list[bytes], list[bytes]]", lists)
     raise ValueError("no room")
+
+
+def _never(_room_id: str) -> bool:
+    return False
 
 
 def _nobody_knows(_room_id: str, _epoch: int) -> None:

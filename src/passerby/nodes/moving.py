@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
     from passerby.guests.sessions import Guests
     from passerby.limits import Rate
-    from passerby.live import Room
+    from passerby.live import Member, Room
     from passerby.matching.matchmaking import Matchmaking
     from passerby.nodes.bus import Bus, Frame
     from passerby.nodes.edges import Edges, Key
@@ -172,6 +172,7 @@ class Moving(RoomObserver):
         recovery.nodes = self
         rooms.node, rooms.others = self.node, membership.others()
         room_log.taken = self._taken
+        room_log.may_be_elsewhere = self._may_be_elsewhere
         membership.on_gone(self._gone)
         membership.on_expired(self._expired)
 
@@ -422,6 +423,15 @@ class Moving(RoomObserver):
                 self._send(live, client.session.key[0])
 
     # ── other nodes take over what is here ────────────────────────────────────────────────────────
+
+    def _may_be_elsewhere(self, room_id: str) -> bool:
+        """Return whether a member may have returned to another node, which has taken the room if it can use Redis."""
+        room = self._rooms.find(room_id)
+        return room is not None and bool(self.others()) and any(member.away for member in room.members)
+
+    def member_back(self, member: Member) -> None:
+        """See RoomObserver."""
+        self._log.go_on(member.room.id)
 
     def _taken(self, room_id: str, epoch: int) -> None:
         room = self._rooms.find(room_id)
