@@ -143,6 +143,9 @@ export function initial(): State {
   };
 }
 
+/** One for all, by which they are seen to be the same. */
+const NO_CALLS: readonly CallLine[] = [];
+
 export function save(state: State): Saved | null {
   const { token, me, home, conversation } = state;
   if (token === null || me === null) return null;
@@ -155,7 +158,7 @@ export function save(state: State): Saved | null {
     leaving: state.leaving,
     room: alive && { roomId: alive.roomId, epoch: alive.epoch, partner: alive.partner },
     outbox: alive ? unsent(alive).map(draftOf) : [],
-    calls: alive?.calls ?? [],
+    calls: alive?.calls ?? NO_CALLS,
   };
 }
 
