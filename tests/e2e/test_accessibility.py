@@ -34,9 +34,9 @@ CUT_OFF = """
     for (const box of range.getClientRects()) {
       let cut = box.left < -1 || box.right > document.documentElement.clientWidth + 1;
       for (let around = node.parentElement; around; around = around.parentElement) {
-        const { overflowX, overflowY, textOverflow } = getComputedStyle(around);
+        const { display, overflowX, overflowY, textOverflow } = getComputedStyle(around);
         const edge = around.getBoundingClientRect();
-        if (overflowX !== 'visible' && textOverflow === 'ellipsis') break;
+        if (overflowX !== 'visible' && textOverflow === 'ellipsis' && display !== 'flex') break;
         if (overflowX !== 'visible') cut ||= box.left < edge.left - 1 || box.right > edge.right + 1;
         if (overflowY === 'hidden' || overflowY === 'clip')
           cut ||= box.top < edge.top - 1 || box.bottom > edge.bottom + 1;

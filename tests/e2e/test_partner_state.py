@@ -7,7 +7,7 @@ from playwright.async_api import ViewportSize, expect
 
 from tests.e2e.calling import call, devices, is_active, is_over
 from tests.e2e.conftest import Street
-from tests.e2e.test_accessibility import LAPTOP, PHONE
+from tests.e2e.test_accessibility import CUT_OFF, LAPTOP, PHONE
 from tests.e2e.visitor import Visitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -92,4 +92,5 @@ async def test_what_is_said_of_the_connection_stands_in_the_window(street: Stree
     mine.cut()
     for testid in ("connection-state", "composer", "partner-state", "record"):
         await expect(anna.part(testid)).to_be_in_viewport(ratio=1)
+    assert await anna.page.evaluate(CUT_OFF) == []
     mine.mend()

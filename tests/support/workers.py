@@ -47,6 +47,20 @@ def descriptors_of(pid: int) -> set[str]:
     return {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of the children of a process."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return []
+    return [child for child in map(int, children) if runs(child)]
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the process ids of the workers of a parent."""
+    return [child for child in children_of(pid) if _WORKER in command_of(child)]
+
+
 class Workers:
     """The parent, and what there is to know of its children."""
 
@@ -57,25 +71,17 @@ class Workers:
     def port(self) -> int:
         return int(self.process.url.rpartition(":")[2])
 
-    def _children(self) -> list[int]:
-        pid = self.process.pid
-        try:
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-        except OSError:
-            return []
-        return [child for child in map(int, children) if runs(child)]
-
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""
-        return [child for child in self._children() if _WORKER in command_of(child)]
+        return workers_of(self.process.pid)
 
     def valkey(self) -> int | None:
         """Return the process id of the embedded Valkey."""
-        return next((child for child in self._children() if b"valkey" in command_of(child)), None)
+        return next((child for child in children_of(self.process.pid) if b"valkey" in command_of(child)), None)
 
     def all(self) -> list[int]:
         """Return the process ids of the parent and of all that it has started."""
-        return [self.process.pid, *self._children()]
+        return [self.process.pid, *children_of(self.process.pid)]
 
     def records(self, event: str) -> list[dict[str, Any]]:
         """Return the log records whose event contains `event`."""
@@ -95,16 +101,8 @@ class Workers:
         return self.records(event)
 
     async def sids(self, number: int) -> dict[str, str]:
-        """Open polling sessions until there are some of `number` workers; return one of each by its tag."""
-        found: dict[str, str] = {}
-
-        async def all_found() -> bool:
-            sid = await opened(self.port)
-            found[tag(sid)] = sid
-            return len(found) == number
-
-        await until(all_found, patience=START_PATIENCE)
-        return found
+        """See `sids_at`."""
+        return await sids_at(self.port, number)
 
     def kill(self) -> None:
         """End everything."""
@@ -143,6 +141,19 @@ async def opened(port: int, query: str = "") -> str:
     async with Line.open(port) as line:
         line.write(poll("", query))
         return sid_of((await read_answer(line.reader)).text)
+
+
+async def sids_at(port: int, number: int) -> dict[str, str]:
+    """Open polling sessions until there are some of `number` workers; return one of each by its tag."""
+    found: dict[str, str] = {}
+
+    async def all_found() -> bool:
+        sid = await opened(port)
+        found[tag(sid)] = sid
+        return len(found) == number
+
+    await until(all_found, patience=START_PATIENCE)
+    return found
 
 
 class Visits:

@@ -120,11 +120,12 @@ export function onEvent(state: State, input: WireEvent): Step {
     case 'user:match:error':
       return matchError(state, input.payload);
     case 'user:matched': {
-      const { matchedUser: partner, roomId, epoch } = input.payload;
-      if (state.view === 'searching') return enter(state, { partner, roomId, epoch });
+      const { matchedUser: partner, roomId, epoch, at: home = null } = input.payload;
+      const moved = { ...state, home };
+      if (state.view === 'searching') return enter(moved, { partner, roomId, epoch });
       // The match and our cancel crossed.
       return [
-        { ...state, leaving: { roomId, epoch } },
+        { ...moved, leaving: { roomId, epoch } },
         [{ do: 'emit', event: 'chat:clear', payload: {} }],
       ];
     }

@@ -36,6 +36,7 @@ export function sessionCreated(state: State, { token, user }: GuestCreated): Ste
       view: named ? 'searching' : state.view,
       token,
       me: { id: user.id, username: user.username },
+      home: null,
       creating: null,
       link: 'connecting',
       ready: false,
@@ -66,6 +67,7 @@ function anew(state: State): Step {
     {
       ...state,
       token: null,
+      home: null,
       creating: 'expired',
       link: 'connecting',
       ready: false,
@@ -111,13 +113,14 @@ export function reconnect(state: State): Step {
 }
 
 export function established(state: State, event: ConnectionEstablished): Step {
-  const { userId: id, username, limits, room } = event;
+  const { userId: id, username, at: home = null, limits, room } = event;
   const { notice } = state;
   const here: State = {
     ...state,
     // What was said of the connection is over now.
     notice: notice === 'session_anew' ? notice : null,
     me: { id, username },
+    home,
     limits,
     link: 'connected',
     ready: true,

@@ -106,7 +106,7 @@ export function event<E extends WireEvent['event']>(
   return { type: 'event', event: name, payload } as unknown as Input;
 }
 
-export function established(room: boolean | number): Input {
+export function established(room: boolean | number, at?: string): Input {
   const seq = typeof room === 'number' ? room : 0;
   return event('connection:established', {
     userId: ME,
@@ -116,6 +116,7 @@ export function established(room: boolean | number): Input {
     sessionId: 'secret',
     limits: LIMITS,
     room: room === false ? null : { ...ROOM, seq, partner: PARTNER },
+    ...(at !== undefined && { at }),
   });
 }
 

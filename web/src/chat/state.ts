@@ -20,6 +20,8 @@ export interface State {
   view: View;
   token: string | null;
   me: { id: string; username: string } | null;
+  /** Of a server that is several processes, the one where the guest lives: to connect there is cheaper. */
+  home: string | null;
   /** A session being made, and why: the first, in place of an expired one, or for a name of choice. */
   creating: 'first' | 'expired' | 'named' | null;
   /** `stopped`: closed by the server, and only the guest's wish connects again. */
@@ -54,6 +56,8 @@ export interface State {
 export interface Saved {
   token: string;
   username: string;
+  /** Absent in what a client left behind that did not keep it. */
+  home?: string | null;
   searching: boolean;
   leaving: State['leaving'];
   room: Room | null;
@@ -120,6 +124,7 @@ export function initial(): State {
     view: 'start',
     token: null,
     me: null,
+    home: null,
     creating: null,
     link: 'connecting',
     online: true,
@@ -138,23 +143,27 @@ export function initial(): State {
   };
 }
 
+/** One for all, by which they are seen to be the same. */
+const NO_CALLS: readonly CallLine[] = [];
+
 export function save(state: State): Saved | null {
-  const { token, me, conversation } = state;
+  const { token, me, home, conversation } = state;
   if (token === null || me === null) return null;
   const alive = conversation && !conversation.ending ? conversation : null;
   return {
     token,
     username: me.username,
+    home,
     searching: state.view === 'searching',
     leaving: state.leaving,
     room: alive && { roomId: alive.roomId, epoch: alive.epoch, partner: alive.partner },
     outbox: alive ? unsent(alive).map(draftOf) : [],
-    calls: alive?.calls ?? [],
+    calls: alive?.calls ?? NO_CALLS,
   };
 }
 
 export function restore(saved: Saved): State {
-  const { token, username, searching, leaving, room, outbox, calls } = saved;
+  const { token, username, home = null, searching, leaving, room, outbox, calls } = saved;
   let conversation = room && { ...open(room), calls, restoring: true };
   for (const draft of outbox) conversation = conversation && wrote(conversation, draft);
   return {
@@ -163,6 +172,7 @@ export function restore(saved: Saved): State {
     token,
     // The id comes with the connection; nothing is shown or compared before.
     me: { id: '', username },
+    home,
     leaving,
     conversation,
   };

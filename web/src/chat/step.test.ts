@@ -343,6 +343,38 @@ describe('who has just met', () => {
   });
 });
 
+describe('where the guest lives', () => {
+  const moved = event('user:matched', { ...given.ROOM, matchedUser: given.PARTNER, at: 'node_2' });
+  const home = run(connected(), established(false, 'node_1')).state;
+
+  it('is what the server said last, if it said so', () => {
+    expect(connected().home).toBeNull();
+    expect(home.home).toBe('node_1');
+    expect(run(home, START, moved).state.home).toBe('node_2');
+    expect(run(home, START, { type: 'cancel' }, moved).state.home).toBe('node_2');
+    expect(run(home, DOWN).state.home).toBe('node_1');
+    expect(run(home, established(false)).state.home).toBeNull();
+  });
+
+  it('outlives a reload', () => {
+    expect(reloaded(run(home, START, moved).state).home).toBe('node_2');
+  });
+
+  it('is unknown to a page that finds what an older client has left behind', () => {
+    const saved = save(talking());
+    delete saved?.home;
+    const { state } = run(initial(), { type: 'boot', saved, online: true });
+    expect(state).toMatchObject({ view: 'conversation', home: null });
+  });
+
+  it.each<[string, Input[]]>([
+    ['ended', [DOWN, refused('session_not_found')]],
+    ['replaced', [{ type: 'start', username: 'Somebody' }, given.CREATED]],
+  ])('is forgotten with a session that is %s', (_, inputs) => {
+    expect(run(home, ...inputs).state.home).toBeNull();
+  });
+});
+
 describe('a reload', () => {
   it('brings the conversation back, with what was not yet sent', () => {
     const before = run(talking(), write('a'), sent('a', 1), DOWN, write('b')).state;

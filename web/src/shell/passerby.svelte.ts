@@ -33,19 +33,25 @@ export class Passerby {
 
   readonly #files = new AttachedFiles();
   readonly #timers = new Map<TimerKey, ReturnType<typeof setTimeout>>();
-  readonly #wire = new Wire(() => credentials(this.#state), {
-    event: (event, payload) => {
-      const input = { type: 'event', event, payload } as WireEvent;
-      this.dispatch(input);
-      if (event.startsWith('webrtc:')) this.door.signal(input);
+  readonly #wire = new Wire(
+    {
+      auth: () => credentials(this.#state),
+      home: () => this.#state.home,
     },
-    down: (retrying) => {
-      this.dispatch({ type: 'down', retrying });
+    {
+      event: (event, payload) => {
+        const input = { type: 'event', event, payload } as WireEvent;
+        this.dispatch(input);
+        if (event.startsWith('webrtc:')) this.door.signal(input);
+      },
+      down: (retrying) => {
+        this.dispatch({ type: 'down', retrying });
+      },
+      refused: (code, retryAfter) => {
+        this.dispatch({ type: 'refused', code, retryAfter });
+      },
     },
-    refused: (code, retryAfter) => {
-      this.dispatch({ type: 'refused', code, retryAfter });
-    },
-  });
+  );
 
   readonly attention = new Attention();
   /** To calls. */

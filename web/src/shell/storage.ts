@@ -31,6 +31,7 @@ function isSame(a: Saved | null, b: Saved | null): boolean {
   return (
     a.token === b.token &&
     a.username === b.username &&
+    a.home === b.home &&
     a.searching === b.searching &&
     a.leaving === b.leaving &&
     a.room?.roomId === b.room?.roomId &&

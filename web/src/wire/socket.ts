@@ -17,13 +17,19 @@ export interface WireListener {
   refused(code: Code | null, retryAfter: number | null): void;
 }
 
-/** A server of several processes says where the guest lives; to connect there again is cheaper. */
-type Greeting = ServerToClient['connection:established'] | ServerToClient['user:matched'];
+/** Asked at every attempt to connect, so that a reconnect carries what is known by then. */
+export interface Caller {
+  auth(): Auth;
+  /** Of a server that is several processes, the one to connect to, if it still serves. */
+  home(): string | null;
+}
 
 export class Wire {
   readonly #socket: Socket;
+  readonly #caller: Caller;
 
-  constructor(credentials: () => Auth, listener: WireListener) {
+  constructor(caller: Caller, listener: WireListener) {
+    this.#caller = caller;
     this.#socket = io({
       autoConnect: false,
       // Straight to WebSocket; long polling only where a proxy or a firewall leaves nothing else.
@@ -31,15 +37,15 @@ export class Wire {
       tryAllTransports: true,
       reconnectionDelay: 500,
       reconnectionDelayMax: 8000,
-      // Asked for at every attempt, so that a reconnect carries the position reached by then.
       auth: (give) => {
-        give(credentials());
+        give(caller.auth());
       },
     });
     this.#socket.onAny((event: keyof ServerToClient, payload: ServerToClient[typeof event]) => {
-      if (event === 'connection:established' || event === 'user:matched')
-        this.#settle(payload as Greeting);
       listener.event(event, payload);
+    });
+    this.#socket.io.on('reconnect_attempt', () => {
+      this.#aim();
     });
     this.#socket.on('disconnect', (reason) => {
       if (reason !== 'io client disconnect') listener.down(this.#socket.active);
@@ -51,13 +57,17 @@ export class Wire {
     });
   }
 
-  #settle({ at }: Greeting): void {
-    this.#socket.io.opts.query = at === undefined ? {} : { at };
+  /** The next attempt goes to where the guest lives by now. */
+  #aim(): void {
+    const at = this.#caller.home();
+    this.#socket.io.opts.query = at === null ? {} : { at };
   }
 
   /** Connect now, whatever attempt is scheduled. */
   connect(): void {
-    this.#socket.disconnect().connect();
+    this.#socket.disconnect();
+    this.#aim();
+    this.#socket.connect();
   }
 
   disconnect(): void {
