@@ -220,6 +220,7 @@ class Application:
         services.presence.is_sure = lambda: cluster.membership.holds() or redis is None or not redis.is_usable
         self._count_together(bus, requests, cluster.membership)
         if self.crew is not None:
+            services.rooms.is_one_of_several = True
             self.crew.on_gone(cluster.membership.gone)
         if redis is not None:
             redis.on_resync("homes", moving.keep_all)

@@ -91,6 +91,8 @@ class Rooms:
         """This node's id, if there are `others`."""
         self.others: Collection[str] = ()
         """The other nodes that are alive."""
+        self.is_one_of_several = False
+        """Whether there are others again if there is none now."""
         self._is_stopping = False
         self.online_members = 0
         """Number of connected members, of all rooms."""
@@ -112,7 +114,7 @@ class Rooms:
     @property
     def at(self) -> str | UnsetType:
         """What clients of guests who live here are told of where that is."""
-        return self.node if self.others else UNSET
+        return self.node if self.others or self.is_one_of_several else UNSET
 
     def find(self, room_id: str) -> Room | None:
         """Return the open room with this id."""
