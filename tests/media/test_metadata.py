@@ -292,7 +292,7 @@ def test_byte_by_byte_is_as_clean(name: str) -> None:
 
 
 @every_file
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_damaged_it_is_refused_or_passes(name: str, data: st.DataObject) -> None:
     """No other exception, no endless loop, and the same in pieces of any size."""
