@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tests.support.server import Account
 
 
+LONG = 10.0
+"""Seconds: two leases."""
+
+
 class Node(RunningServer):
     """A node in a process of its own."""
 
@@ -34,14 +38,14 @@ async def node(store: Valkey, **settings: str) -> AsyncIterator[Node]:
         async with http_client(process.url) as http:
             running = Node(process.url, http)
             running.process = process
-            await ready(running)
+            await until_normal(running)
             yield running
             await running.close()
     finally:
         await asyncio.to_thread(process.stop)
 
 
-async def ready(running: Node) -> None:
+async def until_normal(running: Node) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await running.http.get("/health")).json().get("redis", {}).get("state") not in ("normal", None):  # noqa: ASYNC110 - it asks the server
             await asyncio.sleep(0.05)
@@ -116,6 +120,46 @@ async def test_a_home_that_was_frozen_harms_nobody_when_it_wakes_up() -> None:
         assert (await back.until("chat:message"))["content"] == "meanwhile"
         assert (await back.say("never acknowledged", "never"))["seq"] == 3
         assert (await again.until("chat:message"))["content"] == "never acknowledged"
+
+
+async def test_nothing_that_a_home_writes_after_a_long_freeze_counts() -> None:
+    async with valkey() as store, node(store) as first, node(store) as second:
+        (one, anna), (other, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        room = await match(anna, berta)
+        key = f"{{room:{room['roomId']}}}"
+        assert (await anna.say("before", "before"))["seq"] == 1
+        await berta.until("chat:message")
+        os.kill(second.process.pid, signal.SIGSTOP)
+        try:
+            for client, name in ((anna, "anna"), (berta, "berta")):
+                for number in range(20):
+                    text = f"{name} {number}"
+                    await client.emit("chat:message", {"type": "text", "content": text, "clientId": text})
+            frozen = asyncio.create_task(asyncio.sleep(LONG))
+            await anna.gone()
+            again = await until_connected(first, one, {**room, "seq": 1})
+            await again.until("room:resumed")
+            assert (await again.say("meanwhile", "meanwhile"))["seq"] == 2
+            taken = await store.command("HGET", f"{key}:state", "owner")
+            await frozen
+        finally:
+            os.kill(second.process.pid, signal.SIGCONT)
+        await berta.gone()
+        assert berta.close_code == 1012
+        assert not [payload for name, payload in berta.heard if name in ("chat:message:sent", "chat:error")]
+        await until_normal(second)
+
+        log = [json.loads(message)["content"] for message in await store.command("LRANGE", f"{key}:log", 0, -1)]
+        assert log == ["before", "meanwhile"]
+        assert await store.command("HGET", f"{key}:state", "owner") == taken
+        homes = {await store.command("GET", f"home:{guest.session_id}") for guest in (one, other)}
+        assert homes == {taken.partition(b":")[0]}
+        session = json.loads(await store.command("GET", f"guest:{one.session_id}"))
+        assert (session["isOnline"], session["inChat"], session["connectedUser"]) == (True, True, other.id)
+        back = await until_connected(second, other, {**room, "seq": 1})
+        assert (await back.until("chat:message"))["content"] == "meanwhile"
+        assert (await back.say("berta 0", "berta 0"))["seq"] == 3
+        assert (await again.until("chat:message"))["content"] == "berta 0"
 
 
 async def test_nothing_is_left_of_a_node_that_died() -> None:
