@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from passerby.nodes.processes import identity, is_dead
 from tests.support.client import Client, RefusedError
+from tests.support.conversation import Two
 from tests.support.server import SECRET, RunningServer, ServerProcess, http_client
-from tests.support.valkey import PATIENCE, Valkey, valkey
+from tests.support.valkey import PATIENCE, Valkey, until, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 LONG = 10.0
 """Seconds: two leases."""
+RECALLABLE = 45
+"""Seconds that a search outlives its node, with a bit more."""
+DESCRIBED = 300
+"""Seconds that operators can see where a node was."""
 
 
 class Node(RunningServer):
@@ -164,19 +169,38 @@ async def test_nothing_that_a_home_writes_after_a_long_freeze_counts() -> None:
 
 async def test_nothing_is_left_of_a_node_that_died() -> None:
     async with valkey() as store, node(store, GRACE="2") as first, node(store, GRACE="2") as second:
-        (_, anna), (_, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
-        await match(anna, berta)
-        await second.visitor(username="Carla")
+        anna, berta = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        _, carla = await second.visitor(username="Carla")
+        talk = Two(second, anna, berta, await match(anna[1], berta[1]))
+        await talk.upload(b"a file")
+        await talk.tell("a message", kind="text")
+        await carla.emit("user:match")
+        await carla.until("user:match:no_users")
         async with asyncio.timeout(PATIENCE):
             while await written(store) < 3:  # noqa: ASYNC110 - it asks the store
                 await asyncio.sleep(0.05)
+        dead = await store.command("GET", f"home:{berta[0].session_id}")
         os.kill(second.process.pid, signal.SIGKILL)
-        for client in (anna, berta):
+        for client in (anna[1], berta[1], carla):
             await client.cut()
-        async with asyncio.timeout(2 * PATIENCE):
-            while await store.command("KEYS", "guest:*") or await store.command("KEYS", "{room:*"):  # noqa: ASYNC110 - it asks the store
-                await asyncio.sleep(0.1)
-        assert await store.command("KEYS", "home:*") == []
+
+        own = {b"alive", b"nodes", b"rooms", b"active_user_count", b"passerby:marker"}
+        kinds = b"about:", b"node:", b"limit:", b"{mm}:"
+
+        async def is_quiet() -> bool:
+            left = [key for key in await store.command("KEYS", "*") if key not in own and not key.startswith(kinds)]
+            return left == [] and await store.command("EXISTS", b"node:" + dead) == 0
+
+        await until(is_quiet, patience=2 * PATIENCE)
+        for listed in ("alive", "nodes"):
+            assert not [name for name in await store.command("ZRANGE", listed, 0, -1) if name.startswith(dead)]
+        assert await store.command("GET", "active_user_count") == b"0"
+        for key in await store.command("KEYS", "{mm}:*"):  # a search can be recalled for a while
+            assert 0 < await store.command("TTL", key) <= RECALLABLE
+        assert 0 < await store.command("TTL", b"about:" + dead) <= DESCRIBED
+        _, dora = await first.visitor(username="Dora")
+        await dora.emit("user:match")
+        await dora.until("user:match:no_users")
 
 
 def test_a_process_is_known_by_itself() -> None:
