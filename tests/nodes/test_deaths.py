@@ -10,6 +10,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis.asyncio import Redis
 
 from tests.nodes.test_processes import Node, match, node, until_connected
 from tests.support.conversation import Two, Wire, noise
@@ -284,13 +285,23 @@ async def test_a_partner_who_is_reserved_dies_before_the_move() -> None:
 
 @pytest.mark.parametrize("when", ["before the partner moves", "while the partner is on the way"])
 async def test_a_seeker_dies(when: str) -> None:
-    async with valkey() as store, node(store) as first, node(store) as second:
+    async with (
+        valkey() as store,
+        node(store) as first,
+        node(store) as second,
+        Redis(unix_socket_path=str(store.path)) as listener,
+        listener.pubsub() as bus,
+    ):
+        await bus.psubscribe("bus:*")
         (one, anna), (other, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
         await waiting(berta)
         begun = await entered(store, other)
         freeze(second)
         await anna.emit("user:match")
-        await reserved(store, other)
+        async with asyncio.timeout(PATIENCE):
+            async for message in bus.listen():
+                if message["type"] == "pmessage" and b"bring" in message["data"]:
+                    break  # the partner's node is asked for her
         if when == "before the partner moves":
             kill(first)
             thaw(second)
