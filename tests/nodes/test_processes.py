@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from passerby.nodes.processes import identity, is_dead
 from tests.support.client import Client, RefusedError
+from tests.support.conversation import Two
 from tests.support.server import SECRET, RunningServer, ServerProcess, http_client
-from tests.support.valkey import PATIENCE, Valkey, valkey
+from tests.support.valkey import PATIENCE, Valkey, until, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.support.server import Account
+
+
+LONG = 10.0
+"""Seconds: two leases."""
+RECALLABLE = 40
+"""Seconds that a search outlives its node."""
+DESCRIBED = 300
+"""Seconds that operators can see where a node was."""
 
 
 class Node(RunningServer):
@@ -34,14 +43,14 @@ async def node(store: Valkey, **settings: str) -> AsyncIterator[Node]:
         async with http_client(process.url) as http:
             running = Node(process.url, http)
             running.process = process
-            await ready(running)
+            await until_normal(running)
             yield running
             await running.close()
     finally:
         await asyncio.to_thread(process.stop)
 
 
-async def ready(running: Node) -> None:
+async def until_normal(running: Node) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await running.http.get("/health")).json().get("redis", {}).get("state") not in ("normal", None):  # noqa: ASYNC110 - it asks the server
             await asyncio.sleep(0.05)
@@ -118,21 +127,88 @@ async def test_a_home_that_was_frozen_harms_nobody_when_it_wakes_up() -> None:
         assert (await again.until("chat:message"))["content"] == "never acknowledged"
 
 
+async def test_nothing_that_a_home_writes_after_a_long_freeze_counts() -> None:
+    async with valkey() as store, node(store) as first, node(store) as second:
+        (one, anna), (other, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        room = await match(anna, berta)
+        key = f"{{room:{room['roomId']}}}"
+        assert (await anna.say("before", "before"))["seq"] == 1
+        await berta.until("chat:message")
+        os.kill(second.process.pid, signal.SIGSTOP)
+        try:
+            for client, name in ((anna, "anna"), (berta, "berta")):
+                for number in range(20):
+                    text = f"{name} {number}"
+                    await client.emit("chat:message", {"type": "text", "content": text, "clientId": text})
+            frozen = asyncio.create_task(asyncio.sleep(LONG))
+            await anna.gone()
+            again = await until_connected(first, one, {**room, "seq": 1})
+            await again.until("room:resumed")
+            assert (await again.say("meanwhile", "meanwhile"))["seq"] == 2
+            taken = await store.command("HGET", f"{key}:state", "owner")
+            await frozen
+        finally:
+            os.kill(second.process.pid, signal.SIGCONT)
+        await berta.gone()
+        assert berta.close_code == 1012
+        assert not [payload for name, payload in berta.heard if name in ("chat:message:sent", "chat:error")]
+        await until_normal(second)
+
+        log = [json.loads(message)["content"] for message in await store.command("LRANGE", f"{key}:log", 0, -1)]
+        assert log == ["before", "meanwhile"]
+        assert await store.command("HGET", f"{key}:state", "owner") == taken
+        homes = {await store.command("GET", f"home:{guest.session_id}") for guest in (one, other)}
+        assert homes == {taken.partition(b":")[0]}
+        session = json.loads(await store.command("GET", f"guest:{one.session_id}"))
+        assert (session["isOnline"], session["inChat"], session["connectedUser"]) == (True, True, other.id)
+        back = await until_connected(second, other, {**room, "seq": 1})
+        assert (await back.until("chat:message"))["content"] == "meanwhile"
+        assert (await back.say("berta 0", "berta 0"))["seq"] == 3
+        assert (await again.until("chat:message"))["content"] == "berta 0"
+
+
 async def test_nothing_is_left_of_a_node_that_died() -> None:
     async with valkey() as store, node(store, GRACE="2") as first, node(store, GRACE="2") as second:
-        (_, anna), (_, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
-        await match(anna, berta)
-        await second.visitor(username="Carla")
+        anna, berta = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        _, carla = await second.visitor(username="Carla")
+        talk = Two(second, anna, berta, await match(anna[1], berta[1]))
+        await talk.upload(b"a file")
+        await talk.tell("a message", kind="text")
+        await carla.emit("user:match")
+        await carla.until("user:match:no_users")
         async with asyncio.timeout(PATIENCE):
             while await written(store) < 3:  # noqa: ASYNC110 - it asks the store
                 await asyncio.sleep(0.05)
+        dead = await store.command("GET", f"home:{berta[0].session_id}")
         os.kill(second.process.pid, signal.SIGKILL)
-        for client in (anna, berta):
+        for client in (anna[1], berta[1], carla):
             await client.cut()
-        async with asyncio.timeout(2 * PATIENCE):
-            while await store.command("KEYS", "guest:*") or await store.command("KEYS", "{room:*"):  # noqa: ASYNC110 - it asks the store
-                await asyncio.sleep(0.1)
-        assert await store.command("KEYS", "home:*") == []
+
+        own = {b"alive", b"nodes", b"rooms", b"active_user_count", b"passerby:marker"}
+        kinds = b"about:", b"node:", b"limit:", b"{mm}:"
+
+        async def is_quiet() -> bool:
+            left = [key for key in await store.command("KEYS", "*") if key not in own and not key.startswith(kinds)]
+            return left == [] and await store.command("EXISTS", b"node:" + dead) == 0
+
+        await until(is_quiet, patience=2 * PATIENCE)
+        for listed in ("alive", "nodes"):
+            assert not [name for name in await store.command("ZRANGE", listed, 0, -1) if name.startswith(dead)]
+        assert await store.command("GET", "active_user_count") == b"0"
+        assert 0 < await store.command("TTL", b"about:" + dead) <= DESCRIBED
+        _, dora = await first.visitor(username="Dora")
+        await dora.emit("user:match")
+        await dora.until("user:match:no_users")
+        await dora.emit("user:match:cancel")
+        for guest in await store.command("ZRANGE", "{mm}:leases", 0, -1):
+            await store.command("ZINCRBY", "{mm}:leases", -1000 * RECALLABLE, guest)  # the time passes
+
+        async def is_swept() -> bool:
+            return await store.command("EXISTS", "{mm}:tickets", "{mm}:waiting", "{mm}:leases") == 0  # type: ignore[no-any-return]
+
+        await until(is_swept)
+        for near in await store.command("KEYS", "{mm}:*"):
+            assert 0 < await store.command("TTL", near) <= RECALLABLE
 
 
 def test_a_process_is_known_by_itself() -> None:

@@ -20,11 +20,16 @@ from tests.support.valkey import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from passerby.live import LiveGuest
+    from passerby.stats.events import RealtimeStats
     from tests.nodes.test_moving import Nodes
     from tests.support.client import Client
     from tests.support.server import InsideServer
 
 INTERVAL = 0.2
+FRAMES = 80
+GUESTS = 20
+"""Of each node: a broadcast to all of them takes half a second, more than an interval."""
 
 
 def broadcasts(client: Client) -> list[dict[str, Any]]:
@@ -110,6 +115,31 @@ async def test_both_nodes_have_the_same_broadcasts_and_one_in_an_interval(nodes:
     assert all(later - earlier > INTERVAL * 0.9 for earlier, later in itertools.pairwise(one[-11:]))
     common = other.index(one[-5])
     assert other[common - 4 : common + 1] == one[-9:-4]
+
+
+async def test_all_nodes_together_send_no_more_frames_than_allowed(
+    last_ids: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[float, int]] = []
+    now = asyncio.get_running_loop().time
+    async with running(2, stats_interval=INTERVAL, stats_frames=FRAMES, limits_scale=1000) as nodes:
+        for node in nodes.all:
+            for _ in range(GUESTS):
+                await node.visitor()
+            publish = node.application.services.stats._publish
+
+            def counted(event: RealtimeStats, guests: list[LiveGuest], publish: Any = publish) -> None:  # noqa: ANN401 - as above
+                sent.append((now(), len(guests)))
+                publish(event, guests)
+
+            monkeypatch.setattr(node.application.services.stats, "_publish", counted)
+        async with unrest(*nodes.all):
+            await until(lambda: sum(count for _, count in sent) > 8 * GUESTS)
+
+    begun = sent[0][0]
+    rate = sum(count for _, count in sent) / (sent[-1][0] - begun)
+    assert rate < FRAMES * 1.2
+    assert rate > FRAMES / 4
 
 
 async def test_a_change_after_a_quiet_while_is_told_at_once(nodes: Nodes) -> None:

@@ -388,6 +388,10 @@ class Proxy:
         """Let everything through again, also what has waited on connections that are still open."""
         self._flows.set()
 
+    def lead_to(self, server: Valkey) -> None:
+        """Lead all later connections to another server of the same kind."""
+        self._server = server
+
     def cut(self) -> None:
         """End all connections."""
         for writer in self._writers:

@@ -1,0 +1,51 @@
+"""One node that is cut off from Redis while the others are not: two servers in this process, on one real Valkey."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from tests.nodes.test_moving import match, others, say, until
+from tests.nodes.test_processes import until_connected
+from tests.support.server import InsideServer, inside
+from tests.support.valkey import Proxy, proxy, valkey
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@asynccontextmanager
+async def two() -> AsyncIterator[tuple[InsideServer, InsideServer, Proxy]]:
+    """Run two nodes, and what stands between the second one and Redis."""
+    async with (
+        valkey() as store,
+        proxy(store) as between,
+        inside(redis_url=store.url) as first,
+        inside(redis_url=between.url) as second,
+    ):
+        await until(lambda: bool(others(first)) and bool(others(second)))
+        yield first, second, between
+
+
+async def test_a_home_that_is_cut_off_loses_its_rooms_and_nobody_their_place() -> None:
+    async with two() as (first, second, between):
+        (one, anna), (other, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        matched = await match(anna, berta)  # the home of both is the second
+        room = {"roomId": matched["roomId"], "epoch": matched["epoch"]}
+        await say(anna, berta, "before")
+        between.swallow()
+        await anna.gone()
+        assert anna.close_code == 1012
+
+        again = await until_connected(first, one, {**room, "seq": 1})
+        await again.until("room:resumed")
+        assert (await again.say("meanwhile", "meanwhile"))["seq"] == 2
+        assert berta.is_open, "who is where the room was cannot be told yet"
+
+        between.flow()
+        await berta.gone()
+        assert berta.close_code == 1012
+        back = await until_connected(second, other, {**room, "seq": 1})
+        assert (await back.until("chat:message"))["content"] == "meanwhile"
+        await say(back, again, "together")
+        assert [len(node.lives()) for node in (first, second)] == [2, 0]
