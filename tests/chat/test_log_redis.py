@@ -803,6 +803,8 @@ async def test_messages_of_a_room_that_may_be_elsewhere_wait(server: Valkey, pro
         assert await told.wait(3) == [("here", 1, True), *waited]
         assert [own.content for own in await stored(server)] == ["on the way", "later"]
     elif end == "both are here":
+        process.log.go_on(ROOM)
+        assert told.messages == [("here", 1, True)], "one is here, the other is still away"
         process.log.may_be_elsewhere = lambda _: False
         process.log.go_on(ROOM)
         told.append("at once")

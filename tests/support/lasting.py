@@ -180,6 +180,8 @@ class LastingClient:
         """Connected, and in a room."""
         self.ended = False
         """The room has ended, or the server wants this guest no more."""
+        self.waits = False
+        """It was told that there is nobody yet."""
 
         self._line: _Line | None = None
         self._task: asyncio.Task[None] | None = None
@@ -214,6 +216,7 @@ class LastingClient:
         self._silence = self._last_heard = 0.0
         self._events: dict[str, Callable[[dict[str, Any]], None]] = {
             "connection:established": self._on_established,
+            "user:match:no_users": self._on_no_users,
             "user:matched": self._on_matched,
             "room:resumed": self._on_resumed,
             "chat:message": self._on_message,
@@ -282,7 +285,7 @@ class LastingClient:
             try:
                 await ws_connect(
                     lambda line=line: line,
-                    f"ws://{self._company.place}/socket.io/?EIO=4&transport=websocket{self._wish}",
+                    f"ws://{self._company.place_of(self)}/socket.io/?EIO=4&transport=websocket{self._wish}",
                     read_buffer_init_size=_READ_BUFFER,
                     websocket_handshake_timeout=OPEN_LIMIT,
                     local_addr=(self._address, 0),
@@ -382,6 +385,9 @@ class LastingClient:
         self._live_at(greeting)
         if not self.established.done():
             self.established.set_result(None)
+
+    def _on_no_users(self, _: dict[str, Any]) -> None:
+        self.waits = True
 
     def _on_matched(self, matched: dict[str, Any]) -> None:
         self._live_at(matched)
@@ -517,6 +523,10 @@ class Company:
         self.clients: list[LastingClient] = []
         self.happenings = Happenings()
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+
+    def place_of(self, client: LastingClient) -> str:
+        """Return where a client connects to, host and port, each time that it does."""
+        return self.place
 
     async def __aenter__(self) -> Self:
         return self

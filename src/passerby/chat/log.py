@@ -63,7 +63,7 @@ class RoomLog(Protocol):
     messages are not done before it can be used again, or `go_on`: they would be lost if the room is taken."""
 
     def go_on(self, room_id: str) -> None:
-        """What has waited because the room may be elsewhere is done now: its members are here."""
+        """What has waited because the room may be elsewhere is done now, if it may no longer: its members are here."""
 
     def open(self, room_id: str, epoch: int, members: tuple[str, str] = ("", "")) -> None:
         """Create an empty log, replacing the log of any earlier epoch. If it raises, no log is open.

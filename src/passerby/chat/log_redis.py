@@ -179,7 +179,7 @@ class RedisRoomLog:
     def go_on(self, room_id: str) -> None:
         """See RoomLog."""
         room = self._rooms.get(room_id)
-        if room is not None and not self._redis.is_usable:
+        if room is not None and not self._redis.is_usable and not self.may_be_elsewhere(room_id):
             for batch in room.batches:
                 batch.is_answered = True
             self._tell(room)
