@@ -216,8 +216,9 @@ class Application:
             )
         services.adapters.loops["keeping of homes"] = moving.keep
         redis = services.adapters.redis
-        # While Redis is away, nobody can take anything over.
-        services.presence.is_sure = lambda: cluster.membership.holds() or redis is None or not redis.is_usable
+        # Without the lease another node may have taken over whoever is away; there is one, unless this node is alone.
+        membership, others = cluster.membership, cluster.membership.others()
+        services.presence.is_sure = lambda: membership.holds() or not others
         self._count_together(bus, requests, cluster.membership)
         if self.crew is not None:
             services.rooms.is_one_of_several = True

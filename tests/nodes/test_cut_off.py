@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def two() -> AsyncIterator[tuple[InsideServer, InsideServer, Proxy]]:
+async def two(**settings: object) -> AsyncIterator[tuple[InsideServer, InsideServer, Proxy]]:
     """Run two nodes, and what stands between the second one and Redis."""
     async with (
         valkey() as store,
         proxy(store) as between,
-        inside(redis_url=store.url) as first,
-        inside(redis_url=between.url) as second,
+        inside(redis_url=store.url, **settings) as first,
+        inside(redis_url=between.url, **settings) as second,
     ):
         await until(lambda: bool(others(first)) and bool(others(second)))
         yield first, second, between
@@ -49,3 +49,30 @@ async def test_a_home_that_is_cut_off_loses_its_rooms_and_nobody_their_place() -
         assert (await back.until("chat:message"))["content"] == "meanwhile"
         await say(back, again, "together")
         assert [len(node.lives()) for node in (first, second)] == [2, 0]
+
+
+async def test_a_home_that_is_cut_off_acknowledges_nothing_that_is_lost_and_ends_no_room() -> None:
+    async with two(grace=5.0) as (first, second, between):
+        (one, anna), (other, berta) = await first.visitor(username="Anna"), await second.visitor(username="Berta")
+        matched = await match(anna, berta)
+        room = {"roomId": matched["roomId"], "epoch": matched["epoch"]}
+        await say(anna, berta, "before")
+        between.swallow()
+        await anna.gone()
+        again = await until_connected(first, one, {**room, "seq": 1})
+        await again.until("room:resumed")
+
+        alone = {"type": "text", "content": "alone", "clientId": "alone"}
+        await berta.emit("chat:message", alone)
+        away = next(live for live in second.lives() if live.link is None)
+        until_then = away.grace_until
+        await until(lambda: away.grace_until > until_then)  # it has ended, but nobody can be sure
+        assert not {"chat:message:sent", "room:closed", "chat:error"} & {name for name, _ in berta.heard}
+
+        between.flow()
+        await berta.gone()
+        back = await until_connected(second, other, {**room, "seq": 1})
+        await back.until("room:resumed")
+        await back.emit("chat:message", alone)
+        await back.until("chat:message:sent", clientId="alone")
+        assert (await again.until("chat:message"))["content"] == "alone"

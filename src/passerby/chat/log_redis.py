@@ -165,10 +165,11 @@ class RedisRoomLog:
     def _append_without_redis(self, room: LoggedRoom, told: Told) -> None:
         done, context, message, encoded = told
         if encoded is not None:
-            self.unlogged += 1
             self._mark(room)
-            if not room.batches and self.may_be_elsewhere(room.id):
-                room.batches.append(Batch(room))  # it waits until the room is written
+            waits = self.may_be_elsewhere(room.id)
+            self.unlogged += not waits
+            if waits and not room.batches:
+                room.batches.append(Batch(room))
         if room.batches:
             room.batches[-1].told.append(told)
         else:
@@ -182,6 +183,7 @@ class RedisRoomLog:
         if room is not None and not self._redis.is_usable and not self.may_be_elsewhere(room_id):
             for batch in room.batches:
                 batch.is_answered = True
+                self.unlogged += sum(encoded is not None for *_, encoded in batch.told)
             self._tell(room)
 
     def _begin(self, room: LoggedRoom) -> Batch:
@@ -759,19 +761,17 @@ class RedisRoomLog:
 
     async def close(self) -> None:
         """See RoomLog. The rooms stay in Redis, for the next process; what was sent to it is awaited."""
-        self.may_be_elsewhere = _never
-        for room_id in list(self._rooms):
-            self.go_on(room_id)
         self._write_new()
         self._write_notes()
         self._flush()
         waiters = []
         for room in self._rooms.values():
-            if room.batches:
+            if room.batches and (self._redis.is_usable or not self.may_be_elsewhere(room.id)):
                 batch = room.batches[-1]
                 if batch.waiter is None:
                     batch.waiter = asyncio.get_running_loop().create_future()
                 waiters.append(batch.waiter)
+        self.may_be_elsewhere = _never
         if waiters:
             await asyncio.wait(waiters)
         await self._memory.close()
