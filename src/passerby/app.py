@@ -230,7 +230,7 @@ class Application:
         """Have one broadcast of statistics for the guests of all nodes."""
         stats, background = self.services.stats, self.services.background
 
-        def forget(node: str) -> None:
+        def forget(node: str, _: object) -> None:
             background.start("forgetting of a node's counts", stats.forget(node))
 
         async def regroup() -> None:

@@ -48,6 +48,8 @@ _PAUSES: Final = (1.0, 2.0, 4.0)
 """Seconds before what could not be read is tried again."""
 _PATIENCE: Final = 5.0
 """Seconds after another node is lost until one of those that are left takes what nobody has returned to."""
+_SILENCE: Final = 60.0
+"""The same if the other node may only be cut off: it goes on with guests who are all there, and has them again then."""
 _FILES_LATE: Final = 0.1
 """Seconds until a claimed room gets its files, with all others that are claimed meanwhile."""
 _SHORTEST_GRACE: Final = 5.0
@@ -165,6 +167,8 @@ class Recovery:
         self._running = asyncio.Lock()
         self._is_everybody_known = False
         """Whether all guests of earlier processes are live, or gone."""
+        self._silent: dict[str, float] = {}
+        """Nodes that may only be cut off, and until when they are waited for (monotonic seconds)."""
         self._unread: dict[str, list[str]] = {}
         """Rooms that are not read yet, or could not be, by id, and the nodes that may have had them."""
         self._claims: dict[str, asyncio.Future[None]] = {}
@@ -183,7 +187,7 @@ class Recovery:
             self._is_everybody_known = (
                 True  # who was on a node that is gone is known when they return, or a little later
             )
-            self.lost_node()
+            self._take_rest_later(_PATIENCE)
             return
         async with self._running:
             self._gate.shut()
@@ -201,10 +205,26 @@ class Recovery:
             finally:
                 self._gate.open()
 
-    def lost_node(self) -> None:
-        """Another node is gone, or may be: take what nobody returns to, a little later, if no other node does."""
+    def lost_node(self, node: str, *, is_certain: bool) -> None:
+        """Another node is gone: take what nobody returns to, a little later, if no other node does."""
+        if is_certain:
+            self._silent.pop(node, None)
+            self._take_rest_later(_PATIENCE)
+        else:
+            self._silent[node] = self._clock.monotonic() + _SILENCE
+            self._take_rest_later(_SILENCE)
+
+    def waits_for(self, node: str) -> bool:
+        """Return whether a node that seems to be gone may be back soon, with all that it has."""
+        until = self._silent.get(node)
+        if until is None or self._clock.monotonic() < until:
+            return until is not None
+        del self._silent[node]
+        return False
+
+    def _take_rest_later(self, seconds: float) -> None:
         name = "recovery of what is left"
-        self._background.call_later(name, _PATIENCE, lambda: self._background.start(name, self._take_rest()))
+        self._background.call_later(name, seconds, lambda: self._background.start(name, self._take_rest()))
 
     async def _take_rest(self) -> None:
         if not self.nodes.is_first():
@@ -294,7 +314,7 @@ class Recovery:
     async def _find(self) -> None:
         async with time_limit(self._clock, _READING):
             for owner in await self._log.owners():
-                if not await self.nodes.is_alive(owner):
+                if not (self.waits_for(owner) or await self.nodes.is_alive(owner)):
                     for room_id in await self._log.rooms(owner):
                         self._unread.setdefault(room_id, []).append(owner)
 

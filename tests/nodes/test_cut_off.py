@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from passerby import recovery
 from tests.nodes.test_moving import match, others, say, until
 from tests.nodes.test_processes import until_connected
 from tests.support.server import InsideServer, inside
-from tests.support.valkey import Proxy, proxy, valkey
+from tests.support.valkey import PATIENCE, Proxy, proxy, valkey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import pytest
 
 
 @asynccontextmanager
@@ -76,3 +80,30 @@ async def test_a_home_that_is_cut_off_acknowledges_nothing_that_is_lost_and_ends
         await back.emit("chat:message", alone)
         await back.until("chat:message:sent", clientId="alone")
         assert (await again.until("chat:message"))["content"] == "alone"
+
+
+async def test_guests_who_are_all_on_the_node_that_is_cut_off_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "_PATIENCE", 0.1)
+    async with two() as (first, second, between):
+        (_, anna), (_, berta) = await second.visitor(username="Anna"), await second.visitor(username="Berta")
+        await match(anna, berta)
+        await say(anna, berta, "before")
+        between.swallow()
+        await until(lambda: not others(first))
+        await say(anna, berta, "meanwhile")
+        # One more is gone, certainly: what it has left is taken now.
+        recovering, is_taken = first.application.services.recovery, asyncio.Event()
+        take_rest = recovering._take_rest
+
+        async def noted() -> None:
+            await take_rest()
+            is_taken.set()
+
+        monkeypatch.setattr(recovering, "_take_rest", noted)
+        recovering.lost_node("node_000000000000", is_certain=True)
+        await asyncio.wait_for(is_taken.wait(), PATIENCE)
+
+        between.flow()
+        await until(lambda: bool(others(first)))
+        await say(berta, anna, "after")
+        assert [len(node.lives()) for node in (first, second)] == [0, 2]

@@ -51,13 +51,16 @@ class Node:
         self.background = background
         self.bus = bus
         self.gone: list[str] = []
+        self.certain = False
+        """Whether the last one was certainly gone."""
         self.expired = 0
         self._changed = asyncio.Event()
         membership.on_gone(self._note)
         membership.on_expired(self._expire)
 
-    def _note(self, node: str) -> None:
+    def _note(self, node: str, is_certain: bool) -> None:
         self.gone.append(node)
+        self.certain = is_certain
         self._changed.set()
 
     def _expire(self) -> None:
@@ -182,6 +185,7 @@ async def test_goodbye_is_heard_at_once(club: Club) -> None:
     await ben.until(lambda: bool(ben.gone))
     await carl.until(lambda: bool(carl.gone))
     assert ben.gone == carl.gone == ["anna"]
+    assert ben.certain
     assert not await ben.membership.is_alive("anna")
     assert not await anna.look()
     assert ben.membership.alive() == {"ben", "carl"}
@@ -193,7 +197,7 @@ async def test_gone_is_told_to_all_once_and_the_pair_is_lost_before(club: Club) 
     anna, ben, carl = await three(club)
     order: list[str] = []
     ben.bus.on_lost(lambda node: order.append(f"lost {node}"))
-    ben.membership.on_gone(lambda node: order.append(f"gone {node}"))
+    ben.membership.on_gone(lambda node, _: order.append(f"gone {node}"))
     ben.bus.send("anna", (99,))
     await turns()
     carl.membership.gone("anna")
@@ -241,7 +245,7 @@ async def test_a_pause_ends_the_own_lease_before_anything_else(club: Club) -> No
     assert anna.expired == 0
     boot.paused += 2
     seen: list[int] = []
-    anna.membership.on_gone(lambda _: seen.append(anna.expired))
+    anna.membership.on_gone(lambda *_: seen.append(anna.expired))
     assert not anna.membership.holds()
     assert not anna.membership.holds()
     assert anna.expired == 1
@@ -277,6 +281,7 @@ async def test_a_node_that_dies_is_noticed_in_time(real: RedisClub) -> None:
     await asyncio.gather(*(node.until(lambda node=node: bool(node.gone)) for node in (ben, carl)))  # type: ignore[misc]
     assert LEASE - 0.1 < time.monotonic() - began < NOTICED
     assert ben.gone == carl.gone == ["anna"]
+    assert [ben.certain, carl.certain] == [False, False], "it may be cut off"
     assert ben.membership.alive() == carl.membership.alive() == {"ben", "carl"}
     assert ben.expired == carl.expired == 0
 

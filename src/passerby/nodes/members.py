@@ -54,7 +54,7 @@ class Members:
         self._versions: dict[str, int] = {self.node: VERSION}
         self._ended: dict[str, float] = {}
         """When nodes have gone lately: a look that began before may still have seen them."""
-        self._gone: list[Callable[[str], None]] = []
+        self._gone: list[Callable[[str, bool], None]] = []
         self._expired: list[Callable[[], None]] = []
         self._own_until = math.inf
         """When the own lease ends; never before the first renewal."""
@@ -80,7 +80,7 @@ class Members:
         """See Membership."""
         return self._versions.get(node, 0)
 
-    def on_gone(self, gone: Callable[[str], None]) -> None:
+    def on_gone(self, gone: Callable[[str, bool], None]) -> None:
         """See Membership."""
         self._gone.append(gone)
 
@@ -137,11 +137,11 @@ class Members:
                 self._until[node] = now + rest
                 self._versions[node] = version
         for node in [node for node, until in self._until.items() if until <= now and node not in found]:
-            self.lose(node)
+            self.lose(node, is_certain=False)
         for node in [node for node, ended in self._ended.items() if now - ended > _REMEMBERED]:
             del self._ended[node]
 
-    def lose(self, node: str) -> None:
+    def lose(self, node: str, *, is_certain: bool = True) -> None:
         """A node is gone; nobody else is told."""
         self._versions.pop(node, None)
         is_known = self._until.pop(node, None) is not None or node not in self._ended
@@ -150,7 +150,7 @@ class Members:
         if not is_known:  # several others have told so
             return
         for gone in self._gone:
-            self._background.attempt("node that is gone", gone, node)
+            self._background.attempt("node that is gone", gone, node, is_certain)
 
     def _take_goodbye(self, node: str, _: Frame) -> None:
         self.lose(node)

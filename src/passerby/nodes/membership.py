@@ -41,9 +41,10 @@ class Membership(Protocol):
     def version(self, node: str) -> int:
         """Return the version of the frames of a node that is alive; 0 if it is not known."""
 
-    def on_gone(self, gone: Callable[[str], None]) -> None:
-        """Call `gone(node)` once when a node is gone: it has said so, somebody has told, or its lease has ended.
+    def on_gone(self, gone: Callable[[str, bool], None]) -> None:
+        """Call `gone(node, is_certain)` once when a node is gone: it has said so, others have told, or its lease ended.
 
+        Only the last is not certain: the node may be cut off, and go on with what it has.
         The pair with it on the bus is lost before. A node that was gone and is alive after all comes back.
         While what holds the leases is away, nobody is gone, unless it is told.
         """

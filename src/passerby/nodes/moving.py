@@ -197,7 +197,7 @@ class Moving(RoomObserver):
     async def inherit(self, guest: Guest) -> bool:
         """See Nodes."""
         home = await self._homes.claim(guest.session_id)
-        if home != self.node and not await self.is_alive(home):
+        if home != self.node and not await self.is_alive(home) and not self._recovery.waits_for(home):
             home = await self._homes.claim(guest.session_id, home)
         return home == self.node and await self._home_of_room(guest, None) == self.node
 
@@ -208,8 +208,8 @@ class Moving(RoomObserver):
         with contextlib.suppress(OSError):  # Redis is away: they are looked at when it is back
             await self.keep_all()
 
-    def _gone(self, node: str) -> None:  # noqa: ARG002 - all that is left is looked at
-        self._recovery.lost_node()
+    def _gone(self, node: str, is_certain: bool) -> None:  # noqa: FBT001 - of the port
+        self._recovery.lost_node(node, is_certain=is_certain)
 
     # ── a guest connects ──────────────────────────────────────────────────────────────────────────
 
