@@ -167,6 +167,7 @@ class Recovery:
         self._running = asyncio.Lock()
         self._is_everybody_known = False
         """Whether all guests of earlier processes are live, or gone."""
+        self._has_lost_nodes = False
         self._silent: dict[str, float] = {}
         """Nodes that may only be cut off, and until when they are waited for (monotonic seconds)."""
         self._unread: dict[str, list[str]] = {}
@@ -207,6 +208,7 @@ class Recovery:
 
     def lost_node(self, node: str, *, is_certain: bool) -> None:
         """Another node is gone: take what nobody returns to, a little later, if no other node does."""
+        self._has_lost_nodes = True
         if is_certain:
             self._silent.pop(node, None)
             self._take_rest_later(_PATIENCE)
@@ -385,7 +387,7 @@ class Recovery:
             live = self._guests.live(guest.session_id)
             if live is None:
                 yield self._presence.recall(guest, self._left(room, guest))
-            elif self.nodes.others() and live.member is None:
+            elif live.member is None and (self._has_lost_nodes or self.nodes.others()):
                 self._presence.interrupt(live)  # they came here from another node, and do not know of the room
                 yield live
 

@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import signal
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from passerby.nodes.processes import identity, is_dead
 from tests.support.client import Client, RefusedError
@@ -102,6 +104,28 @@ async def test_the_death_of_a_home_is_a_reconnect() -> None:
         await again.until("room:partner_back")
         assert (await back.say("still here", "x"))["seq"] == 2
         assert (await again.until("chat:message"))["content"] == "still here"
+
+
+@pytest.mark.parametrize(("count", "where"), [(1, 0), (2, 0), (2, 1)])
+async def test_who_returns_before_it_is_known_that_they_have_a_room_is_asked_to_come_again(
+    count: int, where: int
+) -> None:
+    async with valkey() as store, node(store) as victim, AsyncExitStack() as stack:
+        survivors = [await stack.enter_async_context(node(store)) for _ in range(count)]
+        (account, anna), (_, berta) = await victim.visitor(username="Anna"), await victim.visitor(username="Berta")
+        room = await match(anna, berta)
+        await anna.say("hello", "hello")
+        os.kill(victim.process.pid, signal.SIGKILL)
+        for key in await store.command("KEYS", "guest:*"):  # as if they had been matched just before
+            session = json.loads(await store.command("GET", key))
+            await store.command("SET", key, json.dumps(session | {"inChat": False, "connectedUser": None}), "KEEPTTL")
+
+        back = await until_connected(survivors[where], account)
+        assert (await back.until("connection:established"))["room"] is None
+        await back.gone()
+        assert back.close_code == 1012, "not as if another page had taken the place of this one"
+        again = await until_connected(survivors[where], account)
+        assert (await again.until("connection:established"))["room"]["roomId"] == room["roomId"]
 
 
 async def test_a_home_that_was_frozen_harms_nobody_when_it_wakes_up() -> None:

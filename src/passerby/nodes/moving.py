@@ -10,6 +10,7 @@ then on they live on the new one, whether somebody waits for them there or not. 
 | request | asked by | answered by the home |
 |---|---|---|
 | `come` | the node of a new connection | the guest comes; or `stay`: they are in a room; or `leave`: see below |
+| `recall` | the node that brings back a room of theirs | the same, and the client connects again |
 | `bring` | the node of a guest who has been matched with them | the guest comes |
 | `lives` | the node of a new connection, of all, if Redis has lost where the guest lives | `yes`, or nothing |
 
@@ -29,7 +30,7 @@ from msgspec import Struct
 from passerby import ids
 from passerby.chat.events import RoomClosed
 from passerby.clock import sleep
-from passerby.errors import Code, UnavailableError
+from passerby.errors import Code, NotFoundError, UnavailableError
 from passerby.limits import TokenBucket
 from passerby.live import LiveGuest, RoomObserver
 from passerby.models import Guest, Ticket
@@ -162,6 +163,7 @@ class Moving(RoomObserver):
         """Tickets whose guests somebody waits for, by id."""
         bus.take(ARRIVED, self._arrived)
         requests.serve("come", self._come)
+        requests.serve("recall", self._recall)
         requests.serve("bring", self._bring)
         requests.serve("lives", self._lives)
         rooms.observe(self)
@@ -192,7 +194,7 @@ class Moving(RoomObserver):
 
     async def take(self, guest: Guest) -> bool:
         """See Nodes."""
-        return await self._home_of(guest.session_id) == self.node
+        return await self._home_of(guest.session_id, "recall") == self.node
 
     async def inherit(self, guest: Guest) -> bool:
         """See Nodes."""
@@ -238,9 +240,7 @@ class Moving(RoomObserver):
         if home not in (None, self.node):
             return
         nodes = list(self.others())
-        asked = [
-            ask_living(self._requests, self._membership, node, "lives", session_id.encode(), of=_OF) for node in nodes
-        ]
+        asked = [self._ask(node, "lives", session_id.encode()) for node in nodes]
         for node, answer in zip(nodes, await asyncio.gather(*asked), strict=True):
             if answer:
                 self._homes.give(session_id, node)
@@ -264,7 +264,7 @@ class Moving(RoomObserver):
                 await self._recovery.claim(room_id, owner)  # if another node is faster, it is the owner now
         return self.node
 
-    async def _home_of(self, session_id: str) -> str:
+    async def _home_of(self, session_id: str, question: str = "come") -> str:
         """Return where a guest lives: here, if they are in no room elsewhere."""
         instead_of = None
         while True:
@@ -272,12 +272,22 @@ class Moving(RoomObserver):
             if home == self.node:
                 return home
             argument = f"{self.node} {session_id}".encode()
-            answer = await ask_living(self._requests, self._membership, home, "come", argument, of=_OF)
+            answer = await self._ask(home, question, argument)
+            if answer is None:  # it is older, and closes the connection as a replaced one
+                answer = await self._ask(home, "come", argument)
+            assert answer is not None  # noqa: S101 - all versions know this question
             if answer == _STAY:
                 return home
             if answer.startswith(_LEAVE):
                 self._left[session_id] = answer.removeprefix(_LEAVE).decode(), home
             instead_of = home
+
+    async def _ask(self, node: str, question: str, argument: bytes) -> bytes | None:
+        """Return the answer of a node; nothing if it is gone, None if it does not know the question."""
+        try:
+            return await ask_living(self._requests, self._membership, node, question, argument, of=_OF)
+        except NotFoundError:
+            return None
 
     def _hand_over(self, home: str, client: Client, packet: str) -> None:
         """Pass a connection on to its guest's home."""
@@ -305,6 +315,13 @@ class Moving(RoomObserver):
 
     async def _come(self, argument: bytes) -> bytes:
         """Send a guest who has connected to the node that asks, unless they are in a room."""
+        return await self._let_go(argument, Code.REPLACED)
+
+    async def _recall(self, argument: bytes) -> bytes:
+        """Send a guest who is connected here to the node that has a room of theirs, where they connect again."""
+        return await self._let_go(argument, Code.SERVER_SHUTTING_DOWN)
+
+    async def _let_go(self, argument: bytes, reason: Code) -> bytes:
         to, _, session_id = argument.decode().partition(" ")
         live = self._guests.live(session_id)
         if live is None:
@@ -316,7 +333,7 @@ class Moving(RoomObserver):
         if live.link is not None:
             link = live.link
             self._presence.disconnect(live, link)
-            link.close(Code.REPLACED)
+            link.close(reason)
         self._send(live, to)
         return _COMES
 
