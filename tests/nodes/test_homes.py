@@ -50,6 +50,13 @@ async def test_a_home_that_is_gone_is_replaced_once(make: Make) -> None:
     assert await c.claim("s", "a") == "b"
 
 
+@pytest.mark.parametrize("value", [b"\xff", b"", b"two words", b"x" * 100 + b"\n"])
+async def test_what_is_no_id_of_a_node_is_replaced(value: bytes) -> None:
+    async with valkey() as server, connected(server.url) as redis:
+        await redis.command("SET", "home:s", value)
+        assert await RedisHomes(redis, "a").claim("s") == "a"
+
+
 async def test_only_the_home_gives_a_guest_away_and_releases_them(make: Make) -> None:
     a, b, c = make("a"), make("b"), make("c")
     await a.claim("s")

@@ -7,8 +7,10 @@ import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
+from passerby.nodes.moving import ARRIVED, Traveller
 from tests.support.client import Client, RefusedError
 from tests.support.server import InsideServer, inside
 from tests.support.valkey import PATIENCE, Valkey, valkey
@@ -227,6 +229,22 @@ async def test_a_connection_that_ends_before_it_is_let_in_replaces_no_other(node
     _, berta = await first.visitor(username="Berta")
     await match(anna, berta)
     await say(berta, anna, "hello")
+
+
+async def test_a_guest_who_is_sent_to_where_they_live_is_sent_back(nodes: Nodes) -> None:
+    first, second = nodes.all
+    (_, anna), (_, berta) = await first.visitor(username="Anna"), await first.visitor(username="Berta")
+    await match(anna, berta)
+    bus = second.application.services.adapters.cluster
+    assert bus is not None
+    own, lives = first.lives()[0].guest, {id(live) for live in first.lives()}
+    traveller = Traveller(own, None, None, None, 0.0, 0.1, {}, is_recalled=False, epoch=1, connection=None)
+    bus.bus.send(others(second).pop(), (ARRIVED, msgspec.msgpack.encode(traveller)))
+    moving = second.application.moving
+    assert moving is not None
+    await moving._requests.ask(others(second).pop(), "lives", b"anybody", PATIENCE)  # it is answered after that
+    assert {id(live) for live in first.lives()} == lives
+    await say(anna, berta, "not disturbed")
 
 
 async def test_a_search_goes_on_at_another_node(nodes: Nodes) -> None:

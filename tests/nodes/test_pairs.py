@@ -11,6 +11,7 @@ import os
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from passerby.background import Background
 from passerby.nodes import pairs as pairs_module
+from passerby.nodes.bus import VERSION
 from passerby.nodes.pairs import CONFIRMATION, Pairs
 from tests.support.clock import ManualClock, turns
 
@@ -338,6 +340,14 @@ def test_who_sends_in_an_old_era_is_told_the_new_one_even_if_that_was_told_befor
     schedule.send("ben", "anna", 1)
     schedule.run(schedule.net.settle())
     assert nodes["ben"].log["anna"] == [(0, 1), "lost"]
+
+
+def test_an_era_that_no_node_reaches_is_ignored(schedule: Schedule) -> None:
+    ben = schedule.net.nodes["ben"]
+    ben.pairs.receive(msgspec.msgpack.encode((VERSION, "anna", 1 << 53, 0, 2, [])))
+    schedule.send("anna", "ben", 1)
+    schedule.run(schedule.net.settle())
+    assert ben.log["anna"] == [(0, 1)]
 
 
 def test_what_is_confirmed_late_is_lost_and_what_is_confirmed_is_not(schedule: Schedule) -> None:

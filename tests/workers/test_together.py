@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,12 @@ PAIRS = 10
 RATE = 200.0
 MESSAGES = 1600
 RETURNS = 5
+CROWD, CROWDS = 20, 6
+"""Connections of a guest at once, and guests who have so many."""
+SETTLED = 10.0
+"""Seconds after which only one is open: a mistake would be noticed by itself, but much later."""
+SPREAD = 0.05
+"""Seconds in which these begin."""
 
 
 async def tokens(url: str, count: int) -> list[str]:
@@ -54,6 +61,28 @@ async def test_a_reconnect_with_at_reaches_the_worker_of_the_room(start_workers:
             tags.add(tag(back.sid))
             await back.close()
     assert len(tags) == 1, "the connection and the guest are at the same worker"
+
+
+async def test_of_many_connections_of_a_guest_at_once_one_is_left(start_workers: StartWorkers) -> None:
+    crew = start_workers(3)
+    url = crew.process.url
+    tags = list(await crew.sids(3))
+
+    async def connect(token: str) -> Client:
+        await asyncio.sleep(random.random() * SPREAD)
+        return await Client.connect(url, {"token": token}, f"&at={random.choice(tags)}")
+
+    for token in await tokens(url, CROWDS):
+        met = await asyncio.gather(*(connect(token) for _ in range(CROWD)), return_exceptions=True)
+        clients = [client for client in met if isinstance(client, Client)]
+        async with asyncio.timeout(SETTLED):
+            while sum(client.is_open for client in clients) > 1:  # noqa: ASYNC110 - nothing tells when all know
+                await asyncio.sleep(0.01)
+        (left,) = [client for client in clients if client.is_open]
+        await left.emit("user:match")
+        await left.until("user:match:searching")
+        for client in clients:
+            await client.close()
 
 
 def kill_one(crew: Workers) -> None:

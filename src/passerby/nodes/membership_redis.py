@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from passerby.redis.client import Redis, Reply
 
 _LOOK: Final = Script(Path(__file__).with_name("membership_look.lua"))
+_DIGITS: Final = 10
+"""A version has fewer."""
+_LONGEST: Final = 2000 * LEASE
+"""Milliseconds: a lease that lasts longer is not of this time, because the server's clock was set back."""
 
 
 class RedisMembership:
@@ -125,7 +129,7 @@ def _found(reply: Reply) -> dict[str, tuple[str, float, int]]:
     for encoded, rest in zip(pairs, pairs, strict=False):
         member = encoded.decode(errors="replace") if isinstance(encoded, bytes) else ""
         node, version, *_ = f"{member}  ".split(" ")
-        if node and version.isdecimal() and isinstance(rest, int):
+        if node and version.isdecimal() and len(version) < _DIGITS and isinstance(rest, int) and rest <= _LONGEST:
             found[node] = (member, rest / 1000, int(version))
     return found
 

@@ -35,7 +35,7 @@ from passerby.limits import TokenBucket
 from passerby.live import LiveGuest, RoomObserver
 from passerby.models import Guest, Ticket
 from passerby.nodes.edges import RemoteSession
-from passerby.nodes.requests import PATIENCE, ask_living
+from passerby.nodes.requests import PATIENCE, RETRY, ask_living
 from passerby.realtime.links import SocketLink
 from passerby.socketio.closing import SERVER_SHUTTING_DOWN
 
@@ -72,6 +72,10 @@ _LEAVE: Final = b"leave "
 _UNKNOWN: Final = b"unknown"
 _ATTEMPTS: Final = 3
 """Looks at who has a room: it may change each time, if nodes die one after the other."""
+_SETTLINGS: Final = 10
+"""How often it is tried to let a guest live here whose other connections let them live elsewhere at the same time."""
+_CLAIMS: Final = 20
+"""How often a guest's home may be another one than a moment before."""
 _BUSY: Final = 0.5
 """Seconds that a guest who is to move has until nothing of theirs is being handled any more."""
 _LOOK: Final = 0.005
@@ -109,6 +113,15 @@ class Traveller(Struct):
     epoch: int
     """The last epoch of the node."""
     connection: Connection | None
+
+
+class _Settling:
+    """A guest who is about to live here, for one or more connections."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.moves = 0
+        """How often it became untrue meanwhile that they live here."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -159,6 +172,8 @@ class Moving(RoomObserver):
         """Whether this node is about to end: rooms go to the nodes to which their members return."""
         self._left: dict[str, tuple[str, str]] = {}
         """The rooms that a node has left for guests who are just connecting here, and that node, by session id."""
+        self._settling: dict[str, _Settling] = {}
+        """The guests who are about to live here, by session id."""
         self._expected: set[str] = set()
         """Tickets whose guests somebody waits for, by id."""
         bus.take(ARRIVED, self._arrived)
@@ -221,8 +236,25 @@ class Moving(RoomObserver):
         Raises UnavailableError when the other node does not answer, and OSError.
         """
         session_id = guest.session_id
-        if guest.connected_at is not None and self.others():
-            await self._remember(session_id)
+        settling = self._settling.setdefault(session_id, _Settling())
+        settling.count += 1
+        try:
+            if guest.connected_at is not None and self.others():
+                await self._remember(session_id)
+            for _ in range(_SETTLINGS):
+                moves = settling.moves
+                home = await self._settle(guest, resume)
+                if home is not None or settling.moves == moves:
+                    return home
+            raise UnavailableError([_OF], retry_after=RETRY)
+        finally:
+            settling.count -= 1
+            if not settling.count:
+                del self._settling[session_id]
+
+    async def _settle(self, guest: Guest, resume: Resume | None) -> str | None:
+        """Do as `settle`; until it returns, the guest may have been here, and may be gone again."""
+        session_id = guest.session_id
         while True:
             home = await self._home_of(session_id)
             if home == self.node and (session_id in self._left or _rooms_of(guest, resume)):
@@ -267,7 +299,7 @@ class Moving(RoomObserver):
     async def _home_of(self, session_id: str, question: str = "come") -> str:
         """Return where a guest lives: here, if they are in no room elsewhere."""
         instead_of = None
-        while True:
+        for _ in range(_CLAIMS):
             home = await self._homes.claim(session_id, instead_of)
             if home == self.node:
                 return home
@@ -281,6 +313,7 @@ class Moving(RoomObserver):
             if answer.startswith(_LEAVE):
                 self._left[session_id] = answer.removeprefix(_LEAVE).decode(), home
             instead_of = home
+        raise UnavailableError([_OF], retry_after=RETRY)
 
     async def _ask(self, node: str, question: str, argument: bytes) -> bytes | None:
         """Return the answer of a node; nothing if it is gone, None if it does not know the question."""
@@ -325,6 +358,7 @@ class Moving(RoomObserver):
         to, _, session_id = argument.decode().partition(" ")
         live = self._guests.live(session_id)
         if live is None:
+            self._note_move(session_id)
             return _UNKNOWN
         if live.member is not None and self.is_draining:
             return self._leave_room(live.member.room)
@@ -382,6 +416,7 @@ class Moving(RoomObserver):
             node, number = self._edges.give(client, to)
             query, socket_id = dict(session.query), live.guest.socket_id or ""
             connection = Connection(node, number, session.address, query, session.transport, socket_id)
+        self._note_move(live.guest.session_id)
         now = self._clock.monotonic()
         traveller = Traveller(
             live.guest,
@@ -399,9 +434,18 @@ class Moving(RoomObserver):
         self._homes.give(live.guest.session_id, to)
         self._bus.send(to, (ARRIVED, _encode(traveller)))
 
+    def _note_move(self, session_id: str) -> None:
+        """A guest does not live here, although that may just have been settled."""
+        settling = self._settling.get(session_id)
+        if settling is not None:
+            settling.moves += 1
+
     def _arrived(self, sender: str, frame: Frame) -> None:
         """A guest has come to live here."""
         traveller = _decode(frame[1])
+        if self._guests.live(traveller.guest.session_id) is not None:  # nobody may live here twice
+            self._send_back(sender, traveller.connection)
+            return
         live = LiveGuest(traveller.guest)
         live.ticket, live.suspended, live.notice = traveller.ticket, traveller.suspended, traveller.notice
         live.token_expires, live.is_recalled = traveller.token_expires, traveller.is_recalled
@@ -421,6 +465,15 @@ class Moving(RoomObserver):
         self._presence.adopt(live, traveller.grace, traveller.epoch)
         if live.ticket is not None and live.ticket.id not in self._expected:
             self._matchmaking.go_on(live)
+
+    def _send_back(self, sender: str, connection: Connection | None) -> None:
+        """Close the connection of a guest who is here already; the client connects again, and finds out."""
+        if connection is None:
+            return
+        key: Key = (connection.node, connection.number)
+        client = self._edges.receive(key, sender, connection.address, connection.query, connection.transport)
+        if client is not None:
+            client.session.close(SERVER_SHUTTING_DOWN)
 
     # ── going home ────────────────────────────────────────────────────────────────────────────────
 

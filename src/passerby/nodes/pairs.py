@@ -55,6 +55,8 @@ CONFIRMATION: Final = 5.0
 """Seconds until the first frames of an era must be confirmed: as long as a node that is paused counts as alive."""
 MOST_PAIRS: Final = 4096
 """Pairs that are remembered: ids of nodes are new at each start. Those without frames since their loss go first."""
+_MOST_ERAS: Final = 1 << 30
+"""No node loses so often before another one hears of it; a few steps like that would exhaust the numbers."""
 _WORK: Final = "frame of the bus"
 
 _Era: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
@@ -285,11 +287,13 @@ class Pairs:
 
     def _is_new(self, pair: _Pair, era: int) -> bool:
         """Go to a higher era; return whether it was higher."""
-        if era > pair.era:
+        if era > pair.era + _MOST_ERAS:
+            self._damaged.note()
+        elif era > pair.era:
             self._lose(pair, era)
             # A callback may have given it up once more.
             return pair.era == era
-        if era > pair.replied or pair.is_due:
+        elif era > pair.replied or pair.is_due:
             pair.replied = max(era, pair.replied)
             pair.is_due = True
             if not pair.is_queued:
