@@ -228,6 +228,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cores", type=int, default=machine.cores, help="of a machine, for workers (%(default)s)")
     parser.add_argument("--speed", type=float, default=machine.speed, help="of a core, 1: the measured one")
     chosen = parser.parse_args(arguments)
+    for name in ("guests", "messages", "conversation", "stay", "cores", "speed"):
+        value = getattr(chosen, name)
+        if value is not None and value <= 0:
+            parser.error(f"--{name}: must be more than 0")
     loads = USUAL
     if chosen.guests is not None:
         messages = chosen.guests / 10 if chosen.messages is None else chosen.messages
