@@ -31,6 +31,8 @@ WAIT_BAR = Bar(at_most=0.06, unit="s")
 IDLE_NODES = 6
 PEERS = 7
 WORKERS = 4
+PROBES = 8
+"""Guests at once who look where they live."""
 SEARCHES = 50.0
 """Searches a second."""
 
@@ -224,18 +226,25 @@ class Searches:
         return 100 * (1 - 2 * self.moved / len(self.waits))
 
 
+async def _probe(server: Server) -> Seeker | None:
+    """Let a guest come and go; None: one of the workers has no Redis yet, and the others do not know the session."""
+    try:
+        probe = await join(server, Seeker)
+    except UnexpectedAnswerError:
+        return None
+    probe.leave()
+    return probe
+
+
 async def all_up(server: Server, workers: int) -> None:
     """Let guests come and go until some have lived at each of the workers, and all workers know of others."""
     homes: set[str] = set()
     async with asyncio.timeout(ANSWER_SECONDS):
         while len(homes) < workers:
-            try:
-                probe = await join(server, Seeker)
-            except UnexpectedAnswerError:  # one of the workers has no Redis yet, and the others do not know the session
-                await asyncio.sleep(0.05)
-                continue
-            homes |= {probe.home} - {""}
-            probe.leave()
+            # Several at once: of those who come one after the other, the same worker may accept all.
+            probes = await asyncio.gather(*(_probe(server) for _ in range(PROBES)))
+            homes |= {probe.home for probe in probes if probe is not None} - {""}
+            await asyncio.sleep(0.05)
 
 
 async def _search(server: Server, count: int, chance: random.Random) -> Searches:
