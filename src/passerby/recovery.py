@@ -168,6 +168,7 @@ class Recovery:
         self._is_everybody_known = False
         """Whether all guests of earlier processes are live, or gone."""
         self._has_lost_nodes = False
+        """Whether there have been other nodes: guests may have come from there, before their rooms."""
         self._silent: dict[str, float] = {}
         """Nodes that may only be cut off, and until when they are waited for (monotonic seconds)."""
         self._unread: dict[str, list[str]] = {}
@@ -209,20 +210,15 @@ class Recovery:
     def lost_node(self, node: str, *, is_certain: bool) -> None:
         """Another node is gone: take what nobody returns to, a little later, if no other node does."""
         self._has_lost_nodes = True
-        if is_certain:
-            self._silent.pop(node, None)
-            self._take_rest_later(_PATIENCE)
-        else:
-            self._silent[node] = self._clock.monotonic() + _SILENCE
-            self._take_rest_later(_SILENCE)
+        now = self._clock.monotonic()
+        self._silent = {other: until for other, until in self._silent.items() if until > now and other != node}
+        if not is_certain:
+            self._silent[node] = now + _SILENCE
+        self._take_rest_later(_PATIENCE if is_certain else _SILENCE)
 
     def waits_for(self, node: str) -> bool:
         """Return whether a node that seems to be gone may be back soon, with all that it has."""
-        until = self._silent.get(node)
-        if until is None or self._clock.monotonic() < until:
-            return until is not None
-        del self._silent[node]
-        return False
+        return self._clock.monotonic() < self._silent.get(node, 0.0)
 
     def _take_rest_later(self, seconds: float) -> None:
         name = "recovery of what is left"

@@ -18,6 +18,8 @@ from tests.support.valkey import PATIENCE, Valkey, valkey
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from tests.support.server import Account
+
 
 class Nodes:
     """Servers on one Valkey."""
@@ -144,17 +146,23 @@ async def test_who_waits_in_vain_for_the_own_node_meets_others() -> None:
             await one.until("user:matched")
 
 
-async def test_who_reconnects_to_another_node_goes_on_in_the_room(nodes: Nodes) -> None:
-    first, second = nodes.all
-    (account, anna), (_, berta) = await first.visitor(username="Anna"), await first.visitor(username="Berta")
+async def half_gone(node: InsideServer) -> tuple[Account, Client, dict[str, object]]:
+    """Let Anna and Berta talk, and Anna lose the connection; return Anna's session, Berta's client, and the room."""
+    (account, anna), (_, berta) = await node.visitor(username="Anna"), await node.visitor(username="Berta")
     matched = await match(anna, berta)
     await say(anna, berta, "before")
     await anna.cut()
     await berta.until("room:partner_away")
+    return account, berta, {"roomId": matched["roomId"], "epoch": matched["epoch"]}
+
+
+async def test_who_reconnects_to_another_node_goes_on_in_the_room(nodes: Nodes) -> None:
+    first, second = nodes.all
+    account, berta, room = await half_gone(first)
     await berta.say("meanwhile", "meanwhile")
 
-    again = await second.connect(account, {"roomId": matched["roomId"], "epoch": matched["epoch"], "seq": 1})
-    assert (await again.until("connection:established"))["room"]["roomId"] == matched["roomId"]
+    again = await second.connect(account, room | {"seq": 1})
+    assert (await again.until("connection:established"))["room"]["roomId"] == room["roomId"]
     assert (await again.until("chat:message"))["content"] == "meanwhile"
     await berta.until("room:partner_back")
     await say(again, berta, "after")
@@ -171,15 +179,11 @@ async def lose_all_guests(nodes: Nodes) -> None:
 
 async def test_who_reconnects_to_another_node_goes_on_although_redis_has_lost_where(nodes: Nodes) -> None:
     first, second = nodes.all
-    (account, anna), (_, berta) = await first.visitor(username="Anna"), await first.visitor(username="Berta")
-    matched = await match(anna, berta)
-    await say(anna, berta, "before")
-    await anna.cut()
-    await berta.until("room:partner_away")
+    account, berta, room = await half_gone(first)
     await lose_all_guests(nodes)
 
-    again = await second.connect(account, {"roomId": matched["roomId"], "epoch": matched["epoch"], "seq": 1})
-    assert (await again.until("connection:established"))["room"]["roomId"] == matched["roomId"]
+    again = await second.connect(account, room | {"seq": 1})
+    assert (await again.until("connection:established"))["room"]["roomId"] == room["roomId"]
     await say(again, berta, "after")
     await say(berta, again, "answer")
     assert [len(node.lives()) for node in nodes.all] == [2, 0]

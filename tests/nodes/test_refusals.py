@@ -16,6 +16,7 @@ from passerby.redis.client import State
 from tests.nodes.test_moving import match, others, say, until
 from tests.nodes.test_processes import until_connected
 from tests.nodes.test_schedule import Scattered
+from tests.support.lasting import talking_on
 from tests.support.ports import free_port
 from tests.support.server import InsideServer, inside
 from tests.support.valkey import HOST, PATIENCE, Valkey, proxy, valkey
@@ -49,14 +50,8 @@ async def talking(nodes: Iterable[InsideServer]) -> AsyncIterator[Scattered]:
     async with Scattered([urlsplit(node.url).netloc for node in nodes], random.Random(7)) as company:
         await company.meet([(await nodes[0].newcomer()).token for _ in range(2 * PAIRS)])
         company.listen()
-        talk = asyncio.create_task(company.talk(1 << 62, RATE))
-        try:
+        async with talking_on(company, RATE, SETTLE):
             yield company
-        finally:
-            talk.cancel()
-        account = await company.settle(SETTLE)
-        assert account.is_clean, account
-        assert not company.happenings.faults
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_conn
 from tests.support.client import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from types import TracebackType
 
 # The defaults of socket.io-client, in seconds: reconnectionDelay, reconnectionDelayMax, randomizationFactor, timeout.
@@ -621,3 +621,16 @@ def percentile(values: Iterable[float], share: float) -> float:
     """Return the smallest value that at least `share` of all do not exceed; 0 if there is none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+@contextlib.asynccontextmanager
+async def talking_on(company: Company, rate: float, seconds: float) -> AsyncIterator[None]:
+    """Let a company say `rate` messages a second; within `seconds` after that all have arrived, once and in order."""
+    talk = asyncio.create_task(company.talk(1 << 62, rate))
+    try:
+        yield
+    finally:
+        talk.cancel()
+    account = await company.settle(seconds)
+    assert account.is_clean, account
+    assert not company.happenings.faults

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.support.lasting import Company
+from tests.support.lasting import Company, talking_on
 from tests.support.ports import free_port
 from tests.support.server import SECRET, RunningServer, http_client
 from tests.support.valkey import until, valkey
@@ -44,14 +43,8 @@ async def talking(server: RunningServer, guests: int = 2 * PAIRS) -> AsyncIterat
     """Let pairs talk without a pause; in the end everything must have arrived, once and in order."""
     async with Company(server.url, PATIENCE) as company:
         await company.meet([(await server.newcomer()).token for _ in range(guests)])
-        talk = asyncio.create_task(company.talk(1 << 62, RATE))
-        try:
+        async with talking_on(company, RATE, SECONDS):
             yield company
-        finally:
-            talk.cancel()
-        account = await company.settle(SECONDS)
-        assert account.is_clean, account
-        assert not company.happenings.faults
 
 
 async def hear(company: Company, messages: int) -> None:

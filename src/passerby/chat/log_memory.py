@@ -33,7 +33,7 @@ class MemoryRoomLog:
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Message).decode
         self.taken: Callable[[str, int], None] = _ignore
-        self.may_be_elsewhere: Callable[[str], bool] = _never
+        self.may_be_elsewhere: Callable[[str], bool] = never
 
     def go_on(self, room_id: str) -> None:
         """See RoomLog. Nothing waits."""
@@ -140,7 +140,8 @@ class MemoryRoomLog:
         self.logs.clear()
 
 
-def _never(_room_id: str) -> bool:
+def never(_room_id: str) -> bool:
+    """Return that no other process may have a room: there is none."""
     return False
 
 

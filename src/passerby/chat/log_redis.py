@@ -22,7 +22,7 @@ import msgspec
 from passerby.chat.log import CLIENT_IDS, Replay, SavedRoom
 from passerby.chat.log_batches import Batch, LoggedRoom
 from passerby.chat.log_contents import restored
-from passerby.chat.log_memory import MemoryRoomLog
+from passerby.chat.log_memory import MemoryRoomLog, never
 from passerby.clock import sleep
 from passerby.models import Message
 from passerby.redis.client import RedisError, RefusedError, Script
@@ -111,7 +111,7 @@ class RedisRoomLog:
         self.node = node
         """The owner of this process's rooms, in Redis. A process that was replaced may not write any more."""
         self.taken: Callable[[str, int], None] = _nobody_knows
-        self.may_be_elsewhere: Callable[[str], bool] = _never
+        self.may_be_elsewhere: Callable[[str], bool] = never
         self._rooms_a_script = 1 if redis.is_cluster else _ROOMS_A_SCRIPT
         self._index = redis.key(f"rooms:{node}")
         self._nodes = redis.key("rooms")
@@ -771,7 +771,7 @@ class RedisRoomLog:
                 if batch.waiter is None:
                     batch.waiter = asyncio.get_running_loop().create_future()
                 waiters.append(batch.waiter)
-        self.may_be_elsewhere = _never
+        self.may_be_elsewhere = never
         if waiters:
             await asyncio.wait(waiters)
         await self._memory.close()
@@ -785,10 +785,6 @@ def _read_saved(reply: Reply) -> tuple[list[bytes], list[bytes], list[bytes]]:
             if all(isinstance(part, bytes) for found in lists for part in found):
                 return cast("tuple[list[bytes], list[bytes], list[bytes]]", lists)
     raise ValueError("no room")
-
-
-def _never(_room_id: str) -> bool:
-    return False
 
 
 def _nobody_knows(_room_id: str, _epoch: int) -> None:
