@@ -51,6 +51,8 @@ class RedisBus:
         self.send = pairs.send
         self.gone = pairs.gone
         self._subscription: Subscription | None = None
+        self._arrived: list[bytes] = []
+        """Messages that were read in this turn of the loop."""
         self._is_usable = asyncio.Event()
         """Whether Redis is in use."""
         self._is_up = asyncio.Event()
@@ -94,6 +96,20 @@ class RedisBus:
     def _publish(self, node: str, message: bytes, done: Callable[[object], None]) -> None:
         self._redis.send(done, self._command, self.channel(node), message)
 
+    def _receive(self, message: bytes) -> None:
+        """Handle a message when all is read that can be read now, with what clients have sent: see `socketio.turn`.
+
+        So what both members of a room have said is in the log with one command, and they get it with one write.
+        """
+        if not self._arrived:
+            asyncio.get_running_loop().call_soon(self._handle_arrived)
+        self._arrived.append(message)
+
+    def _handle_arrived(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        for message in arrived:
+            self.pairs.receive(message)
+
     async def _listen(self) -> None:
         """Subscribe, and wait until that is lost."""
         await self._is_usable.wait()
@@ -101,7 +117,7 @@ class RedisBus:
             await asyncio.Event().wait()  # until the loops are cancelled
         self._is_lost.clear()
         try:
-            subscription = await self._redis.subscribe(self.channel(self.node), self.pairs.receive, self._lost)
+            subscription = await self._redis.subscribe(self.channel(self.node), self._receive, self._lost)
         except RedisError:
             if self._is_usable.is_set():
                 self._refused.note()
