@@ -35,7 +35,7 @@ from passerby.matching.queue import MatchQueue
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.matching.queue_redis import RedisMatchQueue
 from passerby.media.sniff import PICTURE_TYPES
-from passerby.models import Limits, RedisStats
+from passerby.models import MOST_LANGUAGES, Limits, MatchingLimits, RedisStats
 from passerby.nodes.about_redis import RedisAbout
 from passerby.nodes.buckets import Buckets
 from passerby.nodes.buckets_memory import MemoryBuckets
@@ -208,6 +208,14 @@ def limits(settings: Settings) -> Limits:
         picture_pixels=settings.picture_pixels,
         ring_timeout=settings.ring_timeout,
         grace=settings.grace,
+        undo=settings.undo_seconds,
+        matching=MatchingLimits(
+            interests=settings.interests_limit,
+            interest_length=settings.interest_length,
+            languages=MOST_LANGUAGES,
+            wants=settings.wants,
+            only=settings.match_only,
+        ),
     )
 
 

@@ -2,12 +2,14 @@
 
 PasserbyError
 ├── InvalidInputError      400  invalid_payload, text_empty, text_too_long, text_control_characters
+│                               too_many_interests, interest_too_long, interest_invalid, interest_repeated
+│                               language_invalid, mode_unknown, wants_invalid, wants_disabled
 │                               file_missing, file_empty, duration_invalid, upload_malformed
 ├── UnauthorizedError      401  token_required, token_expired, token_invalid, session_not_found
 ├── ForbiddenError         403  not_your_room, link_invalid
 ├── NotFoundError          404  session_not_found, not_found, file_not_found
 ├── UploadTimeoutError     408  upload_timeout
-├── ConflictError          409  not_in_room, already_in_room, not_searching, room_closed
+├── ConflictError          409  not_in_room, already_in_room, not_searching, room_closed, undo_impossible
 │                               call_active, call_declined, no_call, no_offer, too_many_candidates
 ├── TooLargeError          413  file_too_large, room_storage_full, guest_storage_full, picture_too_large
 ├── UnsupportedTypeError   415  unsupported_type, file_damaged, not_audio
@@ -15,6 +17,7 @@ PasserbyError
 ├── RateLimitedError       429  rate_limited (retryable, with `retry_after`)
 ├── InternalError          500  internal (retryable: the cause is the server's)
 ├── UnavailableError       503  unavailable (retryable)
+├── ClosedError            503  house_closed (retryable, with `retry_after`)
 └── StorageFullError       507  storage_full (retryable, with `retry_after`)
 """
 
@@ -41,6 +44,16 @@ class Code(StrEnum):
     # Searches and conversations.
     ALREADY_IN_ROOM = "already_in_room"
     NOT_SEARCHING = "not_searching"
+    TOO_MANY_INTERESTS = "too_many_interests"
+    INTEREST_TOO_LONG = "interest_too_long"
+    INTEREST_INVALID = "interest_invalid"
+    INTEREST_REPEATED = "interest_repeated"
+    LANGUAGE_INVALID = "language_invalid"
+    MODE_UNKNOWN = "mode_unknown"
+    WANTS_INVALID = "wants_invalid"
+    WANTS_DISABLED = "wants_disabled"
+    HOUSE_CLOSED = "house_closed"
+    UNDO_IMPOSSIBLE = "undo_impossible"
     NOT_IN_ROOM = "not_in_room"
     NOT_YOUR_ROOM = "not_your_room"
     ROOM_CLOSED = "room_closed"
@@ -214,6 +227,17 @@ class UnavailableError(PasserbyError):
     def __init__(self, what: list[str], *, retry_after: float | None = None) -> None:
         """`what` lists what is unavailable; `retry_after` is in seconds."""
         super().__init__(Code.UNAVAILABLE, f"Not available now: {', '.join(what)}", retry_after=retry_after)
+
+
+class ClosedError(PasserbyError):
+    """Searches are possible at some hours only."""
+
+    status = 503
+    retryable = True
+
+    def __init__(self, retry_after: float) -> None:
+        """`retry_after` is in seconds: then it opens."""
+        super().__init__(Code.HOUSE_CLOSED, "Nobody can be met at this hour", retry_after=retry_after)
 
 
 class RateLimitedError(PasserbyError):

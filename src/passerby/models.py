@@ -13,6 +13,10 @@ from msgspec.structs import replace
 
 TRAIT_LENGTH: Final = 64
 """Maximum characters of a location, gender or language."""
+MOST_INTERESTS: Final = 5
+"""Interests of one search at most: each costs the queue some work."""
+MOST_LANGUAGES: Final = 3
+"""Languages of one search at most, for the same reason."""
 INTEGER: Final = 2**63 - 1
 """Largest integer on the wire: what 64 bits hold. Ours stay below 2^53, which every JSON client represents exactly."""
 _END: Final = r"$(?!\n)"
@@ -77,8 +81,18 @@ LanguageTag = Annotated[
 ]
 
 
+class Meeting(Struct, array_like=True, frozen=True):
+    """That a guest was in a conversation with another one, and when it was last so (seconds since the Unix epoch)."""
+
+    guest_id: GuestId
+    at: float
+
+
 class Guest(Struct, rename="camel", kw_only=True):
-    """A guest's complete session, as kept by the session store. Only the guest receives `session_id`."""
+    """A guest's complete session, as kept by the session store. Only the guest receives `session_id`.
+
+    `met` and `never` are shown to nobody: who was met lately, the latest last, and who must not be met again.
+    """
 
     id: GuestId
     session_id: SessionId
@@ -94,6 +108,8 @@ class Guest(Struct, rename="camel", kw_only=True):
     last_seen: Timestamp
     created_at: Timestamp
     connected_at: Timestamp | None = None
+    met: list[Meeting] = []
+    never: list[GuestId] = []
 
 
 class Partner(Struct, rename="camel", frozen=True):
@@ -245,6 +261,19 @@ class RoomSummary(Struct, rename="camel", frozen=True):
     partner: Partner
 
 
+Want = Literal["gender", "location"]
+
+
+class MatchingLimits(Struct, rename="camel", frozen=True, kw_only=True):
+    """What a search may ask for. Times are in seconds."""
+
+    interests: Annotated[int, Meta(ge=0, description="Maximum interests")]
+    interest_length: Annotated[int, Meta(ge=1, description="Maximum characters of an interest")]
+    languages: Annotated[int, Meta(ge=1, description="Maximum languages")]
+    wants: Annotated[list[Want], Meta(description="What may be wanted of the partner")]
+    only: Annotated[bool, Meta(description="Whether a guest may choose that nothing is given up")]
+
+
 class Limits(Struct, rename="camel", frozen=True, kw_only=True):
     """Limits for clients; all are settings. Sent on connect, and returned by `GET /api/limits`.
 
@@ -264,6 +293,8 @@ class Limits(Struct, rename="camel", frozen=True, kw_only=True):
     picture_pixels: Annotated[int, Meta(ge=1, description="Maximum pixels of a picture (width times height)")]
     ring_timeout: Annotated[float, Meta(gt=0, description="Seconds until an unanswered call times out")]
     grace: Annotated[float, Meta(ge=0, description="Seconds to reconnect after a lost connection")]
+    undo: Annotated[float, Meta(ge=0, description="Seconds to take back a chat:clear with `undo`; 0: never")]
+    matching: MatchingLimits
 
 
 RedisState = Annotated[
@@ -295,7 +326,38 @@ class Stats(Struct, rename="camel", frozen=True):
     connected_users: Annotated[int, Meta(ge=0, description="Pairs in a room, including members in the grace window")]
 
 
-class Ticket(Struct, rename="camel", frozen=True):
+Mode = Annotated[
+    Literal["text", "audio", "video"],
+    Meta(description="What the guest wants to do. Guests with different modes never meet"),
+]
+
+
+class Wish(Struct, rename="camel", frozen=True, omit_defaults=True):
+    """Whom a guest wants to meet, and what others may want to know. All texts are folded: see `matching.folding`."""
+
+    mode: Mode = "text"
+    interests: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    """The interests as the guest has written them, in the same order."""
+    languages: tuple[str, ...] = ()
+    """Primary language subtags, the preferred one first; none: any."""
+    gender: str = ""
+    """The guest's own; empty: unknown."""
+    location: str = ""
+    wants_gender: str = ""
+    """The partner's; empty: any."""
+    wants_location: str = ""
+    only: bool = False
+    """Nothing of it is given up, however long it takes."""
+    patient: bool = False
+    """The client has told a wish, so it is given time. Who has not is matched with anybody at once."""
+    met: tuple[GuestId, ...] = ()
+    """Whom to meet only if nobody else comes."""
+    never: tuple[GuestId, ...] = ()
+    """Whom not to meet at all."""
+
+
+class Ticket(Struct, rename="camel", frozen=True, omit_defaults=True):
     """A guest's search. `entered_at` (seconds since the Unix epoch) is its position, kept when the search resumes."""
 
     id: str
@@ -303,3 +365,4 @@ class Ticket(Struct, rename="camel", frozen=True):
     entered_at: float
     node: str = ""
     """The node on which the guest lives."""
+    wish: Wish = Wish()

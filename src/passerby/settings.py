@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from passerby.limits import Rate
+from passerby.models import MOST_INTERESTS, Want
 from passerby.redis_url import RedisUrlError, check_prefix, parse
 
 if TYPE_CHECKING:
@@ -50,6 +51,50 @@ class Settings(Struct, frozen=True, kw_only=True):
             description="Time that a search waits for guests of the same process before those of others; `0`: none",
         ),
     ] = 0.1
+    match_interests: Annotated[
+        float, Meta(ge=0, le=600, description="Time that a search asks for a shared interest, before any will do")
+    ] = 4
+    match_language: Annotated[
+        float,
+        Meta(ge=0, le=600, description="Time after that until anyone will do, also without a shared language"),
+    ] = 6
+    match_again: Annotated[
+        float,
+        Meta(ge=0, le=600, description="Time that a search avoids those who were met lately"),
+    ] = 15
+    match_fair: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Time after which a search comes before better matches; three times as long: before all",
+        ),
+    ] = 30
+    match_only: Annotated[
+        bool, Meta(description="Whether guests may choose that their search gives nothing up, however long it takes")
+    ] = False
+    match_wants: Annotated[
+        tuple[Literal["gender", "location", "none"], ...],
+        Meta(description="What guests may want of their partner: `gender`, `location`; or `none`"),
+    ] = ("gender", "location")
+    interests_limit: Annotated[int, Meta(ge=0, le=MOST_INTERESTS, description="Maximum interests of a search")] = (
+        MOST_INTERESTS
+    )
+    interest_length: Annotated[int, Meta(ge=1, le=200, description="Maximum characters of an interest")] = 40
+    met_limit: Annotated[int, Meta(ge=0, le=100, description="Partners whom a guest does not meet again soon")] = 20
+    met_seconds: Annotated[float, Meta(ge=0, description="How long they are avoided, after the conversation")] = 1800
+    undo_seconds: Annotated[
+        float, Meta(ge=0, le=60, description="Time in which Next can be taken back; `0`: never")
+    ] = 5
+    suggestion_people: Annotated[
+        int, Meta(ge=2, description="Guests who must search with an interest before it is suggested to others")
+    ] = 5
+    meeting_hours: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="When guests can meet, comma-separated, such as `19:00-22:00,sat 15:00-17:00`; if unset, always"
+        ),
+    ] = ()
+    meeting_timezone: Annotated[str, Meta(description="Time zone of `MEETING_HOURS`, such as `Europe/Berlin`")] = "UTC"
     embedded_memory: Annotated[
         int,
         Meta(ge=16_777_216, description="Maximum bytes that the Valkey takes which workers share without `REDIS_URL`"),
@@ -213,6 +258,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         if self.redis_url is None and not self.embeds_redis:
             return "memory"
         return "redis" if self.file_directory is None else "disk"
+
+    @property
+    def wants(self) -> list[Want]:
+        """Return what guests may want of their partner: `match_wants` without `none`."""
+        return [want for want in ("gender", "location") if want in self.match_wants]
 
     @property
     def worker_count(self) -> int:

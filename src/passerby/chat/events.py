@@ -75,6 +75,16 @@ class ChatClear(Event):
     """End the conversation. Always answered by chat:clear:confirmed."""
 
     event: ClassVar[str] = "chat:clear"
+    undo: Annotated[
+        bool, Meta(description="Keep the conversation for `limits.undo` seconds, so that chat:undo can bring it back")
+    ] = False
+
+
+class ChatUndo(Event):
+    """Take back a chat:clear with `undo`. Answered by room:restored, or chat:undo:error."""
+
+    event: ClassVar[str] = "chat:undo"
+    resume: Resume
 
 
 class LeaveRoom(Event):
@@ -96,6 +106,19 @@ class ChatError(ErrorEvent):
     client_id: str | UnsetType = UNSET
 
 
+class UndoError(ErrorEvent):
+    """The conversation cannot be brought back."""
+
+    event: ClassVar[str] = "chat:undo:error"
+
+
+class Shared(Struct, rename="camel", frozen=True):
+    """What the two have in common, of what they have told."""
+
+    interests: Annotated[list[str], Meta(description="As the recipient has written them")]
+    language: Annotated[str | None, Meta(description="Primary language subtag", examples=["en"])]
+
+
 class Matched(Event):
     """The conversation is open. Both members get this, with the public view of the partner."""
 
@@ -104,6 +127,10 @@ class Matched(Event):
     room_id: RoomId
     epoch: int
     at: Place | UnsetType = UNSET
+    shared: Shared | UnsetType = UNSET
+    met_before: Annotated[Literal[True] | UnsetType, Meta(description="The two have met lately; nobody else came")] = (
+        UNSET
+    )
 
 
 class MemberEvent(Event):
@@ -125,6 +152,9 @@ class UserLeft(MemberEvent):
 
     event: ClassVar[str] = "room:user_left"
     message: Text
+    undo: (
+        Annotated[float, Meta(gt=0, description="Seconds in which the partner may come back, by chat:undo")] | UnsetType
+    ) = UNSET
 
 
 class ChatCleared(MemberEvent):
@@ -138,6 +168,23 @@ class ChatClearConfirmed(Event):
     """Confirms that the guest has left; also sent when they were in no room."""
 
     event: ClassVar[str] = "chat:clear:confirmed"
+    message: Text
+    undo: (
+        Annotated[float, Meta(gt=0, description="Seconds in which chat:undo brings the conversation back")] | UnsetType
+    ) = UNSET
+
+
+class RoomRestored(MemberEvent):
+    """The member `user_id` has taken back that they left: the conversation goes on. Both members get this.
+
+    room:resumed and what is missing follow for the member who came back.
+    """
+
+    event: ClassVar[str] = "room:restored"
+    room_id: RoomId
+    epoch: int
+    seq: int
+    partner: Partner
     message: Text
 
 
@@ -226,6 +273,7 @@ INBOUND: tuple[type[Event], ...] = (
     TypingStart,
     TypingStop,
     ChatClear,
+    ChatUndo,
     LeaveRoom,
     CloseRoom,
 )
@@ -243,6 +291,8 @@ OUTBOUND: tuple[type[Event | Message], ...] = (
     ChatError,
     ChatCleared,
     ChatClearConfirmed,
+    RoomRestored,
+    UndoError,
     TypingStarted,
     TypingStopped,
 )

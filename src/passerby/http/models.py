@@ -103,6 +103,25 @@ class OnlineUsersData(Struct, rename="camel", frozen=True):
     timestamp: Timestamp
 
 
+class MatchingStatus(Struct, rename="camel", frozen=True, omit_defaults=True):
+    """How searches fare now, of all processes together. About a second old."""
+
+    waiting: Annotated[int, Meta(ge=0, description="Guests who search now")]
+    suggestions: Annotated[
+        list[str], Meta(description="Interests with which several guests search now, the most frequent first")
+    ]
+    usual_wait: (
+        Annotated[float, Meta(ge=0, description="Seconds that searches have taken lately at this hour, the median")]
+        | UnsetType
+    ) = UNSET
+    opens_in: (
+        Annotated[float, Meta(gt=0, description="Seconds until guests can meet; left out: they can")] | UnsetType
+    ) = UNSET
+    closes_in: (
+        Annotated[float, Meta(gt=0, description="Seconds until no search can begin; left out: never")] | UnsetType
+    ) = UNSET
+
+
 class SocketStats(Struct, rename="camel", frozen=True, omit_defaults=True):
     """Counts of this process's connections."""
 
@@ -176,6 +195,7 @@ HTTP_MODELS: tuple[type, ...] = (
     UsernameData,
     StatsData,
     OnlineUsersData,
+    MatchingStatus,
     SocketStats,
     Health,
     Limits,

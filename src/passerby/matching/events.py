@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from passerby.events import ErrorEvent, Event, Text
+from passerby.models import MOST_INTERESTS, MOST_LANGUAGES, LanguageTag, Mode, Trait
+
+Stage = Annotated[
+    Literal["interests", "language", "anyone", "again"],
+    Meta(
+        description="What the search asks for now. interests: a shared interest, in a shared language. language: a "
+        "shared language. anyone: nothing. again: nothing, and it may be somebody who was met lately"
+    ),
+]
+
+
+class Wants(Struct, frozen=True):
+    """What the partner should have told of themselves. The operator may have disabled each."""
+
+    gender: Trait | None = None
+    location: Trait | None = None
 
 
 class MatchRequest(Event):
-    """Search for a partner. Answered by user:match:searching, and by user:matched when a partner is found."""
+    """Search for a partner. Answered by user:match:searching, and by user:matched when a partner is found.
+
+    All preferences are optional. What cannot be satisfied is given up step by step, and each step is told by another
+    user:match:searching. Anything that is no object counts as no preferences, and so do fields that are not these.
+    """
 
     event: ClassVar[str] = "user:match"
+    interests: Annotated[
+        list[str],
+        Meta(
+            max_length=MOST_INTERESTS,
+            description="Words. Case, width and spaces around and between them make no difference",
+        ),
+    ] = []
+    languages: Annotated[
+        list[LanguageTag],
+        Meta(
+            max_length=MOST_LANGUAGES,
+            description="That the guest speaks, the preferred one first; regions make no difference. Without any: the "
+            "session's `language`",
+        ),
+    ] = []
+    wants: Wants = Wants()
+    mode: Mode = "text"
+    only: Annotated[
+        bool, Meta(description="Give nothing up, however long it takes; ignored unless `limits.matching.only`")
+    ] = False
 
 
 class MatchCancel(Event):
@@ -23,6 +65,9 @@ class MatchError(ErrorEvent):
     """The search could not start."""
 
     event: ClassVar[str] = "user:match:error"
+    field: (
+        Annotated[str, Meta(description="The field that is wrong", examples=["interests", "wants.gender"])] | UnsetType
+    ) = UNSET
 
 
 class MatchCancelError(ErrorEvent):
@@ -32,10 +77,16 @@ class MatchCancelError(ErrorEvent):
 
 
 class MatchSearching(Event):
-    """The search has started."""
+    """The search has started, or has come to its next stage."""
 
     event: ClassVar[str] = "user:match:searching"
     message: Text
+    stage: Stage
+    waiting: Annotated[int, Meta(ge=0, description="Guests who search now, with this one; about a second old")]
+    elapsed: Annotated[float, Meta(ge=0, description="Seconds since the search began")]
+    usual_wait: (
+        Annotated[float, Meta(ge=0, description="Seconds that searches have taken lately, the median")] | UnsetType
+    ) = UNSET
 
 
 class MatchNoUsers(Event):

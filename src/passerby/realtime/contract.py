@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from passerby.calls import events as calls
 from passerby.chat import events as chat
@@ -28,6 +28,14 @@ class Auth(Token, frozen=True):
     """The handshake's `auth`."""
 
     resume: Resume | None = None
+    features: Annotated[
+        list[str],
+        Meta(
+            max_length=32,
+            description="What the client knows of, beside what all do. undo: room:restored, after room:user_left with "
+            "`undo`. Unknown ones are ignored",
+        ),
+    ] = []
 
 
 INBOUND: tuple[type[Event], ...] = (*matching.INBOUND, *chat.INBOUND, *stats.INBOUND, *calls.INBOUND)

@@ -27,12 +27,18 @@ export type Code =
   | 'file_too_large'
   | 'fragments_out_of_order'
   | 'guest_storage_full'
+  | 'house_closed'
   | 'http_error'
+  | 'interest_invalid'
+  | 'interest_repeated'
+  | 'interest_too_long'
   | 'internal'
   | 'invalid_payload'
+  | 'language_invalid'
   | 'link_invalid'
   | 'message_too_big'
   | 'method_not_allowed'
+  | 'mode_unknown'
   | 'no_call'
   | 'no_offer'
   | 'not_audio'
@@ -68,16 +74,20 @@ export type Code =
   | 'token_required'
   | 'too_large'
   | 'too_many_candidates'
+  | 'too_many_interests'
   | 'too_many_packets'
   | 'transport_close'
   | 'transport_error'
   | 'transport_unknown'
   | 'unavailable'
+  | 'undo_impossible'
   | 'unsupported_media_type'
   | 'unsupported_type'
   | 'upgrade_not_completed'
   | 'upload_malformed'
-  | 'upload_timeout';
+  | 'upload_timeout'
+  | 'wants_disabled'
+  | 'wants_invalid';
 
 export interface Wire {}
 /**
@@ -115,6 +125,12 @@ export interface SessionDescription {
  * via the `definition` "Auth".
  */
 export interface Auth {
+  /**
+   * What the client knows of, beside what all do. undo: room:restored, after room:user_left with `undo`. Unknown ones are ignored
+   *
+   * @maxItems 32
+   */
+  features?: string[];
   resume?: Resume | null;
   token?: string | null;
 }
@@ -239,7 +255,12 @@ export interface IceCandidate {
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "ChatClear".
  */
-export interface ChatClear {}
+export interface ChatClear {
+  /**
+   * Keep the conversation for `limits.undo` seconds, so that chat:undo can bring it back
+   */
+  undo?: boolean;
+}
 /**
  * Confirms that the guest has left; also sent when they were in no room.
  *
@@ -251,6 +272,10 @@ export interface ChatClearConfirmed {
    * English text for people; programs use `code`
    */
   message: string;
+  /**
+   * Seconds in which chat:undo brings the conversation back
+   */
+  undo?: number;
 }
 /**
  * The conversation has ended, and everything in it is deleted.
@@ -285,6 +310,15 @@ export interface ChatError {
   retryAfter?: number;
 }
 /**
+ * Take back a chat:clear with `undo`. Answered by room:restored, or chat:undo:error.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ChatUndo".
+ */
+export interface ChatUndo {
+  resume: Resume;
+}
+/**
  * Payload by event name
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -296,6 +330,7 @@ export interface ClientToServer {
   'chat:message:delivered': ConfirmDelivery;
   'chat:typing:start': TypingStart;
   'chat:typing:stop': TypingStop;
+  'chat:undo': ChatUndo;
   'close-room': CloseRoom;
   'get:stats': GetStats;
   'leave-room': LeaveRoom;
@@ -375,10 +410,50 @@ export interface LeaveRoom {}
 /**
  * Search for a partner. Answered by user:match:searching, and by user:matched when a partner is found.
  *
+ *     All preferences are optional. What cannot be satisfied is given up step by step, and each step is told by another
+ *     user:match:searching. Anything that is no object counts as no preferences, and so do fields that are not these.
+ *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "MatchRequest".
  */
-export interface MatchRequest {}
+export interface MatchRequest {
+  /**
+   * Words. Case, width and spaces around and between them make no difference
+   *
+   * @maxItems 5
+   */
+  interests?:
+    | []
+    | [string]
+    | [string, string]
+    | [string, string, string]
+    | [string, string, string, string]
+    | [string, string, string, string, string];
+  /**
+   * That the guest speaks, the preferred one first; regions make no difference. Without any: the session's `language`
+   *
+   * @maxItems 3
+   *
+   * Items: BCP 47 language tag
+   */
+  languages?: [] | [string] | [string, string] | [string, string, string];
+  /**
+   * What the guest wants to do. Guests with different modes never meet
+   */
+  mode?: 'audio' | 'text' | 'video';
+  /**
+   * Give nothing up, however long it takes; ignored unless `limits.matching.only`
+   */
+  only?: boolean;
+  wants?: Wants;
+}
+/**
+ * What the partner should have told of themselves. The operator may have disabled each.
+ */
+export interface Wants {
+  gender?: string | null;
+  location?: string | null;
+}
 /**
  * Stop searching. Answered by user:match:cancelled or user:match:cancel:error.
  *
@@ -543,6 +618,7 @@ export interface Limits {
    * Maximum bytes of all files of one guest
    */
   guestFilesSize: number;
+  matching: MatchingLimits;
   /**
    * Maximum pixels of a picture (width times height)
    */
@@ -564,9 +640,41 @@ export interface Limits {
    */
   textLength: number;
   /**
+   * Seconds to take back a chat:clear with `undo`; 0: never
+   */
+  undo: number;
+  /**
    * Maximum seconds of a voice note
    */
   voiceDuration: number;
+}
+/**
+ * What a search may ask for. Times are in seconds.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "MatchingLimits".
+ */
+export interface MatchingLimits {
+  /**
+   * Maximum characters of an interest
+   */
+  interestLength: number;
+  /**
+   * Maximum interests
+   */
+  interests: number;
+  /**
+   * Maximum languages
+   */
+  languages: number;
+  /**
+   * Whether a guest may choose that nothing is given up
+   */
+  only: boolean;
+  /**
+   * What may be wanted of the partner
+   */
+  wants: ('gender' | 'location')[];
 }
 /**
  * The guest's room, sent when they connect.
@@ -806,6 +914,10 @@ export interface MatchCancelled {
 export interface MatchError {
   code: Code;
   /**
+   * The field that is wrong
+   */
+  field?: string;
+  /**
    * English text for people; programs use `code`
    */
   message: string;
@@ -827,16 +939,32 @@ export interface MatchNoUsers {
   message: string;
 }
 /**
- * The search has started.
+ * The search has started, or has come to its next stage.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "MatchSearching".
  */
 export interface MatchSearching {
   /**
+   * Seconds since the search began
+   */
+  elapsed: number;
+  /**
    * English text for people; programs use `code`
    */
   message: string;
+  /**
+   * What the search asks for now. interests: a shared interest, in a shared language. language: a shared language. anyone: nothing. again: nothing, and it may be somebody who was met lately
+   */
+  stage: 'again' | 'anyone' | 'interests' | 'language';
+  /**
+   * Seconds that searches have taken lately, the median
+   */
+  usualWait?: number;
+  /**
+   * Guests who search now, with this one; about a second old
+   */
+  waiting: number;
 }
 /**
  * The conversation is open. Both members get this, with the public view of the partner.
@@ -852,9 +980,58 @@ export interface Matched {
   epoch: number;
   matchedUser: Partner;
   /**
+   * The two have met lately; nobody else came
+   */
+  metBefore?: true;
+  /**
    * The two guest ids, sorted, joined by `_`
    */
   roomId: string;
+  shared?: Shared;
+}
+/**
+ * What the two have in common, of what they have told.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Shared".
+ */
+export interface Shared {
+  /**
+   * As the recipient has written them
+   */
+  interests: string[];
+  /**
+   * Primary language subtag
+   */
+  language: string | null;
+}
+/**
+ * How searches fare now, of all processes together. About a second old.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "MatchingStatus".
+ */
+export interface MatchingStatus {
+  /**
+   * Seconds until no search can begin; left out: never
+   */
+  closesIn?: number;
+  /**
+   * Seconds until guests can meet; left out: they can
+   */
+  opensIn?: number;
+  /**
+   * Interests with which several guests search now, the most frequent first
+   */
+  suggestions: string[];
+  /**
+   * Seconds that searches have taken lately at this hour, the median
+   */
+  usualWait?: number;
+  /**
+   * Guests who search now
+   */
+  waiting: number;
 }
 /**
  * One message of a conversation, as logged and as sent to the partner.
@@ -1179,6 +1356,32 @@ export interface Undelivered {
   messageId: string;
 }
 /**
+ * The member `user_id` has taken back that they left: the conversation goes on. Both members get this.
+ *
+ *     room:resumed and what is missing follow for the member who came back.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "RoomRestored".
+ */
+export interface RoomRestored {
+  epoch: number;
+  /**
+   * English text for people; programs use `code`
+   */
+  message: string;
+  partner: Partner;
+  /**
+   * The two guest ids, sorted, joined by `_`
+   */
+  roomId: string;
+  seq: number;
+  /**
+   * Public id of a guest
+   */
+  userId: string;
+  username: string;
+}
+/**
  * Sent after connection:established to a guest who returned; the missing chat:messages follow in order.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -1220,6 +1423,7 @@ export interface ServerToClient {
   'chat:message:sent': MessageSent;
   'chat:typing:start': TypingStarted;
   'chat:typing:stop': TypingStopped;
+  'chat:undo:error': UndoError;
   'connection:closing': ConnectionClosing;
   'connection:established': ConnectionEstablished;
   'get:stats:error': StatsError;
@@ -1227,6 +1431,7 @@ export interface ServerToClient {
   'room:closed': RoomClosed;
   'room:partner_away': PartnerAway;
   'room:partner_back': PartnerBack;
+  'room:restored': RoomRestored;
   'room:resumed': RoomResumed;
   'room:user_joined': UserJoined;
   'room:user_left': UserLeft;
@@ -1273,6 +1478,23 @@ export interface TypingStopped {
   username: string;
 }
 /**
+ * The conversation cannot be brought back.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "UndoError".
+ */
+export interface UndoError {
+  code: Code;
+  /**
+   * English text for people; programs use `code`
+   */
+  message: string;
+  /**
+   * Seconds to wait before a retry
+   */
+  retryAfter?: number;
+}
+/**
  * The statistics are not available.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -1317,6 +1539,10 @@ export interface UserLeft {
    * English text for people; programs use `code`
    */
   message: string;
+  /**
+   * Seconds in which the partner may come back, by chat:undo
+   */
+  undo?: number;
   /**
    * Public id of a guest
    */
@@ -1409,4 +1635,14 @@ export interface TraitsUpdate {
  */
 export interface UsernameData {
   username: string;
+}
+/**
+ * What the partner should have told of themselves. The operator may have disabled each.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Wants".
+ */
+export interface Wants1 {
+  gender?: string | null;
+  location?: string | null;
 }
