@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from passerby.events import ErrorEvent, Event, Text
@@ -39,7 +40,7 @@ class MatchRequest(Event):
             max_length=MOST_INTERESTS,
             description="Words. Case, width and spaces around and between them make no difference",
         ),
-    ] = []
+    ] = msgspec.field(default_factory=list)
     languages: Annotated[
         list[LanguageTag],
         Meta(
@@ -47,7 +48,7 @@ class MatchRequest(Event):
             description="That the guest speaks, the preferred one first; regions make no difference. Without any: the "
             "session's `language`",
         ),
-    ] = []
+    ] = msgspec.field(default_factory=list)
     wants: Wants = Wants()
     mode: Mode = "text"
     only: Annotated[
