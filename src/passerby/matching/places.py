@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from passerby.matching.stages import Openness
     from passerby.models import Ticket, Wish
 
-CANDIDATES: Final = 4
-"""The longest waiting of each place that are looked at first."""
 EXAMINED: Final = 64
 """How many of a tier are looked at until one is found who may be met: more than a guest can have met lately."""
 FAIR: Final = 30.0
@@ -84,8 +82,9 @@ def tiers(wish: Wish, openness: Openness, fair: float) -> Iterator[Tier]:
     same_language = [f"l{each}" for each in common]
     if not wish.only:
         yield Tier([_anyone(wish)], _OVERDUE * fair)
-        yield Tier(same_language, fair)
     if wish.interests:
+        if not wish.only:
+            yield Tier(same_language, fair)
         yield Tier([f"i{each}{_SEPARATOR}{interest}" for each in common for interest in wish.interests])
     if openness.reach >= LANGUAGE:
         yield Tier(same_language)
