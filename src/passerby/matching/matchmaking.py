@@ -71,6 +71,10 @@ async def _nobody(_ticket: Ticket) -> LiveGuest | None:
     return None
 
 
+def _admit_all() -> None:
+    """Let every search begin."""
+
+
 class Matchmaking:
     """Searches of live guests. `changed` is called when a guest's search has started or ended."""
 
@@ -87,11 +91,14 @@ class Matchmaking:
         steps: Steps,
         meetings: Meetings,
         changed: Callable[[LiveGuest], None],
+        admit: Callable[[], None] = _admit_all,
     ) -> None:
         """Search in `queue`, open rooms in `rooms`. `grace` is how long a search is kept without a connection, in s.
 
         `node` is this node's id; `patience` is for how many seconds a search is left to it, if there are others.
+        `admit` is called before a search begins, and raises a PasserbyError if none may begin now.
         """
+        self._admit = admit
         self._node = node
         self._steps = steps
         self._meetings = meetings
@@ -129,7 +136,7 @@ class Matchmaking:
     async def search(self, guest: LiveGuest, wish: Wish = _NO_WISH) -> None:
         """Start a search. A guest who is already searching is informed again and keeps their position.
 
-        Raises ConflictError (already_in_room).
+        Raises ConflictError (already_in_room), and what `admit` raises.
         """
         if guest.link is None:
             return  # disconnected while the request was waiting
@@ -141,6 +148,8 @@ class Matchmaking:
             self._tell(guest, again=True)
             return
         former = guest.ticket
+        if former is None:
+            self._admit()
         since = former.entered_at if former is not None else self._clock.time()
         ticket = Ticket(ids.ticket_id(), guest.guest.id, since, self._node, wish)
         self._set(guest, ticket)
