@@ -322,6 +322,7 @@ class Assembly:
             patience=settings.match_patience,
             steps=Steps(settings.match_interests, settings.match_language, settings.match_again),
             meetings=self.meetings,
+            pulse=self.pulse,
             changed=self.guests.touch,
             admit=lambda: self.hours.check(clock.time()),
         )

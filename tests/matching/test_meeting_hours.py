@@ -8,6 +8,7 @@ import pytest
 
 from passerby.errors import ClosedError, Code, ConflictError
 from passerby.matching.events import MatchSearching
+from passerby.models import Wish
 from tests.support.clock import START
 from tests.support.house import GRACE, House
 
@@ -54,6 +55,10 @@ async def test_who_waits_when_it_closes_goes_on(house: House) -> None:
     anna.link.clear()
     await anna.search()
     assert anna.link.of(MatchSearching), "told again"
+
+    await anna.search(Wish(languages=("en",)))
+    assert anna.live.ticket is not None
+    assert anna.live.ticket.wish.languages == ("en",), "another wish for the same search"
 
     anna.drop()
     await house.pass_time(GRACE / 2)

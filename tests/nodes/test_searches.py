@@ -13,7 +13,7 @@ from passerby.models import Wish
 from passerby.nodes.bus_memory import MemoryBus, MemoryHub
 from passerby.nodes.requests import Requests
 from passerby.nodes.rounds import SEARCHES, Rounds
-from tests.nodes.test_moving import running
+from tests.nodes.test_moving import match, running
 from tests.support.clock import ManualClock
 from tests.support.valkey import PATIENCE
 
@@ -215,3 +215,26 @@ async def test_three_servers_tell_the_same() -> None:
         pulses[1].ended("guest 1")
         for node in nodes.all:
             assert (await tells(node, lambda found: not found["suggestions"]))["waiting"] == 2
+
+
+async def test_who_moves_to_be_matched_searches_nowhere_any_more() -> None:
+    async with running(2, limits_scale=1000.0) as nodes:
+        (_, anna), (_, berta) = [await node.visitor() for node in nodes.all]
+        await match(anna, berta)
+        for node in nodes.all:
+            assert (await tells(node, lambda found: found["waiting"] == 0)) == {"waiting": 0, "suggestions": []}
+        assert [node.application.services.pulse._searching for node in nodes.all] == [{}, {}]
+
+
+async def test_who_searches_and_connects_to_another_node_searches_there() -> None:
+    async with running(2, limits_scale=1000.0) as nodes:
+        first, second = nodes.all
+        account, anna = await first.visitor()
+        await anna.emit("user:match")
+        await anna.until("user:match:no_users")
+        again = await second.connect(account)
+        await again.until("user:match:searching")
+        pulses = [node.application.services.pulse for node in nodes.all]
+        assert [list(pulse._searching) for pulse in pulses] == [[], [account.id]]
+        for node in nodes.all:
+            assert (await tells(node, lambda found: found["waiting"] == 1))["waiting"] == 1
