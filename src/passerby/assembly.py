@@ -30,8 +30,10 @@ from passerby.guests.store_memory import MemorySessionStore
 from passerby.guests.store_redis import RedisSessionStore
 from passerby.guests.tokens import Tokens, derive
 from passerby.guests.writer import SessionWriter
+from passerby.hours import Hours
 from passerby.matching.matchmaking import Matchmaking
 from passerby.matching.meetings import Meetings
+from passerby.matching.pulse import Pulse
 from passerby.matching.queue import MatchQueue
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.matching.queue_redis import RedisMatchQueue
@@ -308,6 +310,8 @@ class Assembly:
             observers=(self.files, self.calls, self.meetings),
             changed=self.guests.touch,
         )
+        self.hours = Hours(settings.meeting_hours, settings.meeting_timezone)
+        self.pulse = Pulse(clock, node=adapters.node, people=settings.suggestion_people)
         self.matchmaking = Matchmaking(
             adapters.queue,
             self.rooms,
@@ -318,7 +322,9 @@ class Assembly:
             patience=settings.match_patience,
             steps=Steps(settings.match_interests, settings.match_language, settings.match_again),
             meetings=self.meetings,
+            pulse=self.pulse,
             changed=self.guests.touch,
+            admit=lambda: self.hours.check(clock.time()),
         )
         self.stats = Statistics(
             self.guests,

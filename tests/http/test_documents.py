@@ -21,6 +21,7 @@ ROUTES = {
     ("get", "/api/stats"),
     ("get", "/api/stats/online-users"),
     ("get", "/api/socket/stats"),
+    ("get", "/api/matching"),
     ("get", "/health"),
 }
 NEED_A_TOKEN = {

@@ -430,6 +430,7 @@ ROUTES = {
     ("GET", "/schema/asyncapi.json"): "",
     ("GET", "/health"): "",
     ("GET", "/api/limits"): "",
+    ("GET", "/api/matching"): "",
     ("GET", "/api/stats/online-users"): "",
     ("GET", "/health/probe"): "",
     ("GET", "/health/ready"): "",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from passerby.live import LiveGuest
     from passerby.matching.events import Stage
     from passerby.matching.meetings import Meetings
+    from passerby.matching.pulse import Pulse
     from passerby.matching.queue import MatchQueue
     from passerby.matching.stages import Steps
 
@@ -63,12 +64,14 @@ _CANCELLED = MatchCancelled(message="The search has ended")
 
 
 Bring: TypeAlias = "Callable[[Ticket], Awaitable[LiveGuest | None]]"
-Pulse: TypeAlias = "Callable[[], tuple[int, float | None]]"
-"""Returns how many search, and how many seconds that usually takes."""
 
 
 async def _nobody(_ticket: Ticket) -> LiveGuest | None:
     return None
+
+
+def _admit_all() -> None:
+    """Let every search begin."""
 
 
 class Matchmaking:
@@ -86,16 +89,20 @@ class Matchmaking:
         patience: float,
         steps: Steps,
         meetings: Meetings,
+        pulse: Pulse,
         changed: Callable[[LiveGuest], None],
+        admit: Callable[[], None] = _admit_all,
     ) -> None:
         """Search in `queue`, open rooms in `rooms`. `grace` is how long a search is kept without a connection, in s.
 
         `node` is this node's id; `patience` is for how many seconds a search is left to it, if there are others.
+        `admit` is called before a search begins, and raises a PasserbyError if none may begin now.
         """
+        self._admit = admit
         self._node = node
         self._steps = steps
         self._meetings = meetings
-        self.pulse: Pulse = lambda: (self.waiting, None)
+        self._pulse = pulse
         self._stages: dict[str, Stage] = {}
         """What guests who search were told last, by id."""
         self._looks: dict[str, Timer] = {}
@@ -129,7 +136,7 @@ class Matchmaking:
     async def search(self, guest: LiveGuest, wish: Wish = _NO_WISH) -> None:
         """Start a search. A guest who is already searching is informed again and keeps their position.
 
-        Raises ConflictError (already_in_room).
+        Raises ConflictError (already_in_room), and what `admit` raises.
         """
         if guest.link is None:
             return  # disconnected while the request was waiting
@@ -141,6 +148,8 @@ class Matchmaking:
             self._tell(guest, again=True)
             return
         former = guest.ticket
+        if former is None:
+            self._admit()
         since = former.entered_at if former is not None else self._clock.time()
         ticket = Ticket(ids.ticket_id(), guest.guest.id, since, self._node, wish)
         self._set(guest, ticket)
@@ -170,7 +179,7 @@ class Matchmaking:
             return
         elapsed = self._elapsed(ticket)
         stage = self._stages[guest.guest.id] = self._steps.openness(ticket.wish, elapsed).stage(ticket.wish)
-        waiting, usual = self.pulse()
+        waiting, usual = self._pulse.now()
         searching = MatchSearching(message=_MESSAGES[stage], stage=stage, waiting=waiting, elapsed=round(elapsed, 1))
         if usual is not None:
             searching.usual_wait = usual
@@ -238,6 +247,7 @@ class Matchmaking:
         """The guest moves to another node, with the search: nothing of it is told or withdrawn here."""
         guest.has_moved = True
         self._seekers.pop(guest.guest.id, None)
+        self._pulse.ended(guest.guest.id)
         self._tell(guest)
         self._rest(guest)
         if guest.ticket is not None:
@@ -248,6 +258,7 @@ class Matchmaking:
         """The guest has moved here. If they search, `go_on` has to be called, or the ticket has a partner."""
         if guest.ticket is not None:
             self._seekers[guest.guest.id] = guest
+            self._pulse.searched(guest.guest.id, guest.ticket.wish)
 
     def go_on(self, guest: LiveGuest) -> None:
         """Let a guest who searches enter again, with a ticket that was found in vain."""
@@ -388,6 +399,7 @@ class Matchmaking:
         tickets = guest.ticket, partner.ticket
         assert tickets[0] is not None and tickets[1] is not None  # noqa: S101, PT018 - the callers have looked
         wishes = tickets[0].wish, tickets[1].wish
+        self._pulse.met(max(self._elapsed(tickets[0]), self._elapsed(tickets[1])))
         self._tell(guest)
         self._tell(partner)
         self._assign(guest, None)
@@ -448,7 +460,9 @@ class Matchmaking:
             self._untold.pop(guest.guest.id, None)
             self._stages.pop(guest.guest.id, None)
             self._rest(guest)
+            self._pulse.ended(guest.guest.id)
         else:
             self._seekers[guest.guest.id] = guest
+            self._pulse.searched(guest.guest.id, ticket.wish)
         guest.ticket = ticket
         guest.guest.is_searching = ticket is not None
