@@ -302,6 +302,7 @@ class Assembly:
             clock,
             background,
             grace=settings.grace,
+            undo=settings.undo_seconds,
             observers=(self.files, self.calls),
             changed=self.guests.touch,
         )

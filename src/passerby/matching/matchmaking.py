@@ -108,6 +108,7 @@ class Matchmaking:
         if guest.member is not None:
             raise ConflictError(Code.ALREADY_IN_ROOM, "You are in a conversation; leave it to find someone new")
         guest.notice = None  # the client knows that the previous room has ended
+        self._rooms.moved_on(guest)
         if guest.ticket is not None:
             self._tell(guest, again=True)
             return
@@ -145,6 +146,13 @@ class Matchmaking:
         self._set(guest, None)
         guest.send(_CANCELLED)
         await self._withdraw(guest, ticket)
+
+    def drop(self, guest: LiveGuest) -> None:
+        """The guest is in a room again, which they had left: end the search, if any, without a word."""
+        ticket = guest.ticket
+        if ticket is not None:
+            self._set(guest, None)
+            self._background.start("withdrawal of a ticket", self._withdraw(guest, ticket))
 
     def suspend(self, guest: LiveGuest) -> None:
         """The guest lost the connection: stop matching them, but keep their position."""
