@@ -106,6 +106,7 @@ class Presence:
         socket_id: str,
         token_expires: float,
         resume: Resume | None,
+        *,
         features: Iterable[str] = (),
     ) -> LiveGuest:
         """Handle a new connection of `guest`: send the greeting, replace an older connection, resume room and search.

@@ -144,7 +144,9 @@ class Person:
         guest, expires = await self.house.guests.authenticate(self.token)
         self._connections += 1
         self.link = RecordingLink()
-        self.house.presence.connect(guest, self.link, f"socket_{self._connections}", expires, resume, self.features)
+        self.house.presence.connect(
+            guest, self.link, f"socket_{self._connections}", expires, resume, features=self.features
+        )
         return self.link
 
     def drop(self) -> None:

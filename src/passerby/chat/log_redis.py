@@ -470,7 +470,7 @@ class RedisRoomLog:
         return partial(self._unpark, room)
 
     def _unpark(self, room: LoggedRoom) -> None:
-        """Open a log again that was parked, and write it as a new one. Late answers to what was sent before mean nothing."""
+        """Open a log again that was parked, and write it as a new one. Late answers to earlier batches mean nothing."""
         self._memory.logs[room.id] = room.log
         self._rooms[room.id] = room
         room.is_open, room.is_new, room.is_current = True, False, False

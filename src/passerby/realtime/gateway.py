@@ -235,7 +235,12 @@ class Gateway:
         admission: _Admission = socket.data
         link = SocketLink(socket, self._background)
         live = socket.data = self._presence.connect(
-            admission.guest, link, socket.id, admission.token_expires, admission.resume, admission.features
+            admission.guest,
+            link,
+            socket.id,
+            admission.token_expires,
+            admission.resume,
+            features=admission.features,
         )
         live.address_bucket = self._addresses.bucket(socket.address)
         if not socket.connected:  # it closed meanwhile, when nobody could tell yet whose it was
