@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ from passerby.errors import Code, ConflictError, NotFoundError
 from passerby.guests.events import ConnectionEstablished
 from passerby.live import UNDO
 from passerby.matching.events import MatchCancelled, MatchNoUsers
-from passerby.models import Message
+from passerby.models import Message, Ticket
 from tests.support.clock import ManualClock, turns
 from tests.support.conversation import PNG
 from tests.support.durable import Disk, begin, kill, restart
@@ -437,6 +438,35 @@ async def test_a_process_that_dies_leaves_nothing_of_a_parked_room() -> None:
     assert (anna.live.member, berta.live.member) == (None, None)
     assert berta.link.last(RoomClosed).reason == "partner_offline"
     assert await is_refused(anna, resume)
+
+
+async def test_a_search_of_an_earlier_process_is_a_search() -> None:
+    disk = Disk(ManualClock())
+    house = await begin(disk, (), undo_seconds=SECONDS)
+    anna, berta = await house.pair(features=FEATURES)
+    _, resume = leave(anna)
+    disk.tickets[berta.id] = (msgspec.json.encode(Ticket("ticket_0", berta.id, 0.0)), None)
+    await house.matchmaking.recall(berta.live)
+    assert berta.live.ticket is not None
+
+    assert await is_refused(anna, resume)
+    assert berta.live.member is None
+
+
+async def test_a_call_that_has_ended_is_not_brought_back_by_a_later_process() -> None:
+    disk = Disk(ManualClock())
+    house = await begin(disk, (), undo_seconds=SECONDS)
+    anna, berta = await house.pair(features=FEATURES)
+    house.calls.offer(anna.live, SendOffer(type="audio", offer=SessionDescription("offer", "v=0\r\n")))
+    await house.settle()
+    room = room_of(anna)
+    assert "call" in disk.room(room.id).notes
+    _, resume = leave(anna)
+    await undo(anna, resume)
+    house = await restart(house, disk, anna, berta)
+
+    assert house.rooms.count == 1
+    assert house.calls._calls == {}
 
 
 async def test_a_room_that_was_brought_back_outlives_the_process_but_is_not_brought_back_again() -> None:

@@ -474,8 +474,7 @@ class RedisRoomLog:
         self._memory.logs[room.id] = room.log
         self._rooms[room.id] = room
         room.is_open, room.is_new, room.is_current = True, False, False
-        self._graves.pop(room.id, None)
-        self._dug = [dug for dug in self._dug if dug[0] != room.id]
+        self._graves.pop(room.id, None)  # its removal is not tried again
         if self._redis.is_usable:
             self._begin(room)
         else:

@@ -36,7 +36,7 @@ class Parked:
     def can_be_restored(self) -> bool:
         """Return whether both are here, and the one who stays has not moved on."""
         other = self.who_stays.live
-        return self.who_left.is_here and can_be_followed(other) and other.ticket is None and other.suspended is None
+        return self.who_left.is_here and can_be_followed(other) and other.ticket is None
 
 
 def can_be_followed(guest: LiveGuest) -> bool:
