@@ -1349,3 +1349,41 @@ async def test_a_removal_that_is_tried_again_does_not_remove_a_room_that_is_open
         await log.resync()
 
         assert [own.content for own in await stored(server)] == ["one", "two"]
+
+
+@pytest.mark.parametrize("commands", range(5))
+@pytest.mark.parametrize("is_back", [False, True])
+async def test_a_process_that_dies_while_it_parks_or_opens_again_leaves_no_room_that_is_not_found(
+    server: Valkey, commands: int, is_back: bool
+) -> None:
+    told: list[int] = []
+    async with failing(server.url) as (redis, failures):
+        clock = ManualClock()
+        log = RedisRoomLog(redis, clock, Background(clock), MAX_MESSAGES, MAX_BYTES, node=ids.node_id())
+        log.open(ROOM, EPOCH, MEMBERS)
+        await accepted_append(log, message("one"))
+        if not is_back:
+            failures.arm(Failure.DEATH_BEFORE, commands)
+        open_again = log.park(ROOM, EPOCH)
+        assert open_again is not None
+        if is_back:
+            await redis.command("PING")  # it is forgotten
+            await turns()
+            failures.arm(Failure.DEATH_BEFORE, commands)
+            open_again()
+            log.append(ROOM, EPOCH, message("two"), lambda _context, own, *_: told.append(own.seq), None)
+        while not failures.is_dead:
+            await turns()
+            redis.send(lambda _: None, "PING")
+        await failures.end()
+
+    async with running(server) as process:
+        listed = await process.saved()
+        kept = await server.command("KEYS", "{room:*:state")
+        assert len(kept) <= len(listed), "a room that nobody finds"
+        saved = await process.recall(ROOM)
+        assert (saved is not None) == bool(kept)
+        assert saved is None or contents(saved) == (["one", "two"] if is_back else ["one"])
+        assert told in ([], [2])
+        assert not told or saved is not None, "an acknowledged message is lost"
+        assert is_back or commands == 0 or saved is None
