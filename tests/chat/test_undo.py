@@ -304,6 +304,17 @@ async def test_who_searches_has_moved_on(house: House) -> None:
     assert await is_refused(anna, resume)
 
 
+async def test_who_does_not_wait_ends_the_chance(house: House) -> None:
+    anna, berta = await house.pair(features=FEATURES)
+    _, resume = leave(anna)
+    assert house.rooms.leave(anna.live, "user_left") == 0.0
+    assert house.rooms._parked, "who presses twice may still come back"
+    assert house.rooms.leave(berta.live, "user_left", undo=True) == 0.0
+
+    await nothing_is_kept(house)
+    assert await is_refused(anna, resume)
+
+
 async def test_the_own_search_ends_without_a_word(house: House) -> None:
     anna, berta = await house.pair(features=FEATURES)
     _, resume = leave(anna)

@@ -448,12 +448,13 @@ class Rooms:
     def leave(self, guest: LiveGuest, reason: Departure, *, undo: bool = False) -> float:
         """End the room at the guest's request, if they are in one; with `undo` it is parked, if it can be.
 
-        Return the seconds in which `restore` brings it back; 0.0: it is over.
+        Return the seconds in which `restore` brings it back; 0.0: it is over, also for whoever has just left them.
         A partner who is away gets room:closed when they return; so does a partner whose connection is dead but not yet
         detected as dead.
         """
         member = guest.member
         if member is None:
+            self.moved_on(guest)
             return 0.0
         partner = member.partner
         name = guest.guest.username
@@ -618,7 +619,7 @@ class Rooms:
         )
 
     def moved_on(self, guest: LiveGuest) -> None:
-        """The guest searches: whoever has left them does not come back any more."""
+        """The guest searches, or does not wait: whoever has left them does not come back any more."""
         parked = self._parked.get(guest)
         if parked is not None and guest is parked.who_stays.live:
             self._end_parked(parked)
