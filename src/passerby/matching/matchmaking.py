@@ -108,10 +108,10 @@ class Matchmaking:
         if guest.member is not None:
             raise ConflictError(Code.ALREADY_IN_ROOM, "You are in a conversation; leave it to find someone new")
         guest.notice = None  # the client knows that the previous room has ended
-        self._rooms.moved_on(guest)
         if guest.ticket is not None:
             self._tell(guest, again=True)
             return
+        self._rooms.moved_on(guest)
         ticket = Ticket(ids.ticket_id(), guest.guest.id, self._clock.time(), self._node)
         self._set(guest, ticket)
         if self._is_durable:
