@@ -307,6 +307,7 @@ class Assembly:
             clock,
             background,
             grace=settings.grace,
+            undo=settings.undo_seconds,
             observers=(self.files, self.calls, self.meetings),
             changed=self.guests.touch,
         )

@@ -20,7 +20,7 @@ from tests.support.clock import turns
 from tests.support.house import House
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from passerby.chat.log import Done
     from passerby.models import Guest, StoredFile
@@ -217,6 +217,21 @@ class DurableRoomLog(MemoryRoomLog):
         if log is not None and log.epoch == epoch and self._process.is_alive:
             del self._disk.rooms[room_id]
         super().forget(room_id, epoch)
+
+    def park(self, room_id: str, epoch: int) -> Callable[[], None] | None:
+        open_log = super().park(room_id, epoch)
+        if open_log is None:
+            return None
+        kept = self._disk.rooms[room_id]
+        if self._process.is_alive:
+            del self._disk.rooms[room_id]
+
+        def open_again() -> None:
+            open_log()
+            if self._process.is_alive:
+                self._disk.rooms[room_id] = kept
+
+        return open_again
 
     async def owners(self) -> list[str]:
         return ["before"]

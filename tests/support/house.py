@@ -94,15 +94,18 @@ class House(Assembly):
         guest, token = await self.guests.create(name, None, None, None)
         return Person(self, guest, token)
 
-    async def visitor(self, name: str | None = None) -> Person:
+    async def visitor(self, name: str | None = None, features: tuple[str, ...] = ()) -> Person:
         """Create a session and connect."""
         person = await self.newcomer(name)
+        person.features = features
         await person.connect()
         return person
 
-    async def pair(self, first: str = "Anna", second: str = "Berta") -> tuple[Person, Person]:
+    async def pair(
+        self, first: str = "Anna", second: str = "Berta", features: tuple[str, ...] = ()
+    ) -> tuple[Person, Person]:
         """Return two connected guests in one room; events up to here are removed from their links."""
-        one, other = await self.visitor(first), await self.visitor(second)
+        one, other = await self.visitor(first, features), await self.visitor(second, features)
         await one.search()
         await other.search()
         assert one.live.member is not None
@@ -122,6 +125,8 @@ class Person:
         self.username = guest.username
         self.token = token
         self.link = RecordingLink()
+        self.features: tuple[str, ...] = ()
+        """Those of the client."""
         self._connections = 0
 
     @property
@@ -141,7 +146,9 @@ class Person:
         guest, expires = await self.house.guests.authenticate(self.token)
         self._connections += 1
         self.link = RecordingLink()
-        self.house.presence.connect(guest, self.link, f"socket_{self._connections}", expires, resume)
+        self.house.presence.connect(
+            guest, self.link, f"socket_{self._connections}", expires, resume, features=self.features
+        )
         return self.link
 
     def drop(self) -> None:

@@ -58,11 +58,15 @@ class RunningServer:
         data = answer.json()["data"]
         return Account(data["token"], data["user"])
 
-    async def connect(self, account: Account, resume: dict[str, object] | None = None) -> Client:
+    async def connect(
+        self, account: Account, resume: dict[str, object] | None = None, features: Sequence[str] = ()
+    ) -> Client:
         """Connect a session; the greeting is not read yet."""
         auth: dict[str, object] = {"token": account.token}
         if resume is not None:
             auth["resume"] = resume
+        if features:
+            auth["features"] = [*features]
         client = await Client.connect(self.url, auth)
         self._clients.append(client)
         return client

@@ -150,6 +150,7 @@ class Matchmaking:
         former = guest.ticket
         if former is None:
             self._admit()
+            self._rooms.moved_on(guest)
         since = former.entered_at if former is not None else self._clock.time()
         ticket = Ticket(ids.ticket_id(), guest.guest.id, since, self._node, wish)
         self._set(guest, ticket)
@@ -196,6 +197,13 @@ class Matchmaking:
         self._set(guest, None)
         guest.send(_CANCELLED)
         await self._withdraw(guest, ticket)
+
+    def drop(self, guest: LiveGuest) -> None:
+        """The guest is in a room again, which they had left: end the search, if any, without a word."""
+        ticket = guest.ticket
+        if ticket is not None:
+            self._set(guest, None)
+            self._background.start("withdrawal of a ticket", self._withdraw(guest, ticket))
 
     def suspend(self, guest: LiveGuest) -> None:
         """The guest lost the connection: stop matching them, but keep their position."""

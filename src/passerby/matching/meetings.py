@@ -26,6 +26,10 @@ class Meetings(RoomObserver):
         """See RoomObserver. Noted at once: the process may die before the conversation ends."""
         self._note(room)
 
+    def room_parked(self, room: Room) -> None:
+        """See RoomObserver."""
+        self._note(room)
+
     def room_closed(self, room: Room) -> None:
         """See RoomObserver."""
         self._note(room)
