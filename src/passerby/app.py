@@ -21,6 +21,7 @@ from passerby.http.handover import HandingReads, Handover
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
+from passerby.matching.preferences import Preferences
 from passerby.nodes.asking import Asking
 from passerby.nodes.edges import Edges
 from passerby.nodes.moving import Moving
@@ -125,6 +126,7 @@ class Application:
             clock=clock,
             background=background,
             text_limit=settings.text_limit,
+            preferences=Preferences(services.limits.matching),
             rates={name: settings.rate(name) for name in GUEST_RATES},
             addresses=AddressLimit(settings.rate("address_events"), clock),
             connects=self._connects.take,

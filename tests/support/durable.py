@@ -14,6 +14,7 @@ from passerby.chat.log_memory import MemoryRoomLog
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.matching.stages import OPEN, Openness
 from passerby.models import Message, Ticket, without_content
 from tests.support.clock import turns
 from tests.support.house import House
@@ -134,10 +135,10 @@ class DurableMatchQueue(MemoryMatchQueue):
         self._disk = disk
         self._process = process
 
-    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:
+    async def enter(self, ticket: Ticket, openness: Openness = OPEN, patience: float = 0.0) -> Ticket | None:
         if self._process.is_alive:
             self._disk.tickets[ticket.guest_id] = (msgspec.json.encode(ticket), None)
-        return await super().enter(ticket, patience)
+        return await super().enter(ticket, openness, patience)
 
     async def cancel(self, ticket: Ticket) -> bool:
         self.forget(ticket)

@@ -10,6 +10,7 @@ from passerby.assembly import Assembly, adapters
 from passerby.background import Background
 from passerby.chat.events import MessageSent, Resume
 from passerby.chat.text import clean_text
+from passerby.models import Wish
 from passerby.settings import Settings
 from tests.support.clock import ManualClock, turns
 from tests.support.links import RecordingLink
@@ -27,6 +28,7 @@ SESSION_TTL = 7200.0
 GRACE = 20.0
 RING = 30.0
 CALL_RETURN = 5.0
+_NO_WISH = Wish()
 
 
 class House(Assembly):
@@ -38,7 +40,7 @@ class House(Assembly):
         self, *, clock: ManualClock | None = None, stand_ins: dict[str, Any] | None = None, **settings: object
     ) -> None:
         clock = clock or ManualClock()
-        chosen = Settings(**{"jwt_secret": SECRET, "stats_frames": 2000, **settings})  # type: ignore[arg-type]
+        chosen = Settings(**{"jwt_secret": SECRET, "stats_frames": 2000, "match_again": 0, **settings})  # type: ignore[arg-type]
         background = Background(clock)
         own = adapters(chosen, clock, background)
         for name, adapter in (stand_ins or {}).items():
@@ -152,8 +154,8 @@ class Person:
         self.drop()
         await self.house.pass_time(GRACE)
 
-    async def search(self) -> None:
-        await self.house.matchmaking.search(self.live)
+    async def search(self, wish: Wish = _NO_WISH) -> None:
+        await self.house.matchmaking.search(self.live, wish)
 
     async def cancel(self) -> None:
         await self.house.matchmaking.cancel(self.live)

@@ -138,7 +138,7 @@ def http_client(url: str) -> httpx.AsyncClient:
 @asynccontextmanager
 async def inside(**changes: object) -> AsyncIterator[InsideServer]:
     """Run a server in this process, on a free port, with the given settings."""
-    settings = Settings(**{"port": 0, "jwt_secret": SECRET, **changes})  # type: ignore[arg-type]  # by name
+    settings = Settings(**{"port": 0, "jwt_secret": SECRET, "match_again": 0, **changes})  # type: ignore[arg-type]  # by name
     made: list[tuple[uvicorn.Server, app.Application]] = []
 
     class Noted(app._Uvicorn):
@@ -178,7 +178,7 @@ class ServerProcess:
                 *(*within, sys.executable, "-m", "passerby.cli"),
                 *("serve", "--port", "0", "--log-format", "json", *arguments),
             ],
-            env={**clean, "PYTHONUNBUFFERED": "1", **environment},
+            env={**clean, "PYTHONUNBUFFERED": "1", "MATCH_AGAIN": "0", **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

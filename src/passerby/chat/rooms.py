@@ -24,6 +24,7 @@ from passerby.chat.events import (
     PartnerBack,
     RoomClosed,
     RoomResumed,
+    Shared,
     TypingStarted,
     TypingStopped,
     Undelivered,
@@ -57,6 +58,8 @@ MAX_ROOM_BYTES: Final = 2_097_152
 
 _RETRY_PAUSE: Final = 1.0
 """Seconds after a failure of the log until a retry."""
+
+_NOTHING: Final = Shared(interests=[], language=None)
 
 Departure = Literal["user_left", "session_ended"]
 
@@ -122,8 +125,15 @@ class Rooms:
 
     # ── the conversation ──────────────────────────────────────────────────────────────────────────
 
-    def open(self, first: LiveGuest, second: LiveGuest) -> Room:
-        """Open a room for two guests who are in no room, and inform both.
+    def open(
+        self,
+        first: LiveGuest,
+        second: LiveGuest,
+        shared: tuple[Shared, Shared] = (_NOTHING, _NOTHING),
+        *,
+        met_before: bool = False,
+    ) -> Room:
+        """Open a room for two guests who are in no room, and inform both, also of what they share.
 
         If it raises anything, what the log raises for example, no room is open.
         """
@@ -134,11 +144,15 @@ class Rooms:
         joined = _joined(first.guest), _joined(second.guest)
         at = self.at
         views = Partner.of(second.guest), Partner.of(first.guest)
+        before: Literal[True] | UnsetType = True if met_before else UNSET
         self._log.open(room.id, room.epoch, (first.guest.session_id, second.guest.session_id))
         try:
             self._enter(room)
-            for member, view in zip(room.members, views, strict=True):
-                room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch, at=at), *joined)
+            for member, view, both in zip(room.members, views, shared, strict=True):
+                matched = Matched(
+                    matched_user=view, room_id=room.id, epoch=room.epoch, at=at, shared=both, met_before=before
+                )
+                room.tell(member, matched, *joined)
         except BaseException:
             self._close(room)
             raise

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from passerby.limits import AddressLimit, Rate
     from passerby.live import Member
     from passerby.matching.matchmaking import Matchmaking
+    from passerby.matching.preferences import Preferences
     from passerby.models import Guest
     from passerby.presence import Presence
     from passerby.socketio import Ack, Client, Namespace, Socket
@@ -89,6 +90,7 @@ class Gateway:
         clock: Clock,
         background: Background,
         text_limit: int,
+        preferences: Preferences,
         rates: dict[str, Rate],
         addresses: AddressLimit,
         connects: Callable[[str], Awaitable[float]],
@@ -108,6 +110,7 @@ class Gateway:
         self._monotonic = clock.monotonic
         self._background = background
         self._text_limit = text_limit
+        self._preferences = preferences
         self._rates = rates
         self._addresses = addresses
         self._connects = connects
@@ -146,7 +149,6 @@ class Gateway:
             self._match,
             rate="matching",
             error=match_events.MatchError,
-            payload=match_events.MatchRequest | None,
         )
         on(match_events.MatchCancel, self._cancel, rate="matching", error=match_events.MatchCancelError)
         for leave in (chat_events.ChatClear, chat_events.LeaveRoom, chat_events.CloseRoom):
@@ -303,6 +305,8 @@ class Gateway:
         ack: Ack | None,
     ) -> None:
         fields: dict[str, Any] = {"message": error.message, "code": error.code}
+        if error.field is not None and family is match_events.MatchError:
+            fields["field"] = error.field
         if error.retry_after is not None:
             fields["retry_after"] = error.retry_after
         if isinstance(payload, chat_events.SendMessage) and payload.client_id is not None:
@@ -369,8 +373,8 @@ class Gateway:
     def _typing_stop(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
         self._rooms.typing(live, started=False)
 
-    def _match(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> Awaitable[None]:
-        return self._matchmaking.search(live)
+    def _match(self, live: LiveGuest, payload: msgspec.Raw, _ack: Ack | None) -> Awaitable[None]:
+        return self._matchmaking.search(live, self._preferences.read(payload, live.guest))
 
     def _cancel(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> Awaitable[None]:
         return self._matchmaking.cancel(live)
