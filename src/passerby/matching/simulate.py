@@ -115,8 +115,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="INTERESTS/LANGUAGE/AGAIN/FAIR",
-        help="our policy with these seconds instead of MATCH_INTERESTS, MATCH_LANGUAGE, MATCH_AGAIN, MATCH_FAIR; may be "
-        "given several times",
+        help="our policy with these seconds instead of MATCH_INTERESTS, MATCH_LANGUAGE, MATCH_AGAIN, MATCH_FAIR; "
+        "may be given several times",
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also write a picture (SVG)")
     return parser

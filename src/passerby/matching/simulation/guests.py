@@ -99,9 +99,7 @@ def _arrivals(population: Population, choose: random.Random, hours: float) -> It
         start += HOUR
 
 
-def _character(
-    population: Population, choose: random.Random, ranks: _Ranks, number: int, arrives: float
-) -> Character:
+def _character(population: Population, choose: random.Random, ranks: _Ranks, number: int, arrives: float) -> Character:
     (mode,) = choose.choices(list(population.modes), list(population.modes.values()))
     weights = population.languages.weights
     (language,) = choose.choices(list(weights), list(weights.values()))

@@ -95,24 +95,26 @@ class House:
         is_repeat = self._have_met(one.guest, other.guest)
         for search in (one, other):
             self._leave(search)
-        others_wait = is_repeat and self._others_wait(one, other)
+        beside = self._beside(one, other) if is_repeat else 0.0
         for search, partner in ((one, other), (other, one)):
             search.ended = now
             search.partner = partner
             search.common = common
             search.talked = min(one_stays, other_stays)
             search.is_repeat = is_repeat
-            search.others_waited = others_wait
+            search.beside = beside
         first, second = (one, other) if one_stays <= other_stays else (other, one)
         self._clock.call_later(first.talked, partial(self._part, first, second))
 
-    def _others_wait(self, one: Search, other: Search) -> bool:
-        """Return whether somebody else waits whom one of the two has not met lately."""
-        return any(
-            not self._have_met(search.guest, guest)
+    def _beside(self, one: Search, other: Search) -> float:
+        """Return for how long somebody else waits whom one of the two has not met lately; 0: there is nobody."""
+        waits = (
+            self._clock.time() - search.began
             for search in self._waiting[one.guest.mode]
             for guest in (one.guest, other.guest)
+            if not self._have_met(search.guest, guest)
         )
+        return max(waits, default=0.0)
 
     def _part(self, first: Search, second: Search) -> None:
         """`first` ends the conversation with `second`."""

@@ -43,16 +43,16 @@ class Measures(Struct, frozen=True):
 
     policy: str
     waits: Waits
-    pair_median: float
-    """The median of the wait of whoever of the two had waited longer."""
-    guest_median: float
-    """The median of the guests' mean waits."""
+    new: Waits
+    """The same until somebody new was met: who meets the same again, is not there yet. See `_until_new`."""
     language: float
     """Share of the meetings in which the two share a language."""
     interest: float
     """Share of the searches that have met a shared interest, of those for which there was one. See `_existed`."""
     talks: float
     """Share of the conversations longer than a minute."""
+    talkers: float
+    """Share of the guests who had one."""
     talked: float
     """Minutes that a guest has talked in all, in conversations longer than a minute: the mean."""
     per_minute: float
@@ -78,26 +78,26 @@ def measure(policy: str, searches: Sequence[Search]) -> Measures:
     long = [search.talked for search in met if search.talked > MINUTE]
     with_choice = _existed(searches)
     languages = _by_frequency(searches)
-    by_guest: defaultdict[str, list[float]] = defaultdict(list)
+    by_guest: defaultdict[str, list[Search]] = defaultdict(list)
     for search in searches:
-        by_guest[search.guest.id].append(search.waited)
+        by_guest[search.guest.id].append(search)
     waited = sum(search.waited for search in searches)
 
     def group(belongs: Callable[[Character], bool]) -> Waits:
-        return _waits([search for search in searches if belongs(search.guest)])
+        return _waits([(search.waited, search.partner is not None) for search in searches if belongs(search.guest)])
 
     return Measures(
         policy=policy,
-        waits=_waits(searches),
-        pair_median=_quantile([max(search.waited, search.partner.waited) for search in met if search.partner], 0.5),
-        guest_median=_quantile([fmean(waits) for waits in by_guest.values()], 0.5),
+        waits=_waits([(search.waited, search.partner is not None) for search in searches]),
+        new=_waits(_until_new(by_guest.values())),
         language=_share(search.common is not Common.NOTHING for search in met),
         interest=_share(search.common is Common.INTEREST for search in with_choice),
         talks=_share(search.talked > MINUTE for search in met),
+        talkers=_share(any(search.talked > MINUTE for search in own) for own in by_guest.values()),
         talked=sum(long) / MINUTE / len(by_guest) if by_guest else math.nan,
         per_minute=waited / (sum(long) / MINUTE) if long else math.nan,
         repeats=sum(search.is_repeat for search in met) // 2,
-        needless=sum(search.others_waited for search in met) // 2,
+        needless=sum(search.beside > 0 for search in met) // 2,
         common_language=group(lambda guest: guest.languages[0] == languages[0]),
         rare_language=group(lambda guest: guest.languages == (languages[-1],)),
         common_interest=group(lambda guest: any(rank <= POPULAR for rank in guest.ranks)),
@@ -110,14 +110,31 @@ def _has_met_after(search: Search, seconds: float) -> bool:
     return search.partner is not None and search.waited <= seconds
 
 
-def _waits(searches: Sequence[Search]) -> Waits:
-    waits = [search.waited for search in searches]
+def _until_new(guests: Iterable[Sequence[Search]]) -> list[tuple[float, bool]]:
+    """Return the times until guests have met somebody new, from the searches of each, and whether they have.
+
+    A guest who has met the same again goes on to wait for somebody new from the beginning of that search.
+    """
+    found = []
+    for searches in guests:
+        began: float | None = None
+        for search in searches:
+            began = search.began if began is None else began
+            if search.partner is None or not search.is_repeat or search is searches[-1]:
+                found.append((search.ended - began, search.partner is not None and not search.is_repeat))
+                began = None
+    return found
+
+
+def _waits(ends: Sequence[tuple[float, bool]]) -> Waits:
+    """Return the measures of searches that ended after so many seconds, and with success or not."""
+    waits = [seconds for seconds, _ in ends]
     return Waits(
         searches=len(waits),
         median=_quantile(waits, 0.5),
         p95=_quantile(waits, 0.95),
         mean=fmean(waits) if waits else math.nan,
-        given_up=_share(search.partner is None for search in searches),
+        given_up=_share(not is_success for _, is_success in ends),
     )
 
 

@@ -53,7 +53,7 @@ def plot(title: str, columns: Sequence[Measures]) -> str:
     ]
     height = _TOP + _PANEL * len(panels)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"',
         f'font-family="system-ui, sans-serif" font-size="13" fill="{_INK}" role="img">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',

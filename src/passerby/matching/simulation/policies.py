@@ -121,9 +121,7 @@ class InterestsOnly(Policy):
 class Ours(Policy):
     """What Passerby does: its own queue, asked as its matchmaking asks it."""
 
-    def __init__(
-        self, name: str, queue: MatchQueue, steps: Steps, *, met_limit: int, met_seconds: float
-    ) -> None:
+    def __init__(self, name: str, queue: MatchQueue, steps: Steps, *, met_limit: int, met_seconds: float) -> None:
         """`queue` must be one in memory. Each guest avoids the last `met_limit` partners for `met_seconds`."""
         super().__init__(name)
         self._queue = queue

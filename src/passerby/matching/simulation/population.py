@@ -19,7 +19,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Weight = Annotated[float, Meta(ge=0, le=1e9)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Spread = Annotated[float, Meta(ge=0, le=5)]
-"""The standard deviation of a duration's logarithm: 0.7 means that two of three are between half and twice the median."""
+"""The standard deviation of a duration's logarithm: with 0.7, two of three are between half and twice the median."""
 
 
 class PopulationError(ValueError):

@@ -14,7 +14,7 @@ class Search:
 
     __slots__ = (
         *("began", "common", "ended", "guest", "is_repeat", "met", "number"),
-        *("others_waited", "partner", "talked", "turn"),
+        *("beside", "partner", "talked", "turn"),
     )
 
     def __init__(self, guest: Character, number: int, began: float, met: dict[str, float]) -> None:
@@ -33,8 +33,8 @@ class Search:
         """Seconds of the conversation."""
         self.is_repeat = False
         """Whether the two have met in the half hour before."""
-        self.others_waited = False
-        """Whether they met again although somebody else waited whom one of them had not met."""
+        self.beside = 0.0
+        """If so: for how long somebody else had waited, whom one of them had not met; 0: there was nobody."""
 
     @property
     def is_over(self) -> bool:

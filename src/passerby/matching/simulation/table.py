@@ -31,11 +31,13 @@ _ROWS: Final[tuple[tuple[str, Callable[[Measures], str]], ...]] = (
     ("wait of a search: p50", lambda of: seconds(of.waits.median)),
     ("p95", lambda of: seconds(of.waits.p95)),
     ("mean", lambda of: seconds(of.waits.mean)),
-    ("wait of the one of two who waited longer: p50", lambda of: seconds(of.pair_median)),
-    ("mean wait of a guest: p50", lambda of: seconds(of.guest_median)),
+    ("wait until somebody new: p50", lambda of: seconds(of.new.median)),
+    ("p95", lambda of: seconds(of.new.p95)),
+    ("mean", lambda of: seconds(of.new.mean)),
     ("meetings with a shared language", lambda of: percent(of.language)),
     ("searches that met a shared interest, of those for which there was one", lambda of: percent(of.interest)),
     ("conversations longer than a minute", lambda of: percent(of.talks)),
+    ("guests who had one", lambda of: percent(of.talkers)),
     ("minutes in such conversations, a guest", lambda of: f"{of.talked:.1f}"),
     ("search for a minute in them", lambda of: seconds(of.per_minute)),
     ("the same again within 30 minutes", lambda of: f"{of.repeats:,}"),
@@ -56,7 +58,10 @@ def table(columns: Sequence[Measures]) -> str:
     def line(cells: Sequence[str]) -> str:
         first, *others = cells
         return " | ".join(
-            ["| " + first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+            [
+                "| " + first.ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)),
+            ]
         )
 
     rule = "|".join(["|" + "-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])
