@@ -80,6 +80,7 @@ SUFFIXES = ("_memory", "_disk", "_redis")
 HELPERS = (
     *("passerby.files.allocator", "passerby.files.blobs_index"),
     *("passerby.chat.log_contents", "passerby.chat.log_batches"),
+    *("passerby.matching.places", "passerby.matching.stages"),
     *("passerby.nodes.bus", "passerby.nodes.pairs", "passerby.nodes.members", "passerby.nodes.processes"),
 )
 """Modules that adapters share. They are no adapters, although the names of some begin with their port's."""

@@ -314,8 +314,10 @@ def describe() -> list[Description]:
 
 
 def _show(value: object) -> str:
-    if value is None or value == ():
+    if value is None:
         return ""
+    if isinstance(value, tuple):
+        return ",".join(value)
     if isinstance(value, Rate):
         return f"{value.burst:g}/{value.per_second:g}"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import combinations
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -31,8 +31,8 @@ def queue(backend: Backend) -> MatchQueue:
     return backend.match_queue()
 
 
-def ticket(guest: object, waited: float = 0.0, **wish: object) -> Ticket:
-    return Ticket(f"ticket_{guest}", f"guest_{guest}", NOW - waited, wish=Wish(**wish))  # type: ignore[arg-type]
+def ticket(guest: object, waited: float = 0.0, **wish: Any) -> Ticket:
+    return Ticket(f"ticket_{guest}", f"guest_{guest}", NOW - waited, wish=Wish(**wish))
 
 
 # ── the definition ────────────────────────────────────────────────────────────────────────────────
@@ -79,7 +79,7 @@ def best(own: Ticket, openness: Openness, waiting: dict[str, tuple[Ticket, Openn
 # ── examples ──────────────────────────────────────────────────────────────────────────────────────
 
 
-CHESS = {"interests": ("chess",), "languages": ("en",)}
+CHESS: dict[str, Any] = {"interests": ("chess",), "languages": ("en",)}
 
 
 async def test_interests_come_before_languages_and_languages_before_anyone(queue: MatchQueue) -> None:
@@ -133,7 +133,7 @@ async def test_some_never_meet(queue: MatchQueue, side: str) -> None:
 
 
 async def test_whoever_accepts_more_looks_and_is_found(queue: MatchQueue) -> None:
-    english = {"interests": ("go",), "languages": ("en",)}
+    english: dict[str, Any] = {"interests": ("go",), "languages": ("en",)}
     await queue.enter(ticket("a", 9, **CHESS), Openness(INTERESTS))
     assert await queue.enter(ticket("b", 1, **english), Openness(INTERESTS)) is None
 

@@ -912,7 +912,7 @@ class Halls:
         """See `Matchmaking._enter`."""
         while True:
             queue = self.home(own.guest_id)
-            found = await (queue.look(own) if looks else queue.enter(own, self.patience))
+            found = await (queue.look(own) if looks else queue.enter(own, patience=self.patience))
             looks = False
             if found is None:
                 return
