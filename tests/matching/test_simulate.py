@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from passerby import settings
@@ -20,15 +21,27 @@ from passerby.matching.simulation.policies import FirstCome
 from passerby.matching.simulation.search import Search
 
 DEFAULTS = settings.load({})
-SMALL = population.load("small")
-SEEDS = (1, 2, 3)
-HOURS = 8.0
+SMALL = msgspec.structs.replace(population.load("small"), begins=16)
+SEEDS = (1, 2)
+HOURS = 3.0
+POLICIES = ("random", "first come", "interests only", "ours")
 
 
 @cache
-def measured(seed: int) -> dict[str, Measures]:
-    found = simulate.simulate(SMALL, policies(DEFAULTS, [], seed), seed=seed, hours=HOURS)
-    return {measures.policy: measures for measures in found}
+def searches_of(seed: int) -> dict[str, list[Search]]:
+    """Return the searches of each policy, on an evening of the small house."""
+    guests = draw(SMALL, seed, HOURS)
+    found = {}
+    for make in policies(DEFAULTS, [], seed):
+        clock = SimulatedClock()
+        policy = make(clock)
+        found[policy.name] = House(SMALL.stays, policy, clock).run(guests)
+    return found
+
+
+@cache
+def measured(seed: int, policy: str) -> Measures:
+    return measure(policy, searches_of(seed)[policy])
 
 
 def test_the_same_seed_gives_the_same(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -43,29 +56,31 @@ def test_the_same_seed_gives_the_same(capsys: pytest.CaptureFixture[str], tmp_pa
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_ours_never_repeats_while_others_wait(seed: int) -> None:
-    assert measured(seed)["ours"].needless == 0
-    assert measured(seed)["random"].repeats > 0
+def test_ours_never_repeats_beside_somebody_who_would_do(seed: int) -> None:
+    until_anyone = DEFAULTS.match_interests + DEFAULTS.match_language
+    ours = [search for search in searches_of(seed)["ours"] if search.is_repeat]
+
+    assert ours, "some are alone with whom they have met"
+    assert [search.guest.id for search in ours if search.beside >= until_anyone] == []
+    assert measured(seed, "random").repeats > len(ours), "two each"
 
 
 @pytest.mark.parametrize("other", ["random", "first come"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_ours_is_ahead(seed: int, other: str) -> None:
-    ours, theirs = measured(seed)["ours"], measured(seed)[other]
+    ours, theirs = measured(seed, "ours"), measured(seed, other)
 
     assert ours.language > theirs.language + 0.1
     assert ours.interest > theirs.interest + 0.1
-    assert ours.talks > theirs.talks + 0.1
+    assert ours.talks > theirs.talks
+    assert ours.new.mean <= 1.2 * theirs.new.mean
 
 
-@pytest.mark.parametrize("place", range(4))
-def test_a_run_makes_sense(place: int) -> None:
-    clock = SimulatedClock()
-    policy = policies(DEFAULTS, [], 1)[place](clock)
-    guests = draw(SMALL, 1, 4.0)
-    searches = House(SMALL.stays, policy, clock).run(guests)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_run_makes_sense(policy: str) -> None:
+    searches = searches_of(1)[policy]
 
-    assert {search.guest.id for search in searches} == {guest.id for guest in guests}
+    assert {search.guest.id for search in searches} == {guest.id for guest in draw(SMALL, 1, HOURS)}
     for search in searches:
         if search.partner is None:
             assert search.waited == pytest.approx(search.turn.patience)
@@ -102,8 +117,8 @@ def test_two_meet_talk_part_and_meet_again() -> None:
     assert [(search.guest.id, search.began, search.waited) for search in searches] == [
         ("a", 0.0, 10.0),
         ("b", 10.0, 0.0),
-        ("a", 10.0 + length, 2.0),
-        ("b", 12.0 + length, 0.0),
+        ("b", 10.0 + length, 2.0),
+        ("a", 12.0 + length, 0.0),
     ]
     assert [search.is_repeat for search in searches] == [False, False, True, True]
     assert {search.common for search in searches} == {Common.INTEREST}
@@ -126,7 +141,7 @@ def test_the_measures_are_those_of_the_searches() -> None:
     assert found.waits.given_up == pytest.approx(1 / 5)
     assert found.waits.median == 10.0
     assert found.waits.mean == pytest.approx((10 + 0 + 60 + 10 + 0) / 5)
-    assert found.pair_median == 10.0
+    assert found.new == found.waits
     assert found.language == pytest.approx(1 / 2)
     assert found.interest == 0.0, "c came within the patience of a"
     assert found.curve[0] == pytest.approx(2 / 5)
@@ -190,8 +205,10 @@ def test_the_populations_can_be_drawn(name: str) -> None:
     [
         ("per_hour = 200", "per_hour = 'many'", "Expected `float`, got `str` - at `$.arrivals.per_hour`"),
         ("per_hour = 200", "per_hour = 0", "Expected `float` > 0.0 - at `$.arrivals.per_hour`"),
-        ("per_hour = 200", "per_hour = nan", "Expected a finite number - at `$.arrivals.per_hour`"),
-        ("by_hour = [6,", "by_hour = [", "Expected `array` of length 24 - at `$.arrivals.by_hour`"),
+        ("per_hour = 200", "per_hour = nan", "Expected `float` > 0.0 - at `$.arrivals.per_hour`"),
+        ("exponent = 1.0", "exponent = nan", "Expected `float` >= 0.0 - at `$.interests.exponent`"),
+        ("exponent = 1.0", "exponent = inf", "Expected `float` <= 5.0 - at `$.interests.exponent`"),
+        ("by_hour = [6,", "by_hour = [", "Expected `array` of length >= 24 - at `$.arrivals.by_hour`"),
         ("{ en = 40, es = 25, pt = 18, de = 11, tr = 6 }", "{ en = 0 }", "a weight above 0 - at `$.languages.weights`"),
         ("words = 500", "", "Object missing required field `words` - at `$.interests`"),
         ("words = 500", "words = 500\nword = 1", "Object contains unknown field `word` - at `$.interests`"),
