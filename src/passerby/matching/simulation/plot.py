@@ -91,18 +91,19 @@ def _frame(title: str, most: float, unit: str) -> list[str]:
 
 
 def _curves(title: str, columns: Sequence[Measures]) -> list[str]:
-    width = _WIDTH - _LEFT - _RIGHT
+    right = _WIDTH - _LEFT - _RIGHT
     parts = _frame(title, 100, "%")
     for second in range(0, CURVE[-1] + 1, 10):
-        x = width * second / CURVE[-1]
+        x = right * second / CURVE[-1]
         parts.append(f'<text x="{x:.1f}" y="{_HEIGHT + 20}" text-anchor="middle">{second}</text>')
     for place, column in enumerate(columns):
         points = " ".join(
-            f"{width * second / CURVE[-1]:.1f},{_HEIGHT * (1 - share):.1f}"
+            f"{right * second / CURVE[-1]:.1f},{_HEIGHT * (1 - share):.1f}"
             for second, share in zip(CURVE, column.curve, strict=True)
             if not math.isnan(share)
         )
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{_colour(place)}" stroke-width="2.5"/>')
+        width = 2.5 + 1.5 * (len(columns) - 1 - place)  # so that equal ones are seen, too
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{_colour(place)}" stroke-width="{width:g}"/>')
     return parts
 
 
@@ -127,7 +128,7 @@ def _bars(title: str, columns: Sequence[Measures], groups: Sequence[tuple[str, l
             )
             parts.append(
                 f'<text x="{x + bar / 2 - 1:.1f}" y="{_HEIGHT - height - 4:.1f}" text-anchor="middle" font-size="11">'
-                f"{scale * value:.3g}</text>"
+                f"{scale * value:.1f}</text>"
             )
     return parts
 
