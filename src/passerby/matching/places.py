@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from passerby.matching.stages import Openness
     from passerby.models import Ticket, Wish
 
-CANDIDATES: Final = 4
-"""The longest waiting of each place that are looked at first."""
 EXAMINED: Final = 64
 """How many of a tier are looked at until one is found who may be met: more than a guest can have met lately."""
 FAIR: Final = 30.0
 """Seconds after which a search comes before better matches, if nothing else is set."""
 _OVERDUE: Final = 3
 """After so many times the seconds in which a search comes before better matches, it comes before all of them."""
+_PARTS: Final = 3
+"""Parts of a location, separated by commas, by each of which it can be wanted."""
 _ALL: Final = "*"
 _UNKNOWN: Final = "?"
 _SEPARATOR: Final = "\x1f"
@@ -58,7 +58,7 @@ def stands(wish: Wish, openness: Openness) -> list[str]:
         _name(wish.mode, language, gender, location, wish.wants_gender, wish.wants_location)
         for language in languages
         for gender in _with_any(wish.gender)
-        for location in _with_any(wish.location)
+        for location in _regions(wish.location)
     ]
     places = [f"i{each}{_SEPARATOR}{interest}" for each in common for interest in wish.interests]
     if openness.reach >= LANGUAGE:
@@ -79,13 +79,14 @@ def tiers(wish: Wish, openness: Openness, fair: float) -> Iterator[Tier]:
         _name(wish.mode, language, wish.wants_gender, wish.wants_location, wanted_gender, wanted_location)
         for language in languages
         for wanted_gender in _with_any(wish.gender)
-        for wanted_location in _with_any(wish.location)
+        for wanted_location in _regions(wish.location)
     ]
     same_language = [f"l{each}" for each in common]
     if not wish.only:
         yield Tier([_anyone(wish)], _OVERDUE * fair)
-        yield Tier(same_language, fair)
     if wish.interests:
+        if not wish.only:
+            yield Tier(same_language, fair)
         yield Tier([f"i{each}{_SEPARATOR}{interest}" for each in common for interest in wish.interests])
     if openness.reach >= LANGUAGE:
         yield Tier(same_language)
@@ -111,6 +112,12 @@ def _name(*parts: str) -> str:
 
 def _anyone(wish: Wish) -> str:
     return "a" + _name(wish.mode)
+
+
+def _regions(location: str) -> list[str]:
+    """Return what counts as the place of a guest: anywhere, the whole, and each of its parts: a city, a country."""
+    parts = [part.strip() for part in location.split(",", _PARTS - 1)] if "," in location else []
+    return list(dict.fromkeys(("", location, *parts)))
 
 
 def _with_any(trait: str) -> tuple[str, ...]:

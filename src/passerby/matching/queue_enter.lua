@@ -14,19 +14,17 @@
 -- ARGV[1] milliseconds of a lease; also until a ticket that was matched in vain can enter again
 -- ARGV[2] milliseconds that the keys are kept at least; a claim only as long as a lease
 -- ARGV[3] how many who do not wait any more are dropped at most, for all together
--- ARGV[4] how many of each place are looked at first
--- ARGV[5] how many of each tier are looked at in all
--- ARGV[6] milliseconds that a place is kept after the last one has come to it
--- ARGV[7…] of each ticket: the guest's id
+-- ARGV[4] how many of each tier are looked at in all
+-- ARGV[5] milliseconds that a place is kept after the last one has come to it
+-- ARGV[6…] of each ticket: the guest's id
 --                          the ticket
 --                          the attempt: a number that no other `enter` of this ticket has
 --                          1: this attempt may have been applied already, 0: it cannot
 --                          1: it still waits, or nothing happens; 0: it enters
 --                          its position
---                          1: it accepts whom it has met lately, if they do so too; 0: it does not
---                          the number of places where it stands, and their names
---                          the number of tiers, and of each, the best first: the highest position of those who are
---                          taken from there; the number of places, and their names
+--                          where it stands, as in KEYS[4]
+--                          the number of tiers, the best first, and of each: the highest position of those who are
+--                          taken from there; and the names of the places, each after a line break
 --
 -- Returns for each ticket: the partner's; nil: it waits, or it had to wait and did not; 0: so many were dropped that it
 -- has to be run again; or an error, which is no other ticket's
@@ -34,7 +32,7 @@
 local tickets, waiting, leases, places = unpack(KEYS, 1, 4)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local droppable, FIRST, EXAMINED = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local droppable, EXAMINED = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local function applied(claim, guest, ticket, attempt)
     local claimed, til, partner, found = string.match(redis.call('GET', claim) or '', '^(%d+) (%d+) (%S+) (.*)$')
@@ -83,12 +81,12 @@ local function earlier(one, other)
     return one[1] < other[1] or (one[1] == other[1] and one[2] < other[2])
 end
 
--- Return those who stand in places, each with its position and its place, the longest waiting first. `skipped` are not
--- looked for.
-local function standing(first, count, highest, limit, skipped)
+-- Return those who stand in places, each with its position and its place, the longest waiting first: `limit` of each
+-- place; and whether there may be more.
+local function standing(names, highest, limit)
     local all, is_more = {}, false
-    for index = first, first + count - 1 do
-        local place = places .. ':' .. ARGV[index]
+    for name in string.gmatch(names, '\n([^\n]+)') do
+        local place = places .. ':' .. name
         local some = redis.pcall('ZRANGE', place, '-inf', highest, 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
         if some.err then -- of another type: somebody else has written it
             redis.call('DEL', place)
@@ -96,9 +94,7 @@ local function standing(first, count, highest, limit, skipped)
         end
         is_more = is_more or #some == 2 * limit
         for each = 1, #some, 2 do
-            if not skipped[some[each]] then
-                all[#all + 1] = {tonumber(some[each + 1]), some[each], place}
-            end
+            all[#all + 1] = {tonumber(some[each + 1]), some[each], place}
         end
     end
     if #all > 1 then
@@ -108,63 +104,55 @@ local function standing(first, count, highest, limit, skipped)
 end
 
 -- Return a guest of a tier who may be met, the ticket, and the end of the lease.
-local function best(guest, ticket, again, first, count, highest)
-    local seen = {[guest] = true}
-    local examined, is_more, limit = 0, true, FIRST
-    while is_more and examined < EXAMINED and droppable > 0 do
+local function best(guest, ticket, again, highest, names)
+    local seen, examined, is_more, limit = {[guest] = true}, 0, true, 1
+    while is_more do
         local all
-        all, is_more = standing(first, count, highest, limit, seen)
+        all, is_more = standing(names, highest, limit)
         for _, each in ipairs(all) do
             if not seen[each[2]] then
                 seen[each[2]] = true
+                local before = droppable
                 local found, lease = acceptable(guest, ticket, again, each[2], each[3])
                 if found then
                     return each[2], found, lease
                 end
-                examined = examined + 1
+                examined = examined + (droppable == before and 1 or 0)
                 if examined == EXAMINED or droppable == 0 then
                     return
                 end
             end
         end
-        if limit > EXAMINED then
-            return
-        end
-        limit = EXAMINED + FIRST
+        limit = 8 * limit
     end
 end
 
 local function find(guest, ticket, again, place)
-    for _ = 1, tonumber(ARGV[place]) do
-        local highest, count = ARGV[place + 1], tonumber(ARGV[place + 2])
-        local other, found, lease = best(guest, ticket, again, place + 3, count, highest)
+    for tier = 1, tonumber(ARGV[place]) do
+        local other, found, lease = best(guest, ticket, again, ARGV[place + 2 * tier - 1], ARGV[place + 2 * tier])
         if other or droppable == 0 then
             return other, found, lease
         end
-        place = place + 2 + count
     end
 end
 
-local function wait(guest, ticket, ends, position, again, place)
+local function wait(guest, ticket, ends, position, stands)
     redis.call('HSET', tickets, guest, ticket)
     redis.call('SADD', waiting, guest)
     redis.call('ZADD', leases, ends, guest)
-    local count = tonumber(ARGV[place])
-    local stands = {again}
-    for index = place + 1, place + count do
-        local key = places .. ':' .. ARGV[index]
+    for name in string.gmatch(stands, '\n([^\n]+)') do
+        local key = places .. ':' .. name
         if type(redis.pcall('ZADD', key, position, guest)) == 'table' then -- an error: see above
             redis.call('DEL', key)
             redis.call('ZADD', key, position, guest)
         end
-        redis.call('PEXPIRE', key, ARGV[6])
-        stands[#stands + 1] = ARGV[index]
+        redis.call('PEXPIRE', key, ARGV[5])
     end
-    redis.call('HSET', places, guest, table.concat(stands, '\n'))
+    redis.call('HSET', places, guest, stands)
 end
 
 local function enter(claim, first)
-    local guest, ticket, attempt, is_again, is_look, position, again = unpack(ARGV, first, first + 6)
+    local guest, ticket, attempt, is_again, is_look, position, stands = unpack(ARGV, first, first + 6)
     if is_again == '1' then
         local is_applied, answer = applied(claim, guest, ticket, attempt)
         if is_applied then
@@ -184,15 +172,14 @@ local function enter(claim, first)
         ends = last + 1
     end
 
-    local place = first + 7
-    local other, found, lease = find(guest, ticket, again, place + 1 + ARGV[place])
+    local other, found, lease = find(guest, ticket, string.sub(stands, 1, 1), first + 7)
     if not other and droppable == 0 then
         return 0 -- an earlier ticket still waits, or this one, when this is run again
     end
     redis.call('SREM', waiting, guest)
     leave(places, guest)
     if not other then
-        wait(guest, ticket, ends, position, again, place)
+        wait(guest, ticket, ends, position, stands)
         return false
     end
     redis.call('SREM', waiting, other)
@@ -206,19 +193,8 @@ local function enter(claim, first)
     return found
 end
 
--- Where the arguments of the next ticket begin.
-local function after(first)
-    local place = first + 7
-    place = place + 1 + ARGV[place]
-    local count = tonumber(ARGV[place])
-    for _ = 1, count do
-        place = place + 2 + ARGV[place + 2]
-    end
-    return place + 1
-end
-
 local answers = {}
-local first = 7
+local first = 6
 for place = 1, #KEYS - 4 do
     local is_done, answer = pcall(enter, KEYS[place + 4], first)
     if not is_done then -- a table or its text, that depends on the server; or the text of an error of Lua
@@ -226,7 +202,7 @@ for place = 1, #KEYS - 4 do
         answer = {err = string.match(answer, '^%u+ ') and answer or 'ERR ' .. answer}
     end
     answers[place] = answer
-    first = after(first)
+    first = first + 8 + 2 * ARGV[first + 7]
 end
 for place = 1, 4 do
     if redis.call('PTTL', KEYS[place]) < tonumber(ARGV[2]) then

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 import msgspec
 
 from passerby.logs import Sampled
-from passerby.matching.places import CANDIDATES, EXAMINED, FAIR, position, stands, tiers
+from passerby.matching.places import EXAMINED, FAIR, position, stands, tiers
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.matching.stages import OPEN
 from passerby.models import Ticket
@@ -212,27 +212,21 @@ class RedisMatchQueue:
         self._claims.append(self._claim + ticket.id)
         encoded, place = self._encode(ticket), f"{position(ticket):.4f}"
         self._tickets += (ticket.guest_id, encoded, attempt, int(may_be_applied), int(is_look), place)
-        self._tickets += (int(openness.again), *self._stands(ticket, openness, scopes))
+        self._tickets.append(_named("1" if openness.again else "0", scopes, stands(ticket.wish, openness)))
         self._tickets += self._tiers(ticket, openness, scopes)
         if len(entering) == TOGETHER:
             self._send_entering()
         return answer
 
-    @staticmethod
-    def _stands(ticket: Ticket, openness: Openness, scopes: tuple[str, ...]) -> list[Part]:
-        names = [scope + name for scope in scopes for name in stands(ticket.wish, openness)]
-        return [len(names), *names]
-
     def _tiers(self, ticket: Ticket, openness: Openness, scopes: tuple[str, ...]) -> list[Part]:
         """Return where the script is to look: of equally good places those of the first scope come first."""
         parts: list[Part] = [0]
-        count, now = 0, self._clock.time()
+        now = self._clock.time()
         for tier in tiers(ticket.wish, openness, self._fair):
-            latest: Part = f"{(now - tier.age) * 1000:.4f}" if tier.age else "+inf"
+            latest = f"{(now - tier.age) * 1000:.4f}" if tier.age else "+inf"
             for scope in scopes:
-                parts += (latest, len(tier.places), *[scope + name for name in tier.places])
-                count += 1
-        parts[0] = count
+                parts += (latest, _named("", (scope,), tier.places))
+        parts[0] = len(parts) // 2
         return parts
 
     def _send_entering(self) -> None:
@@ -243,7 +237,7 @@ class RedisMatchQueue:
         claims, self._claims = self._claims, []
         tickets, self._tickets = self._tickets, []
         keys = (*self._keys, *claims)
-        arguments = (_LEASE_MS, _KEYS_KEPT_MS, DROPPED, CANDIDATES, EXAMINED, _PLACES_KEPT_MS, *tickets)
+        arguments = (_LEASE_MS, _KEYS_KEPT_MS, DROPPED, EXAMINED, _PLACES_KEPT_MS, *tickets)
         try:
             self._redis.run_then(partial(_answer, entering), _ENTER, keys, *arguments)
         except Exception as error:  # noqa: BLE001 - whoever waits must get an answer
@@ -425,6 +419,11 @@ class RedisMatchQueue:
             self._refused.note()
             if error.code == "WRONGTYPE":  # somebody else has written a key; else it would be refused for ever
                 self._redis.run_then(_ignore, _REPAIR, self._keys)
+
+
+def _named(first: str, scopes: tuple[str, ...], names: list[str]) -> str:
+    """Return the names of places with each scope, each after a line break."""
+    return first + "".join([f"\n{scope}{name}" for scope in scopes for name in names])
 
 
 def _answer(entering: list[asyncio.Future[Reply | RedisError]], reply: Reply | RedisError) -> None:
