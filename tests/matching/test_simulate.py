@@ -186,12 +186,37 @@ def test_the_times_of_ours_can_be_chosen(capsys: pytest.CaptureFixture[str]) -> 
     assert "| ours 1/2/3/4 | ours 5/6/7/8.5 |" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("times", ["1/2/3", "1/2/3/x", "1/2/3/-4", "1/2/3/nan"])
-def test_wrong_times_are_refused(times: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--ours", "1/2/3", "must be four numbers, such as 4/6/15/30"),
+        ("--ours", "1/2/3/x", "must be four numbers, such as 4/6/15/30"),
+        ("--ours", "1/2/3/-4", "each must be from 0 to 3600"),
+        ("--ours", "1/2/3/nan", "each must be from 0 to 3600"),
+        ("--hours", "0", "must be above 0, and at most 1000"),
+    ],
+)
+def test_wrong_flags_are_refused(flag: str, value: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        simulate.main(["--ours", times])
+        simulate.main([flag, value])
     assert ended.value.code == 2
-    assert "--ours" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_written_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate.main(["tiny", "--hours", "1", "--plot", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"simulate: {tmp_path}: Is a directory\n"
+
+
+def test_a_wrong_setting_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MATCH_AGAIN", "soon")
+    assert simulate.main(["tiny"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("simulate: MATCH_AGAIN='soon': ")
 
 
 @pytest.mark.parametrize("name", population.names())
@@ -234,6 +259,13 @@ def test_a_population_that_is_not_there_is_told_in_one_line(capsys: pytest.Captu
     assert simulate.main(["nowhere.toml"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "simulate: nowhere.toml: No such file or directory (known by name: busy, small, tiny)"
+
+
+def test_the_document_has_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate.main(["tiny"]) == 0
+    _, table = capsys.readouterr().out.split("\n\n")
+    document = Path(__file__).parents[2] / "docs" / "matching.md"
+    assert f"<!-- simulate tiny -->\n\n{table}\n<!-- /simulate -->" in document.read_text(encoding="utf-8")
 
 
 def test_the_times_are_those_of_the_settings() -> None:

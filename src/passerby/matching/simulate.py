@@ -80,7 +80,7 @@ def simulate(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit code: 2 if the population or a setting cannot be used."""
+    """Run the command; return the exit code: 2 if the population or a setting cannot be used, 1 without a picture."""
     flags = _parser().parse_args(arguments)
     try:
         chosen = settings.load(os.environ)
@@ -92,7 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     title = people.about[:1].upper() + people.about[1:]
     sys.stdout.write(f"{title}\n\n{table(found)}\n")
     if flags.plot is not None:
-        flags.plot.write_text(plot(title, found), encoding="utf-8")
+        try:
+            flags.plot.write_text(plot(title, found), encoding="utf-8")
+        except OSError as error:
+            sys.stderr.write(f"simulate: {flags.plot}: {error.strerror}\n")
+            return 1
     return 0
 
 
@@ -130,7 +134,10 @@ def _hours(text: str) -> float:
 
 
 def _times(text: str) -> Times:
-    times = Times._make(float(part) for part in text.split("/"))
+    try:
+        times = Times._make(float(part) for part in text.split("/"))
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError("must be four numbers, such as 4/6/15/30") from None
     if not all(0 <= time <= 3600 for time in times):  # noqa: PLR2004 - more than any guest waits
         raise argparse.ArgumentTypeError("each must be from 0 to 3600")
     return times
