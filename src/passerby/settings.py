@@ -62,7 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     match_again: Annotated[
         float,
         Meta(ge=0, le=600, description="Time that a search avoids those who were met lately"),
-    ] = 15
+    ] = 10
     match_fair: Annotated[
         float,
         Meta(

@@ -31,7 +31,7 @@ def queue(backend: Backend) -> MatchQueue:
     return backend.match_queue()
 
 
-def ticket(guest: object, waited: float = 0.0, **wish: Any) -> Ticket:
+def ticket(guest: object, waited: float = 0.0, **wish: Any) -> Ticket:  # noqa: ANN401 - the fields of a wish
     return Ticket(f"ticket_{guest}", f"guest_{guest}", NOW - waited, wish=Wish(**wish))
 
 
@@ -70,11 +70,26 @@ def rank(own: Ticket, openness: Openness, other: Ticket, others: Openness, now: 
 
 def best(own: Ticket, openness: Openness, waiting: dict[str, tuple[Ticket, Openness]], now: float) -> Ticket | None:
     ranked = [
-        (place, position(other), other.guest_id, other)
+        (not may_meet(own, other, again=False), place, position(other), other.guest_id, other)
         for other, others in waiting.values()
         if other.guest_id != own.guest_id and (place := rank(own, openness, other, others, now)) is not None
     ]
-    return min(ranked)[3] if ranked else None
+    if not ranked:
+        return None
+    has_met, *_, found = min(ranked)
+    return None if has_met and not are_alone(own, found, waiting) else found
+
+
+def are_alone(one: Ticket, other: Ticket, waiting: dict[str, tuple[Ticket, Openness]]) -> bool:
+    """Return whether nobody waits whom one of the two may meet in the end, and has not met."""
+    return one.wish.only or not any(
+        may_meet(third, each, again=False)
+        for third, _ in waiting.values()
+        for each in (one, other)
+        if third.guest_id not in (one.guest_id, other.guest_id)
+        and third.wish.mode == one.wish.mode
+        and not third.wish.only
+    )
 
 
 # ── examples ──────────────────────────────────────────────────────────────────────────────────────
@@ -123,6 +138,16 @@ async def test_two_who_have_met_meet_again_only_if_both_accept_it(queue: MatchQu
 
     await queue.enter(waiting, OPEN)
     assert await queue.enter(ticket("b"), OPEN) == waiting
+
+
+async def test_nobody_meets_again_while_somebody_else_is_there(queue: MatchQueue) -> None:
+    waiting = ticket("a", 20, met=("guest_b",))
+    await queue.enter(waiting, OPEN)
+    await queue.enter(ticket("c", 1, **CHESS), Openness(INTERESTS))
+    assert await queue.enter(ticket("b", 20), OPEN) is None, "whoever has come last may still be met"
+
+    await queue.cancel(ticket("c", 1, **CHESS))
+    assert await queue.look(ticket("b", 20), OPEN) == waiting
 
 
 @pytest.mark.parametrize("side", ["guest_a", "guest_b"])
@@ -244,7 +269,7 @@ def test_all_adapters_find_whom_the_definition_says(
 def test_the_work_is_bounded(wish: Wish, openness: Openness) -> None:
     languages = max(1, len(wish.languages)) + 1
     traits = 2 * 4 * languages
-    assert len(stands(wish, openness)) <= traits * (len(wish.interests) + 1) + 1
+    assert len(stands(wish, openness)) <= traits * (len(wish.interests) + 1) + 2
     assert sum(len(tier.places) for tier in tiers(wish, openness, FAIR)) <= traits * (len(wish.interests) + 2) + 2
 
 

@@ -117,6 +117,7 @@ async def test_all_keys_are_in_one_slot_and_expire(redis: Redis, queue: RedisMat
             f"places:*{ANYONE}",
             "places:*l\x1ftext\x1f*\x1f\x1f\x1f\x1f",
             "places:*l\x1ftext\x1f?\x1f\x1f\x1f\x1f",
+            "places:*m\x1ftext",
             "tickets",
             "waiting",
         )

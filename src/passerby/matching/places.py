@@ -9,6 +9,7 @@ wait. What cannot be said by a name are pairs that have met lately, or must neve
 | `i mode language gender location wanted-gender wanted-location interest` | all, once for each combination |
 | `l mode language gender location wanted-gender wanted-location` | those who reach LANGUAGE |
 | `a mode` | those who reach ANYONE |
+| `m mode` | all who will reach ANYONE: nobody is found here, but see `everybody` |
 
 `language` is `*` in a place of all languages, and `?` in one of those who have told none. `gender` and `location` are
 empty in a place of all, as `wanted-…` are for those who want nothing.
@@ -65,7 +66,16 @@ def stands(wish: Wish, openness: Openness) -> list[str]:
         places += [f"l{each}" for each in common]
     if openness.reach >= ANYONE:
         places.append(_anyone(wish))
-    return places
+    return [*places, *everybody(wish)]
+
+
+def everybody(wish: Wish) -> list[str]:
+    """Return where all stand whom a search may still meet if it waits, whatever they ask for now.
+
+    As long as there is one whom the two have not met, nobody meets again whom they have met lately. A search that gives
+    nothing up does not wait for others, nor they for it.
+    """
+    return [] if wish.only else ["m" + _name(wish.mode)]
 
 
 def tiers(wish: Wish, openness: Openness, fair: float) -> Iterator[Tier]:

@@ -25,6 +25,7 @@
 --                          where it stands, as in KEYS[4]
 --                          the number of tiers, the best first, and of each: the highest position of those who are
 --                          taken from there; and the names of the places, each after a line break
+--                          the names of the places of all whom it may still meet if it waits
 --
 -- Returns for each ticket: the partner's; nil: it waits, or it had to wait and did not; 0: so many were dropped that it
 -- has to be run again; or an error, which is no other ticket's
@@ -60,21 +61,21 @@ local function knows(ticket, guest)
     return met and string.find(ticket, quoted, met, true) and 1 or 0
 end
 
--- Return the ticket of another guest and the end of the lease, if the two may meet.
-local function acceptable(guest, ticket, again, other, place)
+-- Return the ticket of another guest who waits, and the end of the lease.
+local function waits(other, place)
     local lease = redis.call('ZSCORE', leases, other)
     local found = redis.call('HGET', tickets, other)
-    if not found or not lease or tonumber(lease) <= now or redis.call('SISMEMBER', waiting, other) == 0 then
-        droppable = droppable - 1
-        redis.call('SREM', waiting, other)
-        redis.call('ZREM', place, other)
-        leave(places, other)
-        return
-    end
-    local known = math.max(knows(ticket, other), knows(found, guest))
-    if known == 0 or (known == 1 and again == '1' and string.sub(redis.call('HGET', places, other) or '', 1, 1) == '1') then
+    if found and lease and tonumber(lease) > now and redis.call('SISMEMBER', waiting, other) == 1 then
         return found, lease
     end
+    droppable = droppable - 1
+    redis.call('SREM', waiting, other)
+    redis.call('ZREM', place, other)
+    leave(places, other)
+end
+
+local function know(guest, ticket, other, found)
+    return math.max(knows(ticket, other), knows(found, guest))
 end
 
 local function earlier(one, other)
@@ -103,22 +104,23 @@ local function standing(names, highest, limit)
     return all, is_more
 end
 
--- Return a guest of a tier who may be met, the ticket, and the end of the lease.
-local function best(guest, ticket, again, highest, names)
+-- Call `look` with those who stand in places and wait, the longest waiting first, until it returns true.
+local function each(guest, names, highest, look)
     local seen, examined, is_more, limit = {[guest] = true}, 0, true, 1
     while is_more do
         local all
         all, is_more = standing(names, highest, limit)
-        for _, each in ipairs(all) do
-            if not seen[each[2]] then
-                seen[each[2]] = true
-                local before = droppable
-                local found, lease = acceptable(guest, ticket, again, each[2], each[3])
+        for _, one in ipairs(all) do
+            local other = one[2]
+            if not seen[other] then
+                seen[other] = true
+                local found, lease = waits(other, one[3])
                 if found then
-                    return each[2], found, lease
-                end
-                examined = examined + (droppable == before and 1 or 0)
-                if examined == EXAMINED or droppable == 0 then
+                    examined = examined + 1
+                    if look(other, found, lease) or examined == EXAMINED then
+                        return
+                    end
+                elseif droppable == 0 then
                     return
                 end
             end
@@ -127,12 +129,42 @@ local function best(guest, ticket, again, highest, names)
     end
 end
 
+-- Whether nobody waits whom one of the two has not met.
+local function is_alone(guest, ticket, other, found, names)
+    local is_so = true
+    each(guest, names, '+inf', function(third, its)
+        is_so = third == other or know(guest, ticket, third, its) > 0 and know(other, found, third, its) > 0
+        return not is_so
+    end)
+    return is_so
+end
+
+-- Return a guest who may be met, the ticket, and the end of the lease. Somebody who was met lately is taken only if both
+-- accept it, and nobody else is there.
 local function find(guest, ticket, again, place)
-    for tier = 1, tonumber(ARGV[place]) do
-        local other, found, lease = best(guest, ticket, again, ARGV[place + 2 * tier - 1], ARGV[place + 2 * tier])
-        if other or droppable == 0 then
-            return other, found, lease
+    local count = tonumber(ARGV[place])
+    local best, met
+    for tier = 1, count do
+        each(guest, ARGV[place + 2 * tier], ARGV[place + 2 * tier - 1], function(other, found, lease)
+            local known = know(guest, ticket, other, found)
+            if known == 0 then
+                best = {other, found, lease}
+            elseif known == 1 and not met and again == '1'
+                and string.sub(redis.call('HGET', places, other) or '', 1, 1) == '1' then
+                met = {other, found, lease}
+            end
+            return best
+        end)
+        if best or droppable == 0 then
+            break
         end
+    end
+    if met and not best and droppable > 0
+        and is_alone(guest, ticket, met[1], met[2], ARGV[place + 2 * count + 1]) then
+        best = met
+    end
+    if best then
+        return unpack(best)
     end
 end
 
@@ -202,7 +234,7 @@ for place = 1, #KEYS - 4 do
         answer = {err = string.match(answer, '^%u+ ') and answer or 'ERR ' .. answer}
     end
     answers[place] = answer
-    first = first + 8 + 2 * ARGV[first + 7]
+    first = first + 9 + 2 * ARGV[first + 7]
 end
 for place = 1, 4 do
     if redis.call('PTTL', KEYS[place]) < tonumber(ARGV[2]) then

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedList
 
-from passerby.matching.places import EXAMINED, FAIR, may_meet, position, stands, tiers
+from passerby.matching.places import EXAMINED, FAIR, Tier, everybody, may_meet, position, stands, tiers
 from passerby.matching.stages import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from passerby.clock import Clock
-    from passerby.matching.places import Tier
     from passerby.matching.stages import Openness
     from passerby.models import Ticket
 
@@ -71,11 +70,23 @@ class MemoryMatchQueue:
     def _find(self, ticket: Ticket, openness: Openness) -> Ticket | None:
         """Return the best ticket for `ticket`, which does not wait."""
         self._place_new()
+        again = None
         for tier in tiers(ticket.wish, openness, self._fair):
             for other in islice(self._of(tier), EXAMINED):
-                if may_meet(ticket, other.ticket, again=openness.again and other.openness.again):
+                if may_meet(ticket, other.ticket, again=False):
                     return other.ticket
-        return None
+                if again is None and openness.again and other.openness.again:
+                    again = other.ticket if may_meet(ticket, other.ticket, again=True) else None
+        return again if again is None or self._is_alone(ticket, again) else None
+
+    def _is_alone(self, one: Ticket, other: Ticket) -> bool:
+        """Return whether nobody waits whom one of the two has not met lately."""
+        others = islice(self._of(Tier(everybody(one.wish))), EXAMINED)
+        return not any(
+            may_meet(each.ticket, one, again=False) or may_meet(each.ticket, other, again=False)
+            for each in others
+            if each.ticket.guest_id not in (one.guest_id, other.guest_id)
+        )
 
     def _place_new(self) -> None:
         new, self._new = self._new, {}

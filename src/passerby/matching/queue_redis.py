@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 import msgspec
 
 from passerby.logs import Sampled
-from passerby.matching.places import EXAMINED, FAIR, position, stands, tiers
+from passerby.matching.places import EXAMINED, FAIR, everybody, position, stands, tiers
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.matching.stages import OPEN
 from passerby.models import Ticket
@@ -214,6 +214,7 @@ class RedisMatchQueue:
         self._tickets += (ticket.guest_id, encoded, attempt, int(may_be_applied), int(is_look), place)
         self._tickets.append(_named("1" if openness.again else "0", scopes, stands(ticket.wish, openness)))
         self._tickets += self._tiers(ticket, openness, scopes)
+        self._tickets.append(_named("", scopes, everybody(ticket.wish)))
         if len(entering) == TOGETHER:
             self._send_entering()
         return answer

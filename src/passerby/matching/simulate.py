@@ -137,7 +137,7 @@ def _times(text: str) -> Times:
     try:
         times = Times._make(float(part) for part in text.split("/"))
     except (TypeError, ValueError):
-        raise argparse.ArgumentTypeError("must be four numbers, such as 4/6/15/30") from None
+        raise argparse.ArgumentTypeError("must be four numbers, such as 4/6/10/30") from None
     if not all(0 <= time <= 3600 for time in times):  # noqa: PLR2004 - more than any guest waits
         raise argparse.ArgumentTypeError("each must be from 0 to 3600")
     return times

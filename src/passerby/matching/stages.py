@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 INTERESTS, LANGUAGE, ANYONE = range(3)
 """How far a search reaches: to those who share an interest, and a language; a language; or to all of the same mode."""
+_AGAIN_EVERY: Final = 5.0
+"""Seconds between two looks for somebody who was met lately."""
 _NAMES: Final[tuple[Stage, Stage, Stage]] = ("interests", "language", "anyone")
 
 
@@ -50,9 +52,15 @@ class Steps(Struct, frozen=True):
         return Openness(reach, elapsed >= changes[2])
 
     def next(self, wish: Wish, elapsed: float) -> float | None:
-        """Return at which second, counted from the beginning, the openness changes next; None: it does not."""
+        """Return at which second, counted from the beginning, the search looks next; None: others find it.
+
+        It does when the openness changes; and from time to time, if it would meet somebody again who was met lately:
+        those for whom it waits may have gone.
+        """
         later = [change for change in self._changes(wish) if elapsed < change < math.inf]
-        return min(later) if later else None
+        if later:
+            return min(later)
+        return elapsed + _AGAIN_EVERY if wish.met else None
 
     def _changes(self, wish: Wish) -> tuple[float, float, float]:
         """Return when the search reaches LANGUAGE, and ANYONE, and accepts whom the guest has met; infinite: never."""
