@@ -56,6 +56,25 @@ async def test_a_session_begins_with_what_was_given(shared_server: RunningServer
     }
 
 
+async def test_a_session_in_place_of_another_knows_whom_the_guest_has_met(start_server: StartServer) -> None:
+    server = await start_server()
+    (anna, _), (berta, _), _ = await server.pair()
+    answer = await server.http.post("/api/guest", headers=anna.headers)
+
+    user = answer.json()["data"]["user"]
+    found = await server.application.services.guests.find(user["sessionId"])
+    assert found is not None
+    assert [meeting.guest_id for meeting in found.met] == [berta.id]
+    assert user["id"] != anna.id
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer nonsense", "Basic YTpi"])
+async def test_a_token_of_nobody_makes_a_session_as_any(shared_server: RunningServer, header: str) -> None:
+    answer = await shared_server.http.post("/api/guest", headers={"Authorization": header})
+
+    assert answer.status_code == 201
+
+
 async def test_sessions_have_a_limit_and_one_that_ends_makes_room(start_server: StartServer) -> None:
     server = await start_server(sessions_limit=3)
     accounts = [await server.newcomer() for _ in range(3)]

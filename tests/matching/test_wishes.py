@@ -9,11 +9,10 @@ import pytest
 from passerby.chat.events import Matched, Shared
 from passerby.matching.events import MatchNoUsers, MatchSearching
 from passerby.models import Meeting, Wish
-from tests.support.house import GRACE, House
+from tests.support.house import GRACE, House, Person
 
 if TYPE_CHECKING:
     from passerby.matching.events import Stage
-    from tests.support.house import Person
 
 INTERESTS, LANGUAGE, AGAIN = 4.0, 6.0, 15.0
 CHESS = Wish(interests=("chess",), words=("Chess",), languages=("en",), patient=True)
@@ -210,3 +209,16 @@ async def test_whom_one_has_met_is_kept_with_the_session(house: House) -> None:
 
     assert saved is not None
     assert [meeting.guest_id for meeting in saved.met] == [berta.id]
+
+
+async def test_who_comes_back_with_a_new_name_does_not_meet_the_same_again(house: House) -> None:
+    anna, berta = await house.pair()
+    await part(house, anna, berta)
+    guest, token = await house.guests.create("Another", None, None, None, former=anna.live.guest)
+    await anna.leave_for_good()
+    again = Person(house, guest, token)
+    await again.connect()
+    await berta.search()
+    await again.search()
+
+    assert partner_of(again) is None

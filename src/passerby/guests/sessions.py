@@ -120,24 +120,32 @@ class Guests:
     # ── sessions ──────────────────────────────────────────────────────────────────────────────────
 
     async def create(
-        self, username: str | None, location: str | None, gender: str | None, language: str | None
+        self,
+        username: str | None,
+        location: str | None,
+        gender: str | None,
+        language: str | None,
+        *,
+        former: Guest | None = None,
     ) -> tuple[Guest, str]:
         """Create a session that lasts `session_ttl` seconds; return it and its token.
+
+        It takes over from a `former` one whom the guest has met, and must not meet again.
 
         When there are too many, the oldest one that was never used is replaced, or UnavailableError is raised. It is
         also raised when the store cannot serve now.
         """
-        return await self._answer(self._create(username, location, gender, language))
+        guest = self._new(username, location, gender, language)
+        if former is not None:
+            guest.met, guest.never = former.met, former.never
+        return await self._answer(self._create(guest))
 
-    async def _create(
-        self, username: str | None, location: str | None, gender: str | None, language: str | None
-    ) -> tuple[Guest, str]:
+    async def _create(self, guest: Guest) -> tuple[Guest, str]:
         ahead = self._creating  # whom the store may not count yet: else of many at once all would fit
         self._creating += 1
         try:
             if await self._store.count() + ahead >= self._limit:
                 await self._replace()
-            guest = self._new(username, location, gender, language)
             await self._store.save(guest, self._ttl)
         finally:
             self._creating -= 1

@@ -15,6 +15,7 @@ from passerby.errors import (
     Code,
     InvalidInputError,
     NotFoundError,
+    PasserbyError,
     TooLargeError,
     UnauthorizedError,
     UnavailableError,
@@ -44,6 +45,16 @@ async def authenticated(request: Request[Any, Any, Any], services: NamedDependen
     return guest
 
 
+async def _former(request: Request[Any, Any, Any], services: Services) -> Guest | None:
+    """Return the guest of another session in whose place a new one is made; None if that cannot be said."""
+    if "authorization" not in request.headers:
+        return None
+    try:
+        return await authenticated(request, services)
+    except PasserbyError:
+        return None
+
+
 class GuestController(Controller):
     """Create, read, change and end sessions."""
 
@@ -56,12 +67,22 @@ class GuestController(Controller):
         responses=refusals(InvalidInputError, TooLargeError, UnavailableError),
     )
     async def create(
-        self, services: NamedDependency[Services], data: RequestBody[NewGuest | None] = None
+        self,
+        request: Request[Any, Any, Any],
+        services: NamedDependency[Services],
+        data: RequestBody[NewGuest | None] = None,
     ) -> Success[GuestCreated]:
-        """Return a token and its guest. If no username is given, a random one is used."""
+        """Return a token and its guest. If no username is given, a random one is used.
+
+        With the token of another session, the new one takes over whom that guest has met, and must not meet again.
+        """
         wish = data or NewGuest()
         guest, token = await services.guests.create(
-            wish.username, _one_string(wish.location), wish.gender, wish.language
+            wish.username,
+            _one_string(wish.location),
+            wish.gender,
+            wish.language,
+            former=await _former(request, services),
         )
         services.stats.changed()
         return Success(
