@@ -22,6 +22,16 @@ STILL = """
 ([times, callTime]) => {
   document.querySelectorAll('time').forEach((time, index) => { time.textContent = times[index] ?? ''; });
   document.querySelectorAll('[role="timer"]').forEach((timer) => { timer.textContent = callTime; });
+  const words = {
+    '[data-testid="elapsed"]': 'Searching for 8 seconds',
+    '[data-testid="undo"] .seconds': '4',
+    '[data-testid="topic"] .question': 'What do you see when you look out of your window?',
+  };
+  for (const [place, text] of Object.entries(words)) {
+    const element = document.querySelector(place);
+    if (element) element.textContent = text;
+  }
+  document.querySelectorAll('.time').forEach((time) => time.style.setProperty('--share', '0.8'));
   document.querySelectorAll('.face').forEach((face) => face.style.setProperty('--hue', '205'));
   document.activeElement?.blur();
 }

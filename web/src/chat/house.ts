@@ -1,0 +1,24 @@
+/** Whether people can be met now: some houses are open at certain hours. */
+import type { MatchingStatus } from '../wire/types';
+import type { State, Step } from './state';
+
+/** What the server has told; a house that is closed opens by itself. */
+export function told(state: State, house: MatchingStatus): Step {
+  const { opensIn } = house;
+  const ms = opensIn === undefined ? null : opensIn * 1000;
+  return [{ ...state, house }, [{ do: 'timer', key: 'opening', ms }]];
+}
+
+/** A search was refused: the house is closed for so many seconds. */
+export function closed(state: State, opensIn: number): Step {
+  const house: MatchingStatus = { waiting: 0, suggestions: [], ...state.house };
+  delete house.closesIn;
+  return told({ ...state, view: 'start', undo: null, notice: null }, { ...house, opensIn });
+}
+
+export function opened(state: State): Step {
+  if (!state.house) return [state, []];
+  const house = { ...state.house };
+  delete house.opensIn;
+  return [{ ...state, house }, []];
+}
