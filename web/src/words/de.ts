@@ -52,7 +52,8 @@ const german = (f: Formats): Words => {
     },
     meet: {
       interests: 'Was magst du?',
-      interestsHint: 'Wenn du möchtest: Musik, Schach\u00a0… Enter fügt ein Wort hinzu.',
+      interestsHint: 'Wenn du möchtest. Enter fügt hinzu.',
+      interestsExample: 'Musik, Nachtzüge\u00a0…',
       chosen: 'Deine Interessen',
       remove: (interest) => `${interest} entfernen`,
       added: (interest) => `${interest} ist dabei.`,
@@ -93,14 +94,14 @@ const german = (f: Formats): Words => {
       nobody:
         'Gerade sucht sonst niemand. Bleib noch ein wenig: Wer als Nächstes kommt, trifft auf dich.',
       stage: {
-        interests: (interests) => `Gesucht wird jemand, der ${f.either(interests)} mag.`,
+        interests: (interests) => `Gesucht wird jemand, der ${f.either(interests)} mag\u00a0…`,
         language: (_, languages) =>
           languages.length > 0
-            ? `Gesucht wird jemand, der ${f.either(languages.map(f.language))} spricht.`
-            : 'Gesucht wird jemand, der deine Sprache spricht.',
-        anyone: () => 'Gesucht wird, wer auch immer vorbeikommt.',
+            ? `Gesucht wird jemand, der ${f.either(languages.map(f.language))} spricht\u00a0…`
+            : 'Gesucht wird jemand, der deine Sprache spricht\u00a0…',
+        anyone: () => 'Gesucht wird, wer auch immer vorbeikommt\u00a0…',
         again: () =>
-          'Gesucht wird, wer auch immer vorbeikommt, vielleicht jemand, den du schon getroffen hast.',
+          'Gesucht wird, wer auch immer vorbeikommt, vielleicht jemand, den du schon getroffen hast\u00a0…',
       },
       elapsed: (seconds) => `Suche seit ${f.span(seconds)}`,
       others: (count) =>

@@ -79,7 +79,8 @@ const english = (f: Formats) => {
     /** Whom a guest would like to meet. */
     meet: {
       interests: 'What do you like?',
-      interestsHint: 'If you want: music, chess… Enter adds a word.',
+      interestsHint: 'If you want. Enter adds a word.',
+      interestsExample: 'Music, night trains…',
       chosen: 'Your interests',
       remove: (interest: string): string => `Remove ${interest}`,
       added: (interest: string): string => `${interest} is added.`,
@@ -126,13 +127,13 @@ const english = (f: Formats) => {
           (interests: readonly string[], languages: readonly string[]) => string
         >
       >({
-        interests: (interests) => `Looking for someone who likes ${f.either(interests)}.`,
+        interests: (interests) => `Looking for someone who likes ${f.either(interests)}…`,
         language: (_, languages) =>
           languages.length > 0
-            ? `Looking for someone who speaks ${f.either(languages.map(f.language))}.`
-            : 'Looking for someone who speaks your language.',
-        anyone: () => 'Looking for anyone who comes by.',
-        again: () => 'Looking for anyone, perhaps someone you have met before.',
+            ? `Looking for someone who speaks ${f.either(languages.map(f.language))}…`
+            : 'Looking for someone who speaks your language…',
+        anyone: () => 'Looking for anyone who comes by…',
+        again: () => 'Looking for anyone, perhaps someone you have met before…',
       }),
       elapsed: (seconds: number): string => `Searching for ${f.span(seconds)}`,
       others: (count: number): string =>

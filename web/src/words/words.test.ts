@@ -297,19 +297,23 @@ describe('a search', () => {
   it.each<[Search['stage'], string, string]>([
     [
       'interests',
-      'Looking for someone who likes music or chess.',
-      'Gesucht wird jemand, der music oder chess mag.',
+      'Looking for someone who likes music or chess…',
+      'Gesucht wird jemand, der music oder chess mag\u00a0…',
     ],
     [
       'language',
-      'Looking for someone who speaks German or French.',
-      'Gesucht wird jemand, der Deutsch oder Französisch spricht.',
+      'Looking for someone who speaks German or French…',
+      'Gesucht wird jemand, der Deutsch oder Französisch spricht\u00a0…',
     ],
-    ['anyone', 'Looking for anyone who comes by.', 'Gesucht wird, wer auch immer vorbeikommt.'],
+    [
+      'anyone',
+      'Looking for anyone who comes by…',
+      'Gesucht wird, wer auch immer vorbeikommt\u00a0…',
+    ],
     [
       'again',
-      'Looking for anyone, perhaps someone you have met before.',
-      'Gesucht wird, wer auch immer vorbeikommt, vielleicht jemand, den du schon getroffen hast.',
+      'Looking for anyone, perhaps someone you have met before…',
+      'Gesucht wird, wer auch immer vorbeikommt, vielleicht jemand, den du schon getroffen hast\u00a0…',
     ],
   ])('that asks for %s says so', (stage, inEnglish, inGerman) => {
     expect(stageText(en, state(stage))).toBe(inEnglish);
@@ -324,7 +328,7 @@ describe('a search', () => {
 
   it('keeps a word that is read the other way together', () => {
     const hebrew = state('interests', { interests: ['שח', 'tea'] });
-    expect(stageText(en, hebrew)).toBe('Looking for someone who likes \u2068שח\u2069 or tea.');
+    expect(stageText(en, hebrew)).toBe('Looking for someone who likes \u2068שח\u2069 or tea…');
   });
 
   it.each([
