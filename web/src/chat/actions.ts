@@ -104,6 +104,7 @@ export function leave(state: State, undo: State['undo'] = null): Step {
     { do: 'timer', key: 'typing', ms: null },
     { do: 'timer', key: 'outbox', ms: null },
     { do: 'timer', key: 'return', ms: null },
+    { do: 'timer', key: 'undo', ms: null },
   ];
   if (!conversation) return [gone, quiet];
   if (conversation.ending) {

@@ -124,6 +124,13 @@ describe('who has pressed Next', () => {
     expect(run(before, { type: 'leave' }).state.undo).toBeNull();
   });
 
+  it('has its own time, and none that is left of an earlier one', () => {
+    const again = event('user:matched', { ...ROOM, epoch: 8, matchedUser: PARTNER });
+    const rested: Input = { type: 'timer', key: 'rest' };
+    const { effects } = run(offered, again, rested, NEXT);
+    expect(effects).toContainEqual({ do: 'timer', key: 'undo', ms: null });
+  });
+
   it('leaves nothing of it behind in the browser', () => {
     expect(JSON.stringify(save(offered))).not.toContain('text 1');
     expect(save(offered)).toMatchObject({ room: null, outbox: [], calls: [] });
