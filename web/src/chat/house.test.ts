@@ -7,6 +7,24 @@ const CLOSED: Input = { type: 'house', house: { waiting: 0, suggestions: [], ope
 const START: Input = { type: 'start', username: 'CalmOtter1000' };
 const OPENS: Input = { type: 'timer', key: 'opening' };
 
+describe('what others search with', () => {
+  function told(...suggestions: string[]): Input {
+    return { type: 'house', house: { waiting: 9, suggestions } };
+  }
+
+  it('stays where it was as long as it is there', () => {
+    const { state } = run(connected(), told('tea', 'rain', 'chess'));
+    expect(state.house?.suggestions).toEqual(['tea', 'rain', 'chess']);
+    const later = run(state, told('chess', 'films', 'tea')).state;
+    expect(later.house?.suggestions).toEqual(['tea', 'chess', 'films']);
+  });
+
+  it('is no crowd', () => {
+    const { state } = run(connected(), told(...Array.from('abcdefghi')));
+    expect(state.house?.suggestions).toEqual(Array.from('abcdef'));
+  });
+});
+
 describe('a house with hours', () => {
   it('that is closed opens by itself', () => {
     const { state, effects } = run(connected(), CLOSED);

@@ -2,11 +2,15 @@
 import type { MatchingStatus } from '../wire/types';
 import type { State, Step } from './state';
 
+/** More would be a crowd, on a phone. */
+const MOST_SUGGESTIONS = 6;
+
 /** What the server has told; a house that is closed opens by itself. */
 export function told(state: State, house: MatchingStatus): Step {
   const { opensIn } = house;
   const ms = opensIn === undefined ? null : opensIn * 1000;
-  return [{ ...state, house }, [{ do: 'timer', key: 'opening', ms }]];
+  const suggestions = inOrder(state.house?.suggestions ?? [], house.suggestions);
+  return [{ ...state, house: { ...house, suggestions } }, [{ do: 'timer', key: 'opening', ms }]];
 }
 
 /** A search was refused: the house is closed for so many seconds. */
@@ -21,4 +25,11 @@ export function opened(state: State): Step {
   const house = { ...state.house };
   delete house.opensIn;
   return [{ ...state, house }, []];
+}
+
+/** The first of `now`; what was there before stays where it was, for somebody may be about to press it. */
+function inOrder(before: readonly string[], now: readonly string[]): string[] {
+  const most = now.slice(0, MOST_SUGGESTIONS);
+  const stay = before.filter((interest) => most.includes(interest));
+  return [...stay, ...most.filter((interest) => !stay.includes(interest))];
 }
