@@ -26,6 +26,7 @@ from benchmarks import (
     relays,
     rooms,
     stored,
+    wishes,
     workers,
     worst,
 )
@@ -50,6 +51,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "rooms": rooms.measure,
     "crowds": crowds.measure,
     "matches": matches.measure,
+    "wishes": wishes.measure,
     "stored": stored.measure,
     "idle": idle.measure,
     "kills": outages.kills,

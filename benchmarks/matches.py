@@ -16,8 +16,10 @@ from benchmarks.talk import no_garbage_collection
 from passerby.background import Background
 from passerby.clock import SystemClock
 from passerby.matching.matchmaking import RENEWAL
+from passerby.matching.places import position, stands
 from passerby.matching.queue_redis import LEASE, RedisMatchQueue
-from passerby.models import Ticket
+from passerby.matching.stages import OPEN
+from passerby.models import Ticket, Wish
 from passerby.redis.client import Part, Redis
 from tests.support.valkey import connected
 
@@ -57,12 +59,17 @@ class Crowd:
             guests = [ticket.guest_id for ticket in batch]
             encoded: list[Part] = []
             scores: list[Part] = []
+            names = [f"*{name}" for name in stands(Wish(), OPEN)]
             for ticket in batch:
                 encoded += (ticket.guest_id, msgspec.json.encode(ticket))
                 scores += (lease, ticket.guest_id)
             await self.redis.command("HSET", key("{mm}:tickets"), *encoded)
             await self.redis.command("ZADD", key("{mm}:leases"), *scores)
             await self.redis.command("SADD", key("{mm}:waiting"), *guests)
+            await self.redis.command("HSET", key("{mm}:places"), *_pairs(guests, "\n".join(["1", *names])))
+            for name in names:
+                positions = [part for ticket in batch for part in (f"{position(ticket):.4f}", ticket.guest_id)]
+                await self.redis.command("ZADD", key(f"{{mm}}:places:{name}"), *positions)
             self.waiting |= {ticket.guest_id: ticket for ticket in batch}
 
     async def match(self) -> float:
@@ -75,6 +82,10 @@ class Crowd:
         assert self.waiting.pop(found.guest_id) == found, "nobody is found twice"
         self.queue.forget(ticket, found)
         return seconds
+
+
+def _pairs(guests: list[str], value: str) -> list[str]:
+    return [part for guest in guests for part in (guest, value)]
 
 
 async def measure(plan: Plan, passerby: Start | None) -> list[Row]:

@@ -47,6 +47,9 @@ class Plan:
     """Matches a second beside renewals: ten times what 5,000 guests make who stay for a minute."""
     queue_window: float = 10.0
 
+    wish_turns: int = 15
+    wish_matches: int = 500
+
     first_rooms: int = 4
     full_rooms: int = 16
 
@@ -132,6 +135,8 @@ QUICK = Plan(
     match_turns=3,
     waiting=20_000,
     queue_matches=4_000,
+    wish_turns=5,
+    wish_matches=200,
     queue_rounds=2,
     queue_window=2.0,
     latency_window=1.0,

@@ -25,6 +25,8 @@ WORKERS = "passerby.workers"
 """Several processes instead of one: entry points too, with sockets and processes of their own."""
 DOCTOR = "passerby.doctor"
 """The command that checks an installation: an entry point of many modules, with sockets of its own."""
+SIMULATOR = "passerby.matching.simulate"
+"""The command that lets guests who are not real meet by the queue in memory: an entry point too."""
 WIRING = "passerby.assembly"
 TRANSPORTS = ("passerby.socketio", "passerby.http", "passerby.realtime")
 SERVICES = (
@@ -78,6 +80,7 @@ SUFFIXES = ("_memory", "_disk", "_redis")
 HELPERS = (
     *("passerby.files.allocator", "passerby.files.blobs_index"),
     *("passerby.chat.log_contents", "passerby.chat.log_batches"),
+    *("passerby.matching.places", "passerby.matching.stages"),
     *("passerby.nodes.bus", "passerby.nodes.pairs", "passerby.nodes.members", "passerby.nodes.processes"),
 )
 """Modules that adapters share. They are no adapters, although the names of some begin with their port's."""
@@ -240,6 +243,7 @@ def services_use_only_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
         for module, imported in pairs(graph)
         if under(module, *SERVICES) and under(imported, *SERVICES, "passerby.settings", *COORDINATORS)
         if not under(imported, package_of(module), *BETWEEN.get(package_of(module), ()))
+        if not (module == SIMULATOR and under(imported, "passerby.settings"))
     }
 
 
@@ -253,7 +257,7 @@ def only_the_assembly_chooses_adapters(graph: Graph) -> set[tuple[str, str]]:
     return {
         (module, imported)
         for module, imported in pairs(graph)
-        if is_adapter(imported) and module != WIRING
+        if is_adapter(imported) and module not in (WIRING, SIMULATOR)
         if not (module.endswith("_redis") and under(imported, fallback_of(module)))
     }
 
@@ -297,7 +301,7 @@ def nobody_imports_the_shells(graph: Graph) -> set[tuple[str, str]]:
     return {
         (module, imported)
         for module, imported in pairs(graph)
-        if (imported in (*SHELLS, WIRING) or under(imported, DOCTOR, WORKERS)) and module not in SHELLS
+        if (imported in (*SHELLS, SIMULATOR, WIRING) or under(imported, DOCTOR, WORKERS)) and module not in SHELLS
         if not (under(module, DOCTOR) and (under(imported, DOCTOR, f"{WORKERS}.valkey") or imported == WORKERS))
         if not (under(module, WORKERS) and (imported == "passerby.app" or under(imported, WORKERS)))
     }
@@ -489,6 +493,9 @@ def test_the_package_keeps(rule: object) -> None:
         ("passerby.nodes.new", "from passerby.chat.rooms import Rooms"),
         ("passerby.nodes.new", "from passerby.redis.client import Redis"),
         ("passerby.nodes.bus_redis", "from passerby.nodes.requests import Requests"),
+        ("passerby.matching.new", "from passerby.matching.simulate import main"),
+        ("passerby.matching.simulation.new", "from passerby.matching.queue_memory import MemoryMatchQueue"),
+        ("passerby.matching.simulation.new", "from passerby.settings import Settings"),
     ],
 )
 def test_a_module_that_breaks_a_rule_is_found(module: str, source: str) -> None:

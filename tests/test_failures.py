@@ -16,6 +16,7 @@ from passerby.guests.events import SessionRenewed
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.live import Room
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers
+from passerby.matching.stages import OPEN, Openness
 from passerby.models import Guest, Message, Partner, Ticket
 from tests.support.clock import ManualClock, turns
 from tests.support.failing import BrokenError, Failing
@@ -205,8 +206,8 @@ async def test_a_queue_that_fails_after_it_has_taken_the_ticket_makes_nobody_mee
     anna, berta, carla = [await house.visitor(name) for name in ("Anna", "Berta", "Carla")]
     enter = house.adapters.queue.enter
 
-    async def take_and_fail(ticket: Ticket, patience: float = 0.0) -> Ticket | None:
-        await enter(ticket, patience)
+    async def take_and_fail(ticket: Ticket, openness: Openness = OPEN, patience: float = 0.0) -> Ticket | None:
+        await enter(ticket, openness, patience)
         raise BrokenError
 
     house.adapters.queue.enter = take_and_fail  # type: ignore[method-assign]  # fails once
@@ -243,8 +244,8 @@ async def test_a_ticket_that_the_queue_has_given_to_nobody_comes_back(house: Hou
     await anna.search()
     enter = house.adapters.queue.enter
 
-    async def give_and_fail(ticket: Ticket, patience: float = 0.0) -> Ticket | None:
-        assert await enter(ticket, patience) is not None
+    async def give_and_fail(ticket: Ticket, openness: Openness = OPEN, patience: float = 0.0) -> Ticket | None:
+        assert await enter(ticket, openness, patience) is not None
         raise BrokenError
 
     house.adapters.queue.enter = give_and_fail  # type: ignore[method-assign]  # fails once

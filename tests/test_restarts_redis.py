@@ -34,10 +34,12 @@ from passerby.calls.events import (
     SendOffer,
     SessionDescription,
 )
-from passerby.chat.events import ChatCleared, Matched, MessageSent, RoomClosed
+from passerby.chat.events import ChatCleared, Matched, MessageSent, Resume, RoomClosed, RoomRestored
 from passerby.chat.log_redis import TRIM
+from passerby.clock import sleep
 from passerby.errors import ConflictError, PasserbyError, UnauthorizedError, UnavailableError
 from passerby.guests.events import ConnectionEstablished
+from passerby.live import UNDO
 from passerby.matching.events import MatchCancelled, MatchError, MatchSearching
 from passerby.models import Guest, Message
 from passerby.redis.client import State
@@ -106,6 +108,8 @@ class Visitor(Client):
         """When the connection was lost, in monotonic seconds."""
         self.leaving: RoomKey | None = None
         """The room that it has left, but the server may not know it."""
+        self.left: tuple[RoomKey, int, Message | None, int, bool] | None = None
+        """What it knew of the last room that it was in."""
         self.is_ending = False
         """Whether it has ended the session, but the server may not know it."""
         self.acknowledged: dict[RoomKey, dict[str, int]] = {}
@@ -119,12 +123,15 @@ class Visitor(Client):
         self.closed: list[tuple[RoomKey, RoomClosed]] = []
         self.numbers: dict[RoomKey, dict[int, str]] = {}
 
-    def _take(self, event: Event | Message) -> None:  # noqa: C901 - a table would be longer
+    def _take(self, event: Event | Message) -> None:  # noqa: C901, PLR0912 - a table would be longer
         if isinstance(event, MatchSearching):
             assert not self.has_met, "a search that the client has not begun"
             self.searching = True
         elif isinstance(event, Matched | MatchCancelled | MatchError):
             self.searching, self.has_met = False, isinstance(event, Matched)
+        elif isinstance(event, RoomRestored):
+            assert self.room is None
+            self._return((event.room_id, event.epoch))
         elif isinstance(event, MessageSent) and self.room is not None:
             self.acknowledged.setdefault(self.room, {})[event.message_id] = event.seq
             self._note(event.seq, event.message_id)
@@ -151,6 +158,19 @@ class Visitor(Client):
             elif not self.knows_its_place:  # it has not said that it was in one, so it is not told of the end
                 self.leave()
                 self.has_met = False
+
+    def leave(self) -> None:
+        if self.room is not None:
+            self.left = self.room, self.seq, self.newest_from_partner, self.confirmed, self.told_of_gap
+        super().leave()
+
+    def _return(self, room: RoomKey) -> None:
+        """Go on where it has left."""
+        assert self.left is not None
+        assert self.left[0] == room
+        self._enter(room)
+        _, self.seq, self.newest_from_partner, self.confirmed, self.told_of_gap = self.left
+        self.searching = False
 
     def _note(self, seq: int, message_id: str) -> None:
         assert self.room is not None
@@ -391,6 +411,7 @@ class FailingMachine(RuleBasedStateMachine):
 
     async def _come(self, made: list[Visitor]) -> None:
         person = await self.house.newcomer()
+        person.features = (UNDO,)
         if not self.failures.is_dead:
             made.append(Visitor(person, self.clock.monotonic()))
             self.people.append(made[0])
@@ -599,6 +620,26 @@ class FailingMachine(RuleBasedStateMachine):
         self._excuse(visitor)
         self.house.rooms.leave(visitor.person.live, "user_left")
         visitor.leave()
+
+    @rule(who=WHO, pause=st.sampled_from([0.0, 0.0, 0.05, 1.0]), fault=FAULT)
+    def leave_by_mistake(self, who: int, pause: float, fault: Fault) -> None:
+        visitor = self.pick(who)
+        if visitor is not None and visitor.room is not None:
+            self.step(self._leave_and_come_back(visitor, pause), fault)
+
+    async def _leave_and_come_back(self, visitor: Visitor, pause: float) -> None:
+        visitor.read(visitor.unread)
+        room, seq = visitor.room, visitor.seq
+        if room is None:
+            return
+        visitor.leaving = room
+        self._excuse(visitor)
+        self.house.rooms.leave(visitor.person.live, "user_left", undo=True)
+        visitor.leave()
+        await sleep(self.clock, pause)
+        with contextlib.suppress(ConflictError):
+            self.house.presence.undo(visitor.person.live, Resume(*room, seq))
+            visitor.leaving = None
 
     def _partner(self, visitor: Visitor) -> Visitor | None:
         live = self.house.guests.live(visitor.person.session_id)
@@ -845,6 +886,8 @@ class FailingMachine(RuleBasedStateMachine):
         }
         for file_id, (file, data, losses) in list(self.files.items()):
             room = self.house.rooms.find(file.room_id)
+            if room is None and self.house.rooms.has(file.room_id, file.epoch):
+                continue  # a member may still come back
             if room is None or room.epoch != file.epoch:
                 del self.files[file_id]
                 assert file_id not in stored, "a file of no room"

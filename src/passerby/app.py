@@ -21,11 +21,12 @@ from passerby.http.handover import HandingReads, Handover
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
+from passerby.matching.preferences import Preferences
 from passerby.nodes.asking import Asking
 from passerby.nodes.edges import Edges
 from passerby.nodes.moving import Moving
 from passerby.nodes.requests import Requests
-from passerby.nodes.rounds import Rounds
+from passerby.nodes.rounds import SEARCHES, STATISTICS, Rounds
 from passerby.nodes.uploads import Uploads
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
@@ -125,6 +126,7 @@ class Application:
             clock=clock,
             background=background,
             text_limit=settings.text_limit,
+            preferences=Preferences(services.limits.matching),
             rates={name: settings.rate(name) for name in GUEST_RATES},
             addresses=AddressLimit(settings.rate("address_events"), clock),
             connects=self._connects.take,
@@ -153,6 +155,8 @@ class Application:
                 services.ice,
                 services.presence,
                 services.matchmaking,
+                services.pulse,
+                services.hours,
                 services.stats,
                 self.server,
                 self._address,
@@ -220,6 +224,7 @@ class Application:
         membership, others = cluster.membership, cluster.membership.others()
         services.presence.is_sure = lambda: membership.holds() or not others
         self._count_together(bus, requests, cluster.membership)
+        self._search_together(bus, requests, cluster.membership)
         if self.crew is not None:
             services.rooms.is_one_of_several = True
             self.crew.on_gone(cluster.membership.gone)
@@ -236,13 +241,21 @@ class Application:
         async def regroup() -> None:
             stats.regroup()
 
-        stats.others = Rounds(bus, requests, membership, share=stats.share, due=stats.changed, told=stats.told)
+        stats.others = Rounds(
+            bus, requests, membership, STATISTICS, share=stats.share, due=stats.changed, told=stats.told
+        )
         bus.on_lost(lambda _: stats.regroup())
         membership.on_gone(forget)
         membership.on_expired(stats.regroup)
         if self.services.adapters.redis is not None:
             self.services.adapters.redis.on_resync("statistics", regroup)
         self.services.adapters.loops["passing on of statistics"] = stats.pass_on
+
+    def _search_together(self, bus: Bus, requests: Requests, membership: Membership) -> None:
+        """Let each node know how many search on all nodes, and with what."""
+        pulse = self.services.pulse
+        pulse.others = Rounds(bus, requests, membership, SEARCHES, share=pulse.share, due=pulse.stir, told=pulse.told)
+        self.services.adapters.loops["round of searches"] = pulse.keep
 
     def _allow(self, request: Request) -> Refusal | None:
         wait = self._connects.take_at_once(self._address_of(request))

@@ -30,10 +30,14 @@ from passerby.guests.store_memory import MemorySessionStore
 from passerby.guests.store_redis import RedisSessionStore
 from passerby.guests.tokens import Tokens, derive
 from passerby.guests.writer import SessionWriter
+from passerby.hours import Hours
 from passerby.matching.matchmaking import Matchmaking
+from passerby.matching.meetings import Meetings
+from passerby.matching.pulse import Pulse
 from passerby.matching.queue import MatchQueue
 from passerby.matching.queue_memory import MemoryMatchQueue
 from passerby.matching.queue_redis import RedisMatchQueue
+from passerby.matching.stages import Steps
 from passerby.media.sniff import PICTURE_TYPES
 from passerby.models import MOST_LANGUAGES, Limits, MatchingLimits, RedisStats
 from passerby.nodes.about_redis import RedisAbout
@@ -126,7 +130,7 @@ def adapters(settings: Settings, clock: Clock, background: Background) -> Adapte
     return Adapters(
         node=ids.node_id(),
         store=MemorySessionStore(clock),
-        queue=MemoryMatchQueue(clock),
+        queue=MemoryMatchQueue(clock, settings.match_fair),
         log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
         blobs=_blobs(settings, clock, None),
         counters=MemoryCounters(clock),
@@ -138,7 +142,7 @@ def _redis_adapters(settings: Settings, clock: Clock, background: Background, ur
     node = ids.node_id()
     redis = Redis(url, settings.redis_prefix, background)
     store = RedisSessionStore(redis, clock, settings.session_ttl)
-    queue = RedisMatchQueue(redis, clock, background, node)
+    queue = RedisMatchQueue(redis, clock, background, node, settings.match_fair)
     room_log = RedisRoomLog(redis, clock, background, settings.room_log_messages, settings.room_log_bytes, node=node)
     bus = RedisBus(redis, node, background)
     membership = RedisMembership(redis, bus, background)
@@ -297,14 +301,18 @@ class Assembly:
             ttl=settings.turn_ttl,
             relay=settings.relay_only,
         )
+        self.meetings = Meetings(clock, limit=settings.met_limit, seconds=settings.met_seconds)
         self.rooms = Rooms(
             adapters.log,
             clock,
             background,
             grace=settings.grace,
-            observers=(self.files, self.calls),
+            undo=settings.undo_seconds,
+            observers=(self.files, self.calls, self.meetings),
             changed=self.guests.touch,
         )
+        self.hours = Hours(settings.meeting_hours, settings.meeting_timezone)
+        self.pulse = Pulse(clock, node=adapters.node, people=settings.suggestion_people)
         self.matchmaking = Matchmaking(
             adapters.queue,
             self.rooms,
@@ -313,7 +321,11 @@ class Assembly:
             node=adapters.node,
             grace=settings.grace,
             patience=settings.match_patience,
+            steps=Steps(settings.match_interests, settings.match_language, settings.match_again),
+            meetings=self.meetings,
+            pulse=self.pulse,
             changed=self.guests.touch,
+            admit=lambda: self.hours.check(clock.time()),
         )
         self.stats = Statistics(
             self.guests,

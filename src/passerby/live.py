@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from passerby.limits import TokenBucket
     from passerby.models import Guest, Message, Ticket
 
+UNDO: Final = "undo"
+"""The feature of a client that knows that the partner who has left may come back; see `auth.features`."""
+FEATURES: Final = frozenset((UNDO,))
+"""All features that make a difference."""
 MAX_PENDING: Final = 256
 """Unconfirmed messages that are remembered, at least: more than a guest can write in the grace window."""
 _SURPLUS: Final = 64
@@ -52,6 +56,7 @@ class LiveGuest:
     __slots__ = (
         "address_bucket",
         "buckets",
+        "features",
         "grace",
         "grace_until",
         "guest",
@@ -69,6 +74,8 @@ class LiveGuest:
         """Start without a connection."""
         self.guest = guest
         self.link: Link | None = None
+        self.features: frozenset[str] = frozenset()
+        """What the client knows, of FEATURES."""
         self.is_recalled = False
         """Whether the guest was connected to an earlier process, but never to this one."""
         self.has_moved = False
@@ -103,7 +110,7 @@ class LiveGuest:
 class Room:
     """A room with two members. `seq` is the sequence number of the newest message."""
 
-    __slots__ = ("epoch", "id", "members", "seq")
+    __slots__ = ("epoch", "id", "members", "seq", "was_restored")
 
     members: tuple[Member, Member]
 
@@ -112,6 +119,8 @@ class Room:
         self.id = room_id
         self.epoch = epoch
         self.seq = 0
+        self.was_restored = False
+        """Whether a member has left it and come back: that is possible once."""
         one, other = Member(self, first), Member(self, second)
         one.partner, other.partner = other, one
         self.members = (one, other)
@@ -156,14 +165,17 @@ class RoomObserver:
     def room_lost(self, room: Room) -> None:
         """Another process has taken the room over, and all that is kept of it. Here nobody is in it any more."""
 
+    def room_parked(self, room: Room) -> None:
+        """A member leaves a room, and may come back in a moment. What nobody has brought back by then is closed."""
+
     def room_closed(self, room: Room) -> None:
-        """A room has ended. Its members are in no room now."""
+        """A room has ended. Its members are in no room now, or in another one if it was parked."""
 
 
 class Member:
     """One guest's side of a room."""
 
-    __slots__ = ("attached", "away", "confirmed", "live", "partner", "pending", "room")
+    __slots__ = ("attached", "away", "confirmed", "live", "partner", "pending", "replay", "room")
 
     partner: Member
 
@@ -174,6 +186,8 @@ class Member:
         self.attached = True
         self.away = live.link is None
         """Whether the member is disconnected and the partner has been informed."""
+        self.replay: object = None
+        """The newest replay to this member: an earlier one ends."""
         self.confirmed = 0
         """The highest seq that this member's client has confirmed; it confirms all earlier messages too."""
         self.pending: list[bytes] = []

@@ -20,9 +20,10 @@ from passerby.chat.events import RoomClosed
 from passerby.clock import sleep, time_limit
 from passerby.errors import Code
 from passerby.guests.events import ConnectionEstablished, SessionRenewed
+from passerby.live import FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from passerby.background import Background
     from passerby.chat.events import Resume
@@ -99,10 +100,18 @@ class Presence:
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
     def connect(
-        self, guest: Guest, link: Link, socket_id: str, token_expires: float, resume: Resume | None
+        self,
+        guest: Guest,
+        link: Link,
+        socket_id: str,
+        token_expires: float,
+        resume: Resume | None,
+        *,
+        features: Iterable[str] = (),
     ) -> LiveGuest:
         """Handle a new connection of `guest`: send the greeting, replace an older connection, resume room and search.
 
+        `features` are those of the client, see `auth.features`.
         If anything fails, the guest is treated as disconnected and the exception is raised; the caller closes the
         connection, so that its client reconnects.
         """
@@ -115,6 +124,7 @@ class Presence:
         if before is not None:
             self._rooms.hold(before)
         live = self._guests.attach(guest, link, socket_id)
+        live.features = FEATURES.intersection(features)
         self._refresh_later(live)
         try:
             self._greet(live, link, socket_id, token_expires, replaced)
@@ -147,18 +157,35 @@ class Presence:
     def _go_on(self, live: LiveGuest, link: Link, resume: Resume | None) -> None:
         if live.member is not None:
             self._rooms.back(live, reloaded=resume is not None and resume.reloaded)
-            # A member without a replay gets no messages. If the replay fails, the client must reconnect.
-            self._background.start(
-                "resumption of a room",
-                self._rooms.resume(live, link, resume),
-                lambda: link.close(Code.SERVER_ERROR) if live.link is link else None,
-            )
+            self._resume(live, link, resume)
         elif live.notice is not None:
             link.send(live.notice)
         elif resume is not None:
             link.send(_too_late(resume, live.guest.id))
         live.notice = None
         self._matchmaking.restore(live)
+
+    def _resume(self, live: LiveGuest, link: Link, resume: Resume | None) -> None:
+        """A member without a replay gets no messages. If the replay fails, the client must reconnect."""
+        self._background.start(
+            "resumption of a room",
+            self._rooms.resume(live, link, resume),
+            lambda: link.close(Code.SERVER_ERROR) if live.link is link else None,
+        )
+
+    # ── a way back ────────────────────────────────────────────────────────────────────────────────
+
+    def undo(self, live: LiveGuest, resume: Resume) -> None:
+        """Bring a guest back into the conversation that they have just left, and end their search, in one step.
+
+        Raises ConflictError (undo_impossible).
+        """
+        member = self._rooms.restore(live, resume)
+        self._matchmaking.drop(live)
+        for one, position in ((member, resume), (member.partner, None)):
+            link = one.live.link
+            if link is not None and not one.attached:
+                self._resume(one.live, link, position)
 
     # ── guests of an earlier process ──────────────────────────────────────────────────────────────
 
@@ -180,6 +207,7 @@ class Presence:
     def release(self, live: LiveGuest) -> None:
         """A guest who is in no room moves to another node, with the search and what is left of the grace window."""
         self._due.pop(live, None)
+        self._rooms.gone(live)
         self._matchmaking.release(live)
         self._guests.release(live)
         self._writer.release(live.guest.session_id)
@@ -265,6 +293,7 @@ class Presence:
         self._forget(live)
 
     def _forget(self, live: LiveGuest) -> None:
+        self._rooms.gone(live)
         self._guests.forget(live)
         self.ended(live.guest.session_id)
         self._writer.remove(live.guest.session_id)

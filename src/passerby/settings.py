@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_
 import msgspec
 from msgspec import Meta, Struct
 
+from passerby.hours import HoursError, parse_range, zone_of
 from passerby.limits import Rate
 from passerby.models import MOST_INTERESTS, Want
 from passerby.redis_url import RedisUrlError, check_prefix, parse
@@ -86,7 +87,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         float, Meta(ge=0, le=60, description="Time in which Next can be taken back; `0`: never")
     ] = 5
     suggestion_people: Annotated[
-        int, Meta(ge=2, description="Guests who must search with an interest before it is suggested to others")
+        int, Meta(ge=2, le=100, description="Guests who must search with an interest before it is suggested to others")
     ] = 5
     meeting_hours: Annotated[
         tuple[str, ...],
@@ -314,8 +315,10 @@ def describe() -> list[Description]:
 
 
 def _show(value: object) -> str:
-    if value is None or value == ():
+    if value is None:
         return ""
+    if isinstance(value, tuple):
+        return ",".join(value)
     if isinstance(value, Rate):
         return f"{value.burst:g}/{value.per_second:g}"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -383,6 +386,7 @@ def _check(settings: Settings) -> None:
     _check_workers(settings)
     _check_redis(settings)
     _check_calls(settings)
+    _check_hours(settings)
 
 
 def _check_workers(settings: Settings) -> None:
@@ -421,3 +425,15 @@ def _check_calls(settings: Settings) -> None:
         raise SettingsError("TURN_URLS: needs TURN_SECRET")
     if settings.relay_only and not settings.turn_urls:
         raise SettingsError("RELAY_ONLY: needs TURN_URLS, otherwise no call could connect")
+
+
+def _check_hours(settings: Settings) -> None:
+    for text in settings.meeting_hours:
+        try:
+            parse_range(text)
+        except HoursError as error:
+            raise SettingsError(f"MEETING_HOURS={text!r}: {error}") from None
+    try:
+        zone_of(settings.meeting_timezone)
+    except HoursError as error:
+        raise SettingsError(f"MEETING_TIMEZONE={settings.meeting_timezone!r}: {error}") from None

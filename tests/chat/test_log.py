@@ -560,6 +560,72 @@ async def test_an_answer_pending_at_the_close_does_not_come_after_it(log: RoomLo
     assert "after" not in accepted
 
 
+# ── parking ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_parked_log_is_closed_until_it_is_opened_again_as_it_was(log: RoomLog) -> None:
+    for number in range(MAX_MESSAGES + 2):
+        await append(log, message(f"{number}", client_id=f"c{number}"))
+    first = answer((await append(log, message("again", client_id="c6")))[0])
+    before = await log.replay(ROOM, EPOCH, 0)
+    open_again = log.park(ROOM, EPOCH)
+    assert open_again is not None
+    assert await log.replay(ROOM, EPOCH, 0) == Replay([], 0)
+    log.append(ROOM, EPOCH, message("too late"), lambda *_: pytest.fail("it is not open"), None)
+    log.note(ROOM, EPOCH, "too late", b"")
+    log.forget(ROOM, EPOCH)
+    assert log.park(ROOM, EPOCH) is None
+
+    open_again()
+
+    assert await log.replay(ROOM, EPOCH, 0) == before
+    again, is_new = await append(log, message("again", client_id="c6"))
+    assert (answer(again), is_new) == (first, False)
+    assert (await append(log, message("next")))[0].seq == MAX_MESSAGES + 3
+
+
+async def test_what_was_appended_is_done_before_it_is_parked(log: RoomLog) -> None:
+    done: list[tuple[object, int]] = []
+
+    def note(_context: object, own: Message, _encoded: bytes | None, error: Exception | None) -> None:
+        assert error is None
+        done.append((own.content, own.seq))
+        if own.content == "two":
+            log.append(ROOM, EPOCH, message("three"), note, None)
+
+    for text in ("one", "two"):
+        log.append(ROOM, EPOCH, message(text), note, None)
+    open_again = log.park(ROOM, EPOCH)
+    assert open_again is not None
+    assert done == [("one", 1), ("two", 2), ("three", 3)]
+    await asyncio.sleep(0)
+    open_again()
+
+    assert await contents(log) == ["one", "two", "three"]
+    assert (await append(log, message("four")))[0].seq == 4
+    assert len(done) == 3
+
+
+async def test_what_is_not_open_is_not_parked(log: RoomLog) -> None:
+    await append(log, message("still here"))
+
+    assert log.park("guest_x_guest_y", EPOCH) is None
+    assert log.park(ROOM, EPOCH - 1) is None
+    assert log.park(ROOM, EPOCH + 1) is None
+    assert await contents(log) == ["still here"]
+
+
+async def test_a_parked_log_that_is_not_opened_again_is_no_more(log: RoomLog) -> None:
+    await append(log, message("gone", client_id="c"))
+    assert log.park(ROOM, EPOCH) is not None
+    log.open(ROOM, EPOCH + 1)
+
+    assert await log.replay(ROOM, EPOCH + 1, 0) == Replay([], 0)
+    first, new = await append(log, message("next", client_id="c"), epoch=EPOCH + 1)
+    assert (first.seq, new) == (1, True)
+    assert await log.epoch(ROOM) == EPOCH + 1
+
+
 # ── random sequences ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -707,10 +773,38 @@ class LogMachine(RuleBasedStateMachine):
         assert replay.gap == max(0, min(first, total) - after)
 
 
+class ParkingMachine(LogMachine):
+    """The same, with rooms that are parked."""
+
+    def __init__(self, open_backend: Callable[[], AbstractAsyncContextManager[Backend]]) -> None:
+        super().__init__(open_backend)
+        self.parked: dict[str, tuple[Model, Callable[[], None]]] = {}
+
+    @rule(room=st.sampled_from(LogMachine.rooms))
+    def park(self, room: str) -> None:
+        model = self.models.pop(room, None)
+        if model is None:
+            return
+
+        async def parking() -> Callable[[], None] | None:
+            return self.log.park(room, model.epoch)
+
+        open_again = self.runner.run(parking())
+        assert open_again is not None
+        self.parked[room] = model, open_again
+
+    @rule(room=st.sampled_from(LogMachine.rooms))
+    def open_again(self, room: str) -> None:
+        model, open_again = self.parked.pop(room, (None, None))
+        if model is not None and open_again is not None and room not in self.models and model.epoch == self.epoch:
+            self.call(open_again)
+            self.models[room] = model
+
+
 def test_any_sequence_of_commands_is_as_the_model_says(
     open_backend: Callable[[], AbstractAsyncContextManager[Backend]],
 ) -> None:
-    class Machine(LogMachine):
+    class Machine(ParkingMachine):
         def __init__(self) -> None:
             super().__init__(open_backend)
 

@@ -1236,3 +1236,160 @@ async def test_a_process_that_dies_between_two_commands_leaves_no_room_that_is_n
         kept = {key.decode() for key in await server.command("KEYS", "{room:*:state")}
         assert kept <= {f"{{room:{room_id}}}:state" for room_id in found}
         assert len(kept) == max(0, commands - 2)
+
+
+# ── parking ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def parked(process: Process) -> Callable[[], None]:
+    open_again = process.log.park(ROOM, EPOCH)
+    assert open_again is not None
+    return open_again
+
+
+async def test_nothing_is_left_of_a_parked_room_until_it_is_open_again(server: Valkey, process: Process) -> None:
+    for number in range(MAX_MESSAGES + 2):
+        await process.append(str(number), client_id=str(number))
+    process.log.note(ROOM, EPOCH, "call", b"{}")
+    open_again = parked(process)
+    await process.settled()
+    assert await keys(server) == set()
+    assert await process.log.epoch(ROOM) is None
+
+    open_again()
+    accepted = await process.append("next", client_id="next")
+    assert [own.seq for own in await stored(server)] == list(range(4, MAX_MESSAGES + 4))
+    assert (await state(server))["note:call"] == b"{}"
+    await process.settled()
+    await process.die()
+
+    process, saved = await next_process(server)
+    assert saved is not None
+    assert (saved.seq, saved.members) == (MAX_MESSAGES + 3, MEMBERS)
+    assert answer(await process.append("again", client_id="next")) == answer(accepted)
+    await process.die()
+
+
+@pytest.mark.parametrize("pauses", range(5))
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_late_answers_do_not_harm_a_room_that_is_open_again(
+    server: Valkey, process: Process, pauses: int, is_new: bool
+) -> None:
+    if is_new:
+        process.log.forget(ROOM, EPOCH)
+        await process.settled()
+        process.log.open(ROOM, EPOCH, MEMBERS)
+    told = Told(process.log)
+    server.freeze()
+    for number in range(3):
+        told.append(str(number), str(number))
+        await asyncio.sleep(0)
+    open_again = parked(process)
+    assert told.messages == [("0", 1, True), ("1", 2, True), ("2", 3, True)]
+    for _ in range(pauses):
+        await asyncio.sleep(0)
+    open_again()
+    told.append("3", "3")
+    server.thaw()
+    await told.wait(4)
+    await process.settled()
+
+    assert len(told.messages) == 4
+    assert [own.seq for own in await stored(server)] == [1, 2, 3, 4]
+    assert await server.command("ZRANGE", f"rooms:{process.log.node}", 0, -1) == [ROOM.encode()]
+    assert process.log._graves == {}
+    assert process.taken == []
+
+
+async def test_what_is_parked_while_redis_is_away_is_as_it_should_be_when_it_is_back(
+    server: Valkey, process: Process
+) -> None:
+    """Redis forgets it, although it was away; and has it again if it was opened again meanwhile."""
+    await process.append("one")
+    await server.command("CONFIG", "SET", "maxmemory", "1")
+    await process.append("two")
+    open_again = parked(process)
+    await server.command("CONFIG", "SET", "maxmemory", "0")
+    await process.settled()
+    assert await keys(server) == set()
+
+    server.kill()
+    await until(lambda: not process.redis.is_usable)
+    open_again()
+    await process.append("three")
+    await server.start()
+    await process.settled()
+    assert [own.content for own in await stored(server)] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("commands", range(4))
+@pytest.mark.parametrize("failure", [Failure.COMMAND_LOST, Failure.ANSWER_LOST])
+async def test_a_removal_that_is_tried_again_does_not_remove_a_room_that_is_open_again(
+    server: Valkey, failure: Failure, commands: int
+) -> None:
+    async with failing(server.url) as (redis, failures):
+        clock = ManualClock()
+        log = RedisRoomLog(redis, clock, Background(clock), MAX_MESSAGES, MAX_BYTES, node=ids.node_id())
+        redis.on_resync("messages", log.resync)
+        log.open(ROOM, EPOCH)
+        await accepted_append(log, message("one"))
+        failures.arm(failure, commands)
+        open_again = log.park(ROOM, EPOCH)
+        assert open_again is not None
+        while failures.is_armed and commands < 2:
+            await turns()
+            redis.send(lambda _: None, "PING")
+        open_again()
+        assert log._graves == {}, "nothing is left to be removed"
+        while failures.is_armed:
+            await turns()
+            redis.send(lambda _: None, "PING")
+        await accepted_append(log, message("two"))
+
+        async def has_all() -> bool:
+            await clock.run(2)  # what Redis has refused is written again
+            return [own.content for own in await stored(server)] == ["one", "two"]
+
+        async with asyncio.timeout(PATIENCE):
+            while not await has_all():  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.01)
+        await log.resync()
+        assert await has_all()
+
+
+@pytest.mark.parametrize("commands", range(5))
+@pytest.mark.parametrize("is_back", [False, True])
+async def test_a_process_that_dies_while_it_parks_or_opens_again_leaves_no_room_that_is_not_found(
+    server: Valkey, commands: int, is_back: bool
+) -> None:
+    told: list[int] = []
+    async with failing(server.url) as (redis, failures):
+        clock = ManualClock()
+        log = RedisRoomLog(redis, clock, Background(clock), MAX_MESSAGES, MAX_BYTES, node=ids.node_id())
+        log.open(ROOM, EPOCH, MEMBERS)
+        await accepted_append(log, message("one"))
+        if not is_back:
+            failures.arm(Failure.DEATH_BEFORE, commands)
+        open_again = log.park(ROOM, EPOCH)
+        assert open_again is not None
+        if is_back:
+            await redis.command("PING")  # it is forgotten
+            await turns()
+            failures.arm(Failure.DEATH_BEFORE, commands)
+            open_again()
+            log.append(ROOM, EPOCH, message("two"), lambda _context, own, *_: told.append(own.seq), None)
+        while not failures.is_dead:
+            await turns()
+            redis.send(lambda _: None, "PING")
+        await failures.end()
+
+    async with running(server) as process:
+        listed = await process.saved()
+        kept = await server.command("KEYS", "{room:*:state")
+        assert len(kept) <= len(listed), "a room that nobody finds"
+        saved = await process.recall(ROOM)
+        assert (saved is not None) == bool(kept)
+        assert saved is None or contents(saved) == (["one", "two"] if is_back else ["one"])
+        assert told in ([], [2])
+        assert not told or saved is not None, "an acknowledged message is lost"
+        assert is_back or commands == 0 or saved is None

@@ -398,7 +398,7 @@ async def test_typing_is_not_kept_for_a_partner_who_is_away(house: House) -> Non
 async def test_the_partner_of_one_who_leaves_is_told(house: House) -> None:
     anna, berta = await house.pair()
 
-    assert house.rooms.leave(anna.live, "user_left") is True
+    assert house.rooms.leave(anna.live, "user_left") == 0.0
 
     assert berta.link.names() == ["room:user_left", "chat:cleared"]
     assert berta.link.last(UserLeft).user_id == anna.id
@@ -411,7 +411,7 @@ async def test_leaving_without_a_room_does_nothing(house: House) -> None:
     anna = await house.visitor()
     anna.link.clear()
 
-    assert house.rooms.leave(anna.live, "user_left") is False
+    assert house.rooms.leave(anna.live, "user_left") == 0.0
     assert anna.link.sent == []
 
 

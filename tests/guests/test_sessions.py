@@ -72,6 +72,8 @@ async def test_a_guest_begins_with_all_fields_of_the_contract(house: House) -> N
         "lastSeen": "2023-11-14T22:13:20.000Z",
         "createdAt": "2023-11-14T22:13:20.000Z",
         "connectedAt": None,
+        "met": [],
+        "never": [],
     }
     assert token
 

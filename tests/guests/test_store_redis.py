@@ -85,6 +85,8 @@ async def test_any_client_reads_a_session_with_all_its_fields(place: Place) -> N
         "lastSeen": "2023-12-07T10:30:00.000Z",
         "createdAt": "2023-12-07T10:00:00.000Z",
         "connectedAt": "2023-12-07T10:25:00.000Z",
+        "met": [],
+        "never": [],
     }
     assert LIFETIME - 5 < await place.server.command("TTL", SESSION) <= LIFETIME
     assert await place.server.command("ZCARD", "sessions") == 1

@@ -313,7 +313,14 @@ async def test_an_answer_with_a_token_or_a_credential_is_stored_nowhere(server: 
 
 
 async def test_no_route_is_kept_unless_it_says_so(shared_server: RunningServer) -> None:
-    for path in ("/health", "/health/ready", "/api/limits", "/api/guest/username", "/schema/openapi.json"):
+    for path in (
+        "/health",
+        "/health/ready",
+        "/api/limits",
+        "/api/matching",
+        "/api/guest/username",
+        "/schema/openapi.json",
+    ):
         assert (await shared_server.http.get(path)).headers["cache-control"] == "no-store"
 
 

@@ -21,6 +21,7 @@ ROUTES = {
     ("get", "/api/stats"),
     ("get", "/api/stats/online-users"),
     ("get", "/api/socket/stats"),
+    ("get", "/api/matching"),
     ("get", "/health"),
 }
 NEED_A_TOKEN = {
@@ -40,6 +41,7 @@ FROM_CLIENTS = {
     "chat:typing:start",
     "chat:typing:stop",
     "chat:clear",
+    "chat:undo",
     "leave-room",
     "close-room",
     "get:stats",
@@ -61,7 +63,9 @@ TO_CLIENTS = {
     "chat:typing:start",
     "chat:typing:stop",
     "chat:clear:confirmed",
+    "chat:undo:error",
     "room:user_left",
+    "room:restored",
     "chat:cleared",
     "room:partner_away",
     "room:partner_back",

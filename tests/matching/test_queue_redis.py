@@ -64,6 +64,8 @@ def other(redis: Redis, clock: ManualClock) -> RedisMatchQueue:
 
 
 PATIENCE = 5.0
+ANYONE = "a\x1ftext"
+"""The name of the place where all stand who accept anybody, after whose it is."""
 
 
 def ticket(guest: object, search: object = "first", entered_at: float = 1000.0) -> Ticket:
@@ -84,7 +86,15 @@ async def crowd(redis: Redis, count: int) -> list[Ticket]:
         await redis.command("HSET", "test:{mm}:tickets", own.guest_id, encoded)
         await redis.command("ZADD", "test:{mm}:leases", lease, own.guest_id)
         await redis.command("SADD", "test:{mm}:waiting", own.guest_id)
+    await stand(redis, f"*{ANYONE}", tickets)
     return tickets
+
+
+async def stand(redis: Redis, name: str, tickets: list[Ticket]) -> None:
+    """Let tickets stand in a place, whether they wait or not."""
+    for own in tickets:
+        await redis.command("ZADD", f"test:{{mm}}:places:{name}", 1000 * own.entered_at, own.guest_id)
+        await redis.command("HSET", "test:{mm}:places", own.guest_id, f"1\n{name}")
 
 
 # ── what is in Redis ──────────────────────────────────────────────────────────────────────────────
@@ -99,7 +109,18 @@ async def test_all_keys_are_in_one_slot_and_expire(redis: Redis, queue: RedisMat
     await queue.enter(ticket("d"))
     everything = await keys(redis)
 
-    assert waiting == ["test:{mm}:leases", "test:{mm}:tickets", "test:{mm}:waiting"]
+    assert waiting == sorted(
+        f"test:{{mm}}:{name}"
+        for name in (
+            "leases",
+            "places",
+            f"places:*{ANYONE}",
+            "places:*l\x1ftext\x1f*\x1f\x1f\x1f\x1f",
+            "places:*l\x1ftext\x1f?\x1f\x1f\x1f\x1f",
+            "tickets",
+            "waiting",
+        )
+    )
     assert everything == sorted([*waiting, "test:{mm}:claim:ticket_b_first"])
     for key in everything:
         assert cast("int", await redis.command("PTTL", key)) > 0, key
@@ -114,7 +135,6 @@ async def test_anybody_can_read_a_ticket(redis: Redis, queue: RedisMatchQueue) -
         "id": "ticket_a_first",
         "guestId": "guest_a",
         "enteredAt": 1764174177.123456,
-        "node": "",
     }
 
 
@@ -149,12 +169,12 @@ async def test_a_damaged_ticket_is_dropped(redis: Redis, queue: RedisMatchQueue)
     assert await queue.enter(ticket("b")) == ticket("a")
 
 
-@pytest.mark.parametrize("name", ["tickets", "waiting", "leases", "near:", "young"])
+@pytest.mark.parametrize("name", ["tickets", "waiting", "leases", "places", f"places:*{ANYONE}"])
 async def test_a_key_of_another_type_is_removed(redis: Redis, queue: RedisMatchQueue, name: str) -> None:
     await redis.command("SET", f"test:{{mm}}:{name}", "somebody else's")
 
-    assert await queue.enter(ticket("a"), PATIENCE) is None
-    assert await queue.enter(ticket("b"), PATIENCE) == ticket("a")
+    assert await queue.enter(ticket("a"), patience=PATIENCE) is None
+    assert await queue.enter(ticket("b"), patience=PATIENCE) == ticket("a")
 
 
 @pytest.mark.parametrize("name", ["tickets", "waiting", "leases"])
@@ -584,50 +604,42 @@ def there(redis: Redis, clock: ManualClock) -> RedisMatchQueue:
 
 
 async def test_guests_of_the_same_node_meet_first(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
-    assert await here.enter(of("here", "a"), PATIENCE) is None
-    assert await there.enter(of("there", "b"), PATIENCE) is None
-    assert await there.enter(of("there", "c"), PATIENCE) == of("there", "b")
-    assert await here.enter(of("here", "d"), PATIENCE) == of("here", "a")
+    assert await here.enter(of("here", "a"), patience=PATIENCE) is None
+    assert await there.enter(of("there", "b"), patience=PATIENCE) is None
+    assert await there.enter(of("there", "c"), patience=PATIENCE) == of("there", "b")
+    assert await here.enter(of("here", "d"), patience=PATIENCE) == of("here", "a")
 
 
 async def test_whose_patience_is_over_meet_across_nodes(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
-    await here.enter(of("here", "a"), PATIENCE)
-    await there.enter(of("there", "b"), PATIENCE)
+    await here.enter(of("here", "a"), patience=PATIENCE)
+    await there.enter(of("there", "b"), patience=PATIENCE)
     assert await here.look(of("here", "a")) is None, "the other one still waits for their own node"
     assert await there.look(of("there", "b")) == of("here", "a")
     assert await there.size() == 0
 
 
-async def test_patience_ends_by_itself(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
-    await here.enter(of("here", "a"), 0.001)
-    await there.enter(of("there", "b"), PATIENCE)
-    async with asyncio.timeout(30):
-        while (found := await there.look(of("there", "b"))) is None:
-            pass  # the server's clock goes on meanwhile
-    assert found == of("here", "a")
-
-
 async def test_whoever_has_looked_in_vain_is_still_found_by_the_own_node(
     here: RedisMatchQueue, there: RedisMatchQueue
 ) -> None:
-    await here.enter(of("here", "a"), PATIENCE)
+    await here.enter(of("here", "a"), patience=PATIENCE)
     assert await here.look(of("here", "a")) is None
-    assert await there.enter(of("there", "b"), PATIENCE) is None
-    assert await here.enter(of("here", "c"), PATIENCE) == of("here", "a")
+    assert await there.enter(of("there", "b"), patience=PATIENCE) is None
+    assert await here.enter(of("here", "c"), patience=PATIENCE) == of("here", "a")
 
 
 async def test_without_patience_anybody_is_found(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
-    await here.enter(of("here", "a"), PATIENCE)
+    await here.enter(of("here", "a"), patience=PATIENCE)
+    assert await here.look(of("here", "a")) is None
     assert await there.enter(of("there", "b")) == of("here", "a")
     await there.enter(of("there", "c"))
-    await here.enter(of("here", "d"), PATIENCE)
+    await here.enter(of("here", "d"), patience=PATIENCE)
     assert await here.look(of("here", "d")) == of("there", "c")
 
 
 async def test_whoever_was_found_meanwhile_looks_in_vain(
     redis: Redis, here: RedisMatchQueue, there: RedisMatchQueue
 ) -> None:
-    await here.enter(of("here", "a"), PATIENCE)
+    await here.enter(of("here", "a"))
     assert await there.enter(of("there", "b")) == of("here", "a")
     assert await there.enter(of("there", "c")) is None
     before = await redis.command("HGETALL", "test:{mm}:tickets")
@@ -638,30 +650,30 @@ async def test_whoever_was_found_meanwhile_looks_in_vain(
 
 
 async def test_whoever_has_cancelled_looks_in_vain(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
-    await here.enter(of("here", "a"), PATIENCE)
+    await here.enter(of("here", "a"), patience=PATIENCE)
     await there.enter(of("there", "b"))
     await here.cancel(of("here", "a"))
 
     assert await here.look(of("here", "a")) is None
-    assert await here.enter(of("here", "c"), PATIENCE) is None, "nobody waits here any more"
+    assert await here.enter(of("here", "c"), patience=PATIENCE) is None, "nobody waits here any more"
 
 
 async def test_a_guest_who_has_moved_is_found_where_they_are(here: RedisMatchQueue, there: RedisMatchQueue) -> None:
-    await here.enter(of("here", "a"), PATIENCE)
+    await here.enter(of("here", "a"), patience=PATIENCE)
     here.release(of("here", "a"))
-    await there.enter(of("there", "a"), PATIENCE)
+    await there.enter(of("there", "a"), patience=PATIENCE)
 
-    assert await here.enter(of("here", "b"), PATIENCE) is None
-    assert await there.enter(of("there", "c"), PATIENCE) == of("there", "a")
+    assert await here.enter(of("here", "b"), patience=PATIENCE) is None
+    assert await there.enter(of("there", "c"), patience=PATIENCE) == of("there", "a")
 
 
 async def test_many_who_are_gone_are_passed_over(redis: Redis, here: RedisMatchQueue) -> None:
     gone = [of("here", number) for number in range(2 * DROPPED + 5)]
-    await redis.command("SADD", "test:{mm}:near:here", *(one.guest_id for one in gone))
-    assert await here.enter(of("here", "a"), PATIENCE) is None
-    await redis.command("SADD", "test:{mm}:near:here", *(one.guest_id for one in gone))
+    await stand(redis, f"here{ANYONE}", gone)
+    assert await here.enter(of("here", "a"), patience=PATIENCE) is None
+    await stand(redis, f"here{ANYONE}", gone)
     assert await here.look(of("here", "a")) is None
-    assert await here.enter(of("here", "b"), PATIENCE) == of("here", "a")
+    assert await here.enter(of("here", "b"), patience=PATIENCE) == of("here", "a")
 
 
 @pytest.mark.parametrize("fate", ["unsent", "unanswered"])
@@ -669,25 +681,26 @@ async def test_the_answer_to_a_look_is_lost(
     lossy: LossyRedis, here: RedisMatchQueue, there: RedisMatchQueue, fate: Fate
 ) -> None:
     await there.enter(of("there", "b"))
-    await here.enter(of("here", "a"), PATIENCE)
+    await here.enter(of("here", "a"), patience=PATIENCE)
     lossy.fates.append(fate)
     assert await here.look(of("here", "a")) is None
     assert await here.look(of("here", "a")) is None, "it may have been matched"
 
     assert await here.renew([of("here", "a")]) == [of("here", "a")]
-    found = await here.enter(of("here", "a"), PATIENCE)
+    found = await here.enter(of("here", "a"), patience=PATIENCE)
     if fate == "unsent":
         assert found is None, "it waits as before"
         found = await here.look(of("here", "a"))
     assert found == of("there", "b")
 
 
-async def test_all_keys_of_patience_expire(redis: Redis, here: RedisMatchQueue) -> None:
-    await here.enter(of("here", "a"), PATIENCE)
+async def test_all_places_expire(redis: Redis, here: RedisMatchQueue) -> None:
+    await here.enter(of("here", "a"), patience=PATIENCE)
     await here.look(of("here", "a"))
-    await here.enter(of("here", "b"), PATIENCE)
-    await here.enter(of("here", "c"), PATIENCE)
-    assert {"test:{mm}:near:here", "test:{mm}:young"} <= set(await keys(redis))
+    await here.enter(of("here", "b"), patience=PATIENCE)
+    await here.enter(of("here", "c"), patience=PATIENCE)
+    await here.look(of("here", "c"))
+    assert {f"test:{{mm}}:places:here{ANYONE}", f"test:{{mm}}:places:*{ANYONE}"} <= set(await keys(redis))
     await age(redis, LEASE + KEPT + 1)
     await here.renew([])
     assert await keys(redis) == []
@@ -765,7 +778,7 @@ class Processes:
     async def _enter(self, process: Process, patience: float = 0.0, *, looks: bool = False) -> None:
         while process.ticket is not None:
             queue = process.queue
-            found = await (queue.look(process.ticket) if looks else queue.enter(process.ticket, patience))
+            found = await (queue.look(process.ticket) if looks else queue.enter(process.ticket, patience=patience))
             looks = False
             process.alive = self.now
             if found is None:
@@ -899,7 +912,7 @@ class Halls:
         """See `Matchmaking._enter`."""
         while True:
             queue = self.home(own.guest_id)
-            found = await (queue.look(own) if looks else queue.enter(own, self.patience))
+            found = await (queue.look(own) if looks else queue.enter(own, patience=self.patience))
             looks = False
             if found is None:
                 return

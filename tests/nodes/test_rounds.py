@@ -11,7 +11,7 @@ from passerby.background import Background
 from passerby.errors import UnavailableError
 from passerby.nodes.bus_memory import MemoryBus, MemoryHub
 from passerby.nodes.requests import Requests
-from passerby.nodes.rounds import Rounds
+from passerby.nodes.rounds import SEARCHES, STATISTICS, Rounds, Subject
 from tests.support.clock import ManualClock, turns
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Node:
     """A node; `alive` is what it believes."""
 
-    def __init__(self, hub: MemoryHub, clock: ManualClock, name: str, alive: set[str]) -> None:
+    def __init__(self, hub: MemoryHub, clock: ManualClock, name: str, alive: set[str], subject: Subject) -> None:
         self.has = name.encode()
         self.is_frozen = False
         self.is_broken = False
@@ -34,6 +34,7 @@ class Node:
             self.bus,
             Requests(self.bus, clock, self.background),
             cast("Membership", self),
+            subject,
             share=self._share,
             due=lambda: self.heard.append("due"),
             told=self.heard.append,
@@ -55,11 +56,11 @@ class Node:
 
 
 class Three:
-    def __init__(self) -> None:
+    def __init__(self, subject: Subject = STATISTICS) -> None:
         self.clock = ManualClock()
         self.alive = {"a", "b", "c"}
         hub = MemoryHub()
-        self.first, self.second, self.third = (Node(hub, self.clock, name, self.alive) for name in "abc")
+        self.first, self.second, self.third = (Node(hub, self.clock, name, self.alive, subject) for name in "abc")
 
     async def gather(self, node: Node) -> list[bytes]:
         gathering = asyncio.ensure_future(node.rounds.gather())
@@ -116,6 +117,14 @@ async def test_one_that_does_not_answer_gives_what_it_had_until_it_is_gone(three
     assert await three.gather(three.first) == [b"news"]
     three.alive.remove("c")
     assert await three.gather(three.first) == []
+
+
+@pytest.mark.parametrize("trouble", ["is_frozen", "is_broken"])
+async def test_one_that_does_not_answer_is_left_out_if_what_it_had_may_be_wrong(trouble: str) -> None:
+    three = Three(SEARCHES)
+    assert await three.gather(three.first) == [b"b", b"c"]
+    setattr(three.second, trouble, True)
+    assert await three.gather(three.first) == [b"c"]
 
 
 async def test_one_that_has_never_answered_gives_nothing(three: Three) -> None:

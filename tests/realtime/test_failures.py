@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.conftest import StartServer
     from tests.support.server import InsideServer
 
+UNDO = {"resume": {"roomId": "guest_0_guest_1", "epoch": 1, "seq": 0}}
 OFFER = {"offer": {"type": "offer", "sdp": "v=0\r\n"}, "type": "audio"}
 
 
@@ -43,6 +44,7 @@ OFFER = {"offer": {"type": "offer", "sdp": "v=0\r\n"}, "type": "audio"}
         ("chat:typing:start", None, ("rooms", "typing"), "chat:error"),
         ("chat:typing:stop", None, ("rooms", "typing"), "chat:error"),
         ("chat:clear", None, ("rooms", "leave"), "chat:error"),
+        ("chat:undo", UNDO, ("rooms", "restore"), "chat:undo:error"),
         ("leave-room", None, ("rooms", "leave"), "chat:error"),
         ("close-room", None, ("rooms", "leave"), "chat:error"),
         ("user:match", None, ("matchmaking", "search"), "user:match:error"),

@@ -91,13 +91,23 @@ CANDIDATES = [
 ]
 CALL = {"callId": "call_0"}
 EVENTS = {
-    "user:match": Entry({}, "alone"),
+    "user:match": Entry(
+        {
+            "interests": ["chess"],
+            "languages": ["en"],
+            "wants": {"gender": "w", "location": "Oslo"},
+            "mode": "text",
+            "only": True,
+        },
+        "alone",
+    ),
     "user:match:cancel": Entry({}, "alone"),
     "chat:message": Entry({"type": "text", "content": "hello", "clientId": "c"}),
     "chat:message:delivered": Entry({"messageId": "msg_0"}),
     "chat:typing:start": Entry({}),
     "chat:typing:stop": Entry({}),
-    "chat:clear": Entry({}),
+    "chat:clear": Entry({"undo": True}),
+    "chat:undo": Entry({"resume": {"roomId": "guest_0_guest_1", "epoch": 1, "seq": 0}}, "alone"),
     "leave-room": Entry({}),
     "close-room": Entry({}),
     "get:stats": Entry({}),
@@ -194,6 +204,17 @@ def numbers(room: int) -> Iterator[str]:
     yield "-" + "9" * 4300
 
 
+def lists(room: int, most: int | None) -> Iterator[str]:
+    """Yield JSON texts of lists: as long as the field allows and one longer, and as long as fits in a message."""
+    for count in (most or 8, (most or 8) + 1):
+        for unit in UNITS:
+            written = json.dumps(unit, ensure_ascii=False)[1:-1]
+            for length in (8, 40, room // count // len(written.encode()) - 4):
+                yield "[" + ",".join([f'"{written * (length // len(unit) + 1)}"'] * count) + "]"
+    yield "[" + ",".join(['"a"'] * (room // 4)) + "]"
+    yield "[" + ",".join(["[]"] * (room // 3)) + "]"
+
+
 def leaves(kind: Any, path: str = "") -> Iterator[tuple[str, Any, int | None]]:  # noqa: ANN401 - a type
     """Yield path, basic type and maximum length of all fields within a Struct."""
     most: int | None = None
@@ -218,6 +239,7 @@ def leaves(kind: Any, path: str = "") -> Iterator[tuple[str, Any, int | None]]: 
 VALUES: dict[Any, Callable[[int, int | None], Iterator[str]]] = {
     str: strings,
     dict: lambda room, _most: objects(room),
+    list: lists,
     int: lambda room, _most: numbers(room),
     bool: lambda room, _most: numbers(room),
 }
@@ -409,6 +431,7 @@ ROUTES = {
     ("GET", "/schema/asyncapi.json"): "",
     ("GET", "/health"): "",
     ("GET", "/api/limits"): "",
+    ("GET", "/api/matching"): "",
     ("GET", "/api/stats/online-users"): "",
     ("GET", "/health/probe"): "",
     ("GET", "/health/ready"): "",

@@ -14,12 +14,13 @@ from passerby.chat.log_memory import MemoryRoomLog
 from passerby.files.blobs_memory import MemoryBlobStore
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.matching.stages import OPEN, Openness
 from passerby.models import Message, Ticket, without_content
 from tests.support.clock import turns
 from tests.support.house import House
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from passerby.chat.log import Done
     from passerby.models import Guest, StoredFile
@@ -134,10 +135,10 @@ class DurableMatchQueue(MemoryMatchQueue):
         self._disk = disk
         self._process = process
 
-    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:
+    async def enter(self, ticket: Ticket, openness: Openness = OPEN, patience: float = 0.0) -> Ticket | None:
         if self._process.is_alive:
             self._disk.tickets[ticket.guest_id] = (msgspec.json.encode(ticket), None)
-        return await super().enter(ticket, patience)
+        return await super().enter(ticket, openness, patience)
 
     async def cancel(self, ticket: Ticket) -> bool:
         self.forget(ticket)
@@ -216,6 +217,21 @@ class DurableRoomLog(MemoryRoomLog):
         if log is not None and log.epoch == epoch and self._process.is_alive:
             del self._disk.rooms[room_id]
         super().forget(room_id, epoch)
+
+    def park(self, room_id: str, epoch: int) -> Callable[[], None] | None:
+        open_log = super().park(room_id, epoch)
+        if open_log is None:
+            return None
+        kept = self._disk.rooms[room_id]
+        if self._process.is_alive:
+            del self._disk.rooms[room_id]
+
+        def open_again() -> None:
+            open_log()
+            if self._process.is_alive:
+                self._disk.rooms[room_id] = kept
+
+        return open_again
 
     async def owners(self) -> list[str]:
         return ["before"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.matching.stages import OPEN, Openness
 from tests.support.clock import ManualClock
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ class SlowMatchQueue(MemoryMatchQueue):
         self.asked = Gate()
         self.told = Gate()
 
-    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:
+    async def enter(self, ticket: Ticket, openness: Openness = OPEN, patience: float = 0.0) -> Ticket | None:
         await self.asked.passing()
-        found = await super().enter(ticket, patience)
+        found = await super().enter(ticket, openness, patience)
         await self.told.passing()
         return found
 

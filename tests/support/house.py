@@ -10,6 +10,7 @@ from passerby.assembly import Assembly, adapters
 from passerby.background import Background
 from passerby.chat.events import MessageSent, Resume
 from passerby.chat.text import clean_text
+from passerby.models import Wish
 from passerby.settings import Settings
 from tests.support.clock import ManualClock, turns
 from tests.support.links import RecordingLink
@@ -27,6 +28,7 @@ SESSION_TTL = 7200.0
 GRACE = 20.0
 RING = 30.0
 CALL_RETURN = 5.0
+_NO_WISH = Wish()
 
 
 class House(Assembly):
@@ -38,7 +40,7 @@ class House(Assembly):
         self, *, clock: ManualClock | None = None, stand_ins: dict[str, Any] | None = None, **settings: object
     ) -> None:
         clock = clock or ManualClock()
-        chosen = Settings(**{"jwt_secret": SECRET, "stats_frames": 2000, **settings})  # type: ignore[arg-type]
+        chosen = Settings(**{"jwt_secret": SECRET, "stats_frames": 2000, "match_again": 0, **settings})  # type: ignore[arg-type]
         background = Background(clock)
         own = adapters(chosen, clock, background)
         for name, adapter in (stand_ins or {}).items():
@@ -92,15 +94,18 @@ class House(Assembly):
         guest, token = await self.guests.create(name, None, None, None)
         return Person(self, guest, token)
 
-    async def visitor(self, name: str | None = None) -> Person:
+    async def visitor(self, name: str | None = None, features: tuple[str, ...] = ()) -> Person:
         """Create a session and connect."""
         person = await self.newcomer(name)
+        person.features = features
         await person.connect()
         return person
 
-    async def pair(self, first: str = "Anna", second: str = "Berta") -> tuple[Person, Person]:
+    async def pair(
+        self, first: str = "Anna", second: str = "Berta", features: tuple[str, ...] = ()
+    ) -> tuple[Person, Person]:
         """Return two connected guests in one room; events up to here are removed from their links."""
-        one, other = await self.visitor(first), await self.visitor(second)
+        one, other = await self.visitor(first, features), await self.visitor(second, features)
         await one.search()
         await other.search()
         assert one.live.member is not None
@@ -120,6 +125,8 @@ class Person:
         self.username = guest.username
         self.token = token
         self.link = RecordingLink()
+        self.features: tuple[str, ...] = ()
+        """Those of the client."""
         self._connections = 0
 
     @property
@@ -139,7 +146,9 @@ class Person:
         guest, expires = await self.house.guests.authenticate(self.token)
         self._connections += 1
         self.link = RecordingLink()
-        self.house.presence.connect(guest, self.link, f"socket_{self._connections}", expires, resume)
+        self.house.presence.connect(
+            guest, self.link, f"socket_{self._connections}", expires, resume, features=self.features
+        )
         return self.link
 
     def drop(self) -> None:
@@ -152,8 +161,8 @@ class Person:
         self.drop()
         await self.house.pass_time(GRACE)
 
-    async def search(self) -> None:
-        await self.house.matchmaking.search(self.live)
+    async def search(self, wish: Wish = _NO_WISH) -> None:
+        await self.house.matchmaking.search(self.live, wish)
 
     async def cancel(self) -> None:
         await self.house.matchmaking.cancel(self.live)

@@ -58,11 +58,15 @@ class RunningServer:
         data = answer.json()["data"]
         return Account(data["token"], data["user"])
 
-    async def connect(self, account: Account, resume: dict[str, object] | None = None) -> Client:
+    async def connect(
+        self, account: Account, resume: dict[str, object] | None = None, features: Sequence[str] = ()
+    ) -> Client:
         """Connect a session; the greeting is not read yet."""
         auth: dict[str, object] = {"token": account.token}
         if resume is not None:
             auth["resume"] = resume
+        if features:
+            auth["features"] = [*features]
         client = await Client.connect(self.url, auth)
         self._clients.append(client)
         return client
@@ -138,7 +142,7 @@ def http_client(url: str) -> httpx.AsyncClient:
 @asynccontextmanager
 async def inside(**changes: object) -> AsyncIterator[InsideServer]:
     """Run a server in this process, on a free port, with the given settings."""
-    settings = Settings(**{"port": 0, "jwt_secret": SECRET, **changes})  # type: ignore[arg-type]  # by name
+    settings = Settings(**{"port": 0, "jwt_secret": SECRET, "match_again": 0, **changes})  # type: ignore[arg-type]  # by name
     made: list[tuple[uvicorn.Server, app.Application]] = []
 
     class Noted(app._Uvicorn):
@@ -178,7 +182,7 @@ class ServerProcess:
                 *(*within, sys.executable, "-m", "passerby.cli"),
                 *("serve", "--port", "0", "--log-format", "json", *arguments),
             ],
-            env={**clean, "PYTHONUNBUFFERED": "1", **environment},
+            env={**clean, "PYTHONUNBUFFERED": "1", "MATCH_AGAIN": "0", **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

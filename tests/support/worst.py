@@ -227,6 +227,7 @@ async def world(**changes: Any) -> AsyncIterator[World]:  # noqa: ANN401 - setti
         "limits_scale": 1e9,
         "packet_rate": 1e-6,
         "relay_only": True,
+        "match_again": 0,
         "turn_urls": ("turn:turn.example",),
         "turn_secret": SECRET,
         "trusted_proxies": ("127.0.0.0/8", "10.0.0.0/8", "192.168.0.0/16"),

@@ -292,6 +292,14 @@ class Calls(RoomObserver):
         """See RoomObserver. The call goes on elsewhere."""
         self.room_closed(room)  # nobody is told: the members are not connected here, and nothing is kept any more
 
+    def room_parked(self, room: Room) -> None:
+        """See RoomObserver. Ends the room's call; nothing can be kept of it later."""
+        self._changes(room)
+        call = self._calls.get(room)
+        if call is not None:
+            self._end(call, Act.END)
+        self._keep(room)
+
     def room_closed(self, room: Room) -> None:
         """See RoomObserver. Ends the room's call."""
         call = self._calls.get(room)

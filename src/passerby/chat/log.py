@@ -117,6 +117,13 @@ class RoomLog(Protocol):
     def forget(self, room_id: str, epoch: int) -> None:
         """Delete the log and its notes; no effect when it is not open."""
 
+    def park(self, room_id: str, epoch: int) -> Callable[[], None] | None:
+        """Do as `forget`, and return a function that opens the log again as it was; None if it is not open.
+
+        Before that, `done` is called for all that was appended. The function may be called once, if no other log of the
+        room has been open since. Until then the log is in this process's memory alone: it ends with the process.
+        """
+
     async def owners(self) -> list[str]:
         """Return the ids of all other nodes that may have saved rooms. Raises OSError if they cannot be read."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,14 @@ class MemoryRoomLog:
         log = self.logs.get(room_id)
         if log is not None and log.epoch == epoch:
             del self.logs[room_id]
+
+    def park(self, room_id: str, epoch: int) -> Callable[[], None] | None:
+        """See RoomLog."""
+        log = self.logs.get(room_id)
+        if log is None or log.epoch != epoch:
+            return None
+        del self.logs[room_id]
+        return partial(self.logs.__setitem__, room_id, log)
 
     def release(self, room_id: str, epoch: int) -> None:
         """See RoomLog."""

@@ -181,10 +181,14 @@ class RedisRoomLog:
         """See RoomLog."""
         room = self._rooms.get(room_id)
         if room is not None and not self._redis.is_usable and not self.may_be_elsewhere(room_id):
-            for batch in room.batches:
-                batch.is_answered = True
-                self.unlogged += sum(encoded is not None for *_, encoded in batch.told)
-            self._tell(room)
+            self._answer_all(room)
+
+    def _answer_all(self, room: LoggedRoom) -> None:
+        """What waits is done now, whatever Redis has of it."""
+        for batch in room.batches:
+            batch.is_answered = True
+            self.unlogged += sum(encoded is not None for *_, encoded in batch.told)
+        self._tell(room)
 
     def _begin(self, room: LoggedRoom) -> Batch:
         """Return the batch that this turn sends."""
@@ -453,6 +457,28 @@ class RedisRoomLog:
             self._new.pop(room_id, None)
         elif not room.is_foreign:
             self._bury(room)
+
+    def park(self, room_id: str, epoch: int) -> Callable[[], None] | None:
+        """See RoomLog. Redis forgets it at once, so that no later process finds it."""
+        room = self._rooms.get(room_id)
+        if room is None or room.epoch != epoch or room.is_foreign:
+            return None
+        while room.batches:  # what is done with one message may append another
+            self._answer_all(room)
+        room.pending = None
+        self.forget(room_id, epoch)
+        return partial(self._unpark, room)
+
+    def _unpark(self, room: LoggedRoom) -> None:
+        """Open a log again that was parked, and write it as a new one. Late answers to earlier batches mean nothing."""
+        self._memory.logs[room.id] = room.log
+        self._rooms[room.id] = room
+        room.is_open, room.is_new, room.is_current = True, False, False
+        self._graves.pop(room.id, None)  # its removal is not tried again
+        if self._redis.is_usable:
+            self._begin(room)
+        else:
+            self._mark(room)
 
     def _bury(self, room: LoggedRoom) -> None:
         self._remove(room.id, room.epoch)

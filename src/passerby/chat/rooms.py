@@ -2,6 +2,9 @@
 
 A room exists in the process of its members. Its log numbers and keeps the messages. A member who reconnects first
 gets the missed messages (`resume`), and only then new messages directly, so messages always arrive in order.
+
+A member who leaves may be able to come back for a moment (`restore`). Until then the room is parked: nobody is in it,
+and it is in no durable log, so if the process ends it has ended too.
 """
 
 from __future__ import annotations
@@ -23,15 +26,19 @@ from passerby.chat.events import (
     PartnerAway,
     PartnerBack,
     RoomClosed,
+    RoomRestored,
     RoomResumed,
+    Shared,
     TypingStarted,
     TypingStopped,
     Undelivered,
     UserJoined,
     UserLeft,
 )
+from passerby.chat.parked import Parked, can_be_followed
 from passerby.chat.stamps import Stamps
 from passerby.clock import Timestamps, time_limit
+from passerby.errors import Code, ConflictError
 from passerby.live import MAX_PENDING, Member, Room
 from passerby.models import Message, Partner, RoomSummary, read_identity
 
@@ -58,6 +65,8 @@ MAX_ROOM_BYTES: Final = 2_097_152
 _RETRY_PAUSE: Final = 1.0
 """Seconds after a failure of the log until a retry."""
 
+_NOTHING: Final = Shared(interests=[], language=None)
+
 Departure = Literal["user_left", "session_ended"]
 
 
@@ -71,10 +80,14 @@ class Rooms:
         background: Background,
         *,
         grace: float,
+        undo: float,
         observers: Sequence[RoomObserver],
         changed: Callable[[LiveGuest], None],
     ) -> None:
-        """`grace` is in seconds; `observers` are called in order; see `observe`."""
+        """`grace` and `undo` are in seconds; `observers` are called in order; see `observe`.
+
+        A member who has left may come back within `undo`; 0: never.
+        """
         self._log = log
         self._is_durable = log.is_durable
         """Whether a later process may need notes about the rooms."""
@@ -83,10 +96,13 @@ class Rooms:
         self._timestamps = Timestamps(clock)
         self._stamps = Stamps(clock)
         self._grace = grace
+        self._undo = undo
         self._observers = [*observers]
         self._changed = changed
         self._last_epoch = 0
         self._open: dict[str, Room] = {}
+        self._parked: dict[LiveGuest, Parked] = {}
+        """The room that a guest was in until a moment ago, of both members."""
         self.node = ""
         """This node's id, if there are `others`."""
         self.others: Collection[str] = ()
@@ -120,13 +136,30 @@ class Rooms:
         """Return the open room with this id."""
         return self._open.get(room_id)
 
+    def has(self, room_id: str, epoch: int) -> bool:
+        """Return whether a room is open, or parked: then its files are still there."""
+        room = self._open.get(room_id)
+        if room is not None:
+            return room.epoch == epoch
+        return any((one.room.id, one.room.epoch) == (room_id, epoch) for one in self._parked.values())
+
     # ── the conversation ──────────────────────────────────────────────────────────────────────────
 
-    def open(self, first: LiveGuest, second: LiveGuest) -> Room:
-        """Open a room for two guests who are in no room, and inform both.
+    def open(
+        self,
+        first: LiveGuest,
+        second: LiveGuest,
+        shared: tuple[Shared, Shared] = (_NOTHING, _NOTHING),
+        *,
+        met_before: bool = False,
+    ) -> Room:
+        """Open a room for two guests who are in no room, and inform both, also of what they share.
 
         If it raises anything, what the log raises for example, no room is open.
         """
+        if self._parked:
+            self.gone(first)
+            self.gone(second)
         # Milliseconds, so that a later room of the same guests has a greater epoch, also after a restart, which takes
         # longer than the epochs are in advance of the clock.
         self._last_epoch = max(self._last_epoch + 1, int(self._clock.time() * 1000))
@@ -134,11 +167,15 @@ class Rooms:
         joined = _joined(first.guest), _joined(second.guest)
         at = self.at
         views = Partner.of(second.guest), Partner.of(first.guest)
+        before: Literal[True] | UnsetType = True if met_before else UNSET
         self._log.open(room.id, room.epoch, (first.guest.session_id, second.guest.session_id))
         try:
             self._enter(room)
-            for member, view in zip(room.members, views, strict=True):
-                room.tell(member, Matched(matched_user=view, room_id=room.id, epoch=room.epoch, at=at), *joined)
+            for member, view, both in zip(room.members, views, shared, strict=True):
+                matched = Matched(
+                    matched_user=view, room_id=room.id, epoch=room.epoch, at=at, shared=both, met_before=before
+                )
+                room.tell(member, matched, *joined)
         except BaseException:
             self._close(room)
             raise
@@ -170,22 +207,29 @@ class Rooms:
         """
         reopened = Room(room.room_id, room.epoch, *lives)
         reopened.seq = room.seq
+        reopened.was_restored = saved.RESTORED in room.notes
         for member in reopened.members:
             member.attached = False
             member.confirmed = saved.confirmed(room, member.guest.id)
             member.pending.extend(saved.unconfirmed(room, member.guest.id))
         self.begin_after(room.epoch)
+        for live in lives:
+            self.gone(live)
         self._open[room.room_id] = reopened
         for member in reopened.members:
-            live, guest = member.live, member.live.guest
-            live.member = member
-            live.notice = None
-            guest.in_chat, guest.connected_user = True, member.partner.guest.id
-            self._changed(live)
-            if saved.away_since(room, guest.id) is None:
+            self._seat(member)
+            if saved.away_since(room, member.guest.id) is None:
                 self._note_absence(member)
         for observer in self._observers:
             self._background.attempt("observer of a recalled room", observer.room_recalled, reopened, room.notes)
+
+    def _seat(self, member: Member) -> None:
+        """The guest is in the room from now on."""
+        live, guest = member.live, member.live.guest
+        live.member = member
+        live.notice = None
+        guest.in_chat, guest.connected_user = True, member.partner.guest.id
+        self._changed(live)
 
     def bury(self, room: SavedRoom, survivor: LiveGuest | None) -> None:
         """Forget a saved room, whose log is open: a member is gone. Inform the survivor, who is away and in no room."""
@@ -241,6 +285,7 @@ class Rooms:
         Raises ConflictError (not_in_room).
         """
         if recipient.notice is not None:
+            self._confirm_parked(recipient, message_id)
             return
         member = recipient.membership()
         start = b'{"id":' + encode(message_id)
@@ -262,6 +307,19 @@ class Rooms:
         del pending[:confirmed]
         if self._is_durable:
             self._log.note(room.id, room.epoch, saved.CONFIRMED + member.guest.id, b"%d" % member.confirmed)
+
+    def _confirm_parked(self, recipient: LiveGuest, message_id: str) -> None:
+        """Confirm what came just before the author has left: room:resumed tells it, if they come back."""
+        parked = self._parked.get(recipient)
+        if parked is None:
+            return
+        member = parked.who_stays
+        start = b'{"id":' + encode(message_id)
+        for place, encoded in enumerate(member.pending, 1):
+            if encoded.startswith(start):
+                member.confirmed = read_identity(encoded).seq
+                del member.pending[:place]
+                break
 
     def typing(self, guest: LiveGuest, *, started: bool) -> None:
         """Forward to the partner; ignored if they have just left. Raises ConflictError (not_in_room)."""
@@ -347,12 +405,13 @@ class Rooms:
         If `resume` names this room: all messages after its `seq`, of both members. If it names another room: all
         messages in the log. Without `resume` (old clients): the partner's messages that the guest has not confirmed.
         If the client has messages that the log has lost, the room ends: their numbers must not be used again.
-        Raises TimeoutError, and what the log raises; then the member needs another `resume`.
+        Raises TimeoutError, and what the log raises; then the member needs another `resume`. An earlier one ends.
         """
         member = guest.member
         if member is None:
             return
         room = member.room
+        replaying = member.replay = object()
         after = self._position(member, resume)
         if after > room.seq and self._is_durable:
             self._lose(room)
@@ -361,8 +420,8 @@ class Rooms:
         while True:
             async with time_limit(self._clock, ANSWER_LIMIT):
                 replay = await self._log.replay(room.id, room.epoch, after, _REPLAY_CHUNK)
-            if guest.member is not member or guest.link is not link:
-                return  # disconnected, or replaced by a connection that resumes itself
+            if guest.member is not member or guest.link is not link or member.replay is not replaying:
+                return  # disconnected, or replaced by a connection that resumes itself, or left and come back
             if replay.gap or not announced:  # messages may also be evicted during a long replay
                 announced = True
                 link.send(self._resumed(member, replay.gap))
@@ -400,27 +459,31 @@ class Rooms:
 
     # ── ending ────────────────────────────────────────────────────────────────────────────────────
 
-    def leave(self, guest: LiveGuest, reason: Departure) -> bool:
-        """End the room at the guest's request; return False if they are in none.
+    def leave(self, guest: LiveGuest, reason: Departure, *, undo: bool = False) -> float:
+        """End the room at the guest's request, if they are in one; with `undo` it is parked, if it can be.
 
+        Return the seconds in which `restore` brings it back; 0.0: it is over, also for whoever has just left them.
         A partner who is away gets room:closed when they return; so does a partner whose connection is dead but not yet
         detected as dead.
         """
         member = guest.member
         if member is None:
-            return False
+            self.moved_on(guest)
+            return 0.0
         partner = member.partner
         name = guest.guest.username
+        seconds = self._undo if undo and self._park(member) else 0.0
         try:
             member.room.tell(
                 partner,
-                UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left"),
+                UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left", undo=seconds or UNSET),
                 ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
             )
             partner.live.notice = self._closed(partner, reason, f"{name} has left")
         finally:
-            self._close(member.room)
-        return True
+            if not seconds:
+                self._close(member.room)
+        return seconds
 
     def expire(self, guest: LiveGuest) -> None:
         """End the room of a guest who did not return in time; inform the partner which messages did not arrive."""
@@ -481,6 +544,12 @@ class Rooms:
 
     def _close(self, room: Room) -> None:
         """Close a room, also one whose opening has failed halfway."""
+        self._dismiss(room)
+        self._forget_log(room.id, room.epoch)
+        self._tell_closed(room)
+
+    def _dismiss(self, room: Room) -> None:
+        """Nobody is in the room any more."""
         self._open.pop(room.id, None)
         for member in room.members:
             live = member.live
@@ -490,12 +559,101 @@ class Rooms:
             self.online_members -= not member.away
             live.guest.in_chat, live.guest.connected_user = False, None
             self._changed(live)
-        self._forget_log(room.id, room.epoch)
+
+    def _tell_closed(self, room: Room) -> None:
         for observer in self._observers:
             try:
                 observer.room_closed(room)
             except Exception as error:  # noqa: BLE001 - the room and the other observers continue
                 self._background.failed("observer of a closed room", error)
+
+    # ── a way back ────────────────────────────────────────────────────────────────────────────────
+
+    def _park(self, member: Member) -> bool:
+        """Dismiss the room of a member who leaves, and keep it for a while; return False if nobody could come back."""
+        room = member.room
+        if not self._undo or room.was_restored or not can_be_followed(member.partner.live):
+            return False
+        for observer in self._observers:
+            self._background.attempt("observer of a parked room", observer.room_parked, room)
+        try:
+            open_log = self._log.park(room.id, room.epoch)
+        except Exception as error:  # noqa: BLE001 - then the room ends
+            self._background.failed("parking of a room's log", error)
+            return False
+        if open_log is None:
+            return False
+        self._dismiss(room)
+        timer = self._background.call_later("end of a parked room", self._undo, lambda: self._end_parked(parked))
+        parked = Parked(member, open_log, timer)
+        for one in room.members:
+            self._parked[one.live] = parked
+        return True
+
+    def restore(self, guest: LiveGuest, resume: Resume) -> Member:
+        """Open the room of `resume` again, which the guest has left, and inform both; return the guest's member.
+
+        A member who is not attached then needs `resume`. Raises ConflictError (undo_impossible).
+        """
+        parked = self._parked.get(guest)
+        if parked is None or not parked.is_of(guest, resume) or not parked.can_be_restored():
+            raise ConflictError(Code.UNDO_IMPOSSIBLE, "The conversation cannot be brought back")
+        self._unpark(parked)
+        room, back, other = parked.room, parked.who_left, parked.who_stays
+        room.was_restored = True
+        back.attached = False
+        other.attached = other.attached and other.live.link is parked.link
+        try:
+            parked.open_log()
+            self._open[room.id] = room
+            for member in room.members:
+                member.away = False
+                self._seat(member)
+                self.online_members += 1
+            if self._is_durable:
+                self._log.note(room.id, room.epoch, saved.RESTORED, b"1")
+            for member in room.members:
+                room.tell(member, self._restored(member, guest.guest))
+        except BaseException:
+            self._close(room)
+            raise
+        return back
+
+    @staticmethod
+    def _restored(member: Member, back: Guest) -> RoomRestored:
+        room, name = member.room, back.username
+        return RoomRestored(
+            user_id=back.id,
+            username=name,
+            message=f"{name} is back",
+            room_id=room.id,
+            epoch=room.epoch,
+            seq=room.seq,
+            partner=Partner.of(member.partner.guest),
+        )
+
+    def moved_on(self, guest: LiveGuest) -> None:
+        """The guest searches, or does not wait: whoever has left them does not come back any more."""
+        parked = self._parked.get(guest)
+        if parked is not None and guest is parked.who_stays.live:
+            self._end_parked(parked)
+
+    def gone(self, guest: LiveGuest) -> None:
+        """The guest meets another one, or is on this node no more: the room that they were in is over."""
+        parked = self._parked.get(guest)
+        if parked is not None:
+            self._end_parked(parked)
+
+    def _end_parked(self, parked: Parked) -> None:
+        """Forget everything of a parked room. Its log is nowhere else."""
+        self._unpark(parked)
+        self._tell_closed(parked.room)
+
+    def _unpark(self, parked: Parked) -> None:
+        """The room is open again, or over."""
+        parked.timer.cancel()
+        for member in parked.room.members:
+            self._parked.pop(member.live, None)
 
 
 def _joined(guest: Guest) -> UserJoined:

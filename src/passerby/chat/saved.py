@@ -19,6 +19,9 @@ CONFIRMED: Final = "confirmed:"
 AWAY: Final = "away:"
 """Before a guest's id: the note with the time (seconds since the Unix epoch) since when the guest is away."""
 
+RESTORED: Final = "restored"
+"""The note that a member has left the room and come back."""
+
 
 class _Author(Struct, rename="camel"):
     sender_id: str

@@ -12,8 +12,10 @@ from passerby.background import Background
 from passerby.calls.ice import Ice
 from passerby.files.files import Files
 from passerby.guests.sessions import Guests
+from passerby.hours import Hours
 from passerby.http.probes import Probes
 from passerby.matching.matchmaking import Matchmaking
+from passerby.matching.pulse import Pulse
 from passerby.models import Limits, RedisState, RedisStats
 from passerby.nodes.buckets import Buckets
 from passerby.presence import Presence
@@ -33,6 +35,8 @@ class Services(NamedTuple):
     ice: Ice
     presence: Presence
     matchmaking: Matchmaking
+    pulse: Pulse
+    hours: Hours
     stats: Statistics
     server: Server
     address: ClientAddress

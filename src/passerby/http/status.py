@@ -16,7 +16,7 @@ from msgspec.json import encode
 from passerby import __version__
 from passerby.clock import sleep
 from passerby.errors import UnauthorizedError, UnavailableError
-from passerby.http.models import Health, OnlineUsersData, Readiness, SocketStats, StatsData, Success
+from passerby.http.models import Health, MatchingStatus, OnlineUsersData, Readiness, SocketStats, StatsData, Success
 from passerby.http.probes import HEADER, PATH, PAUSE, Seen
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
@@ -83,6 +83,23 @@ class StatusController(Controller):
     async def limits(self, services: NamedDependency[Services]) -> Success[Limits]:
         """Return the limits; `connection:established` contains them too."""
         return Success(success=True, data=services.limits)
+
+    @get("/api/matching", summary="Get how searches fare", responses=refusals())
+    async def matching(self, services: NamedDependency[Services]) -> Success[MatchingStatus]:
+        """Return how many guests search, with which interests, how long it usually takes, and when guests can meet."""
+        waiting, usual_wait = services.pulse.now()
+        now = services.background.clock.time()
+        opens_in, closes_in = services.hours.opens_in(now), services.hours.closes_in(now)
+        return Success(
+            success=True,
+            data=MatchingStatus(
+                waiting=waiting,
+                suggestions=services.pulse.suggestions(),
+                usual_wait=UNSET if usual_wait is None else usual_wait,
+                opens_in=UNSET if opens_in is None else opens_in,
+                closes_in=UNSET if closes_in is None else closes_in,
+            ),
+        )
 
     @get("/health", summary="Liveness", opt={"limit": None})
     async def health(self, services: NamedDependency[Services]) -> Success[Health]:

@@ -3,6 +3,9 @@
 The queue pairs atomically. Its result is then checked against the connected guests. If one of the two is gone, the
 other's ticket returns to the queue at its old position, without notice to the guest.
 
+A search begins with all that the guest wishes. Step by step it accepts more (`stages`): each time it looks again, and
+the guest is told. Whoever comes meanwhile finds it by what it accepts then.
+
 Where there are several nodes, a search finds guests of its own node first, because nobody has to move then, and waits
 for them a moment (`patience`). After that it looks among those of all nodes whose moment is over too, and they find it.
 
@@ -22,7 +25,8 @@ from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
 from passerby.clock import AnswerLimit, sleep
 from passerby.errors import Code, ConflictError, InternalError
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
-from passerby.models import Ticket
+from passerby.matching.preferences import shared
+from passerby.models import Ticket, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator
@@ -31,7 +35,11 @@ if TYPE_CHECKING:
     from passerby.chat.rooms import Rooms
     from passerby.clock import Clock, Timer
     from passerby.live import LiveGuest
+    from passerby.matching.events import Stage
+    from passerby.matching.meetings import Meetings
+    from passerby.matching.pulse import Pulse
     from passerby.matching.queue import MatchQueue
+    from passerby.matching.stages import Steps
 
 _RECOVERY_PAUSE: Final = 1.0
 """Seconds after a failure of the queue until all searching guests enter again."""
@@ -40,7 +48,17 @@ RENEWAL: Final = 3.0
 _TELL_AFTER: Final = 0.05
 """Seconds until guests are told that they search, if a durable queue has not answered yet. Mostly it has, and both are
 told with one write."""
-_SEARCHING = MatchSearching(message="Looking for someone to talk to")
+_REMINDER: Final = 3600.0
+"""Seconds after which a durable queue is told again of a search that waits, because it forgets in the end."""
+_SOON: Final = 0.01
+"""Seconds until the next look at least: a timer may be early, by the clock that counts the seconds of a search."""
+_MESSAGES: Final[dict[Stage, str]] = {
+    "interests": "Looking for someone who shares your interests",
+    "language": "Looking for someone who speaks your language",
+    "anyone": "Looking for someone to talk to",
+    "again": "Looking for someone to talk to, perhaps somebody you have met before",
+}
+_NO_WISH = Wish()
 _NOBODY = MatchNoUsers(message="Nobody else is waiting right now; the search goes on")
 _CANCELLED = MatchCancelled(message="The search has ended")
 
@@ -50,6 +68,10 @@ Bring: TypeAlias = "Callable[[Ticket], Awaitable[LiveGuest | None]]"
 
 async def _nobody(_ticket: Ticket) -> LiveGuest | None:
     return None
+
+
+def _admit_all() -> None:
+    """Let every search begin."""
 
 
 class Matchmaking:
@@ -65,13 +87,26 @@ class Matchmaking:
         node: str,
         grace: float,
         patience: float,
+        steps: Steps,
+        meetings: Meetings,
+        pulse: Pulse,
         changed: Callable[[LiveGuest], None],
+        admit: Callable[[], None] = _admit_all,
     ) -> None:
         """Search in `queue`, open rooms in `rooms`. `grace` is how long a search is kept without a connection, in s.
 
         `node` is this node's id; `patience` is for how many seconds a search is left to it, if there are others.
+        `admit` is called before a search begins, and raises a PasserbyError if none may begin now.
         """
+        self._admit = admit
         self._node = node
+        self._steps = steps
+        self._meetings = meetings
+        self._pulse = pulse
+        self._stages: dict[str, Stage] = {}
+        """What guests who search were told last, by id."""
+        self._looks: dict[str, Timer] = {}
+        """When the tickets that wait look again, by guest."""
         self._patience = patience
         self.others: Collection[str] = ()
         """The other nodes that are alive."""
@@ -98,25 +133,31 @@ class Matchmaking:
         """Return the number of searching guests."""
         return len(self._seekers)
 
-    async def search(self, guest: LiveGuest) -> None:
+    async def search(self, guest: LiveGuest, wish: Wish = _NO_WISH) -> None:
         """Start a search. A guest who is already searching is informed again and keeps their position.
 
-        Raises ConflictError (already_in_room).
+        Raises ConflictError (already_in_room), and what `admit` raises.
         """
         if guest.link is None:
             return  # disconnected while the request was waiting
         if guest.member is not None:
             raise ConflictError(Code.ALREADY_IN_ROOM, "You are in a conversation; leave it to find someone new")
         guest.notice = None  # the client knows that the previous room has ended
-        if guest.ticket is not None:
+        wish = replace(wish, met=self._meetings.met(guest.guest), never=tuple(guest.guest.never))
+        if guest.ticket is not None and guest.ticket.wish == wish:
             self._tell(guest, again=True)
             return
-        ticket = Ticket(ids.ticket_id(), guest.guest.id, self._clock.time(), self._node)
+        former = guest.ticket
+        if former is None:
+            self._admit()
+            self._rooms.moved_on(guest)
+        since = former.entered_at if former is not None else self._clock.time()
+        ticket = Ticket(ids.ticket_id(), guest.guest.id, since, self._node, wish)
         self._set(guest, ticket)
-        if self._is_durable:
+        if self._is_durable and former is None:
             self._tell_soon(guest)
         else:
-            guest.send(_SEARCHING)
+            self._tell(guest, again=True)
         if not await self._enter(guest, ticket) and self._holds(guest, ticket):
             self._give_up(guest)
             self._background.start("withdrawal of a ticket", self._withdraw(guest, ticket))
@@ -134,8 +175,19 @@ class Matchmaking:
 
     def _tell(self, guest: LiveGuest, *, again: bool = False) -> None:
         """Tell a guest that they search, if they do not know it yet, or `again`."""
-        if self._untold.pop(guest.guest.id, None) is not None or again:
-            guest.send(_SEARCHING)
+        ticket = guest.ticket
+        if (self._untold.pop(guest.guest.id, None) is None and not again) or ticket is None:
+            return
+        elapsed = self._elapsed(ticket)
+        stage = self._stages[guest.guest.id] = self._steps.openness(ticket.wish, elapsed).stage(ticket.wish)
+        waiting, usual = self._pulse.now()
+        searching = MatchSearching(message=_MESSAGES[stage], stage=stage, waiting=waiting, elapsed=round(elapsed, 1))
+        if usual is not None:
+            searching.usual_wait = usual
+        guest.send(searching)
+
+    def _elapsed(self, ticket: Ticket) -> float:
+        return max(0.0, self._clock.time() - ticket.entered_at)
 
     async def cancel(self, guest: LiveGuest) -> None:
         """Stop searching. Raises ConflictError (not_searching)."""
@@ -145,6 +197,13 @@ class Matchmaking:
         self._set(guest, None)
         guest.send(_CANCELLED)
         await self._withdraw(guest, ticket)
+
+    def drop(self, guest: LiveGuest) -> None:
+        """The guest is in a room again, which they had left: end the search, if any, without a word."""
+        ticket = guest.ticket
+        if ticket is not None:
+            self._set(guest, None)
+            self._background.start("withdrawal of a ticket", self._withdraw(guest, ticket))
 
     def suspend(self, guest: LiveGuest) -> None:
         """The guest lost the connection: stop matching them, but keep their position."""
@@ -162,9 +221,9 @@ class Matchmaking:
         if suspended is None or guest.ticket is not None or guest.member is not None:
             return
         # A new id, so that a pending withdrawal of the old ticket does not remove this one.
-        ticket = Ticket(ids.ticket_id(), suspended.guest_id, suspended.entered_at, self._node)
+        ticket = replace(suspended, id=ids.ticket_id(), node=self._node)
         self._set(guest, ticket)
-        guest.send(_SEARCHING)
+        self._tell(guest, again=True)
         self._background.start("return to a search", self._return(guest, ticket, suspended))
 
     def recall_later(self, guest: LiveGuest, *, has_met: bool = False) -> None:
@@ -196,7 +255,9 @@ class Matchmaking:
         """The guest moves to another node, with the search: nothing of it is told or withdrawn here."""
         guest.has_moved = True
         self._seekers.pop(guest.guest.id, None)
+        self._pulse.ended(guest.guest.id)
         self._tell(guest)
+        self._rest(guest)
         if guest.ticket is not None:
             self._queue.release(guest.ticket)
             guest.ticket = None
@@ -205,6 +266,7 @@ class Matchmaking:
         """The guest has moved here. If they search, `go_on` has to be called, or the ticket has a partner."""
         if guest.ticket is not None:
             self._seekers[guest.guest.id] = guest
+            self._pulse.searched(guest.guest.id, guest.ticket.wish)
 
     def go_on(self, guest: LiveGuest) -> None:
         """Let a guest who searches enter again, with a ticket that was found in vain."""
@@ -243,21 +305,21 @@ class Matchmaking:
         if self._is_durable and suspended is not None:
             await self._withdraw(guest, suspended)
 
-    async def _enter(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool = False, is_patient: bool = True) -> bool:
-        """Enter until a connected partner is found or the queue is empty; also for a guest paired in vain.
+    async def _enter(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool = False, is_look: bool = False) -> bool:
+        """Enter until a connected partner is found or nobody fits; also for a guest paired in vain.
 
-        `guest` is told that nobody is there, if they were not before. Not `is_patient`: the ticket waits, and has
-        waited long enough for guests of this node.
+        `guest` is told that nobody is there, if they were not before. `is_look`: the ticket waits, and looks again.
 
         Return False when the queue has failed, or has not answered in time. It may then contain the ticket or not, and
         another guest's ticket may be lost. Therefore all searching guests enter again, a little later.
         """
         seeker = None if is_told else guest
         while True:
-            patience = self._patience if is_patient and self.others else 0.0
+            patience = self._patience if not is_look and self.others else 0.0
+            openness = self._steps.openness(ticket.wish, self._elapsed(ticket))
             try:
                 found = await self._answer(
-                    self._queue.enter(ticket, patience) if is_patient else self._queue.look(ticket)
+                    self._queue.look(ticket, openness) if is_look else self._queue.enter(ticket, openness, patience)
                 )
             except FAILURES as error:
                 if not is_failure(error):
@@ -269,7 +331,7 @@ class Matchmaking:
             if found is None:
                 await self._wait(guest, ticket, patience, is_new=guest is seeker)
                 return True
-            is_patient = True
+            is_look = False
             partner = self.searching(found)
             if partner is None:
                 partner = await self._bring(found)
@@ -286,24 +348,41 @@ class Matchmaking:
     async def _wait(self, guest: LiveGuest, ticket: Ticket, patience: float, *, is_new: bool) -> None:
         """The ticket waits in the queue: tell the guest, or withdraw it if the search has ended meanwhile.
 
-        With `patience`, look again when that is over, and before the guest is told that nobody is there.
+        It looks again when `patience` is over, before the guest is told that nobody is there; and when it accepts more.
         """
         if not self._holds(guest, ticket):
             await self._withdraw(guest, ticket)
             return
         self._tell(guest)
-        if patience:
-            look = partial(self._look_again, guest, ticket, is_told=not is_new)
-            self._background.call_later("second look of a search", patience, look)
-        elif is_new:
+        if is_new and not patience:
             guest.send(_NOBODY)
+        elapsed = self._elapsed(ticket)
+        change = self._steps.next(ticket.wish, elapsed)
+        delays = [] if change is None else [max(change - elapsed, _SOON)]
+        if patience:
+            delays.append(patience)
+        elif self._is_durable:
+            delays.append(_REMINDER)
+        self._rest(guest)
+        if delays:
+            look = partial(self._look_again, guest, ticket, is_told=not (is_new and patience))
+            self._looks[guest.guest.id] = self._background.call_later("next look of a search", min(delays), look)
+
+    def _rest(self, guest: LiveGuest) -> None:
+        """Do not look again."""
+        timer = self._looks.pop(guest.guest.id, None)
+        if timer is not None:
+            timer.cancel()
 
     def _look_again(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool) -> None:
         if self._holds(guest, ticket):
-            self._background.start("second look of a search", self._look(guest, ticket, is_told=is_told))
+            self._background.start("next look of a search", self._look(guest, ticket, is_told=is_told))
 
     async def _look(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool) -> None:
-        await self._enter(guest, ticket, is_told=is_told, is_patient=False)
+        stage = self._steps.openness(ticket.wish, self._elapsed(ticket)).stage(ticket.wish)
+        if stage != self._stages.get(guest.guest.id, stage):
+            self._tell(guest, again=True)
+        await self._enter(guest, ticket, is_told=is_told, is_look=True)
 
     async def _bring(self, ticket: Ticket) -> LiveGuest | None:
         """Return the guest of a ticket that was found, who may live on another node, and lives here now."""
@@ -326,12 +405,16 @@ class Matchmaking:
     def _meet(self, guest: LiveGuest, partner: LiveGuest) -> None:
         """Open a room for two guests whose tickets the queue has paired."""
         tickets = guest.ticket, partner.ticket
+        assert tickets[0] is not None and tickets[1] is not None  # noqa: S101, PT018 - the callers have looked
+        wishes = tickets[0].wish, tickets[1].wish
+        self._pulse.met(max(self._elapsed(tickets[0]), self._elapsed(tickets[1])))
         self._tell(guest)
         self._tell(partner)
         self._assign(guest, None)
         self._assign(partner, None)
         try:
-            self._rooms.open(guest, partner)  # marks both as changed
+            met_before = partner.guest.id in wishes[0].met or guest.guest.id in wishes[1].met
+            self._rooms.open(guest, partner, shared(*wishes), met_before=met_before)  # marks both as changed
         except FAILURES as error:  # after any error both searches end and both are informed
             if not is_failure(error):
                 raise
@@ -383,7 +466,11 @@ class Matchmaking:
         if ticket is None:
             self._seekers.pop(guest.guest.id, None)
             self._untold.pop(guest.guest.id, None)
+            self._stages.pop(guest.guest.id, None)
+            self._rest(guest)
+            self._pulse.ended(guest.guest.id)
         else:
             self._seekers[guest.guest.id] = guest
+            self._pulse.searched(guest.guest.id, ticket.wish)
         guest.ticket = ticket
         guest.guest.is_searching = ticket is not None

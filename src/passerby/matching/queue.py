@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from passerby.matching.stages import OPEN
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from passerby.matching.stages import Openness
     from passerby.models import Ticket
 
 
 class MatchQueue(Protocol):
     """The queue of searching guests, one ticket per guest.
+
+    Who fits whom is the same in all adapters: see `places`.
 
     A ticket waits until another guest's `enter` returns it, it is cancelled or suspended, or its process is gone: in a
     durable queue it has a lease, which `renew` prolongs.
@@ -20,21 +25,22 @@ class MatchQueue(Protocol):
     is_durable: bool
     """Whether searches outlive the process. If not, nobody needs to renew, recall or forget any."""
 
-    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:
-        """Remove a random ticket of another guest and return it. If there is none, add `ticket` and return None.
+    async def enter(self, ticket: Ticket, openness: Openness = OPEN, patience: float = 0.0) -> Ticket | None:
+        """Remove the best ticket of another guest for `ticket`, and return it. If there is none, `ticket` waits: None.
 
-        With `patience`, a ticket of the same node, and for so many seconds `ticket` is returned to that node only. The
-        caller then calls `look`.
+        `openness` says whom the search accepts now, and by whom it is found. With `patience`, only tickets of the same
+        node are found, and for so many seconds `ticket` is found on that node only. The caller then calls `look`.
 
         Atomic: of any number of concurrent calls, no two return the same ticket, and none returns a ticket whose own
         call has returned a partner. An earlier ticket of the same guest is replaced, but a durable queue that cannot be
         used now may have it until it is cancelled. A ticket that was returned, or has got a partner, may enter again.
         """
 
-    async def look(self, ticket: Ticket) -> Ticket | None:
-        """If `ticket` waits, and its patience is over, look once more: for tickets of its node, then of any node.
+    async def look(self, ticket: Ticket, openness: Openness = OPEN) -> Ticket | None:
+        """If `ticket` waits, look once more, on all nodes, with what it accepts now. Else no effect.
 
-        Those whose patience is not over are left to their own node. Else as `enter`. No effect if it does not wait.
+        Tickets whose patience is not over are left to their own node. Among equals those of its node are preferred.
+        Called at least once an hour while it waits.
         """
 
     async def cancel(self, ticket: Ticket) -> bool:

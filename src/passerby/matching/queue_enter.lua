@@ -5,31 +5,34 @@
 -- KEYS[1] tickets  hash, guest id to ticket (JSON): who waits, is suspended, or has been matched and not yet forgotten
 -- KEYS[2] waiting  set of guest ids: who can be found
 -- KEYS[3] leases   sorted set, guest id by the end of the lease, in milliseconds of the server's clock
--- KEYS[4] near     set of guest ids: who waits on this node. Some of them may wait elsewhere by now, or no more
--- KEYS[5] young    sorted set, guest id by the time (as above) until which only those of the same node find this guest
--- KEYS[6…] claim   string, of each ticket: "attempt ends guest ticket": the last two are the partner's, who is matched
+-- KEYS[4] places   hash, guest id to where it stands: 1 if it accepts whom it has met lately, else 0, and the names of
+--                  its places, each after a line break. Each place is a key, this one with ":" and the name: a sorted
+--                  set, guest id by the position
+-- KEYS[5…] claim   string, of each ticket: "attempt ends guest ticket": the last two are the partner's, who is matched
 --                  with this ticket as long as their lease is the one that `ends` then
 --
 -- ARGV[1] milliseconds of a lease; also until a ticket that was matched in vain can enter again
--- ARGV[2] milliseconds that the keys are kept at least; a claim only as long as a lease, `near` as long as four
--- ARGV[3] how many tickets with an ended lease, or in `near` for no reason, are dropped at most, for all together
--- ARGV[4] this node, as it stands in a ticket
--- ARGV[5…] of each ticket: the guest's id
+-- ARGV[2] milliseconds that the keys are kept at least; a claim only as long as a lease
+-- ARGV[3] how many who do not wait any more are dropped at most, for all together
+-- ARGV[4] how many of each tier are looked at in all
+-- ARGV[5] milliseconds that a place is kept after the last one has come to it
+-- ARGV[6…] of each ticket: the guest's id
 --                          the ticket
 --                          the attempt: a number that no other `enter` of this ticket has
 --                          1: this attempt may have been applied already, 0: it cannot
---                          whom it finds. 0: anybody. More: guests of the same node; if there are none, it waits, for so
---                          many milliseconds only for them. -1: it still waits, or nothing happens, and it finds
---                          guests of the same node, and else those who do not wait for theirs only
+--                          1: it still waits, or nothing happens; 0: it enters
+--                          its position
+--                          where it stands, as in KEYS[4]
+--                          the number of tiers, the best first, and of each: the highest position of those who are
+--                          taken from there; and the names of the places, each after a line break
 --
--- Returns for each ticket: the partner's; nil: it waits, or -1 had no effect; 0: so many were dropped that it has to be
--- run again; or an error, which is no other ticket's
+-- Returns for each ticket: the partner's; nil: it waits, or it had to wait and did not; 0: so many were dropped that it
+-- has to be run again; or an error, which is no other ticket's
 
-local tickets, waiting, leases, near, young = unpack(KEYS, 1, 5)
+local tickets, waiting, leases, places = unpack(KEYS, 1, 4)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local droppable = tonumber(ARGV[3])
-local SAMPLE = 100 -- of those who wait, of whom there is seldom more than one of each node
+local droppable, EXAMINED = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local function applied(claim, guest, ticket, attempt)
     local claimed, til, partner, found = string.match(redis.call('GET', claim) or '', '^(%d+) (%d+) (%S+) (.*)$')
@@ -46,89 +49,117 @@ local function applied(claim, guest, ticket, attempt)
     return false
 end
 
--- Each of the three returns a guest who does not wait any more, the ticket, and the end of the lease; or nothing.
-
-local function anybody()
-    while droppable > 0 do
-        local other = redis.call('SPOP', waiting)
-        if not other then
-            return
-        end
-        local lease = redis.call('ZSCORE', leases, other)
-        local found = lease and tonumber(lease) > now and redis.call('HGET', tickets, other)
-        if found then
-            return other, found, lease
-        end
-        droppable = droppable - 1
+-- Whether a guest is in one of the two lists of a ticket: 2 never to be met, 1 met lately, 0 in none.
+local function knows(ticket, guest)
+    local met = string.find(ticket, '"met":[', 1, true)
+    local never = string.find(ticket, '"never":[', 1, true)
+    local quoted = '"' .. guest .. '"'
+    if never and string.find(ticket, quoted, never, true) then
+        return 2
     end
+    return met and string.find(ticket, quoted, met, true) and 1 or 0
 end
 
-local function neighbour()
-    while droppable > 0 do
-        local other = redis.call('SPOP', near)
-        if not other then
-            return
-        end
-        local found = redis.call('HGET', tickets, other)
-        if found and string.find(found, ARGV[4], 1, true) and redis.call('SREM', waiting, other) == 1 then
-            local lease = redis.call('ZSCORE', leases, other)
-            if lease and tonumber(lease) > now then
-                redis.call('ZREM', young, other)
-                return other, found, lease
-            end
-        end
+-- Return the ticket of another guest and the end of the lease, if the two may meet.
+local function acceptable(guest, ticket, again, other, place)
+    local lease = redis.call('ZSCORE', leases, other)
+    local found = redis.call('HGET', tickets, other)
+    if not found or not lease or tonumber(lease) <= now or redis.call('SISMEMBER', waiting, other) == 0 then
         droppable = droppable - 1
-    end
-end
-
-local function patient()
-    redis.call('ZREMRANGEBYSCORE', young, '-inf', now)
-    while droppable > 0 do
-        local some = redis.call('SRANDMEMBER', waiting, SAMPLE)
-        local other
-        for place, til in ipairs(#some > 0 and redis.call('ZMSCORE', young, unpack(some)) or {}) do
-            if not til then
-                other = some[place]
-                break
-            end
-        end
-        if not other then
-            return
-        end
         redis.call('SREM', waiting, other)
-        local lease = redis.call('ZSCORE', leases, other)
-        local found = lease and tonumber(lease) > now and redis.call('HGET', tickets, other)
-        if found then
-            return other, found, lease
-        end
-        droppable = droppable - 1
+        redis.call('ZREM', place, other)
+        leave(places, other)
+        return
+    end
+    local known = math.max(knows(ticket, other), knows(found, guest))
+    if known == 0 or (known == 1 and again == '1' and string.sub(redis.call('HGET', places, other) or '', 1, 1) == '1') then
+        return found, lease
     end
 end
 
-local function wait(guest, ticket, ends, patience)
+local function earlier(one, other)
+    return one[1] < other[1] or (one[1] == other[1] and one[2] < other[2])
+end
+
+-- Return those who stand in places, each with its position and its place, the longest waiting first: `limit` of each
+-- place; and whether there may be more.
+local function standing(names, highest, limit)
+    local all, is_more = {}, false
+    for name in string.gmatch(names, '\n([^\n]+)') do
+        local place = places .. ':' .. name
+        local some = redis.pcall('ZRANGE', place, '-inf', highest, 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+        if some.err then -- of another type: somebody else has written it
+            redis.call('DEL', place)
+            some = {}
+        end
+        is_more = is_more or #some == 2 * limit
+        for each = 1, #some, 2 do
+            all[#all + 1] = {tonumber(some[each + 1]), some[each], place}
+        end
+    end
+    if #all > 1 then
+        table.sort(all, earlier)
+    end
+    return all, is_more
+end
+
+-- Return a guest of a tier who may be met, the ticket, and the end of the lease.
+local function best(guest, ticket, again, highest, names)
+    local seen, examined, is_more, limit = {[guest] = true}, 0, true, 1
+    while is_more do
+        local all
+        all, is_more = standing(names, highest, limit)
+        for _, each in ipairs(all) do
+            if not seen[each[2]] then
+                seen[each[2]] = true
+                local before = droppable
+                local found, lease = acceptable(guest, ticket, again, each[2], each[3])
+                if found then
+                    return each[2], found, lease
+                end
+                examined = examined + (droppable == before and 1 or 0)
+                if examined == EXAMINED or droppable == 0 then
+                    return
+                end
+            end
+        end
+        limit = 8 * limit
+    end
+end
+
+local function find(guest, ticket, again, place)
+    for tier = 1, tonumber(ARGV[place]) do
+        local other, found, lease = best(guest, ticket, again, ARGV[place + 2 * tier - 1], ARGV[place + 2 * tier])
+        if other or droppable == 0 then
+            return other, found, lease
+        end
+    end
+end
+
+local function wait(guest, ticket, ends, position, stands)
     redis.call('HSET', tickets, guest, ticket)
     redis.call('SADD', waiting, guest)
     redis.call('ZADD', leases, ends, guest)
-    if patience ~= 0 then
-        redis.call('SADD', near, guest)
-        redis.call('PEXPIRE', near, 4 * ARGV[1])
+    for name in string.gmatch(stands, '\n([^\n]+)') do
+        local key = places .. ':' .. name
+        if type(redis.pcall('ZADD', key, position, guest)) == 'table' then -- an error: see above
+            redis.call('DEL', key)
+            redis.call('ZADD', key, position, guest)
+        end
+        redis.call('PEXPIRE', key, ARGV[5])
     end
-    if patience > 0 then
-        redis.call('ZREMRANGEBYSCORE', young, '-inf', now)
-        redis.call('ZADD', young, now + patience, guest)
-        redis.call('PEXPIRE', young, ARGV[1] + patience)
-    end
+    redis.call('HSET', places, guest, stands)
 end
 
-local function enter(claim, guest, ticket, attempt, is_again, patience)
-    patience = tonumber(patience)
+local function enter(claim, first)
+    local guest, ticket, attempt, is_again, is_look, position, stands = unpack(ARGV, first, first + 6)
     if is_again == '1' then
         local is_applied, answer = applied(claim, guest, ticket, attempt)
         if is_applied then
             return answer
         end
     end
-    if patience < 0 and (redis.call('SISMEMBER', waiting, guest) == 0
+    if is_look == '1' and (redis.call('SISMEMBER', waiting, guest) == 0
             or redis.call('HGET', tickets, guest) ~= ticket) then
         return false -- another one has just found it, or it is lost
     end
@@ -141,47 +172,39 @@ local function enter(claim, guest, ticket, attempt, is_again, patience)
         ends = last + 1
     end
 
-    redis.call('SREM', waiting, guest) -- an earlier ticket, or this one
-    local other, found, lease
-    if patience == 0 then
-        other, found, lease = anybody()
-    else
-        redis.call('ZREM', young, guest)
-        other, found, lease = neighbour()
-        if not other and patience < 0 then
-            other, found, lease = patient()
-        end
+    local other, found, lease = find(guest, ticket, string.sub(stands, 1, 1), first + 7)
+    if not other and droppable == 0 then
+        return 0 -- an earlier ticket still waits, or this one, when this is run again
     end
-    if other then
-        -- Both can be recalled until they have a room.
-        ends = math.max(ends, lease + 1)
-        redis.call('HSET', tickets, guest, ticket)
-        redis.call('ZADD', leases, ends, guest, ends, other)
-        local claimed = table.concat({attempt, string.format('%d', ends), other, found}, ' ')
-        redis.call('SET', claim, claimed, 'PX', ARGV[1])
-        return found
-    end
-    if droppable > 0 then
-        wait(guest, ticket, ends, patience)
+    redis.call('SREM', waiting, guest)
+    leave(places, guest)
+    if not other then
+        wait(guest, ticket, ends, position, stands)
         return false
     end
-    if patience < 0 then
-        redis.call('SADD', waiting, guest) -- it still waits when this is run again
-    end
-    return 0
+    redis.call('SREM', waiting, other)
+    leave(places, other)
+    -- Both can be recalled until they have a room.
+    ends = math.max(ends, lease + 1)
+    redis.call('HSET', tickets, guest, ticket)
+    redis.call('ZADD', leases, ends, guest, ends, other)
+    local claimed = table.concat({attempt, string.format('%d', ends), other, found}, ' ')
+    redis.call('SET', claim, claimed, 'PX', ARGV[1])
+    return found
 end
 
 local answers = {}
-for place = 1, #KEYS - 5 do
-    local first = 5 * place
-    local is_done, answer = pcall(enter, KEYS[place + 5], unpack(ARGV, first, first + 4))
+local first = 6
+for place = 1, #KEYS - 4 do
+    local is_done, answer = pcall(enter, KEYS[place + 4], first)
     if not is_done then -- a table or its text, that depends on the server; or the text of an error of Lua
         answer = tostring(type(answer) == 'table' and answer.err or answer)
         answer = {err = string.match(answer, '^%u+ ') and answer or 'ERR ' .. answer}
     end
     answers[place] = answer
+    first = first + 8 + 2 * ARGV[first + 7]
 end
-for place = 1, 3 do
+for place = 1, 4 do
     if redis.call('PTTL', KEYS[place]) < tonumber(ARGV[2]) then
         redis.call('PEXPIRE', KEYS[place], 2 * ARGV[2])
     end

@@ -2,48 +2,103 @@
 
 from __future__ import annotations
 
-import random
+import heapq
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from sortedcontainers import SortedList
+
+from passerby.matching.places import EXAMINED, FAIR, may_meet, position, stands, tiers
+from passerby.matching.stages import OPEN
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from passerby.clock import Clock
+    from passerby.matching.places import Tier
+    from passerby.matching.stages import Openness
     from passerby.models import Ticket
 
 
-class MemoryMatchQueue:
-    """Keeps the tickets in a list. Each operation takes O(1).
+class _Waiting:
+    """A ticket that waits."""
 
-    A random ticket is at a random place of the list. When a ticket is removed, the last one takes its place.
-    """
+    __slots__ = ("entry", "openness", "places", "ticket")
+
+    def __init__(self, ticket: Ticket, openness: Openness) -> None:
+        self.ticket = ticket
+        self.entry = position(ticket), ticket.guest_id
+        """As it stands in its places."""
+        self.openness = openness
+        self.places: list[str] = []
+        """None before somebody looks for a partner."""
+
+
+class MemoryMatchQueue:
+    """Keeps sorted lists: one for each place in which a ticket waits. An operation takes O(log n) of what waits."""
 
     is_durable = False
 
-    def __init__(self, clock: Clock, choose: random.Random | None = None) -> None:
-        """`choose` picks the tickets. Without it, the system's random source does."""
+    def __init__(self, clock: Clock, fair: float = FAIR) -> None:
+        """`fair` is in seconds, see `places.tiers`."""
         self._clock = clock
-        self._choose = choose or random.SystemRandom()
-        self._tickets: list[Ticket] = []
-        self._places: dict[str, int] = {}
+        self._fair = fair
+        self._waiting: dict[str, _Waiting] = {}
+        """By guest."""
+        self._new: dict[str, _Waiting] = {}
+        """Those that stand in no place yet: that is put off, because many are gone before anybody looks."""
+        self._places: dict[str, SortedList[tuple[float, str]]] = {}
         self._suspended: dict[str, tuple[Ticket, float]] = {}
         """Suspended tickets by guest, each with the time until it can be recalled (monotonic seconds)."""
 
-    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:  # noqa: ARG002 - as in MatchQueue
+    async def enter(self, ticket: Ticket, openness: Openness = OPEN, patience: float = 0.0) -> Ticket | None:  # noqa: ARG002 - as in MatchQueue
         """See MatchQueue. There is one node."""
         self.discard(ticket.guest_id)
-        if not self._tickets:
-            self._places[ticket.guest_id] = 0
-            self._tickets.append(ticket)
-            return None
-        count = len(self._tickets)
-        found = self._tickets[self._choose.randrange(count) if count > 1 else 0]  # a draw is a system call or two
-        self.discard(found.guest_id)
+        found = self._find(ticket, openness)
+        if found is not None:
+            self.discard(found.guest_id)
+        else:
+            self.add(ticket, openness)
         return found
 
-    async def look(self, ticket: Ticket) -> Ticket | None:  # noqa: ARG002 - as in MatchQueue
-        """See MatchQueue. Whoever could be found was found."""
+    async def look(self, ticket: Ticket, openness: Openness = OPEN) -> Ticket | None:
+        """See MatchQueue."""
+        waiting = self._waiting.get(ticket.guest_id)
+        if waiting is None or waiting.ticket.id != ticket.id:
+            return None
+        return await self.enter(ticket, openness)
+
+    def _find(self, ticket: Ticket, openness: Openness) -> Ticket | None:
+        """Return the best ticket for `ticket`, which does not wait."""
+        self._place_new()
+        for tier in tiers(ticket.wish, openness, self._fair):
+            for other in islice(self._of(tier), EXAMINED):
+                if may_meet(ticket, other.ticket, again=openness.again and other.openness.again):
+                    return other.ticket
         return None
+
+    def _place_new(self) -> None:
+        new, self._new = self._new, {}
+        for waiting in new.values():
+            waiting.places = stands(waiting.ticket.wish, waiting.openness)
+            for name in waiting.places:
+                found = self._places.get(name)
+                if found is None:
+                    found = self._places[name] = SortedList()
+                found.add(waiting.entry)
+
+    def _of(self, tier: Tier) -> Iterator[_Waiting]:
+        """Yield those of a tier, the longest waiting first."""
+        lists = [found for name in tier.places if (found := self._places.get(name)) is not None]
+        entries = heapq.merge(*lists) if len(lists) > 1 else iter(lists[0]) if lists else iter(())
+        latest = (self._clock.time() - tier.age) * 1000 if tier.age else float("inf")
+        last = ""
+        for place, guest_id in entries:
+            if place > latest:
+                return
+            if guest_id != last:  # the same one stands in several lists, and comes out of them one after the other
+                last = guest_id
+                yield self._waiting[guest_id]
 
     async def cancel(self, ticket: Ticket) -> bool:
         """See MatchQueue."""
@@ -51,8 +106,7 @@ class MemoryMatchQueue:
 
     async def suspend(self, ticket: Ticket, seconds: float) -> None:
         """See MatchQueue."""
-        place = self._places.get(ticket.guest_id)
-        if place is not None and not self.remove(ticket):
+        if ticket.guest_id in self._waiting and not self.remove(ticket):
             return  # the guest has a newer one
         now = self._clock.monotonic()
         while self._suspended and next(iter(self._suspended.values()))[1] <= now:
@@ -62,9 +116,9 @@ class MemoryMatchQueue:
 
     async def recall(self, guest_id: str) -> Ticket | None:
         """See MatchQueue."""
-        place = self._places.get(guest_id)
-        if place is not None:
-            return self._tickets[place]
+        waiting = self._waiting.get(guest_id)
+        if waiting is not None:
+            return waiting.ticket
         ticket, until = self._suspended.get(guest_id, (None, 0.0))
         return ticket if until > self._clock.monotonic() else None
 
@@ -80,20 +134,19 @@ class MemoryMatchQueue:
 
     async def size(self) -> int:
         """See MatchQueue."""
-        return len(self._tickets)
+        return len(self._waiting)
 
     # ── for an adapter whose fallback this is ─────────────────────────────────────────────────────
 
-    def add(self, ticket: Ticket) -> None:
+    def add(self, ticket: Ticket, openness: Openness = OPEN) -> None:
         """Let a ticket wait without looking for a partner."""
         self.discard(ticket.guest_id)
-        self._places[ticket.guest_id] = len(self._tickets)
-        self._tickets.append(ticket)
+        self._waiting[ticket.guest_id] = self._new[ticket.guest_id] = _Waiting(ticket, openness)
 
     def take(self, ticket: Ticket) -> bool:
         """Remove a ticket that waits; return whether it did. A suspended one stays."""
-        place = self._places.get(ticket.guest_id)
-        if place is None or self._tickets[place].id != ticket.id:
+        waiting = self._waiting.get(ticket.guest_id)
+        if waiting is None or waiting.ticket.id != ticket.id:
             return False
         self.discard(ticket.guest_id)
         return True
@@ -111,17 +164,18 @@ class MemoryMatchQueue:
         """Remove the guest's ticket, whichever it is."""
         if self._suspended:
             self._suspended.pop(guest_id, None)
-        place = self._places.pop(guest_id, None)
-        if place is None:
+        waiting = self._waiting.pop(guest_id, None)
+        if waiting is None or self._new.pop(guest_id, None) is not None:
             return
-        last = self._tickets.pop()
-        if place < len(self._tickets):
-            self._tickets[place] = last
-            self._places[last.guest_id] = place
+        for name in waiting.places:
+            found = self._places[name]
+            found.remove(waiting.entry)
+            if not found:
+                del self._places[name]
 
     def waiting(self) -> list[Ticket]:
         """Return the tickets that wait."""
-        return list(self._tickets)
+        return [waiting.ticket for waiting in self._waiting.values()]
 
     def suspended(self) -> list[tuple[Ticket, float]]:
         """Return the suspended tickets, each with the seconds (> 0) that it can still be recalled."""
@@ -133,6 +187,7 @@ class MemoryMatchQueue:
 
     async def close(self) -> None:
         """See MatchQueue."""
-        self._tickets.clear()
+        self._waiting.clear()
+        self._new.clear()
         self._places.clear()
         self._suspended.clear()

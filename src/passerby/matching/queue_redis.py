@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 import msgspec
 
 from passerby.logs import Sampled
+from passerby.matching.places import EXAMINED, FAIR, position, stands, tiers
 from passerby.matching.queue_memory import MemoryMatchQueue
+from passerby.matching.stages import OPEN
 from passerby.models import Ticket
 from passerby.redis.client import LostError, RedisError, RefusedError, Script
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from passerby.background import Background
     from passerby.clock import Clock
+    from passerby.matching.stages import Openness
     from passerby.redis.client import Part, Redis, Reply
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,8 @@ between two renewals, so that two of them may fail. Also the time that two who w
 KEPT: Final = 30.0
 """Seconds after the end of a lease that a search can be recalled: a process that has died is up again, and its guests
 have come back."""
+_PLACES_KEPT: Final = 86_400.0
+"""Seconds that a place is kept after the last one has come to it: much longer than until a search looks again."""
 _KEYS_KEPT: Final = 600.0
 """Seconds that the keys are kept at least when no process is left that uses them."""
 DROPPED: Final = 100
@@ -48,13 +53,14 @@ def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-_LEASE_MS, _KEPT_MS, _KEYS_KEPT_MS = map(_ms, (LEASE, KEPT, _KEYS_KEPT))
-_AGAIN: Final = -1
-"""In place of the patience, for `look`; see queue_enter.lua."""
+_LEASE_MS, _KEPT_MS, _KEYS_KEPT_MS, _PLACES_KEPT_MS = map(_ms, (LEASE, KEPT, _KEYS_KEPT, _PLACES_KEPT))
+_EVERYWHERE: Final = "*"
+"""In front of the names of places: for guests of all nodes. Else it is the node's id."""
 
 
 def _script(name: str) -> Script:
-    return Script(Path(__file__).with_name(f"queue_{name}.lua"))
+    folder = Path(__file__)
+    return Script(folder.with_name(f"queue_{name}.lua"), folder.with_name("queue_leave.lua"))
 
 
 _ENTER, _REMOVE, _SUSPEND, _RECALL, _RENEW, _SWEEP, _REPAIR = map(
@@ -83,9 +89,11 @@ class RedisMatchQueue:
     after the other there, each has an answer of its own, and an error of one is not one of the others. Nothing else is
     sent before them, so a ticket that is cancelled or forgotten has entered before.
 
-    **Guests of the same node are preferred**, if the caller has patience: `{mm}:near:<node>` helps to find those who
-    wait there, and `{mm}:young` has those who are left to their own node. Both only narrow down who is found of
-    `{mm}:waiting`. What stands in them for no reason is dropped by whoever comes across it, and they expire.
+    **Guests of the same node are preferred**, if the caller has patience: each node has places of its own, beside those
+    of all nodes. A ticket whose patience is not over stands only in those of its node.
+
+    **What stands in a place but does not wait** is dropped by whoever comes across it, and the places expire: a process
+    of another version may have matched it, which does not know of places.
 
     So no answer is given twice, and what the script matched is never matched again before its process lets it. What
     memory matched meanwhile is known to be old by whoever is given it: the caller checks that its guest still holds
@@ -94,17 +102,16 @@ class RedisMatchQueue:
 
     is_durable = True
 
-    def __init__(self, redis: Redis, clock: Clock, background: Background, node: str = "") -> None:
-        """`clock` measures how long the memory keeps suspended tickets. `node` is this node's id, as in its tickets."""
+    def __init__(self, redis: Redis, clock: Clock, background: Background, node: str = "", fair: float = FAIR) -> None:
+        """`fair` is in seconds, see `places.tiers`. `node` is this node's id, as in its tickets."""
         self._redis = redis
         self._clock = clock
         self._background = background
-        self._memory = MemoryMatchQueue(clock)
+        self._fair = fair
+        self._memory = MemoryMatchQueue(clock, fair)
         """What Redis should have of this process."""
-        self._keys = tuple(redis.key(f"{{mm}}:{name}") for name in ("tickets", "waiting", "leases"))
-        self._entering_keys = (*self._keys, redis.key(f"{{mm}}:near:{node}"), redis.key("{mm}:young"))
-        self._node = f'"node":"{node}"'
-        """As it stands in tickets of this node."""
+        self._keys = tuple(redis.key(f"{{mm}}:{name}") for name in ("tickets", "waiting", "leases", "places"))
+        self._node = node
         self._claim = redis.key("{mm}:claim:")
         self._attempts = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop
@@ -126,15 +133,15 @@ class RedisMatchQueue:
 
     # ── MatchQueue ────────────────────────────────────────────────────────────────────────────────
 
-    async def enter(self, ticket: Ticket, patience: float = 0.0) -> Ticket | None:
+    async def enter(self, ticket: Ticket, openness: Openness = OPEN, patience: float = 0.0) -> Ticket | None:
         """See MatchQueue."""
-        encoded = self._encode(ticket)
+        scopes = (self._node,) if patience else (_EVERYWHERE,)
         is_repaired = False
         while self._redis.is_usable:
             lost = self._lost.pop(ticket.id, None)
             attempt = lost or next(self._attempts)
             try:
-                reply = await self._enter(ticket, encoded, attempt, _ms(patience), may_be_applied=lost is not None)
+                reply = await self._enter(ticket, openness, scopes, attempt, may_be_applied=lost is not None)
             except asyncio.CancelledError:
                 self._lost[ticket.id] = attempt
                 raise
@@ -150,22 +157,22 @@ class RedisMatchQueue:
                     continue
                 break
             if reply is None:
-                self._memory.add(ticket)
+                self._memory.add(ticket, openness)
                 return None
             partner = self._read(reply)
             if partner is not None:
                 self._memory.discard(ticket.guest_id)
                 self._memory.take(partner)  # if it is suspended, which Redis does not know, it can still be recalled
                 return partner
-        return await self._memory.enter(ticket)
+        return await self._memory.enter(ticket, openness)
 
-    async def look(self, ticket: Ticket) -> Ticket | None:
-        """See MatchQueue. No effect while an answer to `enter` is lost, or Redis cannot be used: `renew` helps then."""
-        encoded = self._encode(ticket)
+    async def look(self, ticket: Ticket, openness: Openness = OPEN) -> Ticket | None:
+        """See MatchQueue. While an answer to `enter` is lost it has no effect: `renew` helps then."""
+        scopes = (self._node, _EVERYWHERE)
         while self._redis.is_usable and ticket.id not in self._lost:
             attempt = next(self._attempts)
             try:
-                reply = await self._enter(ticket, encoded, attempt, _AGAIN, may_be_applied=False)
+                reply = await self._enter(ticket, openness, scopes, attempt, is_look=True)
             except asyncio.CancelledError:
                 self._lost[ticket.id] = attempt
                 raise
@@ -173,18 +180,27 @@ class RedisMatchQueue:
                 if isinstance(reply, LostError):
                     self._lost[ticket.id] = attempt
                 self._note(reply)
-                return None
+                break
             if reply is None:
+                if self._memory.take(ticket):
+                    self._memory.add(ticket, openness)
                 return None
             partner = self._read(reply)
             if partner is not None:
                 self._memory.discard(ticket.guest_id)
                 self._memory.take(partner)
                 return partner
-        return None
+        return None if ticket.id in self._lost else await self._memory.look(ticket, openness)
 
     def _enter(
-        self, ticket: Ticket, encoded: bytes, attempt: int, patience: int, *, may_be_applied: bool
+        self,
+        ticket: Ticket,
+        openness: Openness,
+        scopes: tuple[str, ...],
+        attempt: int,
+        *,
+        is_look: bool = False,
+        may_be_applied: bool = False,
     ) -> asyncio.Future[Reply | RedisError]:
         """Let a ticket enter with the others of this turn. The future gets the answer to it, or the error."""
         entering = self._entering
@@ -194,10 +210,24 @@ class RedisMatchQueue:
         answer: asyncio.Future[Reply | RedisError] = self._loop.create_future()
         entering.append(answer)
         self._claims.append(self._claim + ticket.id)
-        self._tickets += (ticket.guest_id, encoded, attempt, int(may_be_applied), patience)
+        encoded, place = self._encode(ticket), f"{position(ticket):.4f}"
+        self._tickets += (ticket.guest_id, encoded, attempt, int(may_be_applied), int(is_look), place)
+        self._tickets.append(_named("1" if openness.again else "0", scopes, stands(ticket.wish, openness)))
+        self._tickets += self._tiers(ticket, openness, scopes)
         if len(entering) == TOGETHER:
             self._send_entering()
         return answer
+
+    def _tiers(self, ticket: Ticket, openness: Openness, scopes: tuple[str, ...]) -> list[Part]:
+        """Return where the script is to look: of equally good places those of the first scope come first."""
+        parts: list[Part] = [0]
+        now = self._clock.time()
+        for tier in tiers(ticket.wish, openness, self._fair):
+            latest = f"{(now - tier.age) * 1000:.4f}" if tier.age else "+inf"
+            for scope in scopes:
+                parts += (latest, _named("", (scope,), tier.places))
+        parts[0] = len(parts) // 2
+        return parts
 
     def _send_entering(self) -> None:
         """Send the tickets that enter in this turn, if there are any."""
@@ -206,8 +236,8 @@ class RedisMatchQueue:
         entering, self._entering = self._entering, []
         claims, self._claims = self._claims, []
         tickets, self._tickets = self._tickets, []
-        keys = (*self._entering_keys, *claims)
-        arguments = (_LEASE_MS, _KEYS_KEPT_MS, DROPPED, self._node, *tickets)
+        keys = (*self._keys, *claims)
+        arguments = (_LEASE_MS, _KEYS_KEPT_MS, DROPPED, EXAMINED, _PLACES_KEPT_MS, *tickets)
         try:
             self._redis.run_then(partial(_answer, entering), _ENTER, keys, *arguments)
         except Exception as error:  # noqa: BLE001 - whoever waits must get an answer
@@ -242,7 +272,7 @@ class RedisMatchQueue:
         """See MatchQueue."""
         if not self._redis.is_usable:
             return await self._memory.recall(guest_id)
-        tickets, _, leases = self._keys
+        tickets, _, leases, _ = self._keys
         reply = await self._run(_RECALL, (tickets, leases), guest_id, _KEPT_MS)
         found = self._read(reply)
         return None if found in self._forgotten else found
@@ -319,7 +349,7 @@ class RedisMatchQueue:
         First what has ended. Then what waits, but Redis does not know: recallable only, because a partner may wait
         there; the next `renew` returns it, and so it enters again, within 3 s.
         """
-        await self._run(_REPAIR, self._entering_keys)
+        await self._run(_REPAIR, self._keys)
         while self._ended:
             for chunk in _chunks(list(self._ended.values())):
                 await self._remove([ticket for ticket, _ in chunk])
@@ -388,7 +418,12 @@ class RedisMatchQueue:
         if isinstance(error, RefusedError):
             self._refused.note()
             if error.code == "WRONGTYPE":  # somebody else has written a key; else it would be refused for ever
-                self._redis.run_then(_ignore, _REPAIR, self._entering_keys)
+                self._redis.run_then(_ignore, _REPAIR, self._keys)
+
+
+def _named(first: str, scopes: tuple[str, ...], names: list[str]) -> str:
+    """Return the names of places with each scope, each after a line break."""
+    return first + "".join([f"\n{scope}{name}" for scope in scopes for name in names])
 
 
 def _answer(entering: list[asyncio.Future[Reply | RedisError]], reply: Reply | RedisError) -> None:

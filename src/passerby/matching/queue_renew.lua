@@ -1,7 +1,7 @@
 #!lua
 -- Prolong the leases of tickets that wait.
 --
--- KEYS[1] tickets, KEYS[2] waiting, KEYS[3] leases: as in queue_enter.lua
+-- KEYS[1] tickets, KEYS[2] waiting, KEYS[3] leases, KEYS[4] places: as in queue_enter.lua
 --
 -- ARGV[1] milliseconds of a lease
 -- ARGV[2] milliseconds that the keys are kept at least
@@ -11,7 +11,7 @@
 -- before the time is over in which the two can get a room. The ticket itself is not compared: whoever finds an older
 -- one drops it, and then it is lost.
 
-local tickets, waiting, leases = KEYS[1], KEYS[2], KEYS[3]
+local tickets, waiting, leases, places = unpack(KEYS, 1, 4)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local ends = now + ARGV[1]
@@ -32,7 +32,7 @@ end
 if #renewed > 0 then
     redis.call('ZADD', leases, 'GT', unpack(renewed)) -- see queue_enter.lua
 end
-for _, key in ipairs({tickets, waiting, leases}) do
+for _, key in ipairs({tickets, waiting, leases, places}) do
     if redis.call('PTTL', key) < tonumber(ARGV[2]) then
         redis.call('PEXPIRE', key, 2 * ARGV[2])
     end

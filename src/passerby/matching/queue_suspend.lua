@@ -1,7 +1,7 @@
 #!lua
 -- Suspend a ticket: nobody finds it, and it can be recalled for a time.
 --
--- KEYS[1] tickets, KEYS[2] waiting, KEYS[3] leases: as in queue_enter.lua
+-- KEYS[1] tickets, KEYS[2] waiting, KEYS[3] leases, KEYS[4] places: as in queue_enter.lua
 --
 -- ARGV[1] the guest's id
 -- ARGV[2] the ticket
@@ -11,7 +11,7 @@
 --
 -- Returns 1, or 0 if the guest waits with another ticket, which stays
 
-local tickets, waiting, leases = KEYS[1], KEYS[2], KEYS[3]
+local tickets, waiting, leases, places = unpack(KEYS, 1, 4)
 local guest = ARGV[1]
 if redis.call('SISMEMBER', waiting, guest) == 1 and redis.call('HGET', tickets, guest) ~= ARGV[2] then
     return 0
@@ -19,6 +19,7 @@ end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('SREM', waiting, guest)
+leave(places, guest)
 redis.call('HSET', tickets, guest, ARGV[2])
 redis.call('ZADD', leases, now + ARGV[3] - ARGV[4], guest)
 local least = math.max(tonumber(ARGV[3]), tonumber(ARGV[5]))

@@ -193,8 +193,7 @@ class Asking:
 
     async def _has(self, argument: bytes) -> bytes:
         room_id, epoch = _decode_room(argument)
-        room = self._rooms.find(room_id)
-        return _YES if room is not None and room.epoch == epoch else b""
+        return _YES if self._rooms.has(room_id, epoch) else b""
 
     async def reserve(
         self, session_id: str, file_id: str, size: int | None, address: str, room_id: str | None

@@ -32,7 +32,7 @@ from passerby.chat.events import RoomClosed
 from passerby.clock import sleep
 from passerby.errors import Code, NotFoundError, UnavailableError
 from passerby.limits import TokenBucket
-from passerby.live import LiveGuest, RoomObserver
+from passerby.live import FEATURES, LiveGuest, RoomObserver
 from passerby.models import Guest, Ticket
 from passerby.nodes.edges import RemoteSession
 from passerby.nodes.requests import PATIENCE, RETRY, ask_living
@@ -113,6 +113,8 @@ class Traveller(Struct):
     epoch: int
     """The last epoch of the node."""
     connection: Connection | None
+    features: list[str] = []
+    """Those of the client."""
 
 
 class _Settling:
@@ -429,6 +431,7 @@ class Moving(RoomObserver):
             live.is_recalled,
             self._rooms.last_epoch,
             connection,
+            [*live.features],
         )
         self._presence.release(live)
         self._homes.give(live.guest.session_id, to)
@@ -449,6 +452,7 @@ class Moving(RoomObserver):
         live = LiveGuest(traveller.guest)
         live.ticket, live.suspended, live.notice = traveller.ticket, traveller.suspended, traveller.notice
         live.token_expires, live.is_recalled = traveller.token_expires, traveller.is_recalled
+        live.features = FEATURES.intersection(traveller.features)
         now = self._clock.monotonic()
         for name, wait in traveller.waits.items():
             if (rate := self._rates.get(name)) is not None:

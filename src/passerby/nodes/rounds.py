@@ -2,7 +2,8 @@
 
 | frame | |
 |---|---|
-| `(30, told)` | what the first node tells all |
+| `(30, told)` | what the first node tells all: the statistics |
+| `(31, told)` | the same: the searches |
 
 The first is the one with the lowest id of those that are alive. For a moment two nodes may both believe to be it. A
 node without a lease, because Redis is away, is the first of itself alone.
@@ -13,6 +14,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from passerby.errors import PasserbyError
 
 if TYPE_CHECKING:
@@ -22,10 +25,21 @@ if TYPE_CHECKING:
     from passerby.nodes.membership import Membership
     from passerby.nodes.requests import Requests
 
-TELL: Final = 30
 
-_DUE: Final = "round is due"
-_SHARE: Final = "share of a round"
+class Subject(Struct, frozen=True):
+    """What rounds are about."""
+
+    tell: int
+    """The kind of the frames."""
+    due: str
+    share: str
+    """The names of the requests."""
+    remembers: bool
+    """Whether a node that does not answer gives what it had the last time; otherwise it is left out."""
+
+
+STATISTICS: Final = Subject(30, "round is due", "share of a round", remembers=True)
+SEARCHES: Final = Subject(31, "round of searches is due", "share of a round of searches", remembers=False)
 _PATIENCE: Final = 0.5
 """Seconds that a node has for its answer. One that is frozen delays each round by that, until it counts as gone."""
 
@@ -38,6 +52,7 @@ class Rounds:
         bus: Bus,
         requests: Requests,
         membership: Membership,
+        subject: Subject,
         *,
         share: Callable[[], Awaitable[bytes]],
         due: Callable[[], object],
@@ -47,13 +62,14 @@ class Rounds:
         self._bus = bus
         self._requests = requests
         self._membership = membership
+        self._subject = subject
         self._due = due
         self._told = told
         self._shares: dict[str, bytes] = {}
         """What other nodes had lately."""
-        bus.take(TELL, self._take)
-        requests.serve(_DUE, self._announced)
-        requests.serve(_SHARE, lambda _: share())
+        bus.take(subject.tell, self._take)
+        requests.serve(subject.due, self._announced)
+        requests.serve(subject.share, lambda _: share())
 
     @property
     def nodes(self) -> set[str]:
@@ -72,27 +88,27 @@ class Rounds:
 
     async def announce(self) -> bool:
         """Let the first node know that a round is due; return whether it does."""
-        return await self._ask(min(self.nodes), _DUE) is not None
+        return await self._ask(min(self.nodes), self._subject.due) is not None
 
     async def _announced(self, _: bytes) -> bytes:
         self._due()
         return b""
 
     async def gather(self) -> list[bytes]:
-        """Return what each other node has. One that does not answer gives what it had the last time."""
+        """Return what each other node has. What of one that does not answer: see `Subject.remembers`."""
         others = self._others()
         if not others:
             return []
-        shares = await asyncio.gather(*(self._ask(node, _SHARE) for node in others))
+        shares = await asyncio.gather(*(self._ask(node, self._subject.share) for node in others))
         given = {node: share for node, share in zip(others, shares, strict=True) if share is not None}
-        kept = self._shares.keys() & self._others()
+        kept = self._shares.keys() & self._others() if self._subject.remembers else ()
         self._shares = {node: share for node, share in self._shares.items() if node in kept} | given
         return list(self._shares.values())
 
     def tell(self, what: bytes) -> None:
         """Tell each other node."""
         for node in self._others():
-            self._bus.send(node, (TELL, what))
+            self._bus.send(node, (self._subject.tell, what))
 
     def _others(self) -> list[str]:
         return [node for node in self.nodes if node != self._bus.node]

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from passerby import errors
 from passerby.background import FAILURES, is_failure
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from passerby.limits import AddressLimit, Rate
     from passerby.live import Member
     from passerby.matching.matchmaking import Matchmaking
+    from passerby.matching.preferences import Preferences
     from passerby.models import Guest
     from passerby.presence import Presence
     from passerby.socketio import Ack, Client, Namespace, Socket
@@ -70,6 +72,7 @@ class _Admission(msgspec.Struct, frozen=True):
     guest: Any
     token_expires: float
     resume: chat_events.Resume | None
+    features: list[str]
 
 
 class Gateway:
@@ -89,6 +92,7 @@ class Gateway:
         clock: Clock,
         background: Background,
         text_limit: int,
+        preferences: Preferences,
         rates: dict[str, Rate],
         addresses: AddressLimit,
         connects: Callable[[str], Awaitable[float]],
@@ -108,6 +112,7 @@ class Gateway:
         self._monotonic = clock.monotonic
         self._background = background
         self._text_limit = text_limit
+        self._preferences = preferences
         self._rates = rates
         self._addresses = addresses
         self._connects = connects
@@ -146,11 +151,18 @@ class Gateway:
             self._match,
             rate="matching",
             error=match_events.MatchError,
-            payload=match_events.MatchRequest | None,
         )
         on(match_events.MatchCancel, self._cancel, rate="matching", error=match_events.MatchCancelError)
-        for leave in (chat_events.ChatClear, chat_events.LeaveRoom, chat_events.CloseRoom):
+        on(chat_events.ChatClear, self._clear, rate="matching")
+        for leave in (chat_events.LeaveRoom, chat_events.CloseRoom):
             on(leave, self._leave, rate="matching")
+        on(
+            chat_events.ChatUndo,
+            self._undo,
+            rate="matching",
+            error=chat_events.UndoError,
+            payload=chat_events.ChatUndo,
+        )
         on(stats_events.GetStats, self._get_stats, rate="events", error=stats_events.StatsError)
 
         def signal(event: type[Event], call: _Call, payload: Any = None) -> None:  # noqa: ANN401 - a type, or a union
@@ -196,7 +208,7 @@ class Gateway:
             guest = live.guest
             now = self._monotonic()
             self._check_pace(self._bucket(live, "connects", now).take(now))
-        socket.data = _Admission(guest, expires, auth.resume)
+        socket.data = _Admission(guest, expires, auth.resume, auth.features)
 
     async def _settle(self, guest: Guest, resume: chat_events.Resume | None) -> None:
         """Let the guest live here, or the socket be of where they live. Raises ConnectError, HandOver."""
@@ -225,7 +237,12 @@ class Gateway:
         admission: _Admission = socket.data
         link = SocketLink(socket, self._background)
         live = socket.data = self._presence.connect(
-            admission.guest, link, socket.id, admission.token_expires, admission.resume
+            admission.guest,
+            link,
+            socket.id,
+            admission.token_expires,
+            admission.resume,
+            features=admission.features,
         )
         live.address_bucket = self._addresses.bucket(socket.address)
         if not socket.connected:  # it closed meanwhile, when nobody could tell yet whose it was
@@ -303,6 +320,8 @@ class Gateway:
         ack: Ack | None,
     ) -> None:
         fields: dict[str, Any] = {"message": error.message, "code": error.code}
+        if error.field is not None and family is match_events.MatchError:
+            fields["field"] = error.field
         if error.retry_after is not None:
             fields["retry_after"] = error.retry_after
         if isinstance(payload, chat_events.SendMessage) and payload.client_id is not None:
@@ -369,15 +388,24 @@ class Gateway:
     def _typing_stop(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
         self._rooms.typing(live, started=False)
 
-    def _match(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> Awaitable[None]:
-        return self._matchmaking.search(live)
+    def _match(self, live: LiveGuest, payload: msgspec.Raw, _ack: Ack | None) -> Awaitable[None]:
+        return self._matchmaking.search(live, self._preferences.read(payload, live.guest))
 
     def _cancel(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> Awaitable[None]:
         return self._matchmaking.cancel(live)
 
+    def _clear(self, live: LiveGuest, payload: msgspec.Raw, _ack: Ack | None) -> None:
+        self._end_room(live, undo=_asks_for_undo(payload))
+
     def _leave(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
-        self._rooms.leave(live, "user_left")
-        live.send(chat_events.ChatClearConfirmed(message="You have left the conversation"))
+        self._end_room(live, undo=False)
+
+    def _end_room(self, live: LiveGuest, *, undo: bool) -> None:
+        seconds = self._rooms.leave(live, "user_left", undo=undo)
+        live.send(chat_events.ChatClearConfirmed(message="You have left the conversation", undo=seconds or UNSET))
+
+    def _undo(self, live: LiveGuest, payload: chat_events.ChatUndo, _ack: Ack | None) -> None:
+        self._presence.undo(live, payload.resume)
 
     async def _get_stats(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
         live.send(await self._stats.snapshot())
@@ -389,6 +417,17 @@ def _refusal(error: PasserbyError) -> ConnectError:
     if error.retry_after is not None:
         data["retryAfter"] = error.retry_after
     return ConnectError(error.message, data)
+
+
+_decode_clear: Final = msgspec.json.Decoder(chat_events.ChatClear).decode
+
+
+def _asks_for_undo(payload: msgspec.Raw) -> bool:
+    """Return whether a chat:clear has `undo`. Anything that is no ChatClear has not: old clients may send anything."""
+    try:
+        return _decode_clear(payload).undo
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
 
 
 def _auth(socket: Socket) -> Auth:

@@ -14,11 +14,17 @@ class Script:
 
     __slots__ = ("name", "sha", "source")
 
-    def __init__(self, path: Path) -> None:
-        """Read the file: `Script(Path(__file__).with_name("log_append.lua"))`. Raises OSError."""
+    def __init__(self, path: Path, shared: Path | None = None) -> None:
+        """Read the file: `Script(Path(__file__).with_name("log_append.lua"))`. Raises OSError.
+
+        `shared` has functions that the script uses. They stand behind its first line.
+        """
         self.name = path.name
         """The name of the file."""
         self.source = path.read_text(encoding="utf-8")
+        if shared is not None:
+            first, _, rest = self.source.partition("\n")
+            self.source = f"{first}\n{shared.read_text(encoding='utf-8')}{rest}"
         """The text, in UTF-8."""
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
         """The SHA-1 by which EVALSHA finds it, in hexadecimal."""
