@@ -27,11 +27,16 @@ STILL = """
     '[data-testid="undo"] .seconds': '4',
     '[data-testid="topic"] .question': 'What do you see when you look out of your window?',
   };
+  // What goes on changing changes something else from now on.
+  const stop = (element) => {
+    const still = element.cloneNode(true);
+    element.replaceWith(still);
+    return still;
+  };
   for (const [place, text] of Object.entries(words)) {
-    const element = document.querySelector(place);
-    if (element) element.textContent = text;
+    document.querySelectorAll(place).forEach((element) => { stop(element).textContent = text; });
   }
-  document.querySelectorAll('.time').forEach((time) => time.style.setProperty('--share', '0.8'));
+  document.querySelectorAll('.time').forEach((time) => stop(time).style.setProperty('--share', '0.8'));
   document.querySelectorAll('.face').forEach((face) => face.style.setProperty('--hue', '205'));
   document.activeElement?.blur();
 }
