@@ -178,8 +178,10 @@ async def tabs() -> AsyncIterator[Tabs]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def default_server() -> AsyncIterator[Serving]:
-    # All the tests' people come from one address, one soon after the other.
-    async with serving(limit_address_sessions="10000/100", limit_address_connects="10000/100") as running:
+    # All the tests' people come from one address, one soon after the other, and the same two meet again.
+    async with serving(
+        limit_address_sessions="10000/100", limit_address_connects="10000/100", match_again="0"
+    ) as running:
         yield running
 
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from playwright.async_api import Page
 
 TARGET = Path(__file__).parents[2] / "docs" / "screenshots"
-MOST_BYTES = 150_000
+MOST_BYTES = 180_000
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 TIMES = ("23:41", "23:42", "23:42", "23:43", "23:44", "23:45", "23:45", "23:58", "23:58", "23:59")
@@ -22,6 +22,21 @@ STILL = """
 ([times, callTime]) => {
   document.querySelectorAll('time').forEach((time, index) => { time.textContent = times[index] ?? ''; });
   document.querySelectorAll('[role="timer"]').forEach((timer) => { timer.textContent = callTime; });
+  const words = {
+    '[data-testid="elapsed"]': 'Searching for 8 seconds',
+    '[data-testid="undo"] .seconds': '4',
+    '[data-testid="topic"] .question': 'What do you see when you look out of your window?',
+  };
+  // What goes on changing changes something else from now on.
+  const stop = (element) => {
+    const still = element.cloneNode(true);
+    element.replaceWith(still);
+    return still;
+  };
+  for (const [place, text] of Object.entries(words)) {
+    document.querySelectorAll(place).forEach((element) => { stop(element).textContent = text; });
+  }
+  document.querySelectorAll('.time').forEach((time) => stop(time).style.setProperty('--share', '0.8'));
   document.querySelectorAll('.face').forEach((face) => face.style.setProperty('--hue', '205'));
   document.activeElement?.blur();
 }

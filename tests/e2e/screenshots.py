@@ -2,8 +2,8 @@
 
     python -m tests.e2e.screenshots
 
-takes them all anew: the start, the search, a conversation, one with files, and calls, on a phone and on a desk,
-light and dark.
+takes them all anew: the start, the search, two who have met, a conversation, Next and how it is taken back, files, and
+calls, on a phone and on a desk, light and dark.
 Names, times, colours and what cameras see are set to be the same every time; what is shown is otherwise as it comes.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -31,6 +32,7 @@ PAIRS_AROUND = 6
 """Conversations that others have meanwhile."""
 
 NAME, PARTNER = "AmberOtter2734", "QuietHeron1148"
+INTERESTS, SUGGESTED = ("night trains", "tea"), ("films", "gardens", "chess")
 TALK = (
     (PARTNER, "Hello! I am waiting for a night train. What brings you here?"),
     (NAME, "Hi! I can't sleep, and the kettle is on."),
@@ -74,6 +76,8 @@ async def visit(browser: Browser, url: str, size: Size) -> AsyncIterator[Visitor
         locale="en-GB",
     )
     visitor = Visitor(await context.new_page(), url)
+    status = json.dumps({"success": True, "data": {"waiting": 7, "suggestions": SUGGESTED}})
+    await context.route("**/api/matching", lambda route: route.fulfill(body=status, content_type="application/json"))
     await visitor.page.goto(url)
     await expect(visitor.part("start")).to_be_enabled()
     yield visitor
@@ -86,6 +90,7 @@ async def arrive(visitor: Visitor, photographer: Photographer) -> None:
     await visitor.part("name-input").fill(NAME)
     await expect(visitor.part("online-count")).to_have_text(str(2 * PAIRS_AROUND))
     await expect(visitor.words(f"{PAIRS_AROUND} conversations")).to_be_visible()
+    await visitor.likes(*INTERESTS)
     await photographer.take(visitor.page, "start")
     await visitor.start()
     await visitor.sees_connection("Connected")
@@ -96,8 +101,11 @@ async def arrive(visitor: Visitor, photographer: Photographer) -> None:
 
 async def talk(visitor: Visitor, partner: Visitor, photographer: Photographer) -> None:
     """A conversation, and the partner about to write more."""
+    await partner.likes(*INTERESTS)
     await partner.start(PARTNER)
     await visitor.sees_conversation()
+    await expect(visitor.part("shared")).to_be_visible()
+    await photographer.take(visitor.page, "met")
     for number, (name, text) in enumerate(TALK, 1):
         await (visitor if name == NAME else partner).say(text)
         await expect(visitor.messages).to_have_count(number)
@@ -106,6 +114,17 @@ async def talk(visitor: Visitor, partner: Visitor, photographer: Photographer) -
     await expect(visitor.part("typing")).to_be_visible()
     await photographer.take(visitor.page, "conversation")
     await partner.composer.fill("")
+
+
+async def slip(visitor: Visitor, partner: Visitor, photographer: Photographer) -> None:
+    """Next is pressed, and taken back."""
+    await visitor.part("next").click()
+    await expect(visitor.part("undo")).to_be_visible()
+    await photographer.take(visitor.page, "undo")
+    await partner.sees_ended("pressed Next.")
+    await visitor.part("undo").click()
+    await visitor.sees_conversation()
+    await expect(visitor.messages).to_have_count(len(TALK))
 
 
 async def share(visitor: Visitor, partner: Visitor, photographer: Photographer) -> None:
@@ -155,6 +174,7 @@ async def show(browser: Browser, url: str, photographer: Photographer) -> None:
         await arrive(visitor, photographer)
         async with visit(browser, url, photographer.size) as partner:
             await talk(visitor, partner, photographer)
+            await slip(visitor, partner, photographer)
             await share(visitor, partner, photographer)
             await refuse(visitor, photographer)
             await call(visitor, partner, photographer)
@@ -169,7 +189,7 @@ async def main() -> int:
         return 1
     TARGET.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=10_000)
-    async with serving(grace="0.2") as server, others(server.url), async_playwright() as playwright:
+    async with serving(grace="0.2", undo_seconds="60") as server, others(server.url), async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(chromium.ARGS))
         darkroom = await browser.new_page()
         for size in SIZES:

@@ -10,7 +10,7 @@ from playwright.async_api import TimeoutError as TooLate
 NOTE = """
 (() => {
   const PLACES = '[role="status"], [role="alert"], [aria-live]:not([role="log"]), [data-testid="typing"],' +
-    ' [data-testid="partner-state"], .away';
+    ' [data-testid="partner-state"], [data-testid="stage"], .away';
   const shown = [];
   const last = new WeakMap();
   let read = 0;

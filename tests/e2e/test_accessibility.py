@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -100,6 +101,14 @@ async def everything_is_named(visitor: Visitor) -> None:
     await expect(visitor.page.get_by_role("main")).to_have_count(1)
     await expect(visitor.page.get_by_role("heading", level=1)).to_have_count(1)
     await expect(visitor.page.locator("html")).to_have_attribute("lang", "en")
+
+
+async def targets_are_large_enough(visitor: Visitor) -> None:
+    targets = visitor.page.get_by_role("button").or_(visitor.page.locator("summary, label:has(input)"))
+    for target in await targets.locator("visible=true").all():
+        box = await target.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= 44, await target.inner_text()
 
 
 async def tab_to(visitor: Visitor, testid: str, key: str = "Tab") -> None:
@@ -318,6 +327,65 @@ async def test_every_text_is_easy_to_tell_from_what_is_behind_it(street: Street,
     await contrasts()
 
 
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
+@pytest.mark.parametrize(
+    "settings", [{"undo_seconds": "60", "match_again": "0", "match_only": "true", "match_interests": "600"}]
+)
+async def test_choosing_whom_to_meet_and_undoing_next_suit_everybody(street: Street, dark: bool, large: bool) -> None:
+    anna = await street.visitor(dark=dark, viewport=PHONE, touch=True)
+    berta = await street.visitor()
+    if large:
+        await anna.page.add_style_tag(content="html { font-size: 200% !important }")
+
+    async def suits() -> None:
+        await everything_is_named(anna)
+        assert await anna.page.evaluate(CUT_OFF) == []
+        assert await anna.page.evaluate(LOW_CONTRAST) == []
+        await targets_are_large_enough(anna)
+
+    status = json.dumps({"success": True, "data": {"waiting": 9, "suggestions": ["cooking", "night trains", "films"]}})
+    await anna.page.route("**/api/matching", lambda route: route.fulfill(body=status, content_type="application/json"))
+    await anna.page.reload()
+    if large:
+        await anna.page.add_style_tag(content="html { font-size: 200% !important }")
+    await anna.sees_connection("Connected")
+    await expect(anna.part("suggestion")).to_have_text(["cooking", "night trains", "films"])
+    await suits()
+    await anna.likes("chess", "Donaudampfschifffahrtsgesellschaftskapit", "שח")
+    await anna.part("interest-input").fill("Chess")
+    await anna.part("interest-input").press("Enter")
+    await expect(anna.words("You have this one already.")).to_be_visible()
+    await anna.part("choices").locator("summary").click()
+    await expect(anna.part("only")).to_be_visible()
+    await suits()
+    await anna.start("Anna_1")
+    await expect(anna.part("stage")).to_contain_text("Looking for someone who likes chess")
+    await suits()
+    await berta.sees_connection("Connected")
+    await berta.likes("chess")
+    await berta.start("Berta_1")
+    await anna.sees_conversation()
+    await expect(anna.part("shared")).to_be_visible()
+    await expect(anna.part("topic")).to_be_visible()
+    await suits()
+    await anna.can_move_on()
+    await anna.part("next").click()
+    await expect(anna.part("undo")).to_be_visible()
+    await suits()
+    await anna.part("undo").click()
+    await anna.sees_conversation()
+    # Once in a conversation: they have another one.
+    await berta.part("next").click()
+    await anna.part("find-new").click()
+    await berta.can_move_on()
+    await anna.can_move_on()
+    await berta.part("next").click()
+    await anna.sees_ended("pressed Next.")
+    await suits()
+    await anna.page.unroute_all()
+
+
 @pytest.mark.parametrize("viewport", [PHONE, LAPTOP], ids=["phone", "laptop"])
 async def test_a_long_conversation_scrolls_by_itself_and_not_the_page(street: Street, viewport: ViewportSize) -> None:
     anna, berta = await street.pair(await street.visitor(viewport=viewport))
@@ -333,10 +401,7 @@ async def test_targets_are_large_enough_for_a_finger(street: Street) -> None:
     anna = await street.visitor(viewport=PHONE, touch=True)
 
     async def large_enough() -> None:
-        for button in await anna.page.get_by_role("button").all():
-            box = await button.bounding_box()
-            assert box is not None
-            assert min(box["width"], box["height"]) >= 44, await button.inner_text()
+        await targets_are_large_enough(anna)
 
     await expect(anna.part("start")).to_be_enabled()
     await large_enough()

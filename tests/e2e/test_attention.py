@@ -155,7 +155,7 @@ async def test_who_waits_may_ask_to_be_told(street: Street, viewport: ViewportSi
     await anna.page.evaluate(NOTE, "default")
     await anna.start()
     await expect(anna.part("sound")).to_be_visible()
-    await anna.page.get_by_role("button", name="Tell me when somebody comes").click()
+    await anna.page.get_by_role("button", name="Tell me when someone comes").click()
     await expect(anna.part("ask-alerts")).to_have_count(0)
     await anna.page.evaluate(LOOK_AWAY)
     berta = await street.visitor()

@@ -91,7 +91,7 @@ async def test_next_tells_the_partner_and_searches_at_once(street: Street) -> No
     await anna.part("next").click()
     await expect(anna.part("searching")).to_be_visible()
     await expect(anna.part("cancel-search")).to_be_focused()
-    await berta.sees_ended(f"{await berta.partner()} has moved on.")
+    await berta.sees_ended(f"{await berta.partner()} pressed Next.")
     await berta.sees("Take care!")
     await berta.part("find-new").click()
     for visitor in (anna, berta):

@@ -146,6 +146,19 @@ class Visitor:
         await self.part("start").click()
         await expect(self.part("searching").or_(self.part("conversation"))).to_be_visible()
 
+    async def likes(self, *interests: str) -> None:
+        """Choose interests, at the start."""
+        for interest in interests:
+            await self.part("interest-input").fill(interest)
+            await self.part("interest-input").press("Enter")
+            await expect(self.part("interest-input")).to_have_value("")
+
+    async def comes_for(self, mode: str) -> None:
+        """Choose how to talk, at the start: `text`, `audio` or `video`."""
+        if not await self.part("choices").evaluate("details => details.open"):
+            await self.part("choices").locator("summary").click()
+        await self.part(f"mode-{mode}").check()
+
     async def say(self, *texts: str) -> None:
         for text in texts:
             await self.composer.fill(text)

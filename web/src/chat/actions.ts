@@ -2,6 +2,7 @@
 import { unsent, type Line } from './conversation';
 import * as talk from './exchange';
 import { reference } from './files';
+import { requestOf } from './preferences';
 import type { Effect, Emission, Input, State, Step } from './state';
 
 /** Our unacknowledged messages, in order; after the server asked for a pause, only the first. */
@@ -35,13 +36,19 @@ export function proceed(state: State): Step {
   return [state, [{ do: 'timer', key: 'outbox', ms: pause }]];
 }
 
+/** Search, for whom the guest would like to meet. */
+export function ask({ preferences, limits }: State): Emission {
+  return { do: 'emit', event: 'user:match', payload: requestOf(preferences, limits) };
+}
+
 function search(state: State): Step {
-  const effects: Effect[] = state.ready ? [{ do: 'emit', event: 'user:match', payload: {} }] : [];
+  const effects: Effect[] = state.ready ? [ask(state)] : [];
   return [
     {
       ...state,
       view: 'searching',
       conversation: null,
+      search: null,
       nobodyYet: false,
       pause: null,
       leaving: state.leaving === 'search' ? null : state.leaving,
@@ -63,7 +70,7 @@ export function start(state: State, username: string): Step {
 
 export function cancel(state: State): Step {
   return [
-    { ...state, view: 'start', leaving: state.leaving ?? 'search', notice: null },
+    { ...state, view: 'start', leaving: state.leaving ?? 'search', undo: null, notice: null },
     [
       { do: 'timer', key: 'search', ms: null },
       ...(state.ready ? [{ do: 'emit', event: 'user:match:cancel', payload: {} } as const] : []),
@@ -77,26 +84,56 @@ export function isRash({ resting, conversation }: State, { type }: Input): boole
   return resting && (type === 'leave' || (type === 'next' && !conversation?.ending));
 }
 
+/** End the conversation that is being left; if it may be undone, the server keeps it for a while. */
+export function clear({ undo }: State): Emission {
+  return { do: 'emit', event: 'chat:clear', payload: undo ? { undo: true } : {} };
+}
+
 /** Turn away from the conversation; without a connection the server is told on the next one. */
-export function leave(state: State): Step {
+export function leave(state: State, undo: State['undo'] = null): Step {
   const { conversation, ready } = state;
-  const gone: State = { ...state, view: 'start', conversation: null, pause: null, notice: null };
+  const gone: State = {
+    ...state,
+    view: 'start',
+    conversation: null,
+    undo,
+    pause: null,
+    notice: null,
+  };
   const quiet: Effect[] = [
     { do: 'timer', key: 'typing', ms: null },
     { do: 'timer', key: 'outbox', ms: null },
+    { do: 'timer', key: 'return', ms: null },
+    { do: 'timer', key: 'undo', ms: null },
   ];
-  if (!conversation || conversation.ending) return [gone, quiet];
+  if (!conversation) return [gone, quiet];
+  if (conversation.ending) {
+    // Who may come back is told that nobody waits.
+    const waits = conversation.mayReturn !== null && ready;
+    return [gone, waits ? [...quiet, clear(gone)] : quiet];
+  }
   const { roomId, epoch } = conversation;
-  return [
-    { ...gone, leaving: { roomId, epoch } },
-    ready ? [...quiet, { do: 'emit', event: 'chat:clear', payload: {} }] : quiet,
-  ];
+  return [{ ...gone, leaving: { roomId, epoch } }, ready ? [...quiet, clear(gone)] : quiet];
 }
 
 export function next(state: State): Step {
-  const [left, goodbye] = leave(state);
+  const { conversation } = state;
+  const undo =
+    conversation && !conversation.ending ? { conversation, seconds: null, asked: false } : null;
+  const [left, goodbye] = leave(state, undo);
   const [searching, hello] = search(left);
   return [searching, [...goodbye, ...hello]];
+}
+
+/** Back to the conversation that the guest has just moved on from. */
+export function undo(state: State): Step {
+  const { undo: back, ready } = state;
+  if (typeof back?.seconds !== 'number' || back.asked || !ready) return [state, []];
+  const { roomId, epoch, contiguous: seq } = back.conversation;
+  return [
+    { ...state, undo: { ...back, asked: true }, notice: null },
+    [{ do: 'emit', event: 'chat:undo', payload: { resume: { roomId, epoch, seq } } }],
+  ];
 }
 
 export function send(state: State, clientId: string, content: string, at: string): Step {

@@ -5,9 +5,10 @@
  * Both members' messages share one numbering (`seq`, from 1, without holes). A message of our own has
  * no seq until the server accepts it; until then it stands last.
  */
-import type { Message, Partner } from '../wire/types';
+import type { Message, Partner, Shared } from '../wire/types';
 import type { CallRecord } from './call';
 import { findLast, NO_LINES, position, type Lines } from './lines';
+import type { Mode } from './preferences';
 import type { Trouble } from './trouble';
 
 export type MessageState = 'sending' | 'sent' | 'delivered' | 'failed' | 'undelivered' | 'received';
@@ -43,13 +44,26 @@ export interface Gap {
 export type Ending =
   'left' | 'disconnected' | 'session_ended' | 'partner_offline' | 'away' | 'expired';
 
+/** How the two have met, as far as it was told. */
+export interface Meeting {
+  shared: Shared | null;
+  /** They have met lately, and nobody else came. */
+  before: boolean;
+  /** What both have come for. */
+  mode: Mode;
+}
+
+export const NO_MEETING: Meeting = { shared: null, before: false, mode: 'text' };
+
 export interface Room {
   roomId: string;
   epoch: number;
   partner: Partner;
+  meeting?: Meeting;
 }
 
 export interface Conversation extends Room {
+  meeting: Meeting;
   lines: Lines;
   /** How many messages of the partner are among them. */
   heard: number;
@@ -73,7 +87,11 @@ export interface Conversation extends Room {
   partnerTyping: boolean;
   /** Their page was loaded anew a moment ago. */
   partnerReloaded: boolean;
+  /** The partner has taken back that they moved on. */
+  partnerReturned: boolean;
   ending: Ending | null;
+  /** The partner has moved on, and may come back for a while. */
+  mayReturn: { seconds: number } | null;
 }
 
 export function open(room: Room): Conversation {
@@ -81,6 +99,7 @@ export function open(room: Room): Conversation {
     roomId: room.roomId,
     epoch: room.epoch,
     partner: room.partner,
+    meeting: room.meeting ?? NO_MEETING,
     lines: NO_LINES,
     heard: 0,
     calls: [],
@@ -95,11 +114,16 @@ export function open(room: Room): Conversation {
     partnerAway: false,
     partnerTyping: false,
     partnerReloaded: false,
+    partnerReturned: false,
     ending: null,
+    mayReturn: null,
   };
 }
 
-export function sameRoom(a: Omit<Room, 'partner'>, b: Omit<Room, 'partner'>): boolean {
+export function sameRoom(
+  a: Pick<Room, 'roomId' | 'epoch'>,
+  b: Pick<Room, 'roomId' | 'epoch'>,
+): boolean {
   return a.roomId === b.roomId && a.epoch === b.epoch;
 }
 

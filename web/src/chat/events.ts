@@ -1,8 +1,17 @@
 /** What the server says while we are connected: the search and the conversation. */
-import type { ChatError, MatchError, Message, RoomResumed } from '../wire/types';
-import { catchUp, proceed } from './actions';
+import type {
+  ChatError,
+  MatchError,
+  MatchSearching,
+  Message,
+  RoomRestored,
+  RoomResumed,
+  UndoError,
+} from '../wire/types';
+import { ask, catchUp, clear, proceed } from './actions';
 import * as talk from './exchange';
 import { open, sameRoom, unsent, type Conversation, type Room } from './conversation';
+import { closed } from './house';
 import type { State, Step, WireEvent } from './state';
 
 /** Some clients say only once that they type; longer than this and they have forgotten to say stop. */
@@ -10,18 +19,27 @@ const TYPING_LASTS_MS = 10_000;
 /** That a page was loaded anew is news for so long. */
 const RELOADED_MS = 10_000;
 const DEFAULT_PAUSE_S = 2;
+/** Without a word from the server of when it opens. */
+const DEFAULT_CLOSED_S = 60;
 const LEAST_PAUSE_MS = 250;
 /** A match may come within 25 ms, and the second click of a double click within half a second. */
 export const REST_MS = 1000;
 
 /** Two have met. */
 export function enter(state: State, room: Room): Step {
+  return talkIn(state, open(room));
+}
+
+/** Be in this conversation, which is new here, or here again. */
+export function talkIn(state: State, conversation: Conversation): Step {
   return [
     {
       ...state,
       view: 'conversation',
+      search: null,
       resting: true,
-      conversation: open(room),
+      conversation,
+      undo: null,
       pause: null,
       notice: null,
     },
@@ -90,7 +108,53 @@ function matchError(state: State, event: MatchError): Step {
   }
   // We have lost track of where we are; a new connection begins with being told.
   if (code === 'already_in_room') return [state, [{ do: 'connect' }]];
-  return [{ ...state, view: 'start', notice: code }, []];
+  if (code === 'house_closed') return closed(state, retryAfter ?? DEFAULT_CLOSED_S);
+  return [{ ...state, view: 'start', undo: null, notice: code }, []];
+}
+
+function searching(state: State, event: MatchSearching): Step {
+  if (state.view !== 'searching') return [state, []];
+  const { stage, waiting, elapsed, usualWait } = event;
+  const search = { stage, waiting, elapsed, ...(usualWait !== undefined && { usualWait }) };
+  return [{ ...state, search, nobodyYet: state.nobodyYet && waiting <= 1 }, []];
+}
+
+/** The server has ended the conversation; if it keeps it for a while, it says how long. */
+function cleared(state: State, seconds: number | undefined): Step {
+  const here: State = typeof state.leaving === 'object' ? { ...state, leaving: null } : state;
+  if (here.undo?.seconds !== null) return [here, []];
+  if (seconds === undefined) return [{ ...here, undo: null }, []];
+  return [
+    { ...here, undo: { ...here.undo, seconds } },
+    [{ do: 'timer', key: 'undo', ms: seconds * 1000 }],
+  ];
+}
+
+/** The one who moved on is back: we, or the partner. */
+function restored(state: State, event: RoomRestored): Step {
+  const { conversation, undo, view } = state;
+  const { partner, roomId, epoch } = event;
+  if (conversation && !conversation.ending) return [state, []];
+  if (conversation && sameRoom(conversation, event)) {
+    const revived = { ...state, conversation: talk.revived(conversation, partner) };
+    const [here, messages] = catchUp(revived);
+    return [here, [{ do: 'timer', key: 'return', ms: null }, ...messages]];
+  }
+  if (undo && sameRoom(undo.conversation, event)) {
+    const [here, resting] = talkIn(state, { ...undo.conversation, partner });
+    // Nothing is sent before room:resumed has said what the server has.
+    return [{ ...here, ready: false }, [...resting, { do: 'timer', key: 'undo', ms: null }]];
+  }
+  // That somebody comes back and our turning away have crossed.
+  const away: State = { ...state, leaving: { roomId, epoch }, undo: null };
+  return [away, view === 'searching' ? [clear(away), ask(away)] : [clear(away)]];
+}
+
+function undoError(state: State, { code }: UndoError): Step {
+  const { undo } = state;
+  // Another press may do.
+  const again = undo && code === 'rate_limited' ? { ...undo, asked: false } : null;
+  return [{ ...state, undo: again, notice: code }, []];
 }
 
 /** Apply `change` if the event is about the partner of a conversation that goes on. */
@@ -112,6 +176,8 @@ export function onEvent(state: State, input: WireEvent): Step {
       return [{ ...state, stats: input.payload.stats }, []];
     case 'session:renewed':
       return [{ ...state, token: input.payload.token }, []];
+    case 'user:match:searching':
+      return searching(state, input.payload);
     case 'user:match:no_users':
       return [{ ...state, nobodyYet: true }, []];
     case 'user:match:cancelled':
@@ -121,8 +187,12 @@ export function onEvent(state: State, input: WireEvent): Step {
       return matchError(state, input.payload);
     case 'user:matched': {
       const { matchedUser: partner, roomId, epoch, at: home = null } = input.payload;
+      const { shared = null, metBefore: before = false } = input.payload;
       const moved = { ...state, home };
-      if (state.view === 'searching') return enter(moved, { partner, roomId, epoch });
+      if (state.view === 'searching') {
+        const meeting = { shared, before, mode: state.preferences.mode };
+        return enter(moved, { partner, roomId, epoch, meeting });
+      }
       // The match and our cancel crossed.
       return [
         { ...moved, leaving: { roomId, epoch } },
@@ -130,7 +200,11 @@ export function onEvent(state: State, input: WireEvent): Step {
       ];
     }
     case 'chat:clear:confirmed':
-      return [typeof state.leaving === 'object' ? { ...state, leaving: null } : state, []];
+      return cleared(state, input.payload.undo);
+    case 'chat:undo:error':
+      return undoError(state, input.payload);
+    case 'room:restored':
+      return restored(state, input.payload);
     case 'room:resumed':
       return roomResumed(state, input.payload);
     case 'chat:message':
@@ -182,9 +256,9 @@ export function onEvent(state: State, input: WireEvent): Step {
       // The new page has joined the call, or begun one.
       return ofPartner(state, input.payload.from, (c) => ({ ...c, partnerReloaded: false }));
     case 'room:user_left':
-      return ofPartner(state, input.payload.userId, (c) => talk.ended(c, 'left'));
+      return userLeft(state, input.payload);
     case 'chat:cleared':
-      return cleared(state, input.payload);
+      return chatCleared(state, input.payload);
     case 'room:closed':
       return roomClosed(state, input.payload);
     default:
@@ -192,12 +266,24 @@ export function onEvent(state: State, input: WireEvent): Step {
   }
 }
 
-function cleared(state: State, { userId, reason }: WireEvent<'chat:cleared'>['payload']): Step {
+function userLeft(state: State, event: WireEvent<'room:user_left'>['payload']): Step {
+  const { userId, undo: seconds } = event;
+  const { conversation } = state;
+  const mayReturn = seconds === undefined ? null : { seconds };
+  // They may come back no longer.
+  if (conversation?.ending === 'left' && conversation.partner.id === userId)
+    return [{ ...state, conversation: { ...conversation, mayReturn } }, []];
+  const [left] = ofPartner(state, userId, (c) => ({ ...talk.ended(c, 'left'), mayReturn }));
+  return [left, seconds === undefined ? [] : [{ do: 'timer', key: 'return', ms: seconds * 1000 }]];
+}
+
+function chatCleared(state: State, { userId, reason }: WireEvent<'chat:cleared'>['payload']): Step {
   const { conversation } = state;
   const ending = reason === 'user_left' ? 'left' : 'session_ended';
   // `room:user_left` comes just before, without a reason; this says which it was.
   if (conversation?.ending === 'left' && conversation.partner.id === userId) {
-    return [{ ...state, conversation: { ...conversation, ending } }, []];
+    const mayReturn = ending === 'left' ? conversation.mayReturn : null;
+    return [{ ...state, conversation: { ...conversation, ending, mayReturn } }, []];
   }
   return ofPartner(state, userId, (c) => talk.ended(c, ending));
 }

@@ -1,5 +1,5 @@
 /** What happens to a conversation: each function returns the next one. */
-import type { Message, RoomResumed, Undelivered } from '../wire/types';
+import type { Message, Partner, RoomResumed, Undelivered } from '../wire/types';
 import {
   isKnown,
   isSettled,
@@ -188,5 +188,19 @@ export function ended(
     partnerAway: false,
     partnerTyping: false,
     partnerReloaded: false,
+  };
+}
+
+/** The conversation goes on after its end: what could not be delivered then has its turn again. */
+export function revived(conversation: Conversation, partner: Partner): Conversation {
+  return {
+    ...conversation,
+    partner,
+    lines: mapped(conversation.lines, (line) =>
+      line.undelivered ? { ...line, undelivered: false } : line,
+    ),
+    partnerReturned: true,
+    ending: null,
+    mayReturn: null,
   };
 }

@@ -1,7 +1,8 @@
 /** The session and its connection: how they begin, break, and come back. */
 import type { Code, ConnectionClosing, ConnectionEstablished, GuestCreated } from '../wire/types';
-import { enter } from './events';
-import { sameRoom } from './conversation';
+import { ask, clear } from './actions';
+import { enter, talkIn } from './events';
+import { sameRoom, type Conversation, type Room } from './conversation';
 import * as talk from './exchange';
 import type { Effect, Saved, State, Step } from './state';
 import { restore } from './state';
@@ -22,7 +23,7 @@ const SESSION_GONE = new Set<Code | null>([
 const STAY_AWAY = new Set<Code>(['replaced', 'rate_limited']);
 
 export function boot(state: State, saved: Saved | null, online: boolean): Step {
-  if (saved) return [{ ...restore(saved), online }, [{ do: 'connect' }]];
+  if (saved) return [{ ...restore(saved, state.preferences), online }, [{ do: 'connect' }]];
   return [{ ...state, online, creating: 'first' }, [{ do: 'createSession', username: null }]];
 }
 
@@ -72,6 +73,7 @@ function anew(state: State): Step {
       link: 'connecting',
       ready: false,
       conversation: over,
+      undo: null,
       leaving: null,
       notice: over ? null : 'session_anew',
     },
@@ -133,20 +135,36 @@ export function established(state: State, event: ConnectionEstablished): Step {
     if (!unwanted) {
       const asked = conversation && !conversation.ending;
       const known = asked && sameRoom(conversation, room);
+      const again = restoredIn(here, room);
       // Nothing is sent before room:resumed has said what the server has.
-      const [entered, resting]: Step = known ? [here, []] : enter(here, room);
+      const [entered, resting]: Step = known
+        ? [here, []]
+        : again
+          ? talkIn(here, again)
+          : enter(here, room);
       const waiting = { ...entered, ready: false, leaving: null };
-      // A room we knew nothing of: come again, and ask for all of it.
-      return [waiting, !asked && room.seq > 0 ? [...resting, { do: 'connect' }] : resting];
+      // A room we knew nothing of, or no longer: come again, and ask for all that is missing.
+      const anew = !asked && (again !== null || room.seq > 0);
+      return [waiting, anew ? [...resting, { do: 'connect' }] : resting];
     }
-    effects.push({ do: 'emit', event: 'chat:clear', payload: {} });
-  } else if (leaving !== 'search') {
-    here.leaving = null;
+    effects.push(clear(here));
+  } else {
+    if (leaving !== 'search') here.leaving = null;
+    // Without an answer that will come, there is no way back.
+    if (here.undo?.asked === true) here.notice = 'undo_impossible';
+    if (here.undo?.asked === true || here.undo?.seconds === null) here.undo = null;
   }
   if (conversation && !conversation.ending) here.conversation = talk.ended(conversation, 'away');
-  if (here.view === 'searching') effects.push({ do: 'emit', event: 'user:match', payload: {} });
+  if (here.view === 'searching') effects.push(ask(here));
   else if (leaving === 'search' && !room) {
     effects.push({ do: 'emit', event: 'user:match:cancel', payload: {} });
   }
   return [here, effects];
+}
+
+/** The conversation of `room` if it was over here, and somebody has come back while we were away. */
+function restoredIn({ conversation, undo }: State, room: Room): Conversation | null {
+  if (conversation?.ending && sameRoom(conversation, room))
+    return talk.revived(conversation, room.partner);
+  return undo && sameRoom(undo.conversation, room) ? undo.conversation : null;
 }

@@ -15,7 +15,10 @@ export function newsOf(before: State, input: Input, after: State): News | null {
   const name = is.partner.username;
   if (before.view === 'searching' && after.view === 'conversation')
     return { what: 'matched', name };
-  if (!was || was.ending || !sameRoom(was, is)) return null;
+  if (!was || !sameRoom(was, is)) return null;
+  // They have come back.
+  if (was.ending && !is.ending) return { what: 'matched', name };
+  if (was.ending) return null;
   if (is.ending) return { what: 'ended', name };
   if (input.type !== 'event' || input.event !== 'chat:message') return null;
   const { senderId, seq } = input.payload;

@@ -30,6 +30,8 @@ export const LIMITS: Limits = {
   ringTimeout: 45,
   grace: 15,
   fileLifetime: 1800,
+  undo: 7,
+  matching: { interests: 3, interestLength: 12, languages: 2, wants: [], only: true },
 };
 
 /** What is shown of the conversation; nothing without one. */

@@ -5,6 +5,8 @@ import type {
   Code,
   GuestCreated,
   Limits,
+  MatchingStatus,
+  MatchSearching,
   ServerToClient,
   Stats,
 } from '../wire/types';
@@ -12,9 +14,22 @@ import { EMPTY, type Attached, type Queue } from './attachments';
 import type { CallRecord } from './call';
 import { open, unsent, type CallLine, type Conversation, type Room } from './conversation';
 import { draftOf, wrote, type Draft } from './exchange';
+import { NO_PREFERENCES, type Preferences } from './preferences';
 import type { Trouble } from './trouble';
 
 export type View = 'start' | 'searching' | 'conversation';
+
+/** What a search has come to, as the server told last. */
+export type Search = Pick<MatchSearching, 'stage' | 'waiting' | 'elapsed' | 'usualWait'>;
+
+/** A conversation that the guest has just moved on from, and may come back to. */
+export interface Undo {
+  conversation: Conversation;
+  /** In which it is possible; null until the server has told. */
+  seconds: number | null;
+  /** The server was asked for it. */
+  asked: boolean;
+}
 
 export interface State {
   view: View;
@@ -33,10 +48,16 @@ export interface State {
   /** What the server takes; null until the first connection has told it. */
   limits: Limits | null;
   stats: Stats | null;
+  /** How searches fare, and whether there can be one: asked for at the start. */
+  house: MatchingStatus | null;
+  preferences: Preferences;
+  search: Search | null;
   nobodyYet: boolean;
   /** They have just met: what ends a conversation waits, for it may have been pressed at what was there before. */
   resting: boolean;
   conversation: Conversation | null;
+  /** Of the search that came after it; a reload forgets it. */
+  undo: Undo | null;
   /** What is to be sent in this conversation and is not yet a message of it. */
   attachments: Queue;
   /** The server asked for a pause: until the outbox is empty, messages go one by one, so many ms apart. */
@@ -64,10 +85,22 @@ export interface Saved {
   outbox: Draft[];
   /** The server has none of them. */
   calls: readonly CallLine[];
+  /** Absent as `home`. */
+  preferences?: Preferences;
 }
 
 export type TimerKey =
-  'typing' | 'reloaded' | 'rest' | 'search' | 'outbox' | 'upload' | 'session' | 'reconnect';
+  | 'typing'
+  | 'reloaded'
+  | 'rest'
+  | 'search'
+  | 'outbox'
+  | 'upload'
+  | 'session'
+  | 'reconnect'
+  | 'undo'
+  | 'return'
+  | 'opening';
 
 export type WireEvent<Name extends keyof ServerToClient = keyof ServerToClient> = {
   [E in Name]: { type: 'event'; event: E; payload: ServerToClient[E] };
@@ -83,8 +116,12 @@ export type Input =
   /** The server would not have the connection; without a code, nobody knows why. */
   | { type: 'refused'; code: Code | null; retryAfter: number | null }
   | { type: 'timer'; key: TimerKey }
+  | { type: 'house'; house: MatchingStatus }
+  | { type: 'prefer'; preferences: Preferences }
   | { type: 'start'; username: string }
   | { type: 'cancel' }
+  /** Take back that the guest moved on. */
+  | { type: 'undo' }
   | { type: 'send'; clientId: string; content: string; at: string }
   | { type: 'retry'; clientId: string }
   | { type: 'typing'; active: boolean }
@@ -119,7 +156,7 @@ export type Effect =
 
 export type Step = [State, Effect[]];
 
-export function initial(): State {
+export function initial(preferences = NO_PREFERENCES): State {
   return {
     view: 'start',
     token: null,
@@ -131,9 +168,13 @@ export function initial(): State {
     ready: false,
     limits: null,
     stats: null,
+    house: null,
+    preferences,
+    search: null,
     nobodyYet: false,
     resting: false,
     conversation: null,
+    undo: null,
     attachments: EMPTY,
     pause: null,
     leaving: null,
@@ -147,7 +188,7 @@ export function initial(): State {
 const NO_CALLS: readonly CallLine[] = [];
 
 export function save(state: State): Saved | null {
-  const { token, me, home, conversation } = state;
+  const { token, me, home, conversation, preferences } = state;
   if (token === null || me === null) return null;
   const alive = conversation && !conversation.ending ? conversation : null;
   return {
@@ -156,18 +197,23 @@ export function save(state: State): Saved | null {
     home,
     searching: state.view === 'searching',
     leaving: state.leaving,
-    room: alive && { roomId: alive.roomId, epoch: alive.epoch, partner: alive.partner },
+    room: alive && roomOf(alive),
     outbox: alive ? unsent(alive).map(draftOf) : [],
     calls: alive?.calls ?? NO_CALLS,
+    preferences,
   };
 }
 
-export function restore(saved: Saved): State {
+function roomOf({ roomId, epoch, partner, meeting }: Conversation): Room {
+  return { roomId, epoch, partner, meeting };
+}
+
+export function restore(saved: Saved, preferences: Preferences): State {
   const { token, username, home = null, searching, leaving, room, outbox, calls } = saved;
   let conversation = room && { ...open(room), calls, restoring: true };
   for (const draft of outbox) conversation = conversation && wrote(conversation, draft);
   return {
-    ...initial(),
+    ...initial(saved.preferences ?? preferences),
     view: conversation ? 'conversation' : searching ? 'searching' : 'start',
     token,
     // The id comes with the connection; nothing is shown or compared before.
@@ -181,10 +227,11 @@ export function restore(saved: Saved): State {
 /** What the handshake carries. */
 export function credentials(state: State): Auth {
   const { token, conversation } = state;
-  if (!conversation || conversation.ending) return { token };
+  const known = { token, features: ['undo'] };
+  if (!conversation || conversation.ending) return known;
   const { roomId, epoch, contiguous, restoring } = conversation;
   const resume = { roomId, epoch, seq: contiguous };
-  return { token, resume: restoring ? { ...resume, reloaded: true } : resume };
+  return { ...known, resume: restoring ? { ...resume, reloaded: true } : resume };
 }
 
 /** The connection as one word for the guest. A device that is offline is so before the connection knows. */

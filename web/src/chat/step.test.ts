@@ -285,7 +285,7 @@ describe('next and leave', () => {
   it('leave, then search', () => {
     const { state, effects } = run(talking(), { type: 'next' });
     expect(emitted(effects)).toEqual([
-      ['chat:clear', {}],
+      ['chat:clear', { undo: true }],
       ['user:match', {}],
     ]);
     expect(state).toMatchObject({ view: 'searching', conversation: null });
@@ -294,7 +294,7 @@ describe('next and leave', () => {
   it('without a connection are told to the server on the next one', () => {
     const { effects, state } = run(talking(), DOWN, { type: 'next' }, established(true));
     expect(emitted(effects)).toEqual([
-      ['chat:clear', {}],
+      ['chat:clear', { undo: true }],
       ['user:match', {}],
     ]);
     expect(state.view).toBe('searching');
@@ -381,7 +381,7 @@ describe('a reload', () => {
     const fresh = reloaded(before);
     expect(fresh).toMatchObject({ view: 'conversation', conversation: { restoring: true } });
     const resume = { ...given.ROOM, seq: 0, reloaded: true };
-    expect(credentials(fresh)).toEqual({ token: 'token-1', resume });
+    expect(credentials(fresh)).toEqual({ token: 'token-1', features: ['undo'], resume });
     const back = run(fresh, established(1), event('room:resumed', given.resumed({ seq: 1 })));
     expect(emitted(back.effects)).toMatchObject([['chat:message', { clientId: 'b' }]]);
     const own = given.message(1, { senderId: given.ME, clientId: 'a' });

@@ -1,6 +1,7 @@
 /** The whole client as one function: a state and what happens, to the next state and what to do. */
 import * as actions from './actions';
 import { called } from './conversation';
+import * as house from './house';
 import { onEvent } from './events';
 import * as link from './link';
 import type { Input, State, Step, TimerKey } from './state';
@@ -29,10 +30,16 @@ function react(state: State, input: Input): Step {
       return link.reconnect(state);
     case 'timer':
       return timer(state, input.key);
+    case 'house':
+      return house.told(state, input.house);
+    case 'prefer':
+      return [{ ...state, preferences: input.preferences }, []];
     case 'start':
       return actions.start(state, input.username);
     case 'cancel':
       return actions.cancel(state);
+    case 'undo':
+      return actions.undo(state);
     case 'send':
       return actions.send(state, input.clientId, input.content, input.at);
     case 'retry':
@@ -94,7 +101,7 @@ function timer(state: State, key: TimerKey): Step {
       return [{ ...state, resting: false }, []];
     case 'search':
       if (view !== 'searching' || !ready) return [state, []];
-      return [{ ...state, notice: null }, [{ do: 'emit', event: 'user:match', payload: {} }]];
+      return [{ ...state, notice: null }, [actions.ask(state)]];
     case 'outbox':
       return state.ready ? actions.catchUp(state) : [state, []];
     case 'upload':
@@ -107,5 +114,13 @@ function timer(state: State, key: TimerKey): Step {
       ];
     case 'reconnect':
       return [state, state.link === 'reconnecting' ? [{ do: 'connect' }] : []];
+    case 'undo':
+      // Once asked, the server says whether it was in time.
+      return [state.undo?.asked === true ? state : { ...state, undo: null }, []];
+    case 'return':
+      if (!conversation) return [state, []];
+      return [{ ...state, conversation: { ...conversation, mayReturn: null } }, []];
+    case 'opening':
+      return house.opened(state);
   }
 }

@@ -1,6 +1,12 @@
 /** The HTTP half of the contract, as far as this client needs it. */
 import type { Trouble } from '../chat/trouble';
-import type { Failure, GuestCreated, IceServers, UsernameData } from '../wire/types';
+import type {
+  Failure,
+  GuestCreated,
+  IceServers,
+  MatchingStatus,
+  UsernameData,
+} from '../wire/types';
 
 const TIMEOUT_MS = 10_000;
 
@@ -68,4 +74,8 @@ export async function endSession(token: string): Promise<void> {
 
 export function iceServers(token: string): Promise<IceServers> {
   return request('GET', 'ice-servers', { headers: { Authorization: `Bearer ${token}` } });
+}
+
+export function matchingStatus(): Promise<MatchingStatus> {
+  return request('GET', 'matching');
 }

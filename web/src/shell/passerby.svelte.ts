@@ -11,6 +11,7 @@ import {
   type WireEvent,
 } from '../chat/state';
 import { newsOf } from '../chat/news';
+import { NO_PREFERENCES, primary } from '../chat/preferences';
 import { step } from '../chat/step';
 import { Wire } from '../wire/socket';
 import * as api from './api';
@@ -28,7 +29,7 @@ export class Passerby {
    * The truth. What Svelte shows is a copy: a component that is being removed reads the copy as it was
    * before, and to step from there would undo what has just happened.
    */
-  #state = initial();
+  #state = initial({ ...NO_PREFERENCES, languages: primary(navigator.languages) });
   #shown = $state.raw(this.#state);
 
   readonly #files = new AttachedFiles();

@@ -38,6 +38,7 @@ function isSame(a: Saved | null, b: Saved | null): boolean {
     a.room?.epoch === b.room?.epoch &&
     a.room?.partner === b.room?.partner &&
     a.calls === b.calls &&
+    a.preferences === b.preferences &&
     a.outbox.length === b.outbox.length &&
     a.outbox.every((draft, index) => draft === b.outbox[index])
   );

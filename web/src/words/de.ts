@@ -45,6 +45,42 @@ const german = (f: Formats): Words => {
       shuffle: 'Anderer Name',
       button: 'Los geht’s',
       starting: 'Gleich geht’s los\u00a0…',
+      opensIn: (seconds) => `Öffnet in ${f.clock(seconds)}`,
+      opensAt: (at, now) =>
+        `Hier trifft man sich zu bestimmten Zeiten. Das nächste Mal: ${f.moment(at, now)}.`,
+      opened: 'Es ist geöffnet. Du kannst jetzt loslegen.',
+    },
+    meet: {
+      interests: 'Was magst du?',
+      interestsHint: 'Wenn du möchtest. Enter fügt hinzu.',
+      interestsExample: 'Musik, Nachtzüge\u00a0…',
+      chosen: 'Deine Interessen',
+      remove: (interest) => `${interest} entfernen`,
+      added: (interest) => `${interest} ist dabei.`,
+      removed: (interest) => `${interest} ist entfernt.`,
+      suggestions: 'Andere mögen',
+      add: (interest) => `${interest} hinzufügen`,
+      problem: {
+        many: ({ interests }) =>
+          f.plural(interests, {
+            one: 'Höchstens # Interesse. Entferne es, um ein anderes hinzuzufügen.',
+            other: 'Höchstens # Interessen. Entferne eins, um ein anderes hinzuzufügen.',
+          }),
+        long: ({ interestLength }) =>
+          `Bitte höchstens ${f.number(interestLength)} Zeichen für ein Interesse.`,
+        repeated: () => 'Das hast du schon.',
+      },
+      more: (mode, languages) =>
+        [
+          { text: 'Schriftlich', audio: 'Mit Ton', video: 'Mit Video' }[mode],
+          languages.length > 0 ? f.all(languages.map(f.language)) : 'jede Sprache',
+        ].join(' · '),
+      mode: 'Wie möchtest du dich unterhalten?',
+      modes: { text: 'Text', audio: 'Audio', video: 'Video' },
+      languages: 'Sprachen, die du sprichst',
+      languagesMost: (most) =>
+        f.plural(most, { one: 'Höchstens # Sprache.', other: 'Höchstens # Sprachen.' }),
+      only: 'Nur mit gemeinsamem Interesse oder gemeinsamer Sprache',
     },
     counts: {
       online: (count) =>
@@ -57,6 +93,28 @@ const german = (f: Formats): Words => {
       calm: 'Das dauert meist nur einen Moment.',
       nobody:
         'Gerade sucht sonst niemand. Bleib noch ein wenig: Wer als Nächstes kommt, trifft auf dich.',
+      stage: {
+        interests: (interests) => `Gesucht wird jemand, der ${f.either(interests)} mag\u00a0…`,
+        language: (_, languages) =>
+          languages.length > 0
+            ? `Gesucht wird jemand, der ${f.either(languages.map(f.language))} spricht\u00a0…`
+            : 'Gesucht wird jemand, der deine Sprache spricht\u00a0…',
+        anyone: () => 'Gesucht wird, wer auch immer vorbeikommt\u00a0…',
+        again: () =>
+          'Gesucht wird, wer auch immer vorbeikommt, vielleicht jemand, den du schon getroffen hast\u00a0…',
+      },
+      elapsed: (seconds) => `Suche seit ${f.span(seconds)}`,
+      others: (count) =>
+        f.plural(count, { one: '# anderer Mensch sucht', other: '# andere Menschen suchen' }),
+      usual: (seconds) => `Um diese Zeit dauert das meist etwa ${f.about(seconds)}.`,
+      left: (name) => `Du hast ${name} verlassen.`,
+      undo: 'Rückgängig',
+      undoing: 'Es geht zurück\u00a0…',
+      undoFor: (seconds) =>
+        f.plural(seconds, {
+          one: 'Du kannst das # Sekunde lang rückgängig machen.',
+          other: 'Du kannst das # Sekunden lang rückgängig machen.',
+        }),
       cancel: 'Abbrechen',
       alerts: 'Bescheid geben, wenn jemand kommt',
     },
@@ -65,7 +123,21 @@ const german = (f: Formats): Words => {
       about: (name) => `Über ${name}, und Töne`,
       log: 'Nachrichten',
       met: (name) => `Du und ${name} seid euch gerade begegnet. Sag Hallo.`,
+      metBefore: (name) => `Du und ${name}, ihr seid euch schon begegnet. Sag noch einmal Hallo.`,
       began: (name) => `Du sprichst mit ${name}.`,
+      back: (name) => `${name} ist wieder da. Das Gespräch geht weiter.`,
+      shared: (interests, language) => {
+        if (language === null) return `Ihr mögt beide ${f.all(interests)}.`;
+        const speak = `sprecht beide ${f.language(language)}`;
+        if (interests.length === 0) return `Ihr ${speak}.`;
+        return `Ihr mögt beide ${f.all(interests)}, und ihr ${speak}.`;
+      },
+      topic: 'Etwas für den Anfang',
+      topicUse: 'Übernehmen',
+      callOffer: {
+        audio: 'Ihr möchtet beide miteinander sprechen. Ruf an, wenn du so weit bist.',
+        video: 'Ihr möchtet euch beide sehen. Ruf an, wenn du so weit bist.',
+      },
       restoring: 'Dein Gespräch wird zurückgeholt\u00a0…',
       author: (name) => `${name ?? 'Du'}:`,
       typing: (name) => `${name} schreibt\u00a0…`,
@@ -101,8 +173,51 @@ const german = (f: Formats): Words => {
         expired: (name) =>
           `Deine Sitzung ist abgelaufen, darum ist auch das Gespräch mit ${name} zu Ende. Du hast eine neue Sitzung.`,
       },
+      mayReturn: (name, seconds) =>
+        f.plural(seconds, {
+          one: `${name} hat „Weiter“ gedrückt und kann # Sekunde lang zurückkommen.`,
+          other: `${name} hat „Weiter“ gedrückt und kann # Sekunden lang zurückkommen.`,
+        }),
       findNew: 'Jemand Neues finden',
     },
+    topics: [
+      'Was hat dich heute zum Lächeln gebracht?',
+      'Worauf freust du dich diese Woche?',
+      'Welches Lied kannst du immer wieder hören?',
+      'Was siehst du, wenn du aus dem Fenster schaust?',
+      'Welcher Geruch bringt dich zurück in deine Kindheit?',
+      'Worüber könntest du eine Stunde lang reden?',
+      'Was ist das Beste, das du je gegessen hast?',
+      'Welchen Ort möchtest du einmal im Leben sehen?',
+      'Was hast du erst vor Kurzem gelernt?',
+      'Welches Buch oder welcher Film ist dir geblieben?',
+      'Wie sieht für dich ein perfekter Sonntag aus?',
+      'Welche Kleinigkeit macht deinen Tag besser?',
+      'Was wolltest du als Kind einmal werden?',
+      'Magst du lieber den Morgen oder die Nacht, und warum?',
+      'Was würdest du morgen mit einem ganz freien Tag anfangen?',
+      'Welches Wort in deiner Sprache magst du am liebsten?',
+      'Was kannst du gut mit deinen Händen?',
+      'Wer hat dir etwas Wichtiges beigebracht?',
+      'Was magst du an dem Ort, an dem du lebst?',
+      'Welches Tier würdest du gern verstehen?',
+      'Was hat dich zuletzt überrascht?',
+      'Was machst du, wenn du Ruhe brauchst?',
+      'Welches Geräusch magst du am liebsten?',
+      'Was würdest du für einen Gast kochen?',
+      'Was würdest du gern über Nacht können?',
+      'Was war das Netteste, das ein fremder Mensch für dich getan hat?',
+      'Welche Jahreszeit fühlt sich für dich am meisten nach Zuhause an?',
+      'Was geht dir in diesen Tagen durch den Kopf?',
+      'Welche Frage würdest du gern öfter hören?',
+      'Welche Regel hast du dir selbst gegeben?',
+      'Was hast du früher geglaubt und siehst es heute anders?',
+      'Was besitzt du schon am längsten?',
+      'Was würdest du dir selbst vor zehn Jahren sagen?',
+      'Wohin gehst du, wenn du nachdenken willst?',
+      'Worauf bist du ein bisschen stolz?',
+      'Auf welche Erfindung könntest du nicht verzichten?',
+    ],
     link: {
       title: 'Du verlässt Passerby',
       leads: 'Dieser Link führt zu',
@@ -346,6 +461,23 @@ const german = (f: Formats): Words => {
       too_many_candidates: 'Dieser Anruf hat keine Verbindung gefunden.',
       already_in_room: 'Du bist schon in einem Gespräch.',
       not_searching: 'Es läuft gerade keine Suche.',
+      too_many_interests: ({ matching: { interests } }) =>
+        f.plural(interests, {
+          one: 'Auf einmal lässt sich nur # Interesse suchen.',
+          other: 'Auf einmal lassen sich nur # Interessen suchen.',
+        }),
+      interest_too_long: ({ matching: { interestLength } }) =>
+        `Eins deiner Interessen ist zu lang: Höchstens ${f.number(interestLength)} Zeichen sind möglich.`,
+      interest_invalid:
+        'In einem deiner Interessen sind Zeichen, nach denen sich nicht suchen lässt.',
+      interest_repeated: 'Eins deiner Interessen kommt doppelt vor.',
+      language_invalid: 'Eine deiner Sprachen kennt der Server nicht.',
+      mode_unknown: 'Diese Art, sich zu unterhalten, kennt der Server nicht.',
+      wants_invalid: 'Der Server konnte nichts damit anfangen, wen du treffen möchtest.',
+      wants_disabled: 'Danach lässt sich hier nicht suchen.',
+      house_closed: 'Um diese Zeit kann man hier niemanden treffen. Komm später wieder.',
+      undo_impossible:
+        'Es gibt kein Zurück mehr: Dein Gegenüber ist weitergezogen, oder die Zeit war um.',
       rate_limited: 'Das ging ein bisschen schnell. Warte bitte einen Moment.',
       token_required: sessionEnded,
       token_expired: sessionEnded,

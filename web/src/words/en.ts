@@ -11,11 +11,13 @@ import type {
 import type { Ending, MessageState } from '../chat/conversation';
 import type { FileKind } from '../chat/files';
 import type { News } from '../chat/news';
+import type { InterestProblem, Mode } from '../chat/preferences';
 import type { PartnerState } from '../chat/presence';
 import type { MicrophoneTrouble } from '../chat/recorder';
+import type { Search } from '../chat/state';
 import type { ClientTrouble, Trouble } from '../chat/trouble';
 import type { NameProblem } from '../text/name';
-import type { Code, Limits } from '../wire/types';
+import type { Code, Limits, MatchingLimits } from '../wire/types';
 import type { Formats } from './formats';
 
 /** A sentence; with a number in it, once it is known what the server allows. */
@@ -69,6 +71,43 @@ const english = (f: Formats) => {
       shuffle: 'Another name',
       button: 'Start',
       starting: 'Starting…',
+      opensIn: (seconds: number): string => `Opens in ${f.clock(seconds)}`,
+      opensAt: (at: Date, now: Date): string =>
+        `People meet here at certain hours. Next time: ${f.moment(at, now)}.`,
+      opened: 'It has opened. You can start now.',
+    },
+    /** Whom a guest would like to meet. */
+    meet: {
+      interests: 'What do you like?',
+      interestsHint: 'If you want. Enter adds a word.',
+      interestsExample: 'Music, night trains…',
+      chosen: 'Your interests',
+      remove: (interest: string): string => `Remove ${interest}`,
+      added: (interest: string): string => `${interest} is added.`,
+      removed: (interest: string): string => `${interest} is removed.`,
+      suggestions: 'Others like',
+      add: (interest: string): string => `Add ${interest}`,
+      problem: typed<Record<InterestProblem, (limits: MatchingLimits) => string>>({
+        many: ({ interests }) =>
+          f.plural(interests, {
+            one: 'At most # interest. Remove it to add another.',
+            other: 'At most # interests. Remove one to add another.',
+          }),
+        long: ({ interestLength }) =>
+          `At most ${f.number(interestLength)} characters for one interest, please.`,
+        repeated: () => 'You have this one already.',
+      }),
+      more: (mode: Mode, languages: readonly string[]): string =>
+        [
+          { text: 'By text', audio: 'By voice', video: 'By video' }[mode],
+          languages.length > 0 ? f.all(languages.map(f.language)) : 'any language',
+        ].join(' · '),
+      mode: 'How would you like to talk?',
+      modes: typed<Record<Mode, string>>({ text: 'Text', audio: 'Audio', video: 'Video' }),
+      languages: 'Languages that you speak',
+      languagesMost: (most: number): string =>
+        f.plural(most, { one: 'At most # language.', other: 'At most # languages.' }),
+      only: 'Only with a shared interest or language',
     },
     counts: {
       online: (count: number): string =>
@@ -81,15 +120,60 @@ const english = (f: Formats) => {
       title: 'Looking for a passer-by…',
       calm: 'This usually takes a moment.',
       nobody: 'Nobody else is looking just now. Stay a while: the next one to come is yours.',
+      /** Whom it looks for now. */
+      stage: typed<
+        Record<
+          Search['stage'],
+          (interests: readonly string[], languages: readonly string[]) => string
+        >
+      >({
+        interests: (interests) => `Looking for someone who likes ${f.either(interests)}…`,
+        language: (_, languages) =>
+          languages.length > 0
+            ? `Looking for someone who speaks ${f.either(languages.map(f.language))}…`
+            : 'Looking for someone who speaks your language…',
+        anyone: () => 'Looking for anyone who comes by…',
+        again: () => 'Looking for anyone, perhaps someone you have met before…',
+      }),
+      elapsed: (seconds: number): string => `Searching for ${f.span(seconds)}`,
+      others: (count: number): string =>
+        f.plural(count, {
+          one: '# other person is searching',
+          other: '# other people are searching',
+        }),
+      usual: (seconds: number): string =>
+        `At this hour it usually takes about ${f.about(seconds)}.`,
+      left: (name: string): string => `You have moved on from ${name}.`,
+      undo: 'Undo',
+      undoing: 'Going back…',
+      undoFor: (seconds: number): string =>
+        f.plural(seconds, {
+          one: 'You can undo this for # second.',
+          other: 'You can undo this for # seconds.',
+        }),
       cancel: 'Cancel',
-      alerts: 'Tell me when somebody comes',
+      alerts: 'Tell me when someone comes',
     },
     conversation: {
       region: (name: string): string => `Conversation with ${name}`,
       about: (name: string): string => `About ${name}, and sounds`,
       log: 'Messages',
       met: (name: string): string => `You and ${name} have just met. Say hello.`,
+      metBefore: (name: string): string => `You and ${name} have met before. Say hello once more.`,
       began: (name: string): string => `You are talking with ${name}.`,
+      back: (name: string): string => `${name} is back. The conversation goes on.`,
+      shared: (interests: readonly string[], language: string | null): string => {
+        if (language === null) return `You both like ${f.all(interests)}.`;
+        const speak = `speak ${f.language(language)}`;
+        if (interests.length === 0) return `You both ${speak}.`;
+        return `You both like ${f.all(interests)}, and you both ${speak}.`;
+      },
+      topic: 'Something to begin with',
+      topicUse: 'Use this',
+      callOffer: typed<Record<Exclude<Mode, 'text'>, string>>({
+        audio: 'You both came to talk aloud. Call when you are ready.',
+        video: 'You both came for video. Call when you are ready.',
+      }),
       restoring: 'Bringing your conversation back…',
       author: (name: string | null): string => `${name ?? 'You'}:`,
       typing: (name: string): string => `${name} is typing…`,
@@ -126,8 +210,52 @@ const english = (f: Formats) => {
         expired: (name) =>
           `Your session ended, so the conversation with ${name} ended too. You have a new session.`,
       }),
+      mayReturn: (name: string, seconds: number): string =>
+        f.plural(seconds, {
+          one: `${name} pressed Next. They can come back for # second.`,
+          other: `${name} pressed Next. They can come back for # seconds.`,
+        }),
       findNew: 'Find someone new',
     },
+    /** Questions to begin a conversation with: in every language the same ones, in the same order. */
+    topics: typed<readonly string[]>([
+      'What made you smile today?',
+      'What are you looking forward to this week?',
+      'Which song do you never get tired of?',
+      'What do you see when you look out of your window?',
+      'Which smell takes you back to your childhood?',
+      'What could you talk about for an hour?',
+      'What is the best meal you have ever had?',
+      'Which place would you like to see once in your life?',
+      'What did you learn only recently?',
+      'Which book or film has stayed with you?',
+      'What does a perfect Sunday look like for you?',
+      'Which small thing makes your day better?',
+      'What did you want to be when you were a child?',
+      'Do you like mornings or nights better, and why?',
+      'What would you do with a whole free day tomorrow?',
+      'Which word in your language do you like most?',
+      'What is something that you can do with your hands?',
+      'Who has taught you something important?',
+      'What do you like about the place where you live?',
+      'Which animal would you like to understand?',
+      'What was the last thing that surprised you?',
+      'What do you do when you need some rest?',
+      'Which sound do you like best?',
+      'What would you cook for a guest?',
+      'Which skill would you like to have overnight?',
+      'What is the kindest thing that a stranger has done for you?',
+      'Which season feels most like home to you?',
+      'What is on your mind these days?',
+      'Which question would you like to be asked more often?',
+      'What is a rule that you made for yourself?',
+      'What did you believe once and see differently now?',
+      'Which thing have you owned for the longest time?',
+      'What would you tell yourself of ten years ago?',
+      'Where do you go when you want to think?',
+      'What are you a little proud of?',
+      'Which invention could you not live without?',
+    ]),
     /** Between a link and where it leads. */
     link: {
       title: 'You are leaving Passerby',
@@ -371,6 +499,22 @@ const english = (f: Formats) => {
       too_many_candidates: 'This call could not find a connection.',
       already_in_room: 'You are in a conversation already.',
       not_searching: 'There is no search to cancel.',
+      too_many_interests: ({ matching: { interests } }) =>
+        f.plural(interests, {
+          one: 'Only # interest can be searched for at once.',
+          other: 'Only # interests can be searched for at once.',
+        }),
+      interest_too_long: ({ matching: { interestLength } }) =>
+        `One of your interests is too long. At most ${f.number(interestLength)} characters are allowed.`,
+      interest_invalid: 'One of your interests has characters in it that cannot be searched for.',
+      interest_repeated: 'One of your interests is there twice.',
+      language_invalid: 'One of your languages is not known to the server.',
+      mode_unknown: 'The server does not know this way to talk.',
+      wants_invalid: 'The server could not make sense of whom you would like to meet.',
+      wants_disabled: 'This cannot be asked for here.',
+      house_closed: 'Nobody can be met here at this hour. Please come back later.',
+      undo_impossible:
+        'There is no way back any more: the other has moved on, or the time was over.',
       rate_limited: 'That was a little fast. Please wait a moment.',
       token_required: sessionEnded,
       token_expired: sessionEnded,

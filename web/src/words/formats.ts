@@ -28,7 +28,21 @@ export function formatsOf(locale: string) {
   const rules = new Intl.PluralRules(locale);
   const times = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' });
   const choice = new Intl.ListFormat(locale, { type: 'disjunction' });
+  const sum = new Intl.ListFormat(locale, { type: 'conjunction' });
+  const parts = new Intl.ListFormat(locale, { type: 'unit' });
+  const days = new Intl.DateTimeFormat(locale, {
+    weekday: 'long',
+    hour: '2-digit',
+    minute: '2-digit',
+  });
+  const languages = new Intl.DisplayNames(locale, { type: 'language' });
   const separator = separatorOf(locale);
+
+  function measure(value: number, name: 'second' | 'minute' | 'hour'): string {
+    return new Intl.NumberFormat(locale, { style: 'unit', unit: name, unitDisplay: 'long' }).format(
+      value,
+    );
+  }
 
   return {
     number: (value: number): string => plain.format(value),
@@ -69,10 +83,41 @@ export function formatsOf(locale: string) {
 
     /** `seconds` in words, in the largest unit that leaves nothing over: `5 minutes`, `90 seconds`. */
     duration: (seconds: number): string => {
-      const [unit, length] = LENGTHS.find(([, long]) => seconds % long === 0) ?? ['second', 1];
-      return new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'long' }).format(
-        seconds / length,
-      );
+      const [name, length] = LENGTHS.find(([, long]) => seconds % long === 0) ?? ['second', 1];
+      return measure(seconds / length, name);
+    },
+
+    /** Whole `seconds` in words, as they pass: `12 seconds`, `3 minutes, 5 seconds`. */
+    span: (seconds: number): string => {
+      const whole = Math.max(0, Math.floor(seconds));
+      if (whole < 60) return measure(whole, 'second');
+      return parts.format([
+        measure(Math.floor(whole / 60), 'minute'),
+        measure(whole % 60, 'second'),
+      ]);
+    },
+
+    /** `seconds` of which nobody knows better: `3 seconds`, `20 seconds`, `2 minutes`. */
+    about: (seconds: number): string => {
+      if (seconds < 8) return measure(Math.max(1, Math.round(seconds)), 'second');
+      if (seconds < 58) return measure(Math.round(seconds / 5) * 5, 'second');
+      return measure(Math.max(1, Math.round(seconds / 60)), 'minute');
+    },
+
+    /** When something will be, to the minute; with the day of the week unless that is today, as of `now`. */
+    moment: (at: Date, now: Date): string => {
+      const minute = new Date(at);
+      minute.setSeconds(minute.getSeconds() + 30);
+      return (minute.toDateString() === now.toDateString() ? times : days).format(minute);
+    },
+
+    /** What a language is called, by its tag: `German`. */
+    language: (tag: string): string => {
+      try {
+        return languages.of(tag) ?? tag;
+      } catch {
+        return tag;
+      }
     },
 
     /** The time of day of an ISO 8601 instant, where the guest is. */
@@ -80,6 +125,9 @@ export function formatsOf(locale: string) {
 
     /** `JPEG, PNG or GIF`. */
     either: (items: readonly string[]): string => choice.format(items),
+
+    /** `JPEG, PNG and GIF`. */
+    all: (items: readonly string[]): string => sum.format(items),
   };
 }
 

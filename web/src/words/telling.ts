@@ -1,10 +1,14 @@
 /** Texts that depend on what has happened, put together from the words of the language. */
 import type { Attachment } from '../chat/attachments';
+import type { Conversation } from '../chat/conversation';
 import type { SharedFile } from '../chat/files';
+import { told } from '../chat/preferences';
+import type { State } from '../chat/state';
 import type { Trouble } from '../chat/trouble';
 import { extensionOf } from '../text/extension';
-import type { Limits } from '../wire/types';
+import type { Limits, Shared } from '../wire/types';
 import type { Sentence, Words } from './en';
+import { isolate } from './isolate';
 
 function find(sentences: Partial<Record<string, Sentence>>, code: string): Sentence | undefined {
   return Object.hasOwn(sentences, code) ? sentences[code] : undefined;
@@ -45,4 +49,30 @@ export function attachmentName(words: Words, { kind, name, duration }: Attachmen
 /** What a file is, in a word or two: `PDF · 1.2 MB`. */
 export function fileFacts(words: Words, { name, kind, size }: SharedFile): string {
   return words.file.facts(extensionOf(name) || words.file.kind[kind], size);
+}
+
+/** Whom the search looks for now; before the server has told, nothing. */
+export function stageText(words: Words, { search, preferences, limits }: State): string {
+  if (!search) return '';
+  const interests = preferences.interests.map((interest) => isolate(interest, words.dir));
+  const stage = search.stage === 'interests' && interests.length === 0 ? 'language' : search.stage;
+  return words.search.stage[stage](interests, told(preferences, limits));
+}
+
+/** What two have in common; nothing when it is nothing. */
+export function sharedText(words: Words, shared: Shared | null): string {
+  if (!shared || (shared.interests.length === 0 && shared.language === null)) return '';
+  const interests = shared.interests.map((interest) => isolate(interest, words.dir));
+  return words.conversation.shared(interests, shared.language);
+}
+
+/** What has become of a conversation; nothing while it goes on. */
+export function endingText(
+  words: Words,
+  { ending, mayReturn }: Conversation,
+  name: string,
+): string {
+  if (!ending) return '';
+  const { ended, mayReturn: waits } = words.conversation;
+  return mayReturn === null ? ended[ending](name) : waits(name, Math.round(mayReturn.seconds));
 }

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { LIMITS } from '../chat/samples';
+import { open } from '../chat/conversation';
+import { NO_PREFERENCES } from '../chat/preferences';
+import { LIMITS, PARTNER } from '../chat/samples';
+import { initial, type Search, type State } from '../chat/state';
 import type { Trouble } from '../chat/trouble';
 import type { CallRecord } from '../chat/call';
 import type { Limits } from '../wire/types';
@@ -8,7 +11,14 @@ import english from './en';
 import { formatsOf } from './formats';
 import { isolate } from './isolate';
 import { LANGUAGES, localeOf, lookUp, negotiate } from './languages';
-import { fileFacts, troubleText, uploadTroubleText } from './telling';
+import {
+  endingText,
+  fileFacts,
+  sharedText,
+  stageText,
+  troubleText,
+  uploadTroubleText,
+} from './telling';
 
 /** Spaces that keep lines from breaking are spaces. */
 function plain(text: string): string {
@@ -81,6 +91,13 @@ describe.each(catalogues)('the words in %s', (tag, words) => {
         }
       }
     }
+  });
+
+  it('have a question to begin with for every one that English has, each of its own', () => {
+    expect(words.topics).toHaveLength(en.topics.length);
+    expect(new Set(words.topics).size).toBe(en.topics.length);
+    expect(en.topics.length).toBeGreaterThanOrEqual(30);
+    for (const topic of words.topics) expect(topic.trim()).toMatch(/^.{8,90}[?؟？;]$/u);
   });
 
   it('have one for what they do not know', () => {
@@ -265,6 +282,129 @@ describe('times', () => {
     const call: CallRecord = { kind: 'video', outgoing: true, outcome: 'talked', seconds: 83 };
     expect(en.call.line.talked(call, 'Otter')).toBe('Video call · You called · 1:23');
     expect(de.call.line.talked(call, 'Otter')).toBe('Videoanruf von dir · 1:23');
+  });
+});
+
+describe('a search', () => {
+  const preferences = { interests: ['music', 'chess'], languages: ['de', 'fr'] };
+  const told = { waiting: 2, elapsed: 0 };
+  const state = (stage: Search['stage'], changes: object = {}): State => ({
+    ...initial({ ...NO_PREFERENCES, ...preferences, ...changes }),
+    limits: LIMITS,
+    search: { stage, ...told },
+  });
+
+  it.each<[Search['stage'], string, string]>([
+    [
+      'interests',
+      'Looking for someone who likes music or chess…',
+      'Gesucht wird jemand, der music oder chess mag\u00a0…',
+    ],
+    [
+      'language',
+      'Looking for someone who speaks German or French…',
+      'Gesucht wird jemand, der Deutsch oder Französisch spricht\u00a0…',
+    ],
+    [
+      'anyone',
+      'Looking for anyone who comes by…',
+      'Gesucht wird, wer auch immer vorbeikommt\u00a0…',
+    ],
+    [
+      'again',
+      'Looking for anyone, perhaps someone you have met before…',
+      'Gesucht wird, wer auch immer vorbeikommt, vielleicht jemand, den du schon getroffen hast\u00a0…',
+    ],
+  ])('that asks for %s says so', (stage, inEnglish, inGerman) => {
+    expect(stageText(en, state(stage))).toBe(inEnglish);
+    expect(stageText(de, state(stage))).toBe(inGerman);
+  });
+
+  it('says it also without words of the guest', () => {
+    const nothing = { interests: [], languages: [] };
+    expect(stageText(en, state('language', nothing))).toMatch('speaks your language');
+    expect(stageText(en, initial())).toBe('');
+  });
+
+  it('keeps a word that is read the other way together', () => {
+    const hebrew = state('interests', { interests: ['שח', 'tea'] });
+    expect(stageText(en, hebrew)).toBe('Looking for someone who likes \u2068שח\u2069 or tea…');
+  });
+
+  it.each([
+    [0, '0 seconds', '0 Sekunden'],
+    [1.9, '1 second', '1 Sekunde'],
+    [65, '1 minute, 5 seconds', '1 Minute, 5 Sekunden'],
+    [3600, '60 minutes, 0 seconds', '60 Minuten, 0 Sekunden'],
+  ])('of %d s', (seconds, inEnglish, inGerman) => {
+    expect(formatsOf('en').span(seconds)).toBe(inEnglish);
+    expect(formatsOf('de').span(seconds)).toBe(inGerman);
+  });
+
+  it.each([
+    [0.2, '1 second'],
+    [3.4, '3 seconds'],
+    [8, '10 seconds'],
+    [43, '45 seconds'],
+    [58, '1 minute'],
+    [140, '2 minutes'],
+  ])('of usually %d s', (seconds, text) => {
+    expect(formatsOf('en').about(seconds)).toBe(text);
+  });
+});
+
+describe('what two share', () => {
+  it.each([
+    [null, '', ''],
+    [{ interests: [], language: null }, '', ''],
+    [{ interests: ['tea'], language: null }, 'You both like tea.', 'Ihr mögt beide tea.'],
+    [{ interests: [], language: 'de' }, 'You both speak German.', 'Ihr sprecht beide Deutsch.'],
+    [
+      { interests: ['tea', 'chess'], language: 'en' },
+      'You both like tea and chess, and you both speak English.',
+      'Ihr mögt beide tea und chess, und ihr sprecht beide Englisch.',
+    ],
+    [{ interests: [], language: 'no tag' }, 'You both speak no tag.', 'Ihr sprecht beide no tag.'],
+  ])('%j', (shared, inEnglish, inGerman) => {
+    expect(sharedText(en, shared)).toBe(inEnglish);
+    expect(sharedText(de, shared)).toBe(inGerman);
+  });
+});
+
+describe('the end', () => {
+  const conversation = { ...open({ roomId: '', epoch: 1, partner: PARTNER }) };
+
+  it('may not be one for a while', () => {
+    expect(endingText(en, conversation, 'Otter')).toBe('');
+    const left = { ...conversation, ending: 'left' as const };
+    expect(endingText(en, left, 'Otter')).toBe('Otter has moved on.');
+    const waiting = { ...left, mayReturn: { seconds: 5 } };
+    expect(endingText(en, waiting, 'Otter')).toBe(
+      'Otter pressed Next. They can come back for 5 seconds.',
+    );
+    expect(endingText(de, { ...left, mayReturn: { seconds: 1 } }, 'Otter')).toBe(
+      'Otter hat „Weiter“ gedrückt und kann 1 Sekunde lang zurückkommen.',
+    );
+  });
+});
+
+describe('when something will be', () => {
+  const now = new Date(2026, 0, 2, 15, 4, 30);
+
+  it.each<[Date, string, string]>([
+    [new Date(2026, 0, 2, 18, 59, 59, 900), '19:00', '19:00'],
+    [new Date(2026, 0, 4, 10, 30), 'Sunday 10:30', 'Sonntag 10:30'],
+  ])('%s', (at, inEnglish, inGerman) => {
+    expect(
+      formatsOf('en-GB')
+        .moment(at, now)
+        .replace(/,| at| um/g, ''),
+    ).toBe(inEnglish);
+    expect(
+      formatsOf('de')
+        .moment(at, now)
+        .replace(/,| at| um/g, ''),
+    ).toBe(inGerman);
   });
 });
 
