@@ -54,9 +54,13 @@ async function request<T>(method: string, path: string, init: RequestInit = {}):
   return dataOf(text) as T;
 }
 
-export function createGuest(username: string | null): Promise<GuestCreated> {
+/** With the token of the session before, the new one knows whom the guest has met. */
+export function createGuest(username: string | null, former: string | null): Promise<GuestCreated> {
   return request('POST', 'guest', {
-    headers: { 'Content-Type': 'application/json' },
+    headers: {
+      'Content-Type': 'application/json',
+      ...(former === null ? {} : { Authorization: `Bearer ${former}` }),
+    },
     body: JSON.stringify(username === null ? {} : { username }),
   });
 }

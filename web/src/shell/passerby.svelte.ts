@@ -178,7 +178,10 @@ export class Passerby {
 
   async #createSession(username: string | null): Promise<void> {
     try {
-      this.dispatch({ type: 'sessionCreated', created: await api.createGuest(username) });
+      this.dispatch({
+        type: 'sessionCreated',
+        created: await api.createGuest(username, this.#state.token),
+      });
     } catch (error) {
       if (!(error instanceof api.ApiError)) throw error;
       const { trouble, retryAfter } = error;
