@@ -91,7 +91,7 @@ class MatchSearching(Event):
 
 
 class MatchNoUsers(Event):
-    """No other guest is waiting yet; the search continues."""
+    """Nobody who fits is waiting yet; the search continues."""
 
     event: ClassVar[str] = "user:match:no_users"
     message: Text

@@ -59,7 +59,7 @@ _MESSAGES: Final[dict[Stage, str]] = {
     "again": "Looking for someone to talk to, perhaps somebody you have met before",
 }
 _NO_WISH = Wish()
-_NOBODY = MatchNoUsers(message="Nobody else is waiting right now; the search goes on")
+_NOBODY = MatchNoUsers(message="Nobody who fits is waiting right now; the search goes on")
 _CANCELLED = MatchCancelled(message="The search has ended")
 
 

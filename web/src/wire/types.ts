@@ -927,7 +927,7 @@ export interface MatchError {
   retryAfter?: number;
 }
 /**
- * No other guest is waiting yet; the search continues.
+ * Nobody who fits is waiting yet; the search continues.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "MatchNoUsers".
