@@ -7,7 +7,7 @@ import random
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -108,13 +108,21 @@ def _row(what: str, costs: dict[str, list[float]], ours: str, other: str, bar: B
     return Row(what, _us(costs[ours]), f"{_us(costs[other])} ({other})", result, bar, values)
 
 
-async def _relays(plan: Plan, passerby: Passerby) -> list[Row]:
-    """Hold a relay between two nodes against one in a node, all with one Valkey, and against one without Redis."""
+async def _starting_anew(
+    plan: Plan, measure: Callable[[Plan], Awaitable[dict[str, list[float]]]]
+) -> dict[str, list[float]]:
+    """Measure several times, with new processes: each keeps the luck of its start, some per cent."""
     starts = plan.stored_starts
     costs: dict[str, list[float]] = defaultdict(list)
     for _ in range(starts):
-        for name, more in (await _between(replace(plan, turns=plan.turns // starts), passerby)).items():
+        for name, more in (await measure(replace(plan, turns=plan.turns // starts))).items():
             costs[name] += more
+    return costs
+
+
+async def _relays(plan: Plan, passerby: Passerby) -> list[Row]:
+    """Hold a relay between two nodes against one in a node, all with one Valkey, and against one without Redis."""
+    costs = await _starting_anew(plan, partial(_between, passerby=passerby))
     return [
         _row("CPU of a relay between two nodes", costs, "two nodes", "one node", NODES_BAR),
         _row("  with Redis' own CPU", costs, "two nodes and Redis", "one node and Redis", WITH_REDIS_BAR),
@@ -149,8 +157,8 @@ async def _between(plan: Plan, passerby: Passerby) -> dict[str, list[float]]:
             )
 
 
-async def _peers(plan: Plan, passerby: Passerby) -> list[Row]:
-    """Hold a node against one that has idle nodes beside it, and rooms with many other nodes against those with one."""
+async def _with_peers(plan: Plan, passerby: Passerby) -> dict[str, list[float]]:
+    """Start all anew, and return the CPU seconds of a relay in each turn."""
     async with running() as store:
         with contextlib.ExitStack() as up:
 
@@ -181,6 +189,12 @@ async def _peers(plan: Plan, passerby: Passerby) -> list[Row]:
                     "to one peer": House(node, one),
                 },
             )
+            return costs
+
+
+async def _peers(plan: Plan, passerby: Passerby) -> list[Row]:
+    """Hold a node against one that has idle nodes beside it, and rooms with many other nodes against those with one."""
+    costs = await _starting_anew(plan, partial(_with_peers, passerby=passerby))
     idle, peers_at_once = f"{IDLE_NODES} idle nodes", f"{PEERS} peers"
     return [
         _row("CPU of a relay beside idle nodes", costs, idle, "no other node", IDLE_BAR),
