@@ -9,7 +9,7 @@ from tests.e2e.conftest import Street
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-MOST_BYTES = 20_971_520
+MOST_BYTES = 12_582_912
 
 
 def of_size(name: str, size: int) -> FilePayload:
@@ -21,13 +21,13 @@ async def test_a_larger_file_goes_where_the_server_takes_it(street: Street) -> N
     anna, berta = await street.pair()
     rows = anna.part("attachment")
     # One after the other: Playwright carries no more at once.
-    for name, size in (("fifteen.bin", 15_000_000), ("most.bin", MOST_BYTES), ("more.bin", MOST_BYTES + 1)):
+    for name, size in (("eleven.bin", 11_000_000), ("most.bin", MOST_BYTES), ("more.bin", MOST_BYTES + 1)):
         await anna.part("file-input").set_input_files(of_size(name, size))
-    await expect(rows.nth(2)).to_contain_text("This file is too large. At most 20 MB is allowed.")
+    await expect(rows.nth(2)).to_contain_text("This file is too large. At most 12 MB is allowed.")
     await anna.part("send").click()
     await expect(rows).to_have_count(1)
     await anna.sees_states("delivered", "delivered")
-    await expect(berta.part("file-card")).to_have_text(["fifteen.bin BIN · 14 MB", "most.bin BIN · 20 MB"])
+    await expect(berta.part("file-card")).to_have_text(["eleven.bin BIN · 10 MB", "most.bin BIN · 12 MB"])
 
 
 @pytest.mark.parametrize("settings", [{"text_limit": "50"}])
