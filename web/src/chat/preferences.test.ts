@@ -180,6 +180,14 @@ describe('how a search goes', () => {
     expect(run(later, MATCHED).state.search).toBeNull();
   });
 
+  it('is not that nobody searches when others do who do not fit yet', () => {
+    const none = event('user:match:no_users', { message: '' });
+    const beside = event('user:match:searching', { ...stage, waiting: 2 });
+    expect(run(connected(), START, beside, none).state.nobodyYet).toBe(false);
+    const alone = event('user:match:searching', stage);
+    expect(run(connected(), START, alone, none).state.nobodyYet).toBe(true);
+  });
+
   it('is nothing to who does not search', () => {
     const late = event('user:match:searching', stage);
     expect(run(connected(), late).state.search).toBeNull();
