@@ -50,6 +50,8 @@ describe('an interest', () => {
     ['שח', 'שח'],
     ['<b>', '<b>'],
     [' \u200b ', ''],
+    ['\u200f\u202eשח\ufeff', 'שח'],
+    ['👨\u200d👩\u200d👧', '👨\u200d👩\u200d👧'],
     ['', ''],
   ])('%j is kept as %j', (text, kept) => {
     expect(tidied(text)).toBe(kept);
@@ -65,6 +67,9 @@ describe('an interest', () => {
     ['ｍｕｓｉｃ', 'repeated'],
     ['músic', null],
     ['   ', null],
+    ['I <3 cats', 'unusable'],
+    ['<b>', 'unusable'],
+    ['?!', 'unusable'],
   ])('%j beside others: %s', (text, problem) => {
     const [next, why] = withInterest(CHOSEN, text, LIMITS);
     expect(why).toBe(problem);

@@ -69,6 +69,7 @@ const german = (f: Formats): Words => {
         long: ({ interestLength }) =>
           `Bitte höchstens ${f.number(interestLength)} Zeichen für ein Interesse.`,
         repeated: () => 'Das hast du schon.',
+        unusable: () => 'Bitte Buchstaben, Ziffern oder Emoji, ohne < und >.',
       },
       more: (mode, languages) =>
         [

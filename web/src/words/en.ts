@@ -96,6 +96,7 @@ const english = (f: Formats) => {
         long: ({ interestLength }) =>
           `At most ${f.number(interestLength)} characters for one interest, please.`,
         repeated: () => 'You have this one already.',
+        unusable: () => 'Letters, numbers or emoji, please, without < and >.',
       }),
       more: (mode: Mode, languages: readonly string[]): string =>
         [
