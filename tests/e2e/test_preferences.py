@@ -225,6 +225,8 @@ async def test_who_has_met_before_is_told(street: Street) -> None:
     await berta.part("leave").click()
     await street.pair(anna, berta)
     await expect(anna.words(f"You and {name} have met before.")).to_be_visible()
+    heard = anna.page.locator("p[role=status]").filter(has_text=f"You and {name} have met before.")
+    await expect(heard).to_have_count(1)
 
 
 async def test_both_get_the_same_question_to_begin_with(street: Street) -> None:
