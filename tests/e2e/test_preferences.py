@@ -164,7 +164,7 @@ async def test_who_wants_nothing_given_up_says_so(street: Street) -> None:
     anna = await street.visitor(before=requests.listen)
     await anna.sees_connection("Connected")
     await anna.part("choices").locator("summary").click()
-    only = anna.page.get_by_role("checkbox", name="Only with a shared interest or language")
+    only = anna.page.get_by_role("checkbox", name="Only someone who fits, however long it takes")
     await only.check()
     await anna.page.reload()
     await anna.part("choices").locator("summary").click()
