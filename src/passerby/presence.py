@@ -125,6 +125,7 @@ class Presence:
             self._rooms.hold(before)
         live = self._guests.attach(guest, link, socket_id)
         live.features = FEATURES.intersection(features)
+        self._rooms.returned(live, resume)
         self._refresh_later(live)
         try:
             self._greet(live, link, socket_id, token_expires, replaced)

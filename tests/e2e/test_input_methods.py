@@ -46,3 +46,17 @@ async def test_the_escape_that_closes_its_list_does_not_move_on(street: Street) 
     await expect(anna.words("Press Escape once more")).to_have_count(0)
     await anna.say("Still here")
     await berta.sees("Still here")
+
+
+async def test_a_comma_of_an_input_method_ends_an_interest(street: Street) -> None:
+    anna = await street.visitor()
+    await expect(anna.part("start")).to_be_enabled()
+    await anna.part("interest-input").focus()
+    keyboard = await anna.page.context.new_cdp_session(anna.page)
+    composing = {"text": "音楽、", "selectionStart": 3, "selectionEnd": 3}
+    await keyboard.send("Input.imeSetComposition", composing)
+    await expect(anna.part("interest-input")).to_have_value("音楽、")
+    await expect(anna.part("interest")).to_have_count(0)
+    await keyboard.send("Input.insertText", {"text": "音楽、"})
+    await expect(anna.part("interest")).to_have_text(["音楽"])
+    await expect(anna.part("interest-input")).to_have_value("")

@@ -91,14 +91,19 @@ async def test_what_cannot_be_an_interest_is_answered_in_words(street: Street) -
     await anna.part("start").click()
     await expect(field).to_be_focused()
     await expect(field).to_have_accessible_description("At most 40 characters for one interest, please.")
-    await field.fill("tea, rain, <b>, שח, 🐘")
+    await field.fill("<b>")
+    await field.press("Enter")
+    await expect(field).to_have_accessible_description("Letters, numbers or emoji, please, without < and >.")
+    await expect(field).to_have_value("<b>")
+    await chosen(anna, "Música")
+    await field.fill("tea, rain, C++, שח, 🐘")
     await field.press("Enter")
     await expect(field).to_have_accessible_description("At most 5 interests. Remove one to add another.")
-    await chosen(anna, "Música", "tea", "rain", "<b>", "שח")
+    await chosen(anna, "Música", "tea", "rain", "C++", "שח")
     await expect(field).to_have_value("🐘")
     await anna.page.get_by_role("button", name="Remove rain").click()
     await field.press("Enter")
-    await chosen(anna, "Música", "tea", "<b>", "שח", "🐘")
+    await chosen(anna, "Música", "tea", "C++", "שח", "🐘")
 
 
 async def test_what_is_chosen_goes_with_every_search_and_outlives_a_reload(street: Street) -> None:
@@ -159,7 +164,7 @@ async def test_who_wants_nothing_given_up_says_so(street: Street) -> None:
     anna = await street.visitor(before=requests.listen)
     await anna.sees_connection("Connected")
     await anna.part("choices").locator("summary").click()
-    only = anna.page.get_by_role("checkbox", name="Only with a shared interest or language")
+    only = anna.page.get_by_role("checkbox", name="Only someone who fits, however long it takes")
     await only.check()
     await anna.page.reload()
     await anna.part("choices").locator("summary").click()
@@ -220,6 +225,8 @@ async def test_who_has_met_before_is_told(street: Street) -> None:
     await berta.part("leave").click()
     await street.pair(anna, berta)
     await expect(anna.words(f"You and {name} have met before.")).to_be_visible()
+    heard = anna.page.locator("p[role=status]").filter(has_text=f"You and {name} have met before.")
+    await expect(heard).to_have_count(1)
 
 
 async def test_both_get_the_same_question_to_begin_with(street: Street) -> None:

@@ -31,7 +31,11 @@ class Parked:
 
     def is_of(self, guest: LiveGuest, resume: Resume) -> bool:
         """Return whether the guest has left it, and it is the one that they want to have back."""
-        return guest is self.who_left.live and (resume.room_id, resume.epoch) == (self.room.id, self.room.epoch)
+        return guest is self.who_left.live and self.is_named(resume)
+
+    def is_named(self, resume: Resume | None) -> bool:
+        """Return whether a client has this room, and says where it is in it."""
+        return resume is not None and (resume.room_id, resume.epoch) == (self.room.id, self.room.epoch)
 
     def can_be_restored(self) -> bool:
         """Return whether both are here, and the one who stays has not moved on."""

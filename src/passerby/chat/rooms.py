@@ -638,6 +638,12 @@ class Rooms:
         if parked is not None and guest is parked.who_stays.live:
             self._end_parked(parked)
 
+    def returned(self, guest: LiveGuest, resume: Resume | None) -> None:
+        """A guest has connected. If their client does not name the room to which somebody might come back, nobody does."""
+        parked = self._parked.get(guest)
+        if parked is not None and guest is parked.who_stays.live and not parked.is_named(resume):
+            self._end_parked(parked)
+
     def gone(self, guest: LiveGuest) -> None:
         """The guest meets another one, or is on this node no more: the room that they were in is over."""
         parked = self._parked.get(guest)

@@ -179,7 +179,8 @@ export function onEvent(state: State, input: WireEvent): Step {
     case 'user:match:searching':
       return searching(state, input.payload);
     case 'user:match:no_users':
-      return [{ ...state, nobodyYet: true }, []];
+      // It is also said when nobody of those who search fits yet.
+      return [{ ...state, nobodyYet: (state.search?.waiting ?? 1) <= 1 }, []];
     case 'user:match:cancelled':
     case 'user:match:cancel:error':
       return [state.leaving === 'search' ? { ...state, leaving: null } : state, []];

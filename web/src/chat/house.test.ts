@@ -25,6 +25,14 @@ describe('what others search with', () => {
   });
 });
 
+describe('somebody else who searches', () => {
+  it('is known to who was told that there is nobody', () => {
+    const { state } = run(connected(), START, event('user:match:no_users', { message: '' }));
+    expect(run(state, CLOSED).state.nobodyYet).toBe(true);
+    expect(run(state, OPEN).state.nobodyYet).toBe(false);
+  });
+});
+
 describe('a house with hours', () => {
   it('that is closed opens by itself', () => {
     const { state, effects } = run(connected(), CLOSED);

@@ -10,7 +10,11 @@ export function told(state: State, house: MatchingStatus): Step {
   const { opensIn } = house;
   const ms = opensIn === undefined ? null : opensIn * 1000;
   const suggestions = inOrder(state.house?.suggestions ?? [], house.suggestions);
-  return [{ ...state, house: { ...house, suggestions } }, [{ do: 'timer', key: 'opening', ms }]];
+  const nobodyYet = state.nobodyYet && house.waiting <= 1;
+  return [
+    { ...state, nobodyYet, house: { ...house, suggestions } },
+    [{ do: 'timer', key: 'opening', ms }],
+  ];
 }
 
 /** A search was refused: the house is closed for so many seconds. */

@@ -50,6 +50,8 @@ describe('an interest', () => {
     ['שח', 'שח'],
     ['<b>', '<b>'],
     [' \u200b ', ''],
+    ['\u200f\u202eשח\ufeff', 'שח'],
+    ['👨\u200d👩\u200d👧', '👨\u200d👩\u200d👧'],
     ['', ''],
   ])('%j is kept as %j', (text, kept) => {
     expect(tidied(text)).toBe(kept);
@@ -65,6 +67,9 @@ describe('an interest', () => {
     ['ｍｕｓｉｃ', 'repeated'],
     ['músic', null],
     ['   ', null],
+    ['I <3 cats', 'unusable'],
+    ['<b>', 'unusable'],
+    ['?!', 'unusable'],
   ])('%j beside others: %s', (text, problem) => {
     const [next, why] = withInterest(CHOSEN, text, LIMITS);
     expect(why).toBe(problem);
@@ -178,6 +183,14 @@ describe('how a search goes', () => {
     const later = run(state, others).state;
     expect(later).toMatchObject({ search: { waiting: 2, usualWait: 9 }, nobodyYet: false });
     expect(run(later, MATCHED).state.search).toBeNull();
+  });
+
+  it('is not that nobody searches when others do who do not fit yet', () => {
+    const none = event('user:match:no_users', { message: '' });
+    const beside = event('user:match:searching', { ...stage, waiting: 2 });
+    expect(run(connected(), START, beside, none).state.nobodyYet).toBe(false);
+    const alone = event('user:match:searching', stage);
+    expect(run(connected(), START, alone, none).state.nobodyYet).toBe(true);
   });
 
   it('is nothing to who does not search', () => {

@@ -23,7 +23,7 @@ export const NO_PREFERENCES: Preferences = {
 };
 
 /** Why an interest is not taken. */
-export type InterestProblem = 'many' | 'long' | 'repeated';
+export type InterestProblem = 'many' | 'long' | 'repeated' | 'unusable';
 
 /** Until the server has told what it takes, it is asked. */
 const UNTOLD: MatchingLimits = {
@@ -39,10 +39,18 @@ export function matchingLimits(limits: Limits | null): MatchingLimits {
   return (limits as Partial<Limits> | null)?.matching ?? UNTOLD;
 }
 
+/** What a copied text may have beside what is seen, marks of direction for example. Joiners stay: emoji need them. */
+const UNSEEN = /[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]/gu;
+
+/** What the server takes has one of these, and none of those. */
+const SAYS_SOMETHING = /[\p{L}\p{N}\p{S}]/u;
+const OF_MARKUP = /[<>]/u;
+
 /** An interest as it is kept: without what nobody sees. */
 export function tidied(text: string): string {
   const plain = text
     .normalize('NFC')
+    .replace(UNSEEN, '')
     .replace(/[\p{Cc}\p{Z}]+/gu, ' ')
     .trim();
   return /[^\p{Cf}\p{Z}]/u.test(plain) ? plain : '';
@@ -66,6 +74,7 @@ export function withInterest(
   const { interests: most, interestLength } = matchingLimits(limits);
   const interest = tidied(text);
   if (interest === '') return [preferences, null];
+  if (OF_MARKUP.test(interest) || !SAYS_SOMETHING.test(interest)) return [preferences, 'unusable'];
   if (hasInterest(preferences, interest)) return [preferences, 'repeated'];
   if (Array.from(interest).length > interestLength) return [preferences, 'long'];
   if (preferences.interests.length >= most) return [preferences, 'many'];

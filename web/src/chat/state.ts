@@ -228,7 +228,8 @@ export function restore(saved: Saved, preferences: Preferences): State {
 export function credentials(state: State): Auth {
   const { token, conversation } = state;
   const known = { token, features: ['undo'] };
-  if (!conversation || conversation.ending) return known;
+  // One that has ended is named as long as the other may come back to it.
+  if (!conversation || (conversation.ending && !conversation.mayReturn)) return known;
   const { roomId, epoch, contiguous, restoring } = conversation;
   const resume = { roomId, epoch, seq: contiguous };
   return { ...known, resume: restoring ? { ...resume, reloaded: true } : resume };

@@ -1,4 +1,4 @@
-/** Asks how searches fare, as long as the start is shown and looked at. */
+/** Asks how searches fare, as long as the start or a search is shown and looked at. */
 import type { MatchingStatus } from '../wire/types';
 import { ApiError, matchingStatus } from './api';
 

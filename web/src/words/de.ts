@@ -69,6 +69,7 @@ const german = (f: Formats): Words => {
         long: ({ interestLength }) =>
           `Bitte höchstens ${f.number(interestLength)} Zeichen für ein Interesse.`,
         repeated: () => 'Das hast du schon.',
+        unusable: () => 'Bitte Buchstaben, Ziffern oder Emoji, ohne < und >.',
       },
       more: (mode, languages) =>
         [
@@ -80,7 +81,7 @@ const german = (f: Formats): Words => {
       languages: 'Sprachen, die du sprichst',
       languagesMost: (most) =>
         f.plural(most, { one: 'Höchstens # Sprache.', other: 'Höchstens # Sprachen.' }),
-      only: 'Nur mit gemeinsamem Interesse oder gemeinsamer Sprache',
+      only: 'Nur jemand, der passt, egal wie lange es dauert',
     },
     counts: {
       online: (count) =>
@@ -107,7 +108,7 @@ const german = (f: Formats): Words => {
       others: (count) =>
         f.plural(count, { one: '# anderer Mensch sucht', other: '# andere Menschen suchen' }),
       usual: (seconds) => `Um diese Zeit dauert das meist etwa ${f.about(seconds)}.`,
-      left: (name) => `Du hast ${name} verlassen.`,
+      left: (name) => `Du hast das Gespräch mit ${name} verlassen.`,
       undo: 'Rückgängig',
       undoing: 'Es geht zurück\u00a0…',
       undoFor: (seconds) =>

@@ -96,6 +96,7 @@ const english = (f: Formats) => {
         long: ({ interestLength }) =>
           `At most ${f.number(interestLength)} characters for one interest, please.`,
         repeated: () => 'You have this one already.',
+        unusable: () => 'Letters, numbers or emoji, please, without < and >.',
       }),
       more: (mode: Mode, languages: readonly string[]): string =>
         [
@@ -107,7 +108,7 @@ const english = (f: Formats) => {
       languages: 'Languages that you speak',
       languagesMost: (most: number): string =>
         f.plural(most, { one: 'At most # language.', other: 'At most # languages.' }),
-      only: 'Only with a shared interest or language',
+      only: 'Only someone who fits, however long it takes',
     },
     counts: {
       online: (count: number): string =>
@@ -171,7 +172,7 @@ const english = (f: Formats) => {
       topic: 'Something to begin with',
       topicUse: 'Use this',
       callOffer: typed<Record<Exclude<Mode, 'text'>, string>>({
-        audio: 'You both came to talk aloud. Call when you are ready.',
+        audio: 'You both came to talk by voice. Call when you are ready.',
         video: 'You both came for video. Call when you are ready.',
       }),
       restoring: 'Bringing your conversation back…',
@@ -243,7 +244,7 @@ const english = (f: Formats) => {
       'What do you do when you need some rest?',
       'Which sound do you like best?',
       'What would you cook for a guest?',
-      'Which skill would you like to have overnight?',
+      'Which skill would you like to learn overnight?',
       'What is the kindest thing that a stranger has done for you?',
       'Which season feels most like home to you?',
       'What is on your mind these days?',
@@ -251,7 +252,7 @@ const english = (f: Formats) => {
       'What is a rule that you made for yourself?',
       'What did you believe once and see differently now?',
       'Which thing have you owned for the longest time?',
-      'What would you tell yourself of ten years ago?',
+      'What would you tell the person that you were ten years ago?',
       'Where do you go when you want to think?',
       'What are you a little proud of?',
       'Which invention could you not live without?',

@@ -59,6 +59,17 @@ export function stageText(words: Words, { search, preferences, limits }: State):
   return words.search.stage[stage](interests, told(preferences, limits));
 }
 
+/** A wait of which nobody needs to be told. */
+const SHORT_S = 2;
+
+/** What to expect of a search: whether there is anybody, and how long it usually takes, if that is known. */
+export function expectationText(words: Words, { search, nobodyYet }: State): string {
+  const { nobody, usual, calm } = words.search;
+  const usually = search?.usualWait ?? 0;
+  const told = [...(nobodyYet ? [nobody] : []), ...(usually < SHORT_S ? [] : [usual(usually)])];
+  return told.join(' ') || calm;
+}
+
 /** What two have in common; nothing when it is nothing. */
 export function sharedText(words: Words, shared: Shared | null): string {
   if (!shared || (shared.interests.length === 0 && shared.language === null)) return '';

@@ -15,6 +15,7 @@ import {
   endingText,
   fileFacts,
   sharedText,
+  expectationText,
   stageText,
   troubleText,
   uploadTroubleText,
@@ -324,6 +325,21 @@ describe('a search', () => {
     const nothing = { interests: [], languages: [] };
     expect(stageText(en, state('language', nothing))).toMatch('speaks your language');
     expect(stageText(en, initial())).toBe('');
+  });
+
+  it.each<[boolean, number | undefined, string]>([
+    [false, undefined, 'This usually takes a moment.'],
+    [false, 1.9, 'This usually takes a moment.'],
+    [false, 43, 'At this hour it usually takes about 45 seconds.'],
+    [true, undefined, en.search.nobody],
+    [true, 43, `${en.search.nobody} At this hour it usually takes about 45 seconds.`],
+  ])('says what is usual, also when nobody is there (%s, %s)', (nobodyYet, usualWait, text) => {
+    const before = state('language');
+    const search = before.search && {
+      ...before.search,
+      ...(usualWait !== undefined && { usualWait }),
+    };
+    expect(plain(expectationText(en, { ...before, search, nobodyYet }))).toBe(text);
   });
 
   it('keeps a word that is read the other way together', () => {
