@@ -257,6 +257,7 @@ class Matchmaking:
         self._seekers.pop(guest.guest.id, None)
         self._pulse.ended(guest.guest.id)
         self._tell(guest)
+        self._stages.pop(guest.guest.id, None)
         self._rest(guest)
         if guest.ticket is not None:
             self._queue.release(guest.ticket)
@@ -380,7 +381,7 @@ class Matchmaking:
 
     async def _look(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool) -> None:
         stage = self._steps.openness(ticket.wish, self._elapsed(ticket)).stage(ticket.wish)
-        if stage != self._stages.get(guest.guest.id, stage):
+        if stage != self._stages.get(guest.guest.id):
             self._tell(guest, again=True)
         await self._enter(guest, ticket, is_told=is_told, is_look=True)
 
