@@ -90,7 +90,8 @@ class RedisMatchQueue:
     sent before them, so a ticket that is cancelled or forgotten has entered before.
 
     **Guests of the same node are preferred**, if the caller has patience: each node has places of its own, beside those
-    of all nodes. A ticket whose patience is not over stands only in those of its node.
+    of all nodes. A ticket whose patience is not over stands only in those of its node, but all know that it is there:
+    see `places.everybody`.
 
     **What stands in a place but does not wait** is dropped by whoever comes across it, and the places expire: a process
     of another version may have matched it, which does not know of places.
@@ -167,7 +168,7 @@ class RedisMatchQueue:
         return await self._memory.enter(ticket, openness)
 
     async def look(self, ticket: Ticket, openness: Openness = OPEN) -> Ticket | None:
-        """See MatchQueue. While an answer to `enter` is lost it has no effect: `renew` helps then."""
+        """See MatchQueue. While an answer is lost, and Redis can be used, it has no effect: `renew` helps then."""
         scopes = (self._node, _EVERYWHERE)
         while self._redis.is_usable and ticket.id not in self._lost:
             attempt = next(self._attempts)
@@ -190,7 +191,9 @@ class RedisMatchQueue:
                 self._memory.discard(ticket.guest_id)
                 self._memory.take(partner)
                 return partner
-        return None if ticket.id in self._lost else await self._memory.look(ticket, openness)
+        if self._redis.is_usable and ticket.id in self._lost:
+            return None
+        return await self._memory.look(ticket, openness)
 
     def _enter(
         self,
@@ -212,9 +215,10 @@ class RedisMatchQueue:
         self._claims.append(self._claim + ticket.id)
         encoded, place = self._encode(ticket), f"{position(ticket):.4f}"
         self._tickets += (ticket.guest_id, encoded, attempt, int(may_be_applied), int(is_look), place)
-        self._tickets.append(_named("1" if openness.again else "0", scopes, stands(ticket.wish, openness)))
+        all_nodes = _named("", (_EVERYWHERE,), everybody(ticket.wish))  # also before the patience is over
+        self._tickets.append(_named("1" if openness.again else "0", scopes, stands(ticket.wish, openness)) + all_nodes)
         self._tickets += self._tiers(ticket, openness, scopes)
-        self._tickets.append(_named("", scopes, everybody(ticket.wish)))
+        self._tickets.append(all_nodes)
         if len(entering) == TOGETHER:
             self._send_entering()
         return answer
