@@ -161,6 +161,8 @@ class Matchmaking:
         if not await self._enter(guest, ticket) and self._holds(guest, ticket):
             self._give_up(guest)
             self._background.start("withdrawal of a ticket", self._withdraw(guest, ticket))
+        if self._is_durable and former is not None:  # as in `_return`
+            await self._withdraw(guest, former)
 
     def _tell_soon(self, guest: LiveGuest) -> None:
         self._untold[guest.guest.id] = guest
@@ -341,6 +343,8 @@ class Matchmaking:
                 self._meet(guest, partner)
                 return True
             if not here:
+                if guest.suspended != ticket:
+                    self._queue.release(ticket)
                 if partner is None:
                     return True
                 # Paired with a guest who is gone: enter again at the old position.

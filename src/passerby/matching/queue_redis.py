@@ -123,7 +123,8 @@ class RedisMatchQueue:
         self._tickets: list[Part] = []
         """What the script gets of the tickets that enter in this turn."""
         self._lost: dict[str, int] = {}
-        """The attempts to enter whose answers were lost, by ticket id."""
+        """The attempts to enter of those who wait in memory, and perhaps in Redis, by ticket id: the answer was lost,
+        or Redis has refused, or could not be asked. They enter again there, by `renew`."""
         self._ended: dict[str, tuple[Ticket, float]] = {}
         """Tickets that ended while Redis could not be told, by id, and when (monotonic seconds), the oldest first."""
         self._forgotten: list[Ticket] = []
@@ -147,11 +148,9 @@ class RedisMatchQueue:
                 self._lost[ticket.id] = attempt
                 raise
             if isinstance(reply, RedisError):
+                self._lost[ticket.id] = attempt
                 if isinstance(reply, LostError):
-                    self._lost[ticket.id] = attempt
                     break
-                if lost is not None:
-                    self._lost[ticket.id] = lost
                 self._note(reply)
                 if isinstance(reply, RefusedError) and reply.code == "WRONGTYPE" and not is_repaired:
                     is_repaired = True
@@ -165,6 +164,8 @@ class RedisMatchQueue:
                 self._memory.discard(ticket.guest_id)
                 self._memory.take(partner)  # if it is suspended, which Redis does not know, it can still be recalled
                 return partner
+        # Redis may have an earlier ticket of the guest, which `renew` would take for this one.
+        self._lost.setdefault(ticket.id, next(self._attempts))
         return await self._memory.enter(ticket, openness)
 
     async def look(self, ticket: Ticket, openness: Openness = OPEN) -> Ticket | None:
@@ -311,10 +312,11 @@ class RedisMatchQueue:
         self._redis.run_then(done, _REMOVE, self._with_claims(tickets), *self._with_guests(tickets))
 
     async def renew(self, tickets: Iterable[Ticket]) -> list[Ticket]:
-        """See MatchQueue. Also removes tickets that nobody can recall any more."""
+        """See MatchQueue. Also removes tickets that nobody can recall any more, and those whose removal was refused."""
         if not self._redis.is_usable:
             return []
         try:
+            await self._remove_ended()
             lost = await self._renew(tickets)
             while await self._run(_SWEEP, self._keys, _KEPT_MS, AT_ONCE) == AT_ONCE:
                 pass
@@ -355,17 +357,21 @@ class RedisMatchQueue:
         there; the next `renew` returns it, and so it enters again, within 3 s.
         """
         await self._run(_REPAIR, self._keys)
-        while self._ended:
-            for chunk in _chunks(list(self._ended.values())):
-                await self._remove([ticket for ticket, _ in chunk])
-                for ticket, _ in chunk:
-                    self._ended.pop(ticket.id, None)
+        await self._remove_ended()
         for ticket in await self._renew(self._memory.waiting()):
             if await self._memory.recall(ticket.guest_id) is ticket:  # else it has ended meanwhile
                 await self._suspend(ticket, KEPT)
         for ticket, seconds in self._memory.suspended():
             if await self._memory.recall(ticket.guest_id) is ticket:
                 await self._suspend(ticket, seconds)
+
+    async def _remove_ended(self) -> None:
+        """Remove what has ended, and may be in Redis. Raises RedisError."""
+        while self._ended:
+            for chunk in _chunks(list(self._ended.values())):
+                await self._remove([ticket for ticket, _ in chunk])
+                for ticket, _ in chunk:
+                    self._ended.pop(ticket.id, None)
 
     def _note_end(self, *tickets: Ticket) -> None:
         """Remember that searches have ended, as long as Redis may have their tickets."""
