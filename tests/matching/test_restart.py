@@ -314,6 +314,21 @@ async def test_nothing_is_kept_of_a_search_that_ended_while_its_answer_was_lost(
     assert await queue.size() == 1, "Berta searches on"
 
 
+@pytest.mark.parametrize("fate", ["fine", "unsent", "unanswered", "refused"])
+async def test_nothing_is_kept_here_of_a_guest_who_moves_while_a_search_is_on_its_way(world: World, fate: Fate) -> None:
+    anna = await world.house.visitor("Anna")
+    world.redis.fates.append(fate)
+    searching = asyncio.ensure_future(anna.search())
+    await asyncio.sleep(0)
+    world.house.matchmaking.release(anna.live)
+    await searching
+    await world.settle()
+
+    queue = cast("RedisMatchQueue", world.house.adapters.queue)
+    assert queue._lost == {}
+    assert queue._memory.waiting() == []
+
+
 async def test_a_suspended_search_that_was_found_in_vain_outlives_a_flush(world: World, redis: Redis) -> None:
     anna, berta = await world.house.visitor("Anna"), await world.house.visitor("Berta")
     await anna.search()

@@ -343,8 +343,7 @@ class Matchmaking:
                 self._meet(guest, partner)
                 return True
             if not here:
-                if guest.suspended != ticket:
-                    self._queue.release(ticket)
+                self._release(guest, ticket)
                 if partner is None:
                     return True
                 # Paired with a guest who is gone: enter again at the old position.
@@ -443,6 +442,7 @@ class Matchmaking:
         If that fails, the ticket stays in the queue but is ignored, because no guest holds it.
         """
         if guest.has_moved:
+            self._release(guest, ticket)
             return
         try:
             if guest.suspended == ticket:
@@ -453,6 +453,13 @@ class Matchmaking:
             if not is_failure(error):
                 raise
             self._background.failed("withdrawal of a ticket", error)
+
+    def _release(self, guest: LiveGuest, ticket: Ticket) -> None:
+        """Nothing of a ticket is kept here if its search goes on elsewhere, or not at all."""
+        seeker = self._seekers.get(ticket.guest_id)
+        is_here = seeker is not None and seeker.ticket is not None and seeker.ticket.id == ticket.id
+        if not is_here and (guest.has_moved or guest.suspended != ticket):
+            self._queue.release(ticket)
 
     @staticmethod
     def _holds(guest: LiveGuest, ticket: Ticket) -> bool:
