@@ -420,6 +420,26 @@ async def test_more_than_one_run_of_the_script_takes(queue: RedisMatchQueue) -> 
     assert found == [None if number % 2 == 0 else tickets[number - 1] for number in range(2 * TOGETHER + 1)]
 
 
+async def test_those_who_ask_for_all_that_can_be_asked_for_are_fewer_in_one_run(
+    redis: Redis, queue: RedisMatchQueue
+) -> None:
+    wish = Wish(
+        interests=tuple("abcde"),
+        words=tuple("abcde"),
+        languages=("de", "en", "fi"),
+        gender="f",
+        location="a, b, c",
+        patient=True,
+    )
+    await queue.enter(ticket("a"))
+    await queue.cancel(ticket("a"))
+    await redis.command("CONFIG", "RESETSTAT")
+    await asyncio.gather(*(queue.enter(Ticket(f"t{n}", f"guest_{n}", 1000.0, "", wish), CLOSED) for n in range(8)))
+    stats = cast("bytes", await redis.command("INFO", "commandstats")).decode()
+    assert "cmdstat_evalsha:calls=1," not in stats, "one run would take long"
+    assert await queue.size() == 0
+
+
 async def test_whoever_finds_a_damaged_ticket_meets_one_of_the_others(redis: Redis, queue: RedisMatchQueue) -> None:
     await crowd(redis, 1)
     await redis.command("HSET", "test:{mm}:tickets", "guest_0", "{")

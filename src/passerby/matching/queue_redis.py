@@ -43,6 +43,9 @@ DROPPED: Final = 100
 """Maximum number of tickets of the dead that one run of a script drops: 0.1 ms."""
 TOGETHER: Final = 32
 """Tickets that enter with one run of a script, so that it does not take long: 0.3 ms of the server's time."""
+_PLACES: Final = 1000
+"""Places to which these go, and in which they look, all together: about as many as 32 with five interests each have.
+One with all that can be asked for has half of it, and takes 1 ms."""
 _FORGET_LATE: Final = 0.05
 """Seconds until Redis forgets the tickets of guests who have met: it has their room then."""
 AT_ONCE: Final = 200
@@ -122,6 +125,8 @@ class RedisMatchQueue:
         self._claims: list[str] = []
         self._tickets: list[Part] = []
         """What the script gets of the tickets that enter in this turn."""
+        self._weight = 0
+        """Of these, the number of places to which they go and in which they look."""
         self._lost: dict[str, int] = {}
         """The attempts to enter of those who wait in memory, and perhaps in Redis, by ticket id: the answer was lost,
         or Redis has refused, or could not be asked. They enter again there, by `renew`."""
@@ -217,10 +222,12 @@ class RedisMatchQueue:
         encoded, place = self._encode(ticket), f"{position(ticket):.4f}"
         self._tickets += (ticket.guest_id, encoded, attempt, int(may_be_applied), int(is_look), place)
         all_nodes = _named("", (_EVERYWHERE,), everybody(ticket.wish))  # also before the patience is over
-        self._tickets.append(_named("1" if openness.again else "0", scopes, stands(ticket.wish, openness)) + all_nodes)
+        places = stands(ticket.wish, openness)
+        self._weight += len(places) * len(scopes)
+        self._tickets.append(_named("1" if openness.again else "0", scopes, places) + all_nodes)
         self._tickets += self._tiers(ticket, openness, scopes)
         self._tickets.append(all_nodes)
-        if len(entering) == TOGETHER:
+        if len(entering) == TOGETHER or self._weight >= _PLACES:
             self._send_entering()
         return answer
 
@@ -230,6 +237,7 @@ class RedisMatchQueue:
         now = self._clock.time()
         for tier in tiers(ticket.wish, openness, self._fair):
             latest = f"{(now - tier.age) * 1000:.4f}" if tier.age else "+inf"
+            self._weight += len(tier.places) * len(scopes)
             for scope in scopes:
                 parts += (latest, _named("", (scope,), tier.places))
         parts[0] = len(parts) // 2
@@ -242,6 +250,7 @@ class RedisMatchQueue:
         entering, self._entering = self._entering, []
         claims, self._claims = self._claims, []
         tickets, self._tickets = self._tickets, []
+        self._weight = 0
         keys = (*self._keys, *claims)
         arguments = (_LEASE_MS, _KEYS_KEPT_MS, DROPPED, EXAMINED, _PLACES_KEPT_MS, *tickets)
         try:
