@@ -148,6 +148,14 @@ def test_anything_gives_a_wish_or_a_clear_refusal(payload: object) -> None:
         assert len(wish.interests) == len(set(wish.interests)) == len(wish.words) <= 5
 
 
+@pytest.mark.parametrize("field", ["interests", "wants", "anything"])
+def test_what_is_nested_too_deeply_is_a_clear_refusal(field: str) -> None:
+    payload = f'{{"{field}":{"[" * 5000}{"]" * 5000}}}'.encode()
+    with pytest.raises(InvalidInputError) as caught:
+        Preferences(limits()).read(payload, new_guest())
+    assert caught.value.code == Code.INVALID_PAYLOAD
+
+
 def test_what_two_share_is_told_in_the_own_words() -> None:
     anna = read({"interests": ["Música", "Chess", "Go"], "languages": ["de", "en"]})
     berta = read({"interests": ["go", "MÚSICA", "cats"], "languages": ["en", "de"]})

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from passerby.background import Background
 from passerby.matching.queue_redis import AT_ONCE, DROPPED, KEPT, LEASE, TOGETHER, RedisMatchQueue
-from passerby.models import Ticket
+from passerby.matching.stages import INTERESTS, Openness
+from passerby.models import Ticket, Wish
 from tests.support.aging import age
 from tests.support.clock import ManualClock
 from tests.support.lossy import LossyRedis
@@ -66,10 +67,23 @@ def other(redis: Redis, clock: ManualClock) -> RedisMatchQueue:
 PATIENCE = 5.0
 ANYONE = "a\x1ftext"
 """The name of the place where all stand who accept anybody, after whose it is."""
+EVERYBODY = "m\x1ftext"
+CLOSED = Openness(INTERESTS, False)
 
 
 def ticket(guest: object, search: object = "first", entered_at: float = 1000.0) -> Ticket:
     return Ticket(f"ticket_{guest}_{search}", f"guest_{guest}", entered_at)
+
+
+def asking(guest: object, interest: str, node: str = "") -> Ticket:
+    """Return a ticket with which nothing else than a shared interest is accepted, as long as it is CLOSED."""
+    wish = Wish(interests=(interest,), words=(interest,), patient=True)
+    return Ticket(f"ticket_{guest}", f"guest_{guest}", 1000.0, node, wish)
+
+
+def met(guest: object, *others: object, node: str = "") -> Ticket:
+    wish = Wish(met=tuple(f"guest_{other}" for other in others))
+    return Ticket(f"ticket_{guest}", f"guest_{guest}", 1000.0, node, wish)
 
 
 async def keys(redis: Redis) -> list[str]:
@@ -256,6 +270,15 @@ async def test_however_many_of_the_dead_wait_the_living_is_found(
     assert await other.enter(ticket("b")) is None
 
 
+async def test_however_many_of_the_dead_wait_two_who_have_met_are_not_alone(
+    redis: Redis, queue: RedisMatchQueue
+) -> None:
+    await queue.enter(asking("c", "chess"), CLOSED)
+    await queue.enter(met("a", "b"))
+    await stand(redis, f"*{EVERYBODY}", [ticket(number, entered_at=900) for number in range(DROPPED + 5)])
+    assert await queue.enter(met("b", "a")) is None, "c may still be met"
+
+
 async def test_only_tickets_that_wait_are_renewed(redis: Redis, queue: RedisMatchQueue) -> None:
     tickets = await crowd(redis, 2 * AT_ONCE + 1)
     await redis.command("SREM", "test:{mm}:waiting", "guest_1", f"guest_{AT_ONCE}")
@@ -397,6 +420,26 @@ async def test_more_than_one_run_of_the_script_takes(queue: RedisMatchQueue) -> 
     assert found == [None if number % 2 == 0 else tickets[number - 1] for number in range(2 * TOGETHER + 1)]
 
 
+async def test_those_who_ask_for_all_that_can_be_asked_for_are_fewer_in_one_run(
+    redis: Redis, queue: RedisMatchQueue
+) -> None:
+    wish = Wish(
+        interests=tuple("abcde"),
+        words=tuple("abcde"),
+        languages=("de", "en", "fi"),
+        gender="f",
+        location="a, b, c",
+        patient=True,
+    )
+    await queue.enter(ticket("a"))
+    await queue.cancel(ticket("a"))
+    await redis.command("CONFIG", "RESETSTAT")
+    await asyncio.gather(*(queue.enter(Ticket(f"t{n}", f"guest_{n}", 1000.0, "", wish), CLOSED) for n in range(8)))
+    stats = cast("bytes", await redis.command("INFO", "commandstats")).decode()
+    assert "cmdstat_evalsha:calls=1," not in stats, "one run would take long"
+    assert await queue.size() == 0
+
+
 async def test_whoever_finds_a_damaged_ticket_meets_one_of_the_others(redis: Redis, queue: RedisMatchQueue) -> None:
     await crowd(redis, 1)
     await redis.command("HSET", "test:{mm}:tickets", "guest_0", "{")
@@ -518,6 +561,23 @@ async def test_whoever_waited_before_is_met_when_redis_has_gone(
     assert await queue.enter(ticket("b")) == ticket("a")
 
 
+@pytest.mark.parametrize("is_look", [False, True])
+async def test_whose_answer_was_lost_looks_in_memory_while_redis_is_gone(
+    is_look: bool, lossy: LossyRedis, queue: RedisMatchQueue
+) -> None:
+    anna, berta = asking("a", "chess"), asking("b", "go")
+    if is_look:
+        await queue.enter(anna, CLOSED)
+        await queue.enter(berta, CLOSED)
+    lossy.fates += ["unsent", "unsent"]
+    for own in (anna, berta):
+        assert await (queue.look if is_look else queue.enter)(own, CLOSED) is None
+    lossy.is_up = False
+
+    assert await queue.look(anna) is None
+    assert await queue.look(berta) == anna
+
+
 async def test_what_ended_meanwhile_is_removed_when_redis_is_back(
     redis: Redis, lossy: LossyRedis, queue: RedisMatchQueue, other: RedisMatchQueue
 ) -> None:
@@ -635,6 +695,21 @@ async def test_without_patience_anybody_is_found(here: RedisMatchQueue, there: R
     await there.enter(of("there", "c"))
     await here.enter(of("here", "d"), patience=PATIENCE)
     assert await here.look(of("here", "d")) == of("there", "c")
+
+
+@pytest.mark.parametrize("patience", [0.0, PATIENCE])
+async def test_two_of_a_node_who_have_met_do_not_meet_again_while_somebody_searches_elsewhere(
+    patience: float, here: RedisMatchQueue, there: RedisMatchQueue
+) -> None:
+    third = asking("c", "chess", node="there")
+    await there.enter(third, CLOSED, patience=patience)
+    assert await here.enter(met("a", "b", node="here"), patience=PATIENCE) is None
+    assert await here.look(met("a", "b", node="here")) is None
+    assert await here.enter(met("b", "a", node="here"), patience=PATIENCE) is None
+    assert await here.look(met("b", "a", node="here")) is None
+
+    await there.cancel(third)
+    assert await here.look(met("b", "a", node="here")) == met("a", "b", node="here")
 
 
 async def test_whoever_was_found_meanwhile_looks_in_vain(

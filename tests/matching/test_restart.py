@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ from passerby.guests.store_memory import MemorySessionStore
 from passerby.matching.events import MatchNoUsers, MatchSearching
 from passerby.matching.matchmaking import RENEWAL
 from passerby.matching.queue_redis import KEPT, LEASE, RedisMatchQueue
-from passerby.models import Ticket
+from passerby.models import Ticket, Wish
 from tests.support.aging import age
 from tests.support.clock import ManualClock
 from tests.support.house import GRACE, House, Person
@@ -264,6 +264,69 @@ async def test_a_search_begun_before_an_earlier_one_was_recalled_is_over_when_it
     await world.settle()
     await anna.cancel()
     await leave_no_search(world, anna)
+
+
+@pytest.mark.parametrize("how", ["refused", "unsent", "unanswered", "away"])
+async def test_another_wish_counts_although_redis_has_failed(world: World, how: Fate | Literal["away"]) -> None:
+    anna, berta = await world.house.visitor("Anna"), await world.house.visitor("Berta")
+    await anna.search()
+    if how == "away":
+        world.redis.is_up = False
+    else:
+        world.redis.fates.append(how)
+    await anna.search(Wish(mode="video"))
+    await world.mend()
+    await berta.search(Wish(mode="video"))
+
+    assert anna.live.member is not None
+    assert anna.live.member.partner is berta.live.member
+
+
+@pytest.mark.parametrize("how", ["refused", "unsent", "unanswered", "away"])
+async def test_a_search_with_another_wish_is_over_when_it_is_cancelled(
+    world: World, how: Fate | Literal["away"]
+) -> None:
+    anna = await world.house.visitor("Anna")
+    await anna.search()
+    if how == "away":
+        world.redis.is_up = False
+    else:
+        world.redis.fates.append(how)
+    await anna.search(Wish(mode="video"))
+    await anna.cancel()
+    await leave_no_search(world, anna)
+
+
+async def test_nothing_is_kept_of_a_search_that_ended_while_its_answer_was_lost(world: World) -> None:
+    anna, berta = await world.house.visitor("Anna"), await world.house.visitor("Berta")
+    world.redis.is_up = False
+    await berta.search()
+    world.redis.is_up = True
+    world.redis.fates.append("unsent")
+    searching = asyncio.ensure_future(anna.search())
+    await asyncio.sleep(0)
+    await anna.cancel()
+    await searching
+    await world.settle()
+
+    queue = cast("RedisMatchQueue", world.house.adapters.queue)
+    assert queue._lost == {}
+    assert await queue.size() == 1, "Berta searches on"
+
+
+@pytest.mark.parametrize("fate", ["fine", "unsent", "unanswered", "refused"])
+async def test_nothing_is_kept_here_of_a_guest_who_moves_while_a_search_is_on_its_way(world: World, fate: Fate) -> None:
+    anna = await world.house.visitor("Anna")
+    world.redis.fates.append(fate)
+    searching = asyncio.ensure_future(anna.search())
+    await asyncio.sleep(0)
+    world.house.matchmaking.release(anna.live)
+    await searching
+    await world.settle()
+
+    queue = cast("RedisMatchQueue", world.house.adapters.queue)
+    assert queue._lost == {}
+    assert queue._memory.waiting() == []
 
 
 async def test_a_suspended_search_that_was_found_in_vain_outlives_a_flush(world: World, redis: Redis) -> None:

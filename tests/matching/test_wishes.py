@@ -131,6 +131,21 @@ async def part(house: House, *people: Person) -> None:
         person.link.clear()
 
 
+async def test_who_has_moved_is_told_of_the_next_stages_too(house: House) -> None:
+    anna = await house.visitor()
+    await anna.search(CHESS)
+    live, ticket = anna.live, anna.live.ticket
+    house.matchmaking.release(live)
+    assert house.matchmaking._stages == {}, "nothing is kept of who is gone"
+
+    live.has_moved, live.ticket = False, ticket
+    house.matchmaking.adopt(live)
+    house.matchmaking.go_on(live)
+    await house.pass_time(60)
+
+    assert stages(anna) == [("interests", 0.0), ("language", INTERESTS), ("anyone", INTERESTS + LANGUAGE)]
+
+
 async def test_two_who_have_just_met_meet_others_first(house: House) -> None:
     anna, berta, carl = [await house.visitor() for _ in range(3)]
     await anna.search()

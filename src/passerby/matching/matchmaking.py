@@ -161,6 +161,8 @@ class Matchmaking:
         if not await self._enter(guest, ticket) and self._holds(guest, ticket):
             self._give_up(guest)
             self._background.start("withdrawal of a ticket", self._withdraw(guest, ticket))
+        if self._is_durable and former is not None:  # as in `_return`
+            await self._withdraw(guest, former)
 
     def _tell_soon(self, guest: LiveGuest) -> None:
         self._untold[guest.guest.id] = guest
@@ -257,6 +259,7 @@ class Matchmaking:
         self._seekers.pop(guest.guest.id, None)
         self._pulse.ended(guest.guest.id)
         self._tell(guest)
+        self._stages.pop(guest.guest.id, None)
         self._rest(guest)
         if guest.ticket is not None:
             self._queue.release(guest.ticket)
@@ -340,6 +343,7 @@ class Matchmaking:
                 self._meet(guest, partner)
                 return True
             if not here:
+                self._release(guest, ticket)
                 if partner is None:
                     return True
                 # Paired with a guest who is gone: enter again at the old position.
@@ -380,7 +384,7 @@ class Matchmaking:
 
     async def _look(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool) -> None:
         stage = self._steps.openness(ticket.wish, self._elapsed(ticket)).stage(ticket.wish)
-        if stage != self._stages.get(guest.guest.id, stage):
+        if stage != self._stages.get(guest.guest.id):
             self._tell(guest, again=True)
         await self._enter(guest, ticket, is_told=is_told, is_look=True)
 
@@ -438,6 +442,7 @@ class Matchmaking:
         If that fails, the ticket stays in the queue but is ignored, because no guest holds it.
         """
         if guest.has_moved:
+            self._release(guest, ticket)
             return
         try:
             if guest.suspended == ticket:
@@ -448,6 +453,13 @@ class Matchmaking:
             if not is_failure(error):
                 raise
             self._background.failed("withdrawal of a ticket", error)
+
+    def _release(self, guest: LiveGuest, ticket: Ticket) -> None:
+        """Nothing of a ticket is kept here if its search goes on elsewhere, or not at all."""
+        seeker = self._seekers.get(ticket.guest_id)
+        is_here = seeker is not None and seeker.ticket is not None and seeker.ticket.id == ticket.id
+        if not is_here and (guest.has_moved or guest.suspended != ticket):
+            self._queue.release(ticket)
 
     @staticmethod
     def _holds(guest: LiveGuest, ticket: Ticket) -> bool:

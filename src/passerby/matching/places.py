@@ -53,7 +53,7 @@ class Tier(Struct, frozen=True):
 
 
 def stands(wish: Wish, openness: Openness) -> list[str]:
-    """Return the places in which a search can be found."""
+    """Return the places in which a search can be found. It also stands where `everybody` says."""
     languages = (*(wish.languages or (_UNKNOWN,)), _ALL)
     common = [
         _name(wish.mode, language, gender, location, wish.wants_gender, wish.wants_location)
@@ -66,7 +66,7 @@ def stands(wish: Wish, openness: Openness) -> list[str]:
         places += [f"l{each}" for each in common]
     if openness.reach >= ANYONE:
         places.append(_anyone(wish))
-    return [*places, *everybody(wish)]
+    return places
 
 
 def everybody(wish: Wish) -> list[str]:

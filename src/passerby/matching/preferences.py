@@ -47,7 +47,10 @@ class Preferences:
 
         Raises InvalidInputError with the field.
         """
-        asked = self._asked(payload)
+        try:
+            asked = self._asked(payload)
+        except RecursionError:
+            raise InvalidInputError(Code.INVALID_PAYLOAD, "nested too deeply") from None
         own = Wish(gender=fold(guest.gender or ""), location=fold(guest.location or ""))
         if asked is None:
             return msgspec.structs.replace(own, languages=_primary((guest.language,) if guest.language else ()))

@@ -160,7 +160,8 @@ local function find(guest, ticket, again, place)
         end
     end
     if met and not best and droppable > 0
-        and is_alone(guest, ticket, met[1], met[2], ARGV[place + 2 * count + 1]) then
+        and is_alone(guest, ticket, met[1], met[2], ARGV[place + 2 * count + 1])
+        and droppable > 0 then -- else not all were looked at
         best = met
     end
     if best then

@@ -91,7 +91,8 @@ class MemoryMatchQueue:
     def _place_new(self) -> None:
         new, self._new = self._new, {}
         for waiting in new.values():
-            waiting.places = stands(waiting.ticket.wish, waiting.openness)
+            wish = waiting.ticket.wish
+            waiting.places = [*stands(wish, waiting.openness), *everybody(wish)]
             for name in waiting.places:
                 found = self._places.get(name)
                 if found is None:

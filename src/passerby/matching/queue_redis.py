@@ -43,6 +43,9 @@ DROPPED: Final = 100
 """Maximum number of tickets of the dead that one run of a script drops: 0.1 ms."""
 TOGETHER: Final = 32
 """Tickets that enter with one run of a script, so that it does not take long: 0.3 ms of the server's time."""
+_PLACES: Final = 1000
+"""Places to which these go, and in which they look, all together: about as many as 32 with five interests each have.
+One with all that can be asked for has half of it, and takes 1 ms."""
 _FORGET_LATE: Final = 0.05
 """Seconds until Redis forgets the tickets of guests who have met: it has their room then."""
 AT_ONCE: Final = 200
@@ -90,7 +93,8 @@ class RedisMatchQueue:
     sent before them, so a ticket that is cancelled or forgotten has entered before.
 
     **Guests of the same node are preferred**, if the caller has patience: each node has places of its own, beside those
-    of all nodes. A ticket whose patience is not over stands only in those of its node.
+    of all nodes. A ticket whose patience is not over stands only in those of its node, but all know that it is there:
+    see `places.everybody`.
 
     **What stands in a place but does not wait** is dropped by whoever comes across it, and the places expire: a process
     of another version may have matched it, which does not know of places.
@@ -121,8 +125,11 @@ class RedisMatchQueue:
         self._claims: list[str] = []
         self._tickets: list[Part] = []
         """What the script gets of the tickets that enter in this turn."""
+        self._weight = 0
+        """Of these, the number of places to which they go and in which they look."""
         self._lost: dict[str, int] = {}
-        """The attempts to enter whose answers were lost, by ticket id."""
+        """The attempts to enter of those who wait in memory, and perhaps in Redis, by ticket id: the answer was lost,
+        or Redis has refused, or could not be asked. They enter again there, by `renew`."""
         self._ended: dict[str, tuple[Ticket, float]] = {}
         """Tickets that ended while Redis could not be told, by id, and when (monotonic seconds), the oldest first."""
         self._forgotten: list[Ticket] = []
@@ -146,11 +153,9 @@ class RedisMatchQueue:
                 self._lost[ticket.id] = attempt
                 raise
             if isinstance(reply, RedisError):
+                self._lost[ticket.id] = attempt
                 if isinstance(reply, LostError):
-                    self._lost[ticket.id] = attempt
                     break
-                if lost is not None:
-                    self._lost[ticket.id] = lost
                 self._note(reply)
                 if isinstance(reply, RefusedError) and reply.code == "WRONGTYPE" and not is_repaired:
                     is_repaired = True
@@ -164,10 +169,12 @@ class RedisMatchQueue:
                 self._memory.discard(ticket.guest_id)
                 self._memory.take(partner)  # if it is suspended, which Redis does not know, it can still be recalled
                 return partner
+        # Redis may have an earlier ticket of the guest, which `renew` would take for this one.
+        self._lost.setdefault(ticket.id, next(self._attempts))
         return await self._memory.enter(ticket, openness)
 
     async def look(self, ticket: Ticket, openness: Openness = OPEN) -> Ticket | None:
-        """See MatchQueue. While an answer to `enter` is lost it has no effect: `renew` helps then."""
+        """See MatchQueue. While an answer is lost, and Redis can be used, it has no effect: `renew` helps then."""
         scopes = (self._node, _EVERYWHERE)
         while self._redis.is_usable and ticket.id not in self._lost:
             attempt = next(self._attempts)
@@ -190,7 +197,9 @@ class RedisMatchQueue:
                 self._memory.discard(ticket.guest_id)
                 self._memory.take(partner)
                 return partner
-        return None if ticket.id in self._lost else await self._memory.look(ticket, openness)
+        if self._redis.is_usable and ticket.id in self._lost:
+            return None
+        return await self._memory.look(ticket, openness)
 
     def _enter(
         self,
@@ -212,10 +221,13 @@ class RedisMatchQueue:
         self._claims.append(self._claim + ticket.id)
         encoded, place = self._encode(ticket), f"{position(ticket):.4f}"
         self._tickets += (ticket.guest_id, encoded, attempt, int(may_be_applied), int(is_look), place)
-        self._tickets.append(_named("1" if openness.again else "0", scopes, stands(ticket.wish, openness)))
+        all_nodes = _named("", (_EVERYWHERE,), everybody(ticket.wish))  # also before the patience is over
+        places = stands(ticket.wish, openness)
+        self._weight += len(places) * len(scopes)
+        self._tickets.append(_named("1" if openness.again else "0", scopes, places) + all_nodes)
         self._tickets += self._tiers(ticket, openness, scopes)
-        self._tickets.append(_named("", scopes, everybody(ticket.wish)))
-        if len(entering) == TOGETHER:
+        self._tickets.append(all_nodes)
+        if len(entering) == TOGETHER or self._weight >= _PLACES:
             self._send_entering()
         return answer
 
@@ -225,6 +237,7 @@ class RedisMatchQueue:
         now = self._clock.time()
         for tier in tiers(ticket.wish, openness, self._fair):
             latest = f"{(now - tier.age) * 1000:.4f}" if tier.age else "+inf"
+            self._weight += len(tier.places) * len(scopes)
             for scope in scopes:
                 parts += (latest, _named("", (scope,), tier.places))
         parts[0] = len(parts) // 2
@@ -237,6 +250,7 @@ class RedisMatchQueue:
         entering, self._entering = self._entering, []
         claims, self._claims = self._claims, []
         tickets, self._tickets = self._tickets, []
+        self._weight = 0
         keys = (*self._keys, *claims)
         arguments = (_LEASE_MS, _KEYS_KEPT_MS, DROPPED, EXAMINED, _PLACES_KEPT_MS, *tickets)
         try:
@@ -307,10 +321,11 @@ class RedisMatchQueue:
         self._redis.run_then(done, _REMOVE, self._with_claims(tickets), *self._with_guests(tickets))
 
     async def renew(self, tickets: Iterable[Ticket]) -> list[Ticket]:
-        """See MatchQueue. Also removes tickets that nobody can recall any more."""
+        """See MatchQueue. Also removes tickets that nobody can recall any more, and those whose removal was refused."""
         if not self._redis.is_usable:
             return []
         try:
+            await self._remove_ended()
             lost = await self._renew(tickets)
             while await self._run(_SWEEP, self._keys, _KEPT_MS, AT_ONCE) == AT_ONCE:
                 pass
@@ -351,17 +366,21 @@ class RedisMatchQueue:
         there; the next `renew` returns it, and so it enters again, within 3 s.
         """
         await self._run(_REPAIR, self._keys)
-        while self._ended:
-            for chunk in _chunks(list(self._ended.values())):
-                await self._remove([ticket for ticket, _ in chunk])
-                for ticket, _ in chunk:
-                    self._ended.pop(ticket.id, None)
+        await self._remove_ended()
         for ticket in await self._renew(self._memory.waiting()):
             if await self._memory.recall(ticket.guest_id) is ticket:  # else it has ended meanwhile
                 await self._suspend(ticket, KEPT)
         for ticket, seconds in self._memory.suspended():
             if await self._memory.recall(ticket.guest_id) is ticket:
                 await self._suspend(ticket, seconds)
+
+    async def _remove_ended(self) -> None:
+        """Remove what has ended, and may be in Redis. Raises RedisError."""
+        while self._ended:
+            for chunk in _chunks(list(self._ended.values())):
+                await self._remove([ticket for ticket, _ in chunk])
+                for ticket, _ in chunk:
+                    self._ended.pop(ticket.id, None)
 
     def _note_end(self, *tickets: Ticket) -> None:
         """Remember that searches have ended, as long as Redis may have their tickets."""
