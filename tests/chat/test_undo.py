@@ -398,7 +398,7 @@ async def test_who_is_away_can_be_followed_once_they_are_back() -> None:
     _, resume = leave(anna)
     berta.drop()
     assert await is_refused(anna, resume)
-    await berta.connect()
+    await berta.connect(resume)
     await undo(anna, resume)
 
     assert berta.link.names()[-4:] == ["room:closed", "room:restored", "room:resumed", "chat:message"]
@@ -407,6 +407,16 @@ async def test_who_is_away_can_be_followed_once_they_are_back() -> None:
     assert berta.live.notice is None
     anna.say("three")
     assert berta.link.texts() == ["two", "three"]
+
+
+async def test_nobody_comes_back_to_a_page_that_knows_nothing_of_the_conversation() -> None:
+    house = House(undo_seconds=LONG)
+    anna, berta = await house.pair(features=FEATURES)
+    _, resume = leave(anna)
+    await berta.connect()
+
+    assert await is_refused(anna, resume)
+    assert "room:restored" not in berta.link.names()
 
 
 async def test_who_leaves_may_lose_the_connection_and_come_back() -> None:
@@ -630,14 +640,20 @@ class UndoMachine(RuleBasedStateMachine):
                 self._connect(client)
             self._search(client)
 
-    @rule(who=WHO)
-    def connect(self, who: int) -> None:
+    @rule(who=WHO, is_reloaded=st.sampled_from([False, False, True]))
+    def connect(self, who: int, is_reloaded: bool) -> None:
         client = self.pick(who, lambda client: not client.connected)
         if client is not None:
-            self._connect(client)
+            self._connect(client, is_reloaded=is_reloaded)
 
-    def _connect(self, client: Client) -> None:
-        self.run(client.person.connect(None if client.room is None else client.position(client.room)))
+    def _connect(self, client: Client, *, is_reloaded: bool = False) -> None:
+        """Connect; a page that was loaded anew knows nothing of a room that has ended."""
+        awaited = next((key for key, chance in self.chances.items() if chance.stays is client), None)
+        if is_reloaded and awaited is not None:
+            del self.chances[awaited]
+            awaited = None
+        key = client.room or awaited
+        self.run(client.person.connect(None if key is None else client.position(key)))
         client.connect_again()
         self.settle()
 

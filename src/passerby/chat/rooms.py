@@ -639,7 +639,7 @@ class Rooms:
             self._end_parked(parked)
 
     def returned(self, guest: LiveGuest, resume: Resume | None) -> None:
-        """A guest has connected. If their client does not name the room to which somebody might come back, nobody does."""
+        """A guest has connected. Nobody comes back to a room that their client does not name."""
         parked = self._parked.get(guest)
         if parked is not None and guest is parked.who_stays.live and not parked.is_named(resume):
             self._end_parked(parked)
