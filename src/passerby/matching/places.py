@@ -94,9 +94,9 @@ def tiers(wish: Wish, openness: Openness, fair: float) -> Iterator[Tier]:
     same_language = [f"l{each}" for each in common]
     if not wish.only:
         yield Tier([_anyone(wish)], _OVERDUE * fair)
+    if not wish.only and (wish.interests or openness.reach < LANGUAGE):
+        yield Tier(same_language, fair)
     if wish.interests:
-        if not wish.only:
-            yield Tier(same_language, fair)
         yield Tier([f"i{each}{_SEPARATOR}{interest}" for each in common for interest in wish.interests])
     if openness.reach >= LANGUAGE:
         yield Tier(same_language)
