@@ -23,6 +23,8 @@ from passerby.matching.folding import fold
         ("ISPARTA", "\u0131sparta"),
         ("❤️", "❤"),
         ("ﬁlm", "film"),
+        ("che\u00adss", "chess"),
+        ("rock\u2800music\u3164", "rock music"),
     ],
 )
 def test_the_same_word(one: str, other: str) -> None:

@@ -92,6 +92,8 @@ def test_languages_of_several_regions_are_one() -> None:
         ({"interests": [""]}, Code.INTEREST_INVALID, "interests"),
         ({"interests": ["  "]}, Code.INTEREST_INVALID, "interests"),
         ({"interests": ["!?"]}, Code.INTEREST_INVALID, "interests"),
+        ({"interests": ["\u3164"]}, Code.INTEREST_INVALID, "interests"),
+        ({"interests": ["\u2800\u2800"]}, Code.INTEREST_INVALID, "interests"),
         ({"interests": ["che\u0000ss"]}, Code.INTEREST_INVALID, "interests"),
         ({"interests": ["che\nss"]}, Code.INTEREST_INVALID, "interests"),
         ({"interests": ["\u202esseh"]}, Code.INTEREST_INVALID, "interests"),

@@ -5,9 +5,15 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-_VARIANTS: Final = str.maketrans({"\u0131": "i", "\u0307": None, "\ufe0e": None, "\ufe0f": None})
-"""What makes no difference: the dot of an i, which only Turkish and its relatives write or leave out; and whether an
-emoji is to be shown in colour."""
+_VARIANTS: Final = str.maketrans(
+    {
+        **dict.fromkeys("\u0307\ufe0e\ufe0f\u00ad\u180e"),
+        **dict.fromkeys("\u115f\u1160\u2800", " "),
+        "\u0131": "i",
+    }
+)
+"""What makes no difference: the dot of an i, which only Turkish and its relatives write or leave out; whether an emoji
+is to be shown in colour; marks that are not seen, such as a soft hyphen; and letters that look like a space."""
 
 
 def fold(text: str) -> str:
