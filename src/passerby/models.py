@@ -330,6 +330,7 @@ Mode = Annotated[
     Literal["text", "audio", "video"],
     Meta(description="What the guest wants to do. Guests with different modes never meet"),
 ]
+MODES: Final[tuple[Mode, ...]] = ("text", "audio", "video")
 
 
 class Wish(Struct, rename="camel", frozen=True, omit_defaults=True):

@@ -76,7 +76,9 @@ async def visit(browser: Browser, url: str, size: Size) -> AsyncIterator[Visitor
         locale="en-GB",
     )
     visitor = Visitor(await context.new_page(), url)
-    status = json.dumps({"success": True, "data": {"waiting": 7, "suggestions": SUGGESTED}})
+    status = json.dumps(
+        {"success": True, "data": {"waiting": {"text": 7, "audio": 0, "video": 0}, "suggestions": SUGGESTED}}
+    )
     await context.route("**/api/matching", lambda route: route.fulfill(body=status, content_type="application/json"))
     await visitor.page.goto(url)
     await expect(visitor.part("start")).to_be_enabled()

@@ -344,7 +344,15 @@ async def test_choosing_whom_to_meet_and_undoing_next_suit_everybody(street: Str
         assert await anna.page.evaluate(LOW_CONTRAST) == []
         await targets_are_large_enough(anna)
 
-    status = json.dumps({"success": True, "data": {"waiting": 9, "suggestions": ["cooking", "night trains", "films"]}})
+    status = json.dumps(
+        {
+            "success": True,
+            "data": {
+                "waiting": {"text": 9, "audio": 0, "video": 0},
+                "suggestions": ["cooking", "night trains", "films"],
+            },
+        }
+    )
     await anna.page.route("**/api/matching", lambda route: route.fulfill(body=status, content_type="application/json"))
     await anna.page.reload()
     if large:

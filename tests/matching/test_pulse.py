@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passerby.matching.pulse import SUGGESTIONS, WORDS, Pulse, Word, merged
-from passerby.models import Wish
+from passerby.models import MODES, Wish
 from tests.support.clock import ManualClock
 
 PEOPLE = 3
@@ -30,6 +30,21 @@ def wish(*written: str) -> Wish:
     return Wish(interests=tuple(word.casefold() for word in written), words=written)
 
 
+def now(pulse: Pulse) -> tuple[int, float | None]:
+    return pulse.searching("text"), pulse.usual_wait()
+
+
+def test_those_of_other_modes_do_not_count() -> None:
+    pulse = Pulse(ManualClock(), node="a", people=PEOPLE)
+    pulse.searched("anna", Wish(mode="video"))
+    pulse.searched("berta", Wish())
+    assert [pulse.searching(mode) for mode in MODES] == [1, 0, 1]
+
+    pulse.searched("anna", Wish(mode="audio"))
+    pulse.ended("berta")
+    assert [pulse.searching(mode) for mode in MODES] == [0, 1, 0]
+
+
 def suggested(pulse: Pulse, clock: ManualClock) -> list[str]:
     """Return the suggestions, once all that has happened is known."""
     clock.advance(1)
@@ -40,17 +55,17 @@ def suggested(pulse: Pulse, clock: ManualClock) -> list[str]:
 
 
 def test_who_searches_counts_at_once_and_once(pulse: Pulse) -> None:
-    assert pulse.now() == (0, None)
+    assert now(pulse) == (0, None)
     pulse.searched("anna", wish())
     pulse.searched("berta", wish("Tea"))
     pulse.searched("anna", wish("Tea", "Jazz"))
-    assert pulse.now() == (2, None)
+    assert now(pulse) == (2, None)
     pulse.ended("anna")
     pulse.ended("anna")
     pulse.ended("nobody")
-    assert pulse.now() == (1, None)
+    assert now(pulse) == (1, None)
     pulse.ended("berta")
-    assert pulse.now() == (0, None)
+    assert now(pulse) == (0, None)
 
 
 # ── how long ──────────────────────────────────────────────────────────────────────────────────────
@@ -60,11 +75,11 @@ def test_the_usual_wait_is_known_when_there_is_enough_to_say(pulse: Pulse, clock
     for seconds in (1.04, 2, 40, 30):
         pulse.met(seconds)
     clock.advance(1)
-    assert pulse.now() == (0, None)
+    assert now(pulse) == (0, None)
     pulse.met(20)
-    assert pulse.now() == (0, None), "it is as old as a second"
+    assert now(pulse) == (0, None), "it is as old as a second"
     clock.advance(1)
-    assert pulse.now() == (0, 20)
+    assert now(pulse) == (0, 20)
 
 
 # ── with what ─────────────────────────────────────────────────────────────────────────────────────
@@ -157,7 +172,8 @@ def test_the_sum_of_all_nodes_counts_each_guest_of_an_interest_once(steps: list[
         for word, way in interests.items():
             who[word].add(guest)
             written[word][way] += 1
-    assert summary.searching == {node: sum(where == node for where, _ in expected) for node in NODES}
+    of_each = {node: sum(where == node for where, _ in expected) for node in NODES}
+    assert summary.searching == {node: {"text": count} if count else {} for node, count in of_each.items()}
     enough = {word for word in who if len(who[word]) >= PEOPLE}
     assert {way.casefold() for way in summary.suggestions} == enough
     assert len(summary.suggestions) == len(enough)

@@ -31,14 +31,14 @@ async def test_who_stops_or_is_away_does_not_count_until_they_search_again(house
     await anna.search()
     await berta.search(TEA)
     await berta.cancel()
-    assert house.pulse.now() == (1, None)
+    assert (house.pulse.searching("text"), house.pulse.usual_wait()) == (1, None)
     anna.drop()
     await house.settle()
-    assert house.pulse.now() == (0, None)
+    assert (house.pulse.searching("text"), house.pulse.usual_wait()) == (0, None)
     await anna.connect()
-    assert house.pulse.now() == (1, None)
+    assert (house.pulse.searching("text"), house.pulse.usual_wait()) == (1, None)
     await anna.leave_for_good()
-    assert house.pulse.now() == (0, None)
+    assert (house.pulse.searching("text"), house.pulse.usual_wait()) == (0, None)
 
 
 async def test_two_who_meet_count_no_longer_and_the_longer_wait_is_usual(house: House) -> None:
@@ -47,7 +47,7 @@ async def test_two_who_meet_count_no_longer_and_the_longer_wait_is_usual(house: 
         await anna.search()
         await house.pass_time(seconds)
         await berta.search()
-        assert house.pulse.now()[0] == 0
+        assert house.pulse.searching("text") == 0
     await house.pass_time(1)
 
     carla = await house.visitor()

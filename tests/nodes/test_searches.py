@@ -72,7 +72,7 @@ class Three:
         self.first, self.second, self.third = self.all = [Node(hub, self.clock, name, self.alive) for name in "abc"]
 
     def counts(self) -> list[int]:
-        return [node.pulse.now()[0] for node in self.all]
+        return [node.pulse.searching("text") for node in self.all]
 
     async def stop(self) -> None:
         for node in self.all:
@@ -121,7 +121,7 @@ async def test_the_usual_wait_is_that_of_all(three: Three) -> None:
         for seconds in waits:
             node.pulse.met(seconds)
     await three.clock.run(2)
-    assert [node.pulse.now() for node in three.all] == [(0, 3)] * 3
+    assert [node.pulse.usual_wait() for node in three.all] == [3] * 3
 
 
 async def test_while_somebody_searches_there_is_a_round_a_second_and_otherwise_few(three: Three) -> None:
@@ -207,14 +207,14 @@ async def test_three_servers_tell_the_same() -> None:
             for seconds in (10, 20):
                 pulse.met(seconds + number)
         for node in nodes.all:
-            assert await tells(node, lambda found: found["waiting"] == 3) == {
-                "waiting": 3,
+            assert await tells(node, lambda found: found["waiting"]["text"] == 3) == {
+                "waiting": {"text": 3, "audio": 0, "video": 0},
                 "suggestions": ["Tea"],
                 "usualWait": 16,
             }
         pulses[1].ended("guest 1")
         for node in nodes.all:
-            assert (await tells(node, lambda found: not found["suggestions"]))["waiting"] == 2
+            assert (await tells(node, lambda found: not found["suggestions"]))["waiting"]["text"] == 2
 
 
 async def test_who_moves_to_be_matched_searches_nowhere_any_more() -> None:
@@ -222,7 +222,10 @@ async def test_who_moves_to_be_matched_searches_nowhere_any_more() -> None:
         (_, anna), (_, berta) = [await node.visitor() for node in nodes.all]
         await match(anna, berta)
         for node in nodes.all:
-            assert (await tells(node, lambda found: found["waiting"] == 0)) == {"waiting": 0, "suggestions": []}
+            assert (await tells(node, lambda found: found["waiting"]["text"] == 0)) == {
+                "waiting": {"text": 0, "audio": 0, "video": 0},
+                "suggestions": [],
+            }
         assert [node.application.services.pulse._searching for node in nodes.all] == [{}, {}]
 
 
@@ -237,4 +240,4 @@ async def test_who_searches_and_connects_to_another_node_searches_there() -> Non
         pulses = [node.application.services.pulse for node in nodes.all]
         assert [list(pulse._searching) for pulse in pulses] == [[], [account.id]]
         for node in nodes.all:
-            assert (await tells(node, lambda found: found["waiting"] == 1))["waiting"] == 1
+            assert (await tells(node, lambda found: found["waiting"]["text"] == 1))["waiting"]["text"] == 1

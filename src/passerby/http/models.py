@@ -103,10 +103,18 @@ class OnlineUsersData(Struct, rename="camel", frozen=True):
     timestamp: Timestamp
 
 
+class Searching(Struct, frozen=True):
+    """How many guests search in each mode: those of different modes never meet."""
+
+    text: Annotated[int, Meta(ge=0)]
+    audio: Annotated[int, Meta(ge=0)]
+    video: Annotated[int, Meta(ge=0)]
+
+
 class MatchingStatus(Struct, rename="camel", frozen=True, omit_defaults=True):
     """How searches fare now, of all processes together. About a second old."""
 
-    waiting: Annotated[int, Meta(ge=0, description="Guests who search now")]
+    waiting: Annotated[Searching, Meta(description="Guests who search now, by mode")]
     suggestions: Annotated[
         list[str], Meta(description="Interests with which several guests search now, the most frequent first")
     ]

@@ -16,11 +16,20 @@ from msgspec.json import encode
 from passerby import __version__
 from passerby.clock import sleep
 from passerby.errors import UnauthorizedError, UnavailableError
-from passerby.http.models import Health, MatchingStatus, OnlineUsersData, Readiness, SocketStats, StatsData, Success
+from passerby.http.models import (
+    Health,
+    MatchingStatus,
+    OnlineUsersData,
+    Readiness,
+    Searching,
+    SocketStats,
+    StatsData,
+    Success,
+)
 from passerby.http.probes import HEADER, PATH, PAUSE, Seen
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
-from passerby.models import Guest, Limits
+from passerby.models import MODES, Guest, Limits
 from passerby.realtime.asyncapi import asyncapi
 
 _STARTED = time.monotonic()
@@ -87,13 +96,13 @@ class StatusController(Controller):
     @get("/api/matching", summary="Get how searches fare", responses=refusals())
     async def matching(self, services: NamedDependency[Services]) -> Success[MatchingStatus]:
         """Return how many guests search, with which interests, how long it usually takes, and when guests can meet."""
-        waiting, usual_wait = services.pulse.now()
+        usual_wait = services.pulse.usual_wait()
         now = services.background.clock.time()
         opens_in, closes_in = services.hours.opens_in(now), services.hours.closes_in(now)
         return Success(
             success=True,
             data=MatchingStatus(
-                waiting=waiting,
+                waiting=Searching(*map(services.pulse.searching, MODES)),
                 suggestions=services.pulse.suggestions(),
                 usual_wait=UNSET if usual_wait is None else usual_wait,
                 opens_in=UNSET if opens_in is None else opens_in,

@@ -83,7 +83,7 @@ class MatchSearching(Event):
     event: ClassVar[str] = "user:match:searching"
     message: Text
     stage: Stage
-    waiting: Annotated[int, Meta(ge=0, description="Guests who search now, with this one; about a second old")]
+    waiting: Annotated[int, Meta(ge=0, description="Guests who search in this mode, with this one; a second old")]
     elapsed: Annotated[float, Meta(ge=0, description="Seconds since the search began")]
     usual_wait: (
         Annotated[float, Meta(ge=0, description="Seconds that searches have taken lately, the median")] | UnsetType

@@ -182,7 +182,7 @@ class Matchmaking:
             return
         elapsed = self._elapsed(ticket)
         stage = self._stages[guest.guest.id] = self._steps.openness(ticket.wish, elapsed).stage(ticket.wish)
-        waiting, usual = self._pulse.now()
+        waiting, usual = self._pulse.searching(ticket.wish.mode), self._pulse.usual_wait()
         searching = MatchSearching(message=_MESSAGES[stage], stage=stage, waiting=waiting, elapsed=round(elapsed, 1))
         if usual is not None:
             searching.usual_wait = usual

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from passerby.clock import Clock
     from passerby.matching.others import Others
-    from passerby.models import Wish
+    from passerby.models import Mode, Wish
 
 SUGGESTIONS: Final = 12
 """Interests that are suggested at most."""
@@ -63,7 +63,8 @@ class Share(Struct, array_like=True):
     """What a node tells the first one."""
 
     node: str
-    searching: int
+    searching: dict[str, int]
+    """Guests who search, by mode."""
     waits: list[float]
     words: list[Word]
 
@@ -71,8 +72,8 @@ class Share(Struct, array_like=True):
 class Summary(Struct, array_like=True):
     """What the first node tells all."""
 
-    searching: dict[str, int]
-    """Guests of each node who search."""
+    searching: dict[str, dict[str, int]]
+    """Guests of each node who search, by mode."""
     usual_wait: float | None
     suggestions: list[str]
 
@@ -92,14 +93,18 @@ class Pulse:
         """The other nodes; None: this one is alone."""
         self._searching: dict[str, dict[str, str]] = {}
         """The guests who search, by id: their interests, and how they have written each."""
+        self._modes: dict[str, str] = {}
+        """The mode of each of them."""
+        self._counts: Counter[str] = Counter()
+        """How many there are of each mode."""
         self._words: dict[str, dict[str, str]] = {}
         """Each interest that is searched with: how each guest has written it."""
         self._common: dict[str, None] = {}
         """Interests of at least two guests, in the order in which they became so."""
         self._waits = Waits(clock)
         self._stirred = asyncio.Event()
-        self._elsewhere = 0
-        """Guests who search on other nodes."""
+        self._elsewhere: Counter[str] = Counter()
+        """Guests who search on other nodes, by mode."""
         self._summary = Summary({}, None, [])
         self._until = clock.monotonic()
         """When it is too old (monotonic seconds)."""
@@ -115,6 +120,8 @@ class Pulse:
         """A guest searches. If they did already, that was with another wish, and counts no longer."""
         if guest_id in self._searching:
             self.ended(guest_id)
+        self._modes[guest_id] = wish.mode
+        self._counts[wish.mode] += 1
         interests = self._searching[guest_id] = dict(zip(wish.interests, wish.words, strict=False))
         for word, written in interests.items():
             guests = self._words.setdefault(word, {})
@@ -125,6 +132,8 @@ class Pulse:
 
     def ended(self, guest_id: str) -> None:
         """A guest searches no longer here, for whatever reason. No effect if they did not."""
+        if guest_id in self._modes:
+            self._counts[self._modes.pop(guest_id)] -= 1
         for word in self._searching.pop(guest_id, ()):
             guests = self._words[word]
             del guests[guest_id]
@@ -143,13 +152,14 @@ class Pulse:
 
     # ── what is known ─────────────────────────────────────────────────────────────────────────────
 
-    def now(self) -> tuple[int, float | None]:
-        """Return how many guests search on all nodes, and the usual wait in seconds; None: too little is known.
+    def searching(self, mode: Mode) -> int:
+        """Return how many guests search in a mode. Those of this node count at once, others about a second later."""
+        self._current()
+        return self._counts[mode] + self._elsewhere[mode]
 
-        Guests of this node count at once. All else is about a second old.
-        """
-        usual_wait = self._current().usual_wait
-        return len(self._searching) + self._elsewhere, usual_wait
+    def usual_wait(self) -> float | None:
+        """Return how many seconds a search usually takes, about a second old; None: too little is known."""
+        return self._current().usual_wait
 
     def suggestions(self) -> list[str]:
         """Return interests with which several guests search, the most frequent first, as most of them write them."""
@@ -162,7 +172,10 @@ class Pulse:
 
     def _see(self, summary: Summary, lifetime: float) -> None:
         self._summary = summary
-        self._elsewhere = sum(count for node, count in summary.searching.items() if node != self._node)
+        self._elsewhere = Counter()
+        for node, counts in summary.searching.items():
+            if node != self._node:
+                self._elsewhere.update(counts)
         self._until = self._clock.monotonic() + lifetime
 
     def _merged(self, shares: list[Share]) -> Summary:
@@ -174,7 +187,7 @@ class Pulse:
         if len(words) < WORDS:
             rare = (word for word in self._words if word not in self._common)
             words += islice(rare, WORDS - len(words))
-        return Share(self._node, len(self._searching), self._waits.lately(), [self._word(word) for word in words])
+        return Share(self._node, dict(+self._counts), self._waits.lately(), [self._word(word) for word in words])
 
     def _word(self, word: str) -> Word:
         guests = self._words[word]
@@ -225,7 +238,7 @@ class Pulse:
 
 def merged(shares: Iterable[Share], people: int) -> Summary:
     """Return the sum of the shares of all nodes. An interest is suggested if at least `people` search with it."""
-    searching: dict[str, int] = {}
+    searching: dict[str, dict[str, int]] = {}
     waits: list[float] = []
     guests: Counter[str] = Counter()
     who: defaultdict[str, set[int]] = defaultdict(set)

@@ -1,15 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import { connected, event, run } from './samples';
+import type { MatchingStatus } from '../wire/types';
 import type { Input } from './state';
 
-const OPEN: Input = { type: 'house', house: { waiting: 3, suggestions: ['tea'], closesIn: 9 } };
-const CLOSED: Input = { type: 'house', house: { waiting: 0, suggestions: [], opensIn: 90 } };
+function texts(text: number): MatchingStatus['waiting'] {
+  return { text, audio: 0, video: 0 };
+}
+
+const OPEN: Input = {
+  type: 'house',
+  house: { waiting: texts(3), suggestions: ['tea'], closesIn: 9 },
+};
+const CLOSED: Input = { type: 'house', house: { waiting: texts(0), suggestions: [], opensIn: 90 } };
 const START: Input = { type: 'start', username: 'CalmOtter1000' };
 const OPENS: Input = { type: 'timer', key: 'opening' };
 
 describe('what others search with', () => {
   function told(...suggestions: string[]): Input {
-    return { type: 'house', house: { waiting: 9, suggestions } };
+    return { type: 'house', house: { waiting: texts(9), suggestions } };
   }
 
   it('stays where it was as long as it is there', () => {
@@ -37,7 +45,7 @@ describe('a house with hours', () => {
   it('that is closed opens by itself', () => {
     const { state, effects } = run(connected(), CLOSED);
     expect(effects).toEqual([{ do: 'timer', key: 'opening', ms: 90_000 }]);
-    expect(run(state, OPENS).state.house).toEqual({ waiting: 0, suggestions: [] });
+    expect(run(state, OPENS).state.house).toEqual({ waiting: texts(0), suggestions: [] });
   });
 
   it('that is open waits for nothing', () => {
@@ -50,10 +58,10 @@ describe('a house with hours', () => {
     const refusal = { message: '', code: 'house_closed', retryAfter: 30 } as const;
     const { state, effects } = run(connected(), OPEN, START, event('user:match:error', refusal));
     expect(state).toMatchObject({ view: 'start', notice: null });
-    expect(state.house).toEqual({ waiting: 3, suggestions: ['tea'], opensIn: 30 });
+    expect(state.house).toEqual({ waiting: texts(3), suggestions: ['tea'], opensIn: 30 });
     expect(effects).toEqual([{ do: 'timer', key: 'opening', ms: 30_000 }]);
     expect(run(connected(), START, event('user:match:error', refusal)).state.house).toEqual({
-      waiting: 0,
+      waiting: texts(0),
       suggestions: [],
       opensIn: 30,
     });

@@ -5,12 +5,14 @@ import type { State, Step } from './state';
 /** More would be a crowd, on a phone. */
 const MOST_SUGGESTIONS = 6;
 
+const NOBODY: MatchingStatus['waiting'] = { text: 0, audio: 0, video: 0 };
+
 /** What the server has told; a house that is closed opens by itself. */
 export function told(state: State, house: MatchingStatus): Step {
   const { opensIn } = house;
   const ms = opensIn === undefined ? null : opensIn * 1000;
   const suggestions = inOrder(state.house?.suggestions ?? [], house.suggestions);
-  const nobodyYet = state.nobodyYet && house.waiting <= 1;
+  const nobodyYet = state.nobodyYet && house.waiting[state.preferences.mode] <= 1;
   return [
     { ...state, nobodyYet, house: { ...house, suggestions } },
     [{ do: 'timer', key: 'opening', ms }],
@@ -19,7 +21,7 @@ export function told(state: State, house: MatchingStatus): Step {
 
 /** A search was refused: the house is closed for so many seconds. */
 export function closed(state: State, opensIn: number): Step {
-  const house: MatchingStatus = { waiting: 0, suggestions: [], ...state.house };
+  const house: MatchingStatus = { waiting: NOBODY, suggestions: [], ...state.house };
   delete house.closesIn;
   return told({ ...state, view: 'start', undo: null, notice: null }, { ...house, opensIn });
 }

@@ -962,7 +962,7 @@ export interface MatchSearching {
    */
   usualWait?: number;
   /**
-   * Guests who search now, with this one; about a second old
+   * Guests who search in this mode, with this one; a second old
    */
   waiting: number;
 }
@@ -1028,10 +1028,15 @@ export interface MatchingStatus {
    * Seconds that searches have taken lately at this hour, the median
    */
   usualWait?: number;
-  /**
-   * Guests who search now
-   */
-  waiting: number;
+  waiting: Searching;
+}
+/**
+ * Guests who search now, by mode
+ */
+export interface Searching {
+  audio: number;
+  text: number;
+  video: number;
 }
 /**
  * One message of a conversation, as logged and as sent to the partner.
@@ -1407,6 +1412,17 @@ export interface RoomResumed {
    * Current highest seq of the room
    */
   seq: number;
+}
+/**
+ * How many guests search in each mode: those of different modes never meet.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Searching".
+ */
+export interface Searching1 {
+  audio: number;
+  text: number;
+  video: number;
 }
 /**
  * Payload by event name
