@@ -31,7 +31,7 @@ async def test_a_closed_house_says_when_it_opens_and_opens_by_itself(street: Str
     await expect(anna.part("start")).not_to_have_text(first)
 
     # The page's clock goes on, and the server's does not: only the page's own opening is looked at.
-    status = json.dumps({"success": True, "data": {"waiting": 0, "suggestions": []}})
+    status = json.dumps({"success": True, "data": {"waiting": {"text": 0, "audio": 0, "video": 0}, "suggestions": []}})
     await anna.page.route("**/api/matching", lambda route: route.fulfill(body=status, content_type="application/json"))
     await anna.page.clock.fast_forward(3 * 24 * 3600 * 1000)
     await expect(opening).to_have_text("It has opened. You can start now.")

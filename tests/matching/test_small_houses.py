@@ -17,12 +17,12 @@ def house() -> House:
 
 
 async def test_who_searches_is_told_how_many_do_with_them(house: House) -> None:
-    anna, berta = await house.visitor(), await house.visitor()
-    await anna.search()
-    await berta.search(TEA)
-    assert anna.link.last(MatchSearching).waiting == 1
-    assert berta.link.last(MatchSearching).waiting == 2
-    await anna.search()
+    anna, berta, carla = [await house.visitor() for _ in range(3)]
+    await anna.search(Wish(interests=("chess",), words=("chess",), patient=True))
+    await berta.search(Wish(interests=("go",), words=("go",), patient=True))
+    await carla.search(Wish(mode="audio"))
+    assert [person.link.last(MatchSearching).waiting for person in (anna, berta, carla)] == [1, 2, 1]
+    await anna.search(Wish(interests=("chess",), words=("chess",), patient=True))
     assert anna.link.last(MatchSearching).waiting == 2
 
 
