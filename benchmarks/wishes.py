@@ -102,11 +102,9 @@ class House:
         await asyncio.gather(*(matchmaking.search(guest, wish()) for guest in guests))
         await asyncio.sleep(0)
         pairs = sum(guest.member is not None for guest in guests) // 2
+        await asyncio.gather(*(matchmaking.cancel(guest) for guest in guests if guest.ticket is not None))
         for guest in guests:
-            if guest.ticket is not None:
-                await matchmaking.cancel(guest)
-            else:
-                rooms.leave(guest, "user_left")
+            rooms.leave(guest, "user_left")
         return pairs
 
 
