@@ -40,6 +40,11 @@ def names(stats: dict[str, Any]) -> list[str]:
     return [user["username"] for user in stats["onlineUsers"]]
 
 
+def last_names(client: Client) -> list[str]:
+    """Return whom the last broadcast shows; nobody before the first one."""
+    return [name for stats in broadcasts(client)[-1:] for name in names(stats)]
+
+
 def seconds(stats: dict[str, Any]) -> float:
     return datetime.fromisoformat(stats["timestamp"]).timestamp()
 
@@ -164,7 +169,7 @@ async def test_the_sample_is_of_those_who_came_last_to_any_node(last_ids: None) 
     async with running(2, stats_interval=INTERVAL, online_sample=3) as nodes:
         clients = [(await nodes.all[number % 2].visitor(username=f"Guest{number}"))[1] for number in range(5)]
         for client in clients:
-            await until(lambda client=client: names(broadcasts(client)[-1]) == ["Guest4", "Guest3", "Guest2"])  # type: ignore[misc]  # bound
+            await until(lambda client=client: last_names(client) == ["Guest4", "Guest3", "Guest2"])  # type: ignore[misc]  # bound
             assert broadcasts(client)[-1]["stats"]["onlineUsers"] == 5
 
 
@@ -227,7 +232,7 @@ async def test_a_first_node_that_is_frozen_keeps_nobody_waiting(
     try:
         _, carla = await nodes.all[0].visitor(username="Carla")
         for client in (berta, carla):
-            await until(lambda client=client: names(broadcasts(client)[-1])[:2] == ["Carla", "Berta"])  # type: ignore[misc]  # bound
+            await until(lambda client=client: last_names(client)[:2] == ["Carla", "Berta"])  # type: ignore[misc]  # bound
         await until(lambda: all(len(others(node)) == 1 for node in nodes.all))
         for client in (berta, carla):
             await sees(client, "Carla", "Berta")
@@ -236,7 +241,7 @@ async def test_a_first_node_that_is_frozen_keeps_nobody_waiting(
     await until(lambda: all(len(others(node)) == 2 for node in nodes.all))
     _, dora = await frozen.visitor(username="Dora")
     for client in (berta, carla, dora):
-        await until(lambda client=client: names(broadcasts(client)[-1])[:3] == ["Dora", "Carla", "Berta"])  # type: ignore[misc]  # bound
+        await until(lambda client=client: last_names(client)[:3] == ["Dora", "Carla", "Berta"])  # type: ignore[misc]  # bound
 
 
 async def test_a_first_node_that_stops_is_replaced(nodes: Nodes) -> None:
@@ -269,7 +274,7 @@ async def test_while_redis_is_away_each_node_has_broadcasts_for_its_own_guests(n
     account = await second.newcomer(username="Carla")
     carla = await second.connect(account)
     for client in (berta, carla):
-        await until(lambda client=client: bool(broadcasts(client)) and "Carla" in names(broadcasts(client)[-1]))  # type: ignore[misc]  # bound
+        await until(lambda client=client: "Carla" in last_names(client))  # type: ignore[misc]  # bound
     await sees(anna, "Anna")
     for client in (berta, carla):
         await sees(client, "Carla", "Berta")

@@ -76,7 +76,7 @@ class Guest:
             while True:
                 if self.client.eio.ws is not None:
                     await self.client.eio.ws.close()  # it would be forgotten as it is
-                with contextlib.suppress(socketio.exceptions.ConnectionError):
+                with contextlib.suppress(socketio.exceptions.ConnectionError, aiohttp.ClientError):
                     await self.connect(url, transports, resume)
                     break
                 await asyncio.sleep(0.1)
