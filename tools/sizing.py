@@ -48,7 +48,7 @@ REDIS_RELAY: Final = 8 * MICRO
 """Seconds of Redis' CPU for a message: 8.0 us."""
 REDIS_ACROSS: Final = 5 * MICRO
 """What it is more between two nodes: 2 to 5 us."""
-REDIS_MATCH: Final = 33 * MICRO
+REDIS_MATCH: Final = 44 * MICRO
 """Seconds of Redis' CPU for a match: 33 us."""
 REDIS_JOIN: Final = 40 * MICRO
 """Seconds of Redis' CPU for a guest who comes and goes: some twenty commands. Estimated."""
