@@ -189,12 +189,8 @@ class Rooms:
             except Exception as error:  # noqa: BLE001 - the room and the other observers continue
                 self._background.failed("observer of an opened room", error)
         for member in room.members:
-            live, guest = member.live, member.live.guest
-            live.member = member
-            live.notice = None
             self.online_members += not member.away
-            guest.in_chat, guest.connected_user = True, member.partner.live.guest.id
-            self._changed(live)
+            self._seat(member)
 
     def begin_after(self, epoch: int) -> None:
         """Rooms that are opened from now on have a greater epoch than this one of an earlier process."""

@@ -256,11 +256,8 @@ class Matchmaking:
     def release(self, guest: LiveGuest) -> None:
         """The guest moves to another node, with the search: nothing of it is told or withdrawn here."""
         guest.has_moved = True
-        self._seekers.pop(guest.guest.id, None)
-        self._pulse.ended(guest.guest.id)
         self._tell(guest)
-        self._stages.pop(guest.guest.id, None)
-        self._rest(guest)
+        self._forget(guest)
         if guest.ticket is not None:
             self._queue.release(guest.ticket)
             guest.ticket = None
@@ -474,13 +471,17 @@ class Matchmaking:
         self._assign(guest, ticket)
         self._changed(guest)
 
+    def _forget(self, guest: LiveGuest) -> None:
+        """The guest searches no longer here."""
+        self._seekers.pop(guest.guest.id, None)
+        self._untold.pop(guest.guest.id, None)
+        self._stages.pop(guest.guest.id, None)
+        self._rest(guest)
+        self._pulse.ended(guest.guest.id)
+
     def _assign(self, guest: LiveGuest, ticket: Ticket | None) -> None:
         if ticket is None:
-            self._seekers.pop(guest.guest.id, None)
-            self._untold.pop(guest.guest.id, None)
-            self._stages.pop(guest.guest.id, None)
-            self._rest(guest)
-            self._pulse.ended(guest.guest.id)
+            self._forget(guest)
         else:
             self._seekers[guest.guest.id] = guest
             self._pulse.searched(guest.guest.id, ticket.wish)

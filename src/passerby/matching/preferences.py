@@ -51,17 +51,14 @@ class Preferences:
             asked = self._asked(payload)
         except RecursionError:
             raise InvalidInputError(Code.INVALID_PAYLOAD, "nested too deeply") from None
-        own = Wish(gender=fold(guest.gender or ""), location=fold(guest.location or ""))
-        if asked is None:
-            return msgspec.structs.replace(own, languages=_primary((guest.language,) if guest.language else ()))
         words = self._interests(asked.interests)
         return Wish(
             mode=asked.mode,
             interests=tuple(words),
             words=tuple(words.values()),
             languages=_primary(asked.languages or ((guest.language,) if guest.language else ())),
-            gender=own.gender,
-            location=own.location,
+            gender=fold(guest.gender or ""),
+            location=fold(guest.location or ""),
             wants_gender=self._wanted("gender", asked.wants.gender),
             wants_location=self._wanted("location", asked.wants.location),
             only=asked.only and self._limits.only,
@@ -69,18 +66,18 @@ class Preferences:
         )
 
     @staticmethod
-    def _asked(payload: bytes | msgspec.Raw) -> MatchRequest | None:
-        """Return the request; None if the client asks for nothing."""
+    def _asked(payload: bytes | msgspec.Raw) -> MatchRequest:
+        """Return the request; an empty one if the client asks for nothing."""
         try:
             return _decode(payload)
         except msgspec.ValidationError as error:
             try:
                 _decode_any(payload)
             except msgspec.MsgspecError:  # no object
-                return None
+                return MatchRequest()
             raise _refusal(str(error)) from None
         except msgspec.DecodeError:
-            return None
+            return MatchRequest()
 
     def _interests(self, asked: list[str]) -> dict[str, str]:
         """Return the words by what is compared of them."""

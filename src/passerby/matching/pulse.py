@@ -91,10 +91,8 @@ class Pulse:
         self._people = people
         self.others: Others | None = None
         """The other nodes; None: this one is alone."""
-        self._searching: dict[str, dict[str, str]] = {}
-        """The guests who search, by id: their interests, and how they have written each."""
-        self._modes: dict[str, str] = {}
-        """The mode of each of them."""
+        self._searching: dict[str, Wish] = {}
+        """What the guests who search wish, by id."""
         self._counts: Counter[str] = Counter()
         """How many there are of each mode."""
         self._words: dict[str, dict[str, str]] = {}
@@ -120,10 +118,9 @@ class Pulse:
         """A guest searches. If they did already, that was with another wish, and counts no longer."""
         if guest_id in self._searching:
             self.ended(guest_id)
-        self._modes[guest_id] = wish.mode
+        self._searching[guest_id] = wish
         self._counts[wish.mode] += 1
-        interests = self._searching[guest_id] = dict(zip(wish.interests, wish.words, strict=False))
-        for word, written in interests.items():
+        for word, written in _written(wish).items():
             guests = self._words.setdefault(word, {})
             guests[guest_id] = written
             if len(guests) == 2:  # noqa: PLR2004 - the second guest makes it common
@@ -132,9 +129,11 @@ class Pulse:
 
     def ended(self, guest_id: str) -> None:
         """A guest searches no longer here, for whatever reason. No effect if they did not."""
-        if guest_id in self._modes:
-            self._counts[self._modes.pop(guest_id)] -= 1
-        for word in self._searching.pop(guest_id, ()):
+        wish = self._searching.pop(guest_id, None)
+        if wish is None:
+            return
+        self._counts[wish.mode] -= 1
+        for word in _written(wish):
             guests = self._words[word]
             del guests[guest_id]
             if len(guests) == 1:
@@ -234,6 +233,11 @@ class Pulse:
         if self._searching:
             self._stirred.set()
         await sleep(self._clock, _PAUSE)
+
+
+def _written(wish: Wish) -> dict[str, str]:
+    """Return how the guest has written each interest."""
+    return dict(zip(wish.interests, wish.words, strict=False))
 
 
 def merged(shares: Iterable[Share], people: int) -> Summary:

@@ -21,10 +21,11 @@ class Script:
         """
         self.name = path.name
         """The name of the file."""
-        self.source = path.read_text(encoding="utf-8")
+        source = path.read_text(encoding="utf-8")
         if shared is not None:
-            first, _, rest = self.source.partition("\n")
-            self.source = f"{first}\n{shared.read_text(encoding='utf-8')}{rest}"
+            first, _, rest = source.partition("\n")
+            source = f"{first}\n{shared.read_text(encoding='utf-8')}{rest}"
+        self.source = source
         """The text, in UTF-8."""
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
         """The SHA-1 by which EVALSHA finds it, in hexadecimal."""
