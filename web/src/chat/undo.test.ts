@@ -179,6 +179,12 @@ describe('whose partner has pressed Next', () => {
     expect(over.conversation).toMatchObject({ ending: 'left', mayReturn: null });
   });
 
+  it('names the conversation in the handshake as long as they may come back', () => {
+    expect(credentials(waiting.state).resume).toEqual({ ...ROOM, seq: 1 });
+    const over = run(waiting.state, { type: 'timer', key: 'return' }).state;
+    expect(credentials(over).resume).toBeUndefined();
+  });
+
   it.each<[string, Input]>([
     ['have gone on', event('room:user_left', { userId: PARTNER.id, username: '', message: '' })],
     [
