@@ -40,9 +40,11 @@ async def reading(
         await context.route(missing, lambda route: route.abort())
     visitor = Visitor(await context.new_page(), street.server.url, [BROKEN_CONNECTION] if missing else [])
     await visitor.page.goto(visitor.url)
-    yield visitor
-    await end_session(visitor.page, visitor.url, await visitor.token())
-    await context.close()
+    try:
+        yield visitor
+    finally:
+        await end_session(visitor.page, visitor.url, await visitor.token())
+        await context.close()
     assert not visitor.complaints, "\n".join(visitor.complaints)
 
 

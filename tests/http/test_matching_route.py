@@ -33,7 +33,7 @@ async def matching(server: InsideServer) -> dict[str, Any]:
 
 
 async def test_an_empty_house_says_little(server: InsideServer) -> None:
-    assert await matching(server) == {"waiting": 0, "suggestions": []}
+    assert await matching(server) == {"waiting": {"text": 0, "audio": 0, "video": 0}, "suggestions": []}
 
 
 async def test_it_says_how_many_search_with_what_and_how_long_it_takes(start_server: StartServer) -> None:
@@ -41,11 +41,15 @@ async def test_it_says_how_many_search_with_what_and_how_long_it_takes(start_ser
     pulse = server.application.services.pulse
     for guest in ("anna", "berta"):
         pulse.searched(guest, Wish(interests=("<b>tea", "jazz"), words=("<b>Tea", "Jazz")))
-    pulse.searched("carla", Wish(interests=("jazz", "chess"), words=("Jazz", "Chess")))
+    pulse.searched("carla", Wish(interests=("jazz", "chess"), words=("Jazz", "Chess"), mode="audio"))
     for seconds in (1, 2, 30, 40, 50):
         pulse.met(seconds)
 
-    assert await matching(server) == {"waiting": 3, "suggestions": ["Jazz", "<b>Tea"], "usualWait": 30}
+    assert await matching(server) == {
+        "waiting": {"text": 2, "audio": 1, "video": 0},
+        "suggestions": ["Jazz", "<b>Tea"],
+        "usualWait": 30,
+    }
 
 
 async def test_it_is_limited(start_server: StartServer) -> None:

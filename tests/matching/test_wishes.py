@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from passerby.chat.events import Matched, Shared
 from passerby.matching.events import MatchNoUsers, MatchSearching
 from passerby.models import Meeting, Wish
+from tests.support.fakes import SlowMatchQueue
 from tests.support.house import GRACE, House, Person
 
 if TYPE_CHECKING:
@@ -76,6 +78,23 @@ async def test_in_the_end_anyone_will_do(house: House) -> None:
     await house.pass_time(0.1)
     assert partner_of(anna) == berta.id
     assert anna.link.last(Matched).shared == Shared([], None)
+
+
+async def test_a_stage_that_begins_while_the_queue_answers_is_not_passed_over() -> None:
+    queue = SlowMatchQueue()
+    house = House(stand_ins={"queue": queue}, match_interests=1.0, match_language=LANGUAGE)
+    anna, berta = await house.visitor(), await house.visitor()
+    queue.told.shut()
+    search = asyncio.create_task(anna.search(CHESS))
+    await queue.told.arrival(1)
+    await house.pass_time(1)
+    queue.told.open()
+    await search
+    await berta.search(GO)
+    await house.pass_time(1)
+
+    assert stages(anna) == [("interests", 0.0), ("language", 1.0)]
+    assert partner_of(anna) == berta.id
 
 
 async def test_who_has_told_no_wish_meets_who_accepts_anyone(house: House) -> None:

@@ -316,7 +316,10 @@ class Matchmaking:
         seeker = None if is_told else guest
         while True:
             patience = self._patience if not is_look and self.others else 0.0
-            openness = self._steps.openness(ticket.wish, self._elapsed(ticket))
+            elapsed = self._elapsed(ticket)
+            openness = self._steps.openness(ticket.wish, elapsed)
+            if is_look and openness.stage(ticket.wish) != self._stages.get(guest.guest.id):
+                self._tell(guest, again=True)
             try:
                 found = await self._answer(
                     self._queue.look(ticket, openness) if is_look else self._queue.enter(ticket, openness, patience)
@@ -329,7 +332,7 @@ class Matchmaking:
                 return False
             here = self._holds(guest, ticket)
             if found is None:
-                await self._wait(guest, ticket, patience, is_new=guest is seeker)
+                await self._wait(guest, ticket, elapsed, patience, is_new=guest is seeker)
                 return True
             is_look = False
             partner = self.searching(found)
@@ -346,10 +349,11 @@ class Matchmaking:
                 # Paired with a guest who is gone: enter again at the old position.
                 guest, ticket = partner, self._own(partner, found)
 
-    async def _wait(self, guest: LiveGuest, ticket: Ticket, patience: float, *, is_new: bool) -> None:
+    async def _wait(self, guest: LiveGuest, ticket: Ticket, looked: float, patience: float, *, is_new: bool) -> None:
         """The ticket waits in the queue: tell the guest, or withdraw it if the search has ended meanwhile.
 
-        It looks again when `patience` is over, before the guest is told that nobody is there; and when it accepts more.
+        It looks again when `patience` is over, before the guest is told that nobody is there; and when it accepts more
+        than after the seconds at which it has `looked`, even if that time has passed while the queue answered.
         """
         if not self._holds(guest, ticket):
             await self._withdraw(guest, ticket)
@@ -357,9 +361,8 @@ class Matchmaking:
         self._tell(guest)
         if is_new and not patience:
             guest.send(_NOBODY)
-        elapsed = self._elapsed(ticket)
-        change = self._steps.next(ticket.wish, elapsed)
-        delays = [] if change is None else [max(change - elapsed, _SOON)]
+        change = self._steps.next(ticket.wish, looked)
+        delays = [] if change is None else [max(change - self._elapsed(ticket), _SOON)]
         if patience:
             delays.append(patience)
         elif self._is_durable:
@@ -380,9 +383,6 @@ class Matchmaking:
             self._background.start("next look of a search", self._look(guest, ticket, is_told=is_told))
 
     async def _look(self, guest: LiveGuest, ticket: Ticket, *, is_told: bool) -> None:
-        stage = self._steps.openness(ticket.wish, self._elapsed(ticket)).stage(ticket.wish)
-        if stage != self._stages.get(guest.guest.id):
-            self._tell(guest, again=True)
         await self._enter(guest, ticket, is_told=is_told, is_look=True)
 
     async def _bring(self, ticket: Ticket) -> LiveGuest | None:
