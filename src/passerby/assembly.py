@@ -220,6 +220,7 @@ def limits(settings: Settings) -> Limits:
             wants=settings.wants,
             only=settings.match_only,
         ),
+        consent=settings.steps,
     )
 
 

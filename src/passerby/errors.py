@@ -11,6 +11,7 @@ PasserbyError
 ├── UploadTimeoutError     408  upload_timeout
 ├── ConflictError          409  not_in_room, already_in_room, not_searching, room_closed, undo_impossible
 │                               call_active, call_declined, no_call, no_offer, too_many_candidates
+│                               consent_declined, consent_pending, step_closed
 ├── TooLargeError          413  file_too_large, room_storage_full, guest_storage_full, picture_too_large
 ├── UnsupportedTypeError   415  unsupported_type, file_damaged, not_audio
 ├── BadRangeError          416  range_not_satisfiable
@@ -79,6 +80,10 @@ class Code(StrEnum):
     NO_CALL = "no_call"
     NO_OFFER = "no_offer"
     TOO_MANY_CANDIDATES = "too_many_candidates"
+    # What strangers may send.
+    CONSENT_DECLINED = "consent_declined"
+    CONSENT_PENDING = "consent_pending"
+    STEP_CLOSED = "step_closed"
     # Limits and the server itself.
     RATE_LIMITED = "rate_limited"
     INTERNAL = "internal"

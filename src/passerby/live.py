@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 UNDO: Final = "undo"
 """The feature of a client that knows that the partner who has left may come back; see `auth.features`."""
-FEATURES: Final = frozenset((UNDO,))
+CONSENT: Final = "consent"
+"""The feature of a client that can ask its guest what a stranger may send."""
+FEATURES: Final = frozenset((UNDO, CONSENT))
 """All features that make a difference."""
 MAX_PENDING: Final = 256
 """Unconfirmed messages that are remembered, at least: more than a guest can write in the grace window."""

@@ -263,6 +263,10 @@ class RoomSummary(Struct, rename="camel", frozen=True):
 
 Want = Literal["gender", "location"]
 
+Step = Literal["links", "pictures", "files", "voice", "audio", "video"]
+"""What a stranger is asked for before the first one of a conversation is sent; `audio` and `video` are calls."""
+STEPS: Final[tuple[Step, ...]] = ("links", "pictures", "files", "voice", "audio", "video")
+
 
 class MatchingLimits(Struct, rename="camel", frozen=True, kw_only=True):
     """What a search may ask for. Times are in seconds."""
@@ -295,6 +299,10 @@ class Limits(Struct, rename="camel", frozen=True, kw_only=True):
     grace: Annotated[float, Meta(ge=0, description="Seconds to reconnect after a lost connection")]
     undo: Annotated[float, Meta(ge=0, description="Seconds to take back a chat:clear with `undo`; 0: never")]
     matching: MatchingLimits
+    consent: Annotated[
+        list[Step],
+        Meta(description="What the partner is asked for before the first one, if their client can ask (`consent`)"),
+    ]
 
 
 RedisState = Annotated[

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from passerby.hours import HoursError, parse_range, zone_of
 from passerby.limits import Rate
-from passerby.models import MOST_INTERESTS, Want
+from passerby.models import MOST_INTERESTS, STEPS, Step, Want
 from passerby.redis_url import RedisUrlError, check_prefix, parse
 
 if TYPE_CHECKING:
@@ -81,6 +81,17 @@ class Settings(Struct, frozen=True, kw_only=True):
         MOST_INTERESTS
     )
     interest_length: Annotated[int, Meta(ge=1, le=200, description="Maximum characters of an interest")] = 40
+    consent: Annotated[
+        tuple[Literal["links", "pictures", "files", "voice", "audio", "video", "none"], ...],
+        Meta(
+            description="What a guest is asked for before a stranger sends the first one: `links`, `pictures`, "
+            "`files`, `voice`, `audio`, `video` (calls); or `none`"
+        ),
+    ] = STEPS
+    consent_closed: Annotated[
+        tuple[Literal["links", "pictures", "files", "voice", "audio", "video", "none"], ...],
+        Meta(description="What guests do not get at all whose client cannot ask them, as in `CONSENT`; or `none`"),
+    ] = ("none",)
     met_limit: Annotated[int, Meta(ge=0, le=100, description="Partners whom a guest does not meet again soon")] = 20
     met_seconds: Annotated[float, Meta(ge=0, description="How long they are avoided, after the conversation")] = 1800
     undo_seconds: Annotated[
@@ -264,6 +275,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     def wants(self) -> list[Want]:
         """Return what guests may want of their partner: `match_wants` without `none`."""
         return [want for want in ("gender", "location") if want in self.match_wants]
+
+    @property
+    def steps(self) -> list[Step]:
+        """Return what guests are asked for: `consent` without `none`."""
+        return [step for step in STEPS if step in self.consent]
+
+    @property
+    def closed_steps(self) -> frozenset[Step]:
+        """Return what guests do not get whose client cannot ask: `consent_closed` without `none`."""
+        return frozenset(step for step in STEPS if step in self.consent_closed)
 
     @property
     def worker_count(self) -> int:

@@ -11,6 +11,7 @@ from passerby.chat import events as chat
 from passerby.chat.events import Resume
 from passerby.guests import events as guests
 from passerby.matching import events as matching
+from passerby.safety import events as safety
 from passerby.stats import events as stats
 
 if TYPE_CHECKING:
@@ -33,12 +34,12 @@ class Auth(Token, frozen=True):
         Meta(
             max_length=32,
             description="What the client knows of, beside what all do. undo: room:restored, after room:user_left with "
-            "`undo`. Unknown ones are ignored",
+            "`undo`. consent: consent:ask; only such clients are asked. Unknown ones are ignored",
         ),
     ] = []
 
 
-INBOUND: tuple[type[Event], ...] = (*matching.INBOUND, *chat.INBOUND, *stats.INBOUND, *calls.INBOUND)
+INBOUND: tuple[type[Event], ...] = (*matching.INBOUND, *chat.INBOUND, *stats.INBOUND, *calls.INBOUND, *safety.INBOUND)
 """Events that a client may send."""
 OUTBOUND: tuple[type[Event | Message], ...] = (
     *guests.OUTBOUND,
@@ -46,5 +47,6 @@ OUTBOUND: tuple[type[Event | Message], ...] = (
     *matching.OUTBOUND,
     *chat.OUTBOUND,
     *calls.OUTBOUND,
+    *safety.OUTBOUND,
 )
 """Events that the server may send."""

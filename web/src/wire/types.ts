@@ -17,6 +17,8 @@ export type Code =
   | 'client_disconnect'
   | 'connect_timeout'
   | 'connection_unknown'
+  | 'consent_declined'
+  | 'consent_pending'
   | 'duplicate_poll'
   | 'duration_invalid'
   | 'extension_not_agreed'
@@ -64,6 +66,7 @@ export type Code =
   | 'session_ended'
   | 'session_not_found'
   | 'stalled'
+  | 'step_closed'
   | 'storage_full'
   | 'text_control_characters'
   | 'text_empty'
@@ -119,6 +122,18 @@ export interface SessionDescription {
   type: 'answer' | 'offer';
 }
 /**
+ * Allow a step to the partner, or not now; also without being asked, and later the other way round.
+ *
+ *     What waits is delivered when it is allowed, and refused to its author (consent_declined) when it is not.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "AnswerConsent".
+ */
+export interface AnswerConsent {
+  allowed: boolean;
+  step: 'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice';
+}
+/**
  * The handshake's `auth`.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -126,7 +141,7 @@ export interface SessionDescription {
  */
 export interface Auth {
   /**
-   * What the client knows of, beside what all do. undo: room:restored, after room:user_left with `undo`. Unknown ones are ignored
+   * What the client knows of, beside what all do. undo: room:restored, after room:user_left with `undo`. consent: consent:ask; only such clients are asked. Unknown ones are ignored
    *
    * @maxItems 32
    */
@@ -152,6 +167,15 @@ export interface Resume {
    */
   seq: number;
 }
+/**
+ * Leave the conversation, and never meet the partner again: neither this session nor this browser.
+ *
+ *     Answered by chat:clear:confirmed. Also possible while the partner, who has just left, could come back.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Block".
+ */
+export interface Block {}
 /**
  * The call has ended.
  *
@@ -325,6 +349,7 @@ export interface ChatUndo {
  * via the `definition` "ClientToServer".
  */
 export interface ClientToServer {
+  'chat:block': Block;
   'chat:clear': ChatClear;
   'chat:message': SendMessage;
   'chat:message:delivered': ConfirmDelivery;
@@ -332,6 +357,8 @@ export interface ClientToServer {
   'chat:typing:stop': TypingStop;
   'chat:undo': ChatUndo;
   'close-room': CloseRoom;
+  'consent:answer': AnswerConsent;
+  'consent:open': OpenConsent;
   'get:stats': GetStats;
   'leave-room': LeaveRoom;
   'user:match': MatchRequest;
@@ -393,6 +420,185 @@ export interface TypingStop {}
  * via the `definition` "CloseRoom".
  */
 export interface CloseRoom {}
+/**
+ * The steps that the guest allows to every partner, instead of those told before. Sent after each connection.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "OpenConsent".
+ */
+export interface OpenConsent {
+  /**
+   * @maxItems 16
+   */
+  steps:
+    | []
+    | ['audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice']
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ]
+    | [
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+        'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice',
+      ];
+}
 /**
  * Request the statistics. Answered by realtime:stats.
  *
@@ -599,6 +805,10 @@ export interface ConnectionEstablished {
  */
 export interface Limits {
   /**
+   * What the partner is asked for before the first one, if their client can ask (`consent`)
+   */
+  consent: ('audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice')[];
+  /**
    * Maximum seconds that a file can be downloaded
    */
   fileLifetime: number;
@@ -706,6 +916,81 @@ export interface Partner {
   isGuest: boolean;
   language: string | null;
   location: string | null;
+  username: string;
+}
+/**
+ * The partner allows a step, or not now.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ConsentAnswered".
+ */
+export interface ConsentAnswered {
+  allowed: boolean;
+  step: 'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice';
+  /**
+   * Public id of a guest
+   */
+  userId: string;
+  username: string;
+}
+/**
+ * The partner wants to send the first link, picture, … or to call. Answer with consent:answer.
+ *
+ *     Sent again after a reconnection, until it is answered.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ConsentAsked".
+ */
+export interface ConsentAsked {
+  step: 'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice';
+  /**
+   * Public id of a guest
+   */
+  userId: string;
+  username: string;
+}
+/**
+ * The answer was refused.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ConsentError".
+ */
+export interface ConsentError {
+  code: Code;
+  /**
+   * English text for people; programs use `code`
+   */
+  message: string;
+  /**
+   * Seconds to wait before a retry
+   */
+  retryAfter?: number;
+}
+/**
+ * The partner is asked first: a message with this `clientId`, or the call, waits on the server.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ConsentWaiting".
+ */
+export interface ConsentWaiting {
+  /**
+   * Chosen by the sender; a message with the same id is a duplicate and is delivered only once
+   */
+  clientId?: string;
+  step: 'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice';
+}
+/**
+ * Nothing waits any more: the partner has given up the call that they asked for.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ConsentWithdrawn".
+ */
+export interface ConsentWithdrawn {
+  step: 'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice';
+  /**
+   * Public id of a guest
+   */
+  userId: string;
   username: string;
 }
 /**
@@ -1442,6 +1727,11 @@ export interface ServerToClient {
   'chat:undo:error': UndoError;
   'connection:closing': ConnectionClosing;
   'connection:established': ConnectionEstablished;
+  'consent:answered': ConsentAnswered;
+  'consent:ask': ConsentAsked;
+  'consent:error': ConsentError;
+  'consent:waiting': ConsentWaiting;
+  'consent:withdrawn': ConsentWithdrawn;
   'get:stats:error': StatsError;
   'realtime:stats': RealtimeStats;
   'room:closed': RoomClosed;

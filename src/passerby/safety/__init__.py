@@ -1,0 +1,1 @@
+"""What protects strangers from each other."""
