@@ -120,6 +120,7 @@ class Application:
             rooms=services.rooms,
             files=services.files,
             calls=services.calls,
+            consent=services.consent,
             matchmaking=services.matchmaking,
             presence=services.presence,
             stats=services.stats,

@@ -51,6 +51,7 @@ from passerby.presence import Periods, Presence
 from passerby.recovery import Gate, Recovery
 from passerby.redis.client import Redis, State
 from passerby.redis.secret import SharedSecret
+from passerby.safety.consent import Consent
 from passerby.settings import SettingsError
 from passerby.stats.counters import Counters
 from passerby.stats.counters_memory import MemoryCounters
@@ -286,13 +287,16 @@ class Assembly:
             ttl=settings.file_ttl,
             rate=settings.rate("uploads"),
         )
+        note = adapters.log.note if is_durable else None
+        self.consent = Consent(background, steps=settings.steps, closed=settings.closed_steps, note=note)
         self.calls = Calls(
             clock,
             background,
             ring=settings.ring_timeout,
             come_back=settings.call_return,
             relay_only=settings.relay_only,
-            note=adapters.log.note if is_durable else None,
+            consent=self.consent,
+            note=note,
         )
         self.ice = Ice(
             clock,
@@ -309,7 +313,7 @@ class Assembly:
             background,
             grace=settings.grace,
             undo=settings.undo_seconds,
-            observers=(self.files, self.calls, self.meetings),
+            observers=(self.files, self.calls, self.consent, self.meetings),
             changed=self.guests.touch,
         )
         self.hours = Hours(settings.meeting_hours, settings.meeting_timezone)

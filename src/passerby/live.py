@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from passerby.clock import Timer
     from passerby.events import Event
     from passerby.limits import TokenBucket
-    from passerby.models import Guest, Message, Ticket
+    from passerby.models import Guest, Message, Step, Ticket
 
 UNDO: Final = "undo"
 """The feature of a client that knows that the partner who has left may come back; see `auth.features`."""
@@ -67,6 +67,7 @@ class LiveGuest:
         "link",
         "member",
         "notice",
+        "open_steps",
         "suspended",
         "ticket",
         "token_expires",
@@ -78,6 +79,8 @@ class LiveGuest:
         self.link: Link | None = None
         self.features: frozenset[str] = frozenset()
         """What the client knows, of FEATURES."""
+        self.open_steps: frozenset[Step] = frozenset()
+        """What the guest allows to every partner."""
         self.is_recalled = False
         """Whether the guest was connected to an earlier process, but never to this one."""
         self.has_moved = False
@@ -166,6 +169,9 @@ class RoomObserver:
 
     def room_lost(self, room: Room) -> None:
         """Another process has taken the room over, and all that is kept of it. Here nobody is in it any more."""
+
+    def room_restored(self, room: Room) -> None:
+        """A parked room is open again."""
 
     def room_parked(self, room: Room) -> None:
         """A member leaves a room, and may come back in a moment. What nobody has brought back by then is closed."""

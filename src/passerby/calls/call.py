@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from passerby.calls.events import CallType
     from passerby.clock import Timer
     from passerby.live import Link, Member
+    from passerby.safety.consent import HeldCall
 
 MAX_CANDIDATES: Final = 200
 """Candidates of one call, from both sides; a new offer resets the count."""
@@ -199,6 +200,12 @@ class Call:
         self.candidates = 0
         self.rings_until = rings_until
         self.timer: Timer | None = None
+        self.held: HeldCall | None = None
+        """What waits for the callee's consent, who knows nothing of the call until then."""
+
+    def is_hidden_from(self, side: Side) -> bool:
+        """Return whether the member of this side is, or was, only asked whether the other one may call."""
+        return self.held is not None and side is self.callee
 
     def sides(self, member: Member) -> tuple[Side, Side]:
         """Return the member's own side and the other side."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from passerby.calls.call import MAX_CANDIDATES, NEXT, Act, Call, Side, State
 from passerby.calls.events import (
     Answer,
     CallEnded,
+    CallError,
     CallRejected,
     CallTimedOut,
     Candidate,
@@ -33,9 +35,10 @@ from passerby.calls.events import (
     Signal,
 )
 from passerby.calls.saved import SavedPast
-from passerby.calls.sdp import is_mid, is_ufrag, relayed, relayed_only
+from passerby.calls.sdp import is_mid, is_ufrag, relayed, relayed_only, sends_video
 from passerby.errors import Code, ConflictError, InvalidInputError
 from passerby.live import RoomObserver
+from passerby.safety.consent import HeldCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,7 +55,10 @@ if TYPE_CHECKING:
     )
     from passerby.calls.saved import SavedCall
     from passerby.clock import Clock
+    from passerby.errors import PasserbyError
     from passerby.live import Link, LiveGuest, Member, Room
+    from passerby.models import Step
+    from passerby.safety.consent import Consent
 
     Note = Callable[[str, int, str, bytes | None], None]
     """See `RoomLog.note`."""
@@ -80,9 +86,12 @@ class Calls(RoomObserver):
         ring: float,
         come_back: float,
         relay_only: bool,
+        consent: Consent,
         note: Note | None = None,
     ) -> None:
         """A call rings for `ring` seconds, and waits `come_back` seconds for a page that is reloading.
+
+        Nobody learns of a stranger's first call before they have allowed it, see `safety.consent`.
 
         With `relay_only`, guests' own addresses are removed from all signals, whatever the guests choose.
 
@@ -93,6 +102,7 @@ class Calls(RoomObserver):
         self._ring = ring
         self._come_back = come_back
         self._relay_only = relay_only
+        self._consent = consent
         self._note = note
         self._unkept: dict[Room, bool] = {}
         """Rooms whose calls were kept in the last _KEEP_PAUSE seconds: whether they have changed since."""
@@ -137,15 +147,20 @@ class Calls(RoomObserver):
         elif payload.call_id is not None and payload.call_id != call.id:
             raise ConflictError(Code.CALL_ACTIVE, "There is a call already")
         elif call.state is not State.RINGING:
-            self._negotiate(call, member, payload)
+            self._extend(call, member, payload)
         elif member is call.caller.member:
             raise ConflictError(Code.CALL_ACTIVE, "You are calling already")
 
     def _begin(self, member: Member, payload: SendOffer) -> None:
         self._check_pause(member)
+        step: Step = "video" if payload.type == "video" or sends_video(payload.offer.sdp) else "audio"
+        is_allowed = self._consent.allows(member, step)
         call = Call(payload.type, member, self._clock.monotonic() + self._ring)
         call.caller.relay_only = payload.relay_only
         offer = self._offer_of(call, call.caller, payload)
+        if not is_allowed:
+            call.held = HeldCall(step, partial(self._admit, call), partial(self._turn_away, call))
+            self._consent.wait(member, step, call.held)
         self._calls[member.room] = call
         self._had_calls.add(member.room)
         for one in member.room.members:
@@ -153,7 +168,27 @@ class Calls(RoomObserver):
         call.caller.offering = True
         self._await_answer(call, self._ring)
         member.room.tell(member, self._ringing(call))
-        self._pass_on(call.caller, call.callee, offer)
+        if is_allowed:
+            self._pass_on(call.caller, call.callee, offer)
+        else:
+            call.caller.keep(offer)
+
+    def _admit(self, call: Call) -> None:
+        """The callee allows the call: it rings from now on."""
+        caller, call.held = call.caller.member, None
+        self._changes(caller.room)
+        self._stop_ringing(call)
+        call.rings_until = self._clock.monotonic() + self._ring
+        self._await_answer(call, self._ring)
+        caller.room.tell(caller, self._ringing(call))
+        self._catch_up(call, call.callee)
+
+    def _turn_away(self, call: Call, _error: PasserbyError) -> None:
+        """The callee does not allow the call."""
+        self._changes(call.caller.member.room)
+        callee = call.callee.member.guest
+        self._end(call, Act.REJECT)
+        self._tell_end(call.caller, CallRejected(from_=callee.id, from_username=callee.username, call_id=call.id))
 
     def _await_answer(self, call: Call, seconds: float) -> None:
         call.timer = self._background.call_later(
@@ -175,6 +210,25 @@ class Calls(RoomObserver):
         pause = _PAUSES[min(times, len(_PAUSES) - 1)]
         self._declined[caller] = (times + 1, self._clock.monotonic() + pause)
 
+    def _extend(self, call: Call, member: Member, payload: SendOffer) -> None:
+        """Negotiate anew; a call with sound gets a picture only when the other one allows that."""
+        if call.kind == "video" or not sends_video(payload.offer.sdp) or self._consent.allows(member, "video"):
+            self._negotiate(call, member, payload)
+            return
+        held = HeldCall(
+            "video", partial(self._negotiate_late, call, member, payload), partial(self._refuse_video, call, member)
+        )
+        self._consent.wait(member, "video", held)
+
+    def _negotiate_late(self, call: Call, member: Member, payload: SendOffer) -> None:
+        if self._calls.get(member.room) is call:
+            self._changes(member.room)
+            self._negotiate(call, member, payload)
+
+    def _refuse_video(self, call: Call, member: Member, error: PasserbyError) -> None:
+        if self._calls.get(member.room) is call:
+            member.room.tell(member, CallError(message=error.message, code=error.code))
+
     def _negotiate(self, call: Call, member: Member, payload: SendOffer) -> None:
         own, other = call.sides(member)
         if other.offering and own.polite:
@@ -193,7 +247,7 @@ class Calls(RoomObserver):
         call, own, other = self._current(guest, payload.call_id)
         if call is None:
             return
-        if not other.offering:
+        if not other.offering or call.is_hidden_from(own):
             raise ConflictError(Code.NO_OFFER, "There is nothing to answer")
         taken = call.state is State.RINGING
         own.relay_only = own.relay_only or payload.relay_only
@@ -265,6 +319,8 @@ class Calls(RoomObserver):
         if act is not Act.TIME_OUT and call.state is State.RINGING and own is call.callee:
             self._decline(other.member)
         self._end(call, act)
+        if call.is_hidden_from(other):
+            return
         sender = own.member.guest
         self._tell_end(other, event(from_=sender.id, from_username=sender.username, call_id=call.id))
 
@@ -338,12 +394,16 @@ class Calls(RoomObserver):
         self._stop_ringing(call)
         call.caller.stay()
         call.callee.stay()
+        if call.held is not None:
+            self._consent.withdraw(call.caller.member, call.held.step, call.held)
         del self._calls[call.caller.member.room]
 
     def _end_for_both(self, call: Call, act: Act, event: type[CallEnded | CallTimedOut]) -> None:
         self._changes(call.caller.member.room)
         self._end(call, act)
         for side, other in ((call.caller, call.callee), (call.callee, call.caller)):
+            if call.is_hidden_from(side):
+                continue
             gone = other.member.guest
             self._tell_end(side, event(from_=gone.id, from_username=gone.username, call_id=call.id))
 
@@ -390,6 +450,9 @@ class Calls(RoomObserver):
         for side, before in ((call.caller, kept.caller), (call.callee, kept.callee)):
             if before.leaving:
                 self._await_return(call, side)
+        if kept.step is not None:
+            call.held = HeldCall(kept.step, partial(self._admit, call), partial(self._turn_away, call))
+            self._consent.wait(call.caller.member, kept.step, call.held)
 
     def _changes(self, room: Room) -> None:
         """The room's calls change now: keep them for a later process, soon, and at most every _KEEP_PAUSE seconds."""
@@ -493,6 +556,8 @@ class Calls(RoomObserver):
     @classmethod
     def _send_portion(cls, call: Call, side: Side) -> bool:
         """Send the next portion; return whether nothing is left that may be sent now."""
+        if call.is_hidden_from(side):
+            return True
         _, other = call.sides(side.member)
         holds_candidates = call.state is State.RINGING and side is call.callee
         for number, signal in other.untold(side.told, _PORTION):

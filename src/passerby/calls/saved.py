@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from passerby.calls.call import Call, State
 from passerby.calls.events import Answer, CallEnded, CallRejected, CallTimedOut, CallType, Candidate, Offer, Signal
+from passerby.models import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,6 +77,8 @@ class SavedCall(Struct):
     """Seconds since the Unix epoch."""
     caller: SavedSide
     callee: SavedSide
+    step: Step | None = None
+    """What the callee is asked for before they learn of the call."""
 
 
 class SavedPast(Struct, omit_defaults=True):
@@ -140,6 +143,7 @@ def save(call: Call, rings_until: float) -> SavedCall:
         rings_until,
         _save_side(call.caller),
         _save_side(call.callee),
+        None if call.held is None else call.held.step,
     )
 
 

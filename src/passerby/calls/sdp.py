@@ -278,6 +278,31 @@ def is_ufrag(text: str) -> bool:
 # ── descriptions ──────────────────────────────────────────────────────────────────────────────────
 
 
+def sends_video(sdp: str) -> bool:
+    """Return whether its author sends, or may send, a picture: a video section that is neither refused nor `recvonly`.
+
+    A direction of the session counts for all sections without their own (RFC 8866 §6.7).
+    """
+    session, *sections = re.split(r"^m=", sdp, flags=re.MULTILINE)
+    usual = _direction(session) or "sendrecv"
+    return any(
+        section[:5].lower() == "video"
+        and not _is_refused(section)
+        and (_direction(section) or usual).startswith("send")
+        for section in sections
+    )
+
+
+def _is_refused(section: str) -> bool:
+    """Return whether a media section has port 0, and is not in the bundle (RFC 8843 §6)."""
+    return re.match(r"\w+ +0+[ /]", section) is not None and "a=bundle-only" not in section
+
+
+def _direction(section: str) -> str | None:
+    found = re.findall(r"^a=(sendrecv|sendonly|recvonly|inactive)\r?$", section, re.MULTILINE)
+    return found[-1] if found else None
+
+
 def relayed_only(sdp: str) -> str:
     """Return a session description, written anew, that contains no addresses except relays'.
 

@@ -613,6 +613,8 @@ class Rooms:
         except BaseException:
             self._close(room)
             raise
+        for observer in self._observers:
+            self._background.attempt("observer of a restored room", observer.room_restored, room)
         return back
 
     @staticmethod

@@ -33,7 +33,7 @@ from passerby.clock import sleep
 from passerby.errors import Code, NotFoundError, UnavailableError
 from passerby.limits import TokenBucket
 from passerby.live import FEATURES, LiveGuest, RoomObserver
-from passerby.models import Guest, Ticket
+from passerby.models import Guest, Step, Ticket
 from passerby.nodes.edges import RemoteSession
 from passerby.nodes.requests import PATIENCE, RETRY, ask_living
 from passerby.realtime.links import SocketLink
@@ -115,6 +115,7 @@ class Traveller(Struct):
     connection: Connection | None
     features: list[str] = []
     """Those of the client."""
+    open_steps: list[Step] = []
 
 
 class _Settling:
@@ -432,6 +433,7 @@ class Moving(RoomObserver):
             self._rooms.last_epoch,
             connection,
             [*live.features],
+            [*live.open_steps],
         )
         self._presence.release(live)
         self._homes.give(live.guest.session_id, to)
@@ -453,6 +455,7 @@ class Moving(RoomObserver):
         live.ticket, live.suspended, live.notice = traveller.ticket, traveller.suspended, traveller.notice
         live.token_expires, live.is_recalled = traveller.token_expires, traveller.is_recalled
         live.features = FEATURES.intersection(traveller.features)
+        live.open_steps = frozenset(traveller.open_steps)
         now = self._clock.monotonic()
         for name, wait in traveller.waits.items():
             if (rate := self._rates.get(name)) is not None:

@@ -30,6 +30,9 @@ from passerby.logs import Sampled
 from passerby.matching import events as match_events
 from passerby.realtime.contract import Auth, Token
 from passerby.realtime.links import SocketLink
+from passerby.safety import events as safety_events
+from passerby.safety.consent import HeldMessage
+from passerby.safety.links import has_link
 from passerby.socketio import ConnectError, HandOver, InvalidPayloadError
 from passerby.stats import events as stats_events
 
@@ -46,8 +49,9 @@ if TYPE_CHECKING:
     from passerby.live import Member
     from passerby.matching.matchmaking import Matchmaking
     from passerby.matching.preferences import Preferences
-    from passerby.models import Guest
+    from passerby.models import Guest, MessageType, Step
     from passerby.presence import Presence
+    from passerby.safety.consent import Consent
     from passerby.socketio import Ack, Client, Namespace, Socket
     from passerby.stats.statistics import Statistics
 
@@ -62,6 +66,8 @@ GUEST_RATES: Final = ("messages", "typing", "matching", "events", "refusals", "c
 
 _RETRY: Final = 1.0
 """Seconds until a guest may try again for whom another node has not answered."""
+_FILE_CONTENT: Final = 4096
+"""Bytes of a message about a file at most, about: see `files.content`."""
 _MESSAGE_LENGTH: Final = 256
 """Maximum characters of an error's message, which may quote the payload."""
 
@@ -86,6 +92,7 @@ class Gateway:
         rooms: Rooms,
         files: Files,
         calls: Calls,
+        consent: Consent,
         matchmaking: Matchmaking,
         presence: Presence,
         stats: Statistics,
@@ -106,6 +113,7 @@ class Gateway:
         self._rooms = rooms
         self._files = files
         self._calls = calls
+        self._consent = consent
         self._matchmaking = matchmaking
         self._presence = presence
         self._stats = stats
@@ -162,6 +170,20 @@ class Gateway:
             rate="matching",
             error=chat_events.UndoError,
             payload=chat_events.ChatUndo,
+        )
+        on(
+            safety_events.AnswerConsent,
+            lambda live, payload, _ack: self._consent.answer(live, payload.step, allowed=payload.allowed),
+            rate="events",
+            error=safety_events.ConsentError,
+            payload=safety_events.AnswerConsent,
+        )
+        on(
+            safety_events.OpenConsent,
+            lambda live, payload, _ack: self._consent.open(live, payload.steps),
+            rate="events",
+            error=safety_events.ConsentError,
+            payload=safety_events.OpenConsent,
         )
         on(stats_events.GetStats, self._get_stats, rate="events", error=stats_events.StatsError)
 
@@ -369,15 +391,45 @@ class Gateway:
             return self._send_file(member, payload, ack)
         if not isinstance(content, str):
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected text as content", field="content")
-        self._rooms.send(member, kind, clean_text(content, self._text_limit), payload.client_id, ack)
+        text = clean_text(content, self._text_limit)
+        if has_link(text) and not self._consent.allows(member, "links"):
+            self._hold(member, "links", payload, text, ack)
+        else:
+            self._rooms.send(member, kind, text, payload.client_id, ack)
         return None
+
+    def _hold(
+        self,
+        member: Member,
+        step: Step,
+        payload: chat_events.SendMessage,
+        content: str | dict[str, Any],
+        ack: Ack | None,
+    ) -> None:
+        """Let a message wait until the partner allows it. Raises ConflictError (consent_pending)."""
+        size = len(content.encode()) if isinstance(content, str) else _FILE_CONTENT
+
+        def deliver() -> None:
+            try:
+                self._rooms.send(member, payload.type, content, payload.client_id, ack)
+            except Exception as error:  # noqa: BLE001 - any error is reported to the client
+                refuse(self._known(payload.event, error))
+
+        def refuse(error: PasserbyError) -> None:
+            self._refuse(member.live, chat_events.ChatError, error, payload, ack)
+
+        self._consent.wait(member, step, HeldMessage(payload.client_id, size, deliver, refuse))
 
     async def _send_file(self, member: Member, payload: chat_events.SendMessage, ack: Ack | None) -> None:
         live = member.live
         content = await self._files.content(live, payload.content, voice=payload.type == "voice")
         if live.membership() is not member:
             raise ConflictError(Code.NOT_IN_ROOM, "The conversation is over")
-        self._rooms.send(member, payload.type, content, payload.client_id, ack)
+        step = _step_of(payload.type, content)
+        if self._consent.allows(member, step):
+            self._rooms.send(member, payload.type, content, payload.client_id, ack)
+        else:
+            self._hold(member, step, payload, content, ack)
 
     def _confirm(self, live: LiveGuest, payload: chat_events.ConfirmDelivery, _ack: Ack | None) -> None:
         self._rooms.confirm(live, payload.message_id)
@@ -417,6 +469,13 @@ def _refusal(error: PasserbyError) -> ConnectError:
     if error.retry_after is not None:
         data["retryAfter"] = error.retry_after
     return ConnectError(error.message, data)
+
+
+def _step_of(kind: MessageType, content: dict[str, Any]) -> Step:
+    """Return what has to be allowed before the first message of its kind."""
+    if kind == "voice":
+        return "voice"
+    return "pictures" if content["fileTypeCategory"] == "image" else "files"
 
 
 _decode_clear: Final = msgspec.json.Decoder(chat_events.ChatClear).decode
