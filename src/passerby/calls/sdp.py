@@ -285,12 +285,8 @@ def sends_video(sdp: str) -> bool:
     """
     session, *sections = re.split(r"^m=", sdp, flags=re.MULTILINE)
     usual = _direction(session) or "sendrecv"
-    return any(
-        section[:5].lower() == "video"
-        and not _is_refused(section)
-        and (_direction(section) or usual).startswith("send")
-        for section in sections
-    )
+    videos = [section for section in sections if section[:5].lower() == "video" and not _is_refused(section)]
+    return any((_direction(section) or usual).startswith("send") for section in videos)
 
 
 def _is_refused(section: str) -> bool:

@@ -392,7 +392,7 @@ class Gateway:
         if not isinstance(content, str):
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected text as content", field="content")
         text = clean_text(content, self._text_limit)
-        if has_link(text) and not self._consent.allows(member, "links"):
+        if self._consent.checks_links(member) and has_link(text) and not self._consent.allows(member, "links"):
             self._hold(member, "links", payload, text, ack)
         else:
             self._rooms.send(member, kind, text, payload.client_id, ack)

@@ -1,0 +1,273 @@
+"""The consent ladder: before the first link, picture, file, voice note or call of each side the other one is asked.
+
+What the other has not allowed waits here, and never leaves the server: it is not logged, not numbered, and not
+acknowledged to its author. So nothing is lost if the process ends meanwhile: the author's client sends it again.
+Only a recipient whose client can ask is asked. Others get everything, except the steps that the operator has closed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from passerby.errors import Code, ConflictError
+from passerby.live import CONSENT, RoomObserver
+from passerby.safety.events import ConsentAnswered, ConsentAsked, ConsentWaiting, ConsentWithdrawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from passerby.background import Background
+    from passerby.errors import PasserbyError
+    from passerby.live import LiveGuest, Member, Room
+    from passerby.models import Step
+
+    Note = Callable[[str, int, str, bytes | None], None]
+    """See `RoomLog.note`."""
+
+MOST_HELD: Final = 16
+"""Maximum messages of one author that wait for an answer."""
+MOST_HELD_BYTES: Final = 65_536
+"""Maximum bytes of them together; one may always wait."""
+_NOTE: Final = "consent:"
+"""The note about what a member has answered; the guest id follows."""
+
+
+class HeldMessage:
+    """A message of `size` bytes that waits. `deliver` sends it; `refuse` tells its author why it is not."""
+
+    __slots__ = ("client_id", "deliver", "refuse", "size")
+
+    def __init__(
+        self, client_id: str | None, size: int, deliver: Callable[[], None], refuse: Callable[[PasserbyError], None]
+    ) -> None:
+        self.client_id = client_id
+        self.size = size
+        self.deliver = deliver
+        self.refuse = refuse
+
+
+class HeldCall:
+    """A call, or a picture for one, that waits for the consent to `step`."""
+
+    __slots__ = ("deliver", "refuse", "step")
+    client_id = None
+    size = 0
+
+    def __init__(self, step: Step, deliver: Callable[[], None], refuse: Callable[[PasserbyError], None]) -> None:
+        self.step = step
+        self.deliver = deliver
+        self.refuse = refuse
+
+
+Held: TypeAlias = HeldMessage | HeldCall
+"""What waits until its recipient allows a step. A message with the same `client_id` takes the place of the other."""
+
+
+class _Answers(Struct, array_like=True):
+    """What a member has allowed the partner, and what not."""
+
+    allowed: list[Step] = []
+    declined: list[Step] = []
+
+
+class _Asking:
+    """One side of a room: what its guest has answered, and what waits for an answer."""
+
+    __slots__ = ("answers", "waiting")
+
+    def __init__(self) -> None:
+        self.answers: dict[Step, bool] = {}
+        self.waiting: dict[Step, list[Held]] = {}
+
+
+class Consent(RoomObserver):
+    """What the two in a room allow each other."""
+
+    def __init__(
+        self,
+        background: Background,
+        *,
+        steps: Collection[Step],
+        closed: Collection[Step],
+        note: Note | None = None,
+    ) -> None:
+        """`steps` are asked for. `closed` are refused to guests whose client cannot ask.
+
+        `note` is `RoomLog.note` if logs outlive the process: then answers do too.
+        """
+        self._background = background
+        self._steps = frozenset(steps)
+        self._closed = frozenset(closed)
+        self._note = note
+        self._sides: dict[Member, _Asking] = {}
+        """By the recipient. Only of those who were asked or have answered."""
+
+    # ── the author ────────────────────────────────────────────────────────────────────────────────
+
+    def checks_links(self, author: Member) -> bool:
+        """Return whether it makes a difference if a text of `author` has a link. Called for each message."""
+        recipient = author.partner
+        live = recipient.live
+        if CONSENT not in live.features and not live.is_recalled:
+            return "links" in self._closed
+        side = self._sides.get(recipient)
+        return side is None or side.answers.get("links") is not True
+
+    def allows(self, author: Member, step: Step) -> bool:
+        """Return whether the partner gets this step of `author` now; if not, it has to `wait`.
+
+        Raises ConflictError: consent_declined, step_closed.
+        """
+        recipient = author.partner
+        live = recipient.live
+        if CONSENT not in live.features:
+            if live.is_recalled and live.link is None:  # what their client knows is not known yet
+                return step not in self._steps and step not in self._closed
+            if step in self._closed:
+                raise ConflictError(Code.STEP_CLOSED, "This is not possible with the program that the other one uses")
+            return True
+        if step not in self._steps or step in live.open_steps:
+            return True
+        side = self._sides.get(recipient)
+        answer = None if side is None else side.answers.get(step)
+        if answer is False:
+            raise declined()
+        return answer is True
+
+    def wait(self, author: Member, step: Step, held: Held) -> None:
+        """Keep something until the partner allows the step; ask them, if they are not asked yet.
+
+        Raises ConflictError (consent_pending) if too much of this author waits already.
+        """
+        recipient = author.partner
+        side = self._sides.setdefault(recipient, _Asking())
+        waiting = side.waiting.get(step, [])
+        again = next((one for one in waiting if held.client_id and one.client_id == held.client_id), None)
+        if again is not None:
+            waiting[waiting.index(again)] = held
+        else:
+            others = [one for each in side.waiting.values() for one in each]
+            if len(others) >= MOST_HELD or (others and held.size + sum(one.size for one in others) > MOST_HELD_BYTES):
+                raise ConflictError(Code.CONSENT_PENDING, "The other one is asked first: wait for the answer")
+            if not waiting:
+                side.waiting[step] = waiting
+                self._ask(recipient, step)
+            waiting.append(held)
+        author.room.tell(author, ConsentWaiting(step=step, client_id=held.client_id or UNSET))
+
+    def withdraw(self, author: Member, step: Step, held: Held) -> None:
+        """Something waits no longer."""
+        side = self._sides.get(author.partner)
+        waiting = [] if side is None else side.waiting.get(step, [])
+        if side is None or held not in waiting:
+            return
+        waiting.remove(held)
+        if not waiting:
+            del side.waiting[step]
+            guest = author.guest
+            author.room.tell(author.partner, ConsentWithdrawn(user_id=guest.id, username=guest.username, step=step))
+
+    # ── the recipient ─────────────────────────────────────────────────────────────────────────────
+
+    def answer(self, guest: LiveGuest, step: Step, *, allowed: bool) -> None:
+        """Allow the partner a step from now on, or not now. Raises ConflictError (not_in_room)."""
+        member = guest.membership()
+        side = self._sides.setdefault(member, _Asking())
+        side.answers[step] = allowed
+        self._keep(member, side)
+        member.room.tell(
+            member.partner,
+            ConsentAnswered(user_id=guest.guest.id, username=guest.guest.username, step=step, allowed=allowed),
+        )
+        self._settle(side, step, allowed=allowed)
+
+    def open(self, guest: LiveGuest, steps: Sequence[Step]) -> None:
+        """Allow these steps to every partner, instead of those told before."""
+        guest.open_steps = frozenset(steps)
+        if guest.member is not None:
+            self._review(guest.member)
+
+    def _review(self, recipient: Member) -> None:
+        """Deliver what waits and is allowed by now: the guest has opened it, or has a client that cannot ask."""
+        side = self._sides.get(recipient)
+        for step in [] if side is None else list(side.waiting):
+            try:
+                if not self.allows(recipient.partner, step):
+                    self._ask(recipient, step)
+                    continue
+            except ConflictError as error:
+                self._settle(self._sides[recipient], step, allowed=False, error=error)
+            else:
+                self._settle(self._sides[recipient], step, allowed=True)
+
+    def _settle(self, side: _Asking, step: Step, *, allowed: bool, error: PasserbyError | None = None) -> None:
+        for held in side.waiting.pop(step, []):
+            if allowed:
+                self._background.attempt("delivery of what was allowed", held.deliver)
+            else:
+                self._background.attempt("refusal of what was not allowed", held.refuse, error or declined())
+
+    @staticmethod
+    def _ask(recipient: Member, step: Step) -> None:
+        author = recipient.partner.guest
+        recipient.room.tell(recipient, ConsentAsked(user_id=author.id, username=author.username, step=step))
+
+    def _keep(self, member: Member, side: _Asking) -> None:
+        """Note the answers for a later process. If that fails, the partner is asked again there."""
+        if self._note is None:
+            return
+        answers = _Answers(
+            [step for step, allowed in side.answers.items() if allowed],
+            [step for step, allowed in side.answers.items() if not allowed],
+        )
+        room = member.room
+        self._background.attempt(
+            "noting of a consent",
+            self._note,
+            room.id,
+            room.epoch,
+            _NOTE + member.guest.id,
+            msgspec.json.encode(answers),
+        )
+
+    # ── room events ───────────────────────────────────────────────────────────────────────────────
+
+    def room_recalled(self, room: Room, notes: Mapping[str, bytes]) -> None:
+        """See RoomObserver. Without a note, or with a damaged one, the members are asked again."""
+        for member in room.members:
+            note = notes.get(_NOTE + member.guest.id)
+            if note is None:
+                continue
+            try:
+                answers = msgspec.json.decode(note, type=_Answers)
+            except (msgspec.MsgspecError, ValueError) as error:
+                self._background.failed("recalling a consent", error)
+                continue
+            side = self._sides.setdefault(member, _Asking())
+            side.answers = dict.fromkeys(answers.declined, False) | dict.fromkeys(answers.allowed, True)
+
+    def member_back(self, member: Member) -> None:
+        """See RoomObserver. The member is asked again for what waits."""
+        self._review(member)
+
+    def room_restored(self, room: Room) -> None:
+        """See RoomObserver."""
+        for member in room.members:
+            self._review(member)
+
+    def room_lost(self, room: Room) -> None:
+        """See RoomObserver. The authors' clients send again what waited."""
+        self.room_closed(room)
+
+    def room_closed(self, room: Room) -> None:
+        """See RoomObserver. Nothing that waited was acknowledged."""
+        for member in room.members:
+            self._sides.pop(member, None)
+
+
+def declined() -> ConflictError:
+    """Return the error for what the partner does not want now."""
+    return ConflictError(Code.CONSENT_DECLINED, "The other one does not want this now")
