@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct
 
 from passerby.errors import Code, ConflictError
 from passerby.live import CONSENT, RoomObserver
+from passerby.models import Step
 from passerby.safety.events import ConsentAnswered, ConsentAsked, ConsentWaiting, ConsentWithdrawn
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from passerby.background import Background
     from passerby.errors import PasserbyError
     from passerby.live import LiveGuest, Member, Room
-    from passerby.models import Step
 
     Note = Callable[[str, int, str, bytes | None], None]
     """See `RoomLog.note`."""
@@ -71,6 +71,9 @@ class _Answers(Struct, array_like=True):
 
     allowed: list[Step] = []
     declined: list[Step] = []
+
+
+_read: Final = msgspec.json.Decoder(_Answers).decode
 
 
 class _Asking:
@@ -242,7 +245,7 @@ class Consent(RoomObserver):
             if note is None:
                 continue
             try:
-                answers = msgspec.json.decode(note, type=_Answers)
+                answers = _read(note)
             except (msgspec.MsgspecError, ValueError) as error:
                 self._background.failed("recalling a consent", error)
                 continue
