@@ -36,6 +36,7 @@ SERVICES = (
     "passerby.files",
     "passerby.calls",
     "passerby.stats",
+    "passerby.safety",
 )
 """The packages of services."""
 COORDINATORS = ("passerby.presence", "passerby.recovery")
@@ -45,7 +46,7 @@ REDIS = "passerby.redis"
 NODES = "passerby.nodes"
 """Several processes as one: above the services, which know nothing of it."""
 REDIS_LIBRARIES = ("hiredis", "redis")
-LIBRARIES = ("jwt", "msgspec", "regex", "structlog")
+LIBRARIES = ("jwt", "linkify_it", "msgspec", "regex", "structlog")
 """Packages from outside that services and base modules may use. All others may know sockets, HTTP, Redis or SQL."""
 LOOP_METHODS = (
     *("add_reader", "add_writer", "connect_accepted_socket", "create_connection", "create_datagram_endpoint"),
@@ -73,6 +74,8 @@ COMPUTED = (
 BETWEEN = {
     "passerby.matching": ("passerby.chat",),
     "passerby.stats": ("passerby.guests", "passerby.chat"),
+    "passerby.safety": ("passerby.chat",),
+    "passerby.calls": ("passerby.safety",),
 }
 """Which packages of services use others."""
 SUFFIXES = ("_memory", "_disk", "_redis")

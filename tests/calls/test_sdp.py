@@ -9,7 +9,7 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passerby.calls.sdp import MAX_LINES, relayed, relayed_only
+from passerby.calls.sdp import MAX_LINES, relayed, relayed_only, sends_video
 from passerby.errors import InvalidInputError
 
 CHROMIUM = """\
@@ -233,3 +233,32 @@ def test_a_secret_never_passes_wherever_it_stands(secret: str) -> None:
     for line in TELLING:
         hidden = relayed_only(f"{CHROMIUM}{line.replace(FREE, marked)}\r\n")
         assert marked not in hidden
+
+
+AUDIO_SECTION = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=sendrecv\r\n"
+
+
+@pytest.mark.parametrize(
+    ("section", "sends"),
+    [
+        ("", False),
+        ("m=video 9 UDP/TLS/RTP/SAVPF 96\r\n", True),
+        ("m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=sendonly\r\n", True),
+        ("m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=recvonly\r\n", False),
+        ("m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=inactive\r\n", False),
+        ("m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=sendrecv\r\n", False),
+        ("m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=bundle-only\r\na=sendrecv\r\n", True),
+        ("m=VIDEO 9 UDP/TLS/RTP/SAVPF 96\r\na=sendrecv\r\n", True),
+        ("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n", False),
+    ],
+)
+@pytest.mark.parametrize("newline", ["\r\n", "\n"])
+def test_whether_a_picture_is_sent(section: str, newline: str, *, sends: bool) -> None:
+    sdp = "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n" + AUDIO_SECTION + section
+    assert sends_video(sdp.replace("\r\n", newline)) is sends
+
+
+def test_the_direction_of_the_session_counts_where_a_section_has_none() -> None:
+    sdp = "v=0\r\ns=-\r\na=recvonly\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n"
+    assert not sends_video(sdp)
+    assert sends_video(sdp + "a=sendonly\r\n")
