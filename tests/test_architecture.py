@@ -35,6 +35,7 @@ SERVICES = (
     "passerby.chat",
     "passerby.files",
     "passerby.calls",
+    "passerby.safety",
     "passerby.stats",
 )
 """The packages of services."""
@@ -72,6 +73,7 @@ COMPUTED = (
 """What finds a module by a name that is computed."""
 BETWEEN = {
     "passerby.matching": ("passerby.chat",),
+    "passerby.safety": ("passerby.chat",),
     "passerby.stats": ("passerby.guests", "passerby.chat"),
 }
 """Which packages of services use others."""
