@@ -35,8 +35,8 @@ SERVICES = (
     "passerby.chat",
     "passerby.files",
     "passerby.calls",
-    "passerby.stats",
     "passerby.safety",
+    "passerby.stats",
 )
 """The packages of services."""
 COORDINATORS = ("passerby.presence", "passerby.recovery")

@@ -91,7 +91,8 @@ class Meeting(Struct, array_like=True, frozen=True):
 class Guest(Struct, rename="camel", kw_only=True):
     """A guest's complete session, as kept by the session store. Only the guest receives `session_id`.
 
-    `met` and `never` are shown to nobody: who was met lately, the latest last, and who must not be met again.
+    `met`, `never` and `origin` are shown to nobody: who was met lately, the latest last; who must not be met again, by
+    their `root`; and the id of the first of the sessions in whose place this one was made, None if it is the first.
     """
 
     id: GuestId
@@ -110,6 +111,12 @@ class Guest(Struct, rename="camel", kw_only=True):
     connected_at: Timestamp | None = None
     met: list[Meeting] = []
     never: list[GuestId] = []
+    origin: GuestId | None = None
+
+    @property
+    def root(self) -> GuestId:
+        """The id by which others remember this guest, whatever session it is in the same browser."""
+        return self.origin or self.id
 
 
 class Partner(Struct, rename="camel", frozen=True):
@@ -360,10 +367,12 @@ class Wish(Struct, rename="camel", frozen=True, omit_defaults=True):
     """Nothing of it is given up, however long it takes."""
     patient: bool = False
     """The client has told a wish, so it is given time. Who has not is matched with anybody at once."""
+    origin: GuestId | Literal[""] = ""
+    """The guest's; empty: the session is the first. It comes before the lists: see `queue_enter.lua`."""
     met: tuple[GuestId, ...] = ()
     """Whom to meet only if nobody else comes."""
     never: tuple[GuestId, ...] = ()
-    """Whom not to meet at all."""
+    """Whom not to meet at all, by their `Guest.root`."""
 
 
 class Ticket(Struct, rename="camel", frozen=True, omit_defaults=True):

@@ -188,6 +188,20 @@ class Presence:
             if link is not None and not one.attached:
                 self._resume(one.live, link, position)
 
+    # ── no way back ───────────────────────────────────────────────────────────────────────────────
+
+    def block(self, live: LiveGuest) -> Awaitable[None]:
+        """End a guest's conversation, also one that somebody could come back to. The two never meet again.
+
+        All of that is done at once; what is returned waits until both sessions are in the store, or it has failed.
+        Raises ConflictError (not_in_room).
+        """
+        partner = self._rooms.partner(live)
+        # First: when the room has ended, the two may be on their way to other nodes.
+        self._matchmaking.never_again(live, partner)
+        self._rooms.part(live)
+        return self._writer.flush()
+
     # ── guests of an earlier process ──────────────────────────────────────────────────────────────
 
     def recall(self, guest: Guest, left: float | None = None) -> LiveGuest:

@@ -86,11 +86,11 @@ def test_nobody_is_passed_over(sequence: list[Step]) -> None:
             elif step == "cancel" and person.live.ticket is not None:
                 await person.cancel()
             elif person.live.member is not None and step in ("leave", "block"):
-                partner = person.live.member.partner.live.guest
                 if step == "block":
-                    house.meetings.never_again(person.live.guest, partner)
-                    never.add(frozenset((person.id, partner.id)))
-                house.rooms.leave(person.live, "user_left")
+                    never.add(frozenset((person.id, person.live.member.partner.guest.id)))
+                    await house.presence.block(person.live)
+                else:
+                    house.rooms.leave(person.live, "user_left")
             await house.pass_time(seconds)
             check(house, people)
             check_rooms(people, wanted, never)

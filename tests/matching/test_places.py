@@ -158,6 +158,17 @@ async def test_some_never_meet(queue: MatchQueue, side: str) -> None:
     assert await queue.enter(ticket("b", never=never["guest_b"] if side == "guest_b" else ())) is None
 
 
+@pytest.mark.parametrize("side", ["guest_a", "guest_b"])
+async def test_some_never_meet_whatever_session_it_is(queue: MatchQueue, side: str) -> None:
+    former = {"guest_a": "guest_old_a", "guest_b": "guest_old_b"}
+    never = {"guest_a": ("guest_old_b",), "guest_b": ("guest_old_a",)} | {side: ()}
+    waiting = ticket("a", 9, never=never["guest_a"], origin=former["guest_a"])
+    await queue.enter(waiting)
+
+    assert await queue.enter(ticket("b", never=never["guest_b"], origin=former["guest_b"])) is None
+    assert await queue.enter(ticket("c", never=("guest_a",))) == waiting, "it is known by its origin alone"
+
+
 async def test_whoever_accepts_more_looks_and_is_found(queue: MatchQueue) -> None:
     english: dict[str, Any] = {"interests": ("go",), "languages": ("en",)}
     await queue.enter(ticket("a", 9, **CHESS), Openness(INTERESTS))
@@ -220,8 +231,9 @@ wishes = st.builds(
     wants_gender=st.sampled_from(["", "", "m", "w"]),
     wants_location=st.sampled_from(["", "", "here", "oslo"]),
     only=st.sampled_from([False, False, False, True]),
+    origin=st.sampled_from(["", "", "guest_a", "guest_f", "guest_x"]),
     met=some("abcdef", 2).map(lambda names: tuple(f"guest_{name}" for name in names)),
-    never=some("abcdef", 1).map(lambda names: tuple(f"guest_{name}" for name in names)),
+    never=some("abcdefx", 1).map(lambda names: tuple(f"guest_{name}" for name in names)),
 )
 opennesses = st.builds(Openness, st.sampled_from([INTERESTS, LANGUAGE, ANYONE]), st.booleans())
 waits = st.sampled_from([0.0, 1.0, 2.0, FAIR - 1, FAIR + 1, 3 * FAIR - 1, 3 * FAIR + 1])

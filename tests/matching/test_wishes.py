@@ -6,9 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from passerby.chat.events import Matched, Shared
 from passerby.matching.events import MatchNoUsers, MatchSearching
+from passerby.matching.meetings import NEVER
 from passerby.models import Meeting, Wish
 from tests.support.fakes import SlowMatchQueue
 from tests.support.house import GRACE, House, Person
@@ -234,6 +236,17 @@ async def test_who_never_meet_again_do_not_even_if_they_are_alone(house: House) 
 
     await carl.search()
     assert partner_of(carl) == anna.id
+
+
+async def test_only_the_latest_are_never_met_again(house: House) -> None:
+    anna = (await house.visitor()).live.guest
+    others = [structs.replace(anna, id=f"guest_{number}", never=[]) for number in range(NEVER + 2)]
+    for other in others:
+        house.meetings.never_again(anna, other)
+    house.meetings.never_again(anna, others[2])
+
+    assert anna.never == [other.id for other in (*others[3:], others[2])]
+    assert all(other.never == [anna.id] for other in others)
 
 
 async def test_whom_one_has_met_is_kept_with_the_session(house: House) -> None:

@@ -33,6 +33,10 @@ class Parked:
         """Return whether the guest has left it, and it is the one that they want to have back."""
         return guest is self.who_left.live and self.is_named(resume)
 
+    def member(self, guest: LiveGuest) -> Member:
+        """Return the member that one of the two was."""
+        return self.who_left if guest is self.who_left.live else self.who_stays
+
     def is_named(self, resume: Resume | None) -> bool:
         """Return whether a client has this room, and says where it is in it."""
         return resume is not None and (resume.room_id, resume.epoch) == (self.room.id, self.room.epoch)

@@ -467,19 +467,43 @@ class Rooms:
             self.moved_on(guest)
             return 0.0
         partner = member.partner
-        name = guest.guest.username
         seconds = self._undo if undo and self._park(member) else 0.0
         try:
-            member.room.tell(
-                partner,
-                UserLeft(user_id=guest.guest.id, username=name, message=f"{name} has left", undo=seconds or UNSET),
-                ChatCleared(user_id=guest.guest.id, username=name, reason=reason),
-            )
-            partner.live.notice = self._closed(partner, reason, f"{name} has left")
+            self._tell_left(member, reason, seconds)
+            partner.live.notice = self._closed(partner, reason, f"{guest.guest.username} has left")
         finally:
             if not seconds:
                 self._close(member.room)
         return seconds
+
+    @staticmethod
+    def _tell_left(member: Member, reason: Departure, undo: float = 0.0) -> None:
+        """Tell the partner that the member has left, and for how many seconds they may come back."""
+        user_id, name = member.guest.id, member.guest.username
+        member.room.tell(
+            member.partner,
+            UserLeft(user_id=user_id, username=name, message=f"{name} has left", undo=undo or UNSET),
+            ChatCleared(user_id=user_id, username=name, reason=reason),
+        )
+
+    def partner(self, guest: LiveGuest) -> LiveGuest:
+        """Return whom the guest talks with, or has talked with in a room that is parked.
+
+        Raises ConflictError (not_in_room).
+        """
+        parked = self._parked.get(guest)
+        member = guest.membership() if parked is None else parked.member(guest)
+        return member.partner.live
+
+    def part(self, guest: LiveGuest) -> None:
+        """End the guest's room, open or parked: nobody comes back to it."""
+        parked = self._parked.get(guest)
+        if parked is None:
+            self.leave(guest, "user_left")
+            return
+        self._end_parked(parked)
+        if guest is parked.who_left.live:
+            self._tell_left(parked.who_left, "user_left")
 
     def expire(self, guest: LiveGuest) -> None:
         """End the room of a guest who did not return in time; inform the partner which messages did not arrive."""

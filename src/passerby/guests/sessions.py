@@ -130,14 +130,14 @@ class Guests:
     ) -> tuple[Guest, str]:
         """Create a session that lasts `session_ttl` seconds; return it and its token.
 
-        It takes over from a `former` one whom the guest has met, and must not meet again.
+        It takes over from a `former` one whom the guest has met, and must not meet again, and who must not meet them.
 
         When there are too many, the oldest one that was never used is replaced, or UnavailableError is raised. It is
         also raised when the store cannot serve now.
         """
         guest = self._new(username, location, gender, language)
         if former is not None:
-            guest.met, guest.never = former.met, former.never
+            guest.met, guest.never, guest.origin = former.met, former.never, former.root
         return await self._answer(self._create(guest))
 
     async def _create(self, guest: Guest) -> tuple[Guest, str]:

@@ -143,7 +143,7 @@ class Matchmaking:
         if guest.member is not None:
             raise ConflictError(Code.ALREADY_IN_ROOM, "You are in a conversation; leave it to find someone new")
         guest.notice = None  # the client knows that the previous room has ended
-        wish = replace(wish, met=self._meetings.met(guest.guest), never=tuple(guest.guest.never))
+        wish = self._avoiding(replace(wish, met=self._meetings.met(guest.guest)), guest)
         if guest.ticket is not None and guest.ticket.wish == wish:
             self._tell(guest, again=True)
             return
@@ -163,6 +163,24 @@ class Matchmaking:
             self._background.start("withdrawal of a ticket", self._withdraw(guest, ticket))
         if self._is_durable and former is not None:  # as in `_return`
             await self._withdraw(guest, former)
+
+    @staticmethod
+    def _avoiding(wish: Wish, guest: LiveGuest) -> Wish:
+        """Return the wish with whom the guest must not meet now."""
+        return replace(wish, origin=guest.guest.origin or "", never=tuple(guest.guest.never))
+
+    def never_again(self, one: LiveGuest, other: LiveGuest) -> None:
+        """The two must not meet again: neither by the searches that they have begun, nor by later ones."""
+        self._meetings.never_again(one.guest, other.guest)
+        for guest in (one, other):
+            former = guest.ticket
+            if former is None:
+                self._changed(guest)
+                continue
+            # Whoever finds the former one finds that nobody holds it any more.
+            ticket = replace(former, id=ids.ticket_id(), wish=self._avoiding(former.wish, guest))
+            self._set(guest, ticket)
+            self._background.start("return to a search", self._return(guest, ticket, former))
 
     def _tell_soon(self, guest: LiveGuest) -> None:
         self._untold[guest.guest.id] = guest
@@ -223,7 +241,8 @@ class Matchmaking:
         if suspended is None or guest.ticket is not None or guest.member is not None:
             return
         # A new id, so that a pending withdrawal of the old ticket does not remove this one.
-        ticket = replace(suspended, id=ids.ticket_id(), node=self._node)
+        wish = self._avoiding(suspended.wish, guest)  # it may have changed meanwhile
+        ticket = replace(suspended, id=ids.ticket_id(), node=self._node, wish=wish)
         self._set(guest, ticket)
         self._tell(guest, again=True)
         self._background.start("return to a search", self._return(guest, ticket, suspended))
@@ -296,7 +315,7 @@ class Matchmaking:
                 yield guest.ticket
 
     async def _return(self, guest: LiveGuest, ticket: Ticket, suspended: Ticket | None = None) -> None:
-        """Enter with `ticket` instead of the `suspended` one.
+        """Enter with `ticket` instead of the `suspended` one, or of one that still waits.
 
         A durable queue that cannot be used now still has the suspended one, and not the other, whose end will therefore
         not remove it: guests would search again, after a restart, who have long stopped.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from passerby.live import RoomObserver
 from passerby.models import Meeting
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
     from passerby.live import Room
     from passerby.models import Guest
+
+NEVER: Final = 200
+"""How many are kept whom a guest never meets again; beyond that the oldest are dropped. They are part of each search,
+so they must be few. A pair is kept apart as long as one of the two has the other."""
 
 
 class Meetings(RoomObserver):
@@ -42,10 +46,14 @@ class Meetings(RoomObserver):
         return tuple(meeting.guest_id for meeting in guest.met if meeting.at > since)
 
     def never_again(self, one: Guest, other: Guest) -> None:
-        """The two must not meet as long as one of their sessions lasts. The caller saves both."""
-        for guest, partner in ((one, other.id), (other, one.id)):
-            if partner not in guest.never:
-                guest.never = [*guest.never, partner]
+        """The two must not meet as long as one of their sessions lasts, or one in its place. The caller saves both.
+
+        Each has the other, by what does not change from session to session: so it is enough that one of them still
+        has it, whoever of them has a new session, or both.
+        """
+        for guest, partner in ((one, other.root), (other, one.root)):
+            earlier = [never for never in guest.never if never != partner]
+            guest.never = [*earlier, partner][-NEVER:]
 
     def _note(self, room: Room) -> None:
         if not self._limit:

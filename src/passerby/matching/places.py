@@ -111,9 +111,14 @@ def position(ticket: Ticket) -> float:
 
 def may_meet(one: Ticket, other: Ticket, *, again: bool) -> bool:
     """Return whether two guests may meet; `again`: both accept somebody whom they have met lately."""
-    if one.guest_id in other.wish.never or other.guest_id in one.wish.never:
+    if _root(one) in other.wish.never or _root(other) in one.wish.never:
         return False
     return again or not (one.guest_id in other.wish.met or other.guest_id in one.wish.met)
+
+
+def _root(ticket: Ticket) -> str:
+    """Return what is in `never` of those who must not meet a guest: see `Guest.root`."""
+    return ticket.wish.origin or ticket.guest_id
 
 
 def _name(*parts: str) -> str:

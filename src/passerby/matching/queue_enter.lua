@@ -50,15 +50,20 @@ local function applied(claim, guest, ticket, attempt)
     return false
 end
 
--- Whether a guest is in one of the two lists of a ticket: 2 never to be met, 1 met lately, 0 in none.
-local function knows(ticket, guest)
+-- Whether a guest is in one of the two lists of a ticket: 2 never to be met, 1 met lately, 0 in none. Those who are never
+-- met are known by their origin, which `its` ticket has if that is not the guest. (In a text of a guest quotes are
+-- escaped, so it is none of these.)
+local function knows(ticket, guest, its)
     local met = string.find(ticket, '"met":[', 1, true)
     local never = string.find(ticket, '"never":[', 1, true)
-    local quoted = '"' .. guest .. '"'
-    if never and string.find(ticket, quoted, never, true) then
-        return 2
+    if never then
+        local root = string.match(its, '"origin":"([^"]+)"') or guest
+        if string.find(ticket, '"' .. root .. '"', never, true) then
+            return 2
+        end
     end
-    return met and string.find(ticket, quoted, met, true) and 1 or 0
+    local found = met and string.find(ticket, '"' .. guest .. '"', met, true)
+    return found and (not never or found < never) and 1 or 0
 end
 
 -- Return the ticket of another guest who waits, and the end of the lease.
@@ -75,7 +80,7 @@ local function waits(other, place)
 end
 
 local function know(guest, ticket, other, found)
-    return math.max(knows(ticket, other), knows(found, guest))
+    return math.max(knows(ticket, other, found), knows(found, guest, ticket))
 end
 
 local function earlier(one, other)

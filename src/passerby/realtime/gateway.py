@@ -185,6 +185,7 @@ class Gateway:
             error=safety_events.ConsentError,
             payload=safety_events.OpenConsent,
         )
+        on(safety_events.Block, self._block, rate="matching")
         on(stats_events.GetStats, self._get_stats, rate="events", error=stats_events.StatsError)
 
         def signal(event: type[Event], call: _Call, payload: Any = None) -> None:  # noqa: ANN401 - a type, or a union
@@ -455,6 +456,15 @@ class Gateway:
     def _end_room(self, live: LiveGuest, *, undo: bool) -> None:
         seconds = self._rooms.leave(live, "user_left", undo=undo)
         live.send(chat_events.ChatClearConfirmed(message="You have left the conversation", undo=seconds or UNSET))
+
+    def _block(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> Awaitable[None]:
+        return self._confirm_block(live, self._presence.block(live))
+
+    @staticmethod
+    async def _confirm_block(live: LiveGuest, kept: Awaitable[None]) -> None:
+        """Whoever then comes with a new session, to whatever node, has it in place of one that knows of the block."""
+        await kept
+        live.send(chat_events.ChatClearConfirmed(message="You have left the conversation"))
 
     def _undo(self, live: LiveGuest, payload: chat_events.ChatUndo, _ack: Ack | None) -> None:
         self._presence.undo(live, payload.resume)

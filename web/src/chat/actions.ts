@@ -52,6 +52,7 @@ function search(state: State): Step {
       nobodyYet: false,
       pause: null,
       leaving: state.leaving === 'search' ? null : state.leaving,
+      blocked: null,
       notice: null,
       nameTrouble: null,
     },
@@ -85,9 +86,19 @@ export function isRash({ resting, conversation }: State, { type }: Input): boole
 }
 
 /** End the conversation that is being left; if it may be undone, the server keeps it for a while. */
-export function clear({ undo }: State): Emission {
+export function clear({ undo, leaving }: State): Emission {
+  if (typeof leaving === 'object' && leaving?.block)
+    return { do: 'emit', event: 'chat:block', payload: {} };
   return { do: 'emit', event: 'chat:clear', payload: undo ? { undo: true } : {} };
 }
+
+/** Nothing of a conversation that is left is due any more. */
+const QUIET: Effect[] = [
+  { do: 'timer', key: 'typing', ms: null },
+  { do: 'timer', key: 'outbox', ms: null },
+  { do: 'timer', key: 'return', ms: null },
+  { do: 'timer', key: 'undo', ms: null },
+];
 
 /** Turn away from the conversation; without a connection the server is told on the next one. */
 export function leave(state: State, undo: State['undo'] = null): Step {
@@ -100,20 +111,43 @@ export function leave(state: State, undo: State['undo'] = null): Step {
     pause: null,
     notice: null,
   };
-  const quiet: Effect[] = [
-    { do: 'timer', key: 'typing', ms: null },
-    { do: 'timer', key: 'outbox', ms: null },
-    { do: 'timer', key: 'return', ms: null },
-    { do: 'timer', key: 'undo', ms: null },
-  ];
-  if (!conversation) return [gone, quiet];
+  if (!conversation) return [gone, QUIET];
   if (conversation.ending) {
     // Who may come back is told that nobody waits.
     const waits = conversation.mayReturn !== null && ready;
-    return [gone, waits ? [...quiet, clear(gone)] : quiet];
+    return [gone, waits ? [...QUIET, clear(gone)] : QUIET];
   }
   const { roomId, epoch } = conversation;
-  return [{ ...gone, leaving: { roomId, epoch } }, ready ? [...quiet, clear(gone)] : quiet];
+  const left: State = { ...gone, leaving: { roomId, epoch } };
+  return [left, ready ? [...QUIET, clear(left)] : QUIET];
+}
+
+/** Whether the partner can be blocked: the server must have the conversation, and hear of it now. */
+export function canBlock({ conversation, ready }: State): boolean {
+  return (
+    ready && conversation !== null && (!conversation.ending || conversation.mayReturn !== null)
+  );
+}
+
+/** Leave, and never meet the partner again. */
+export function block(state: State): Step {
+  const { conversation } = state;
+  if (!conversation || !canBlock(state)) return [state, []];
+  const { roomId, epoch, partner } = conversation;
+  const [gone] = leave(state);
+  const left: State = {
+    ...gone,
+    leaving: { roomId, epoch, block: true },
+    blocked: partner.username,
+  };
+  return [left, [...QUIET, clear(left)]];
+}
+
+/** The server would not hear of the block a moment ago. */
+export function blockAgain(state: State): Step {
+  const { leaving, ready } = state;
+  const waits = ready && typeof leaving === 'object' && leaving?.block === true;
+  return [state, waits ? [clear(state)] : []];
 }
 
 export function next(state: State): Step {

@@ -40,6 +40,7 @@ export function talkIn(state: State, conversation: Conversation): Step {
       resting: true,
       conversation,
       undo: null,
+      blocked: null,
       pause: null,
       notice: null,
     },
@@ -83,8 +84,10 @@ function hold(state: State, conversation: Conversation, clientId: string, ms: nu
 }
 
 function chatError(state: State, event: ChatError): Step {
-  const { conversation } = state;
+  const { conversation, leaving } = state;
   const { clientId, code, retryAfter } = event;
+  if (typeof leaving === 'object' && leaving?.block && code === 'rate_limited')
+    return [state, [{ do: 'timer', key: 'block', ms: (retryAfter ?? DEFAULT_PAUSE_S) * 1000 }]];
   if (!conversation || conversation.ending) return [state, []];
   if (code === 'rate_limited') {
     // Without a message it was the typing signal: nothing is lost.

@@ -66,7 +66,10 @@ export interface State {
    * What the guest has turned away from while the server may not know it yet: a room, or a search
    * that may have found somebody in the meantime.
    */
-  leaving: Pick<Room, 'roomId' | 'epoch'> | 'search' | null;
+  leaving:
+    (Pick<Room, 'roomId' | 'epoch'> & { /** And its partner. */ block?: true }) | 'search' | null;
+  /** The name of whom the guest has just blocked. */
+  blocked: string | null;
   /** One calm line for the guest. */
   notice: Trouble | null;
   nameTrouble: Trouble | null;
@@ -100,6 +103,7 @@ export type TimerKey =
   | 'reconnect'
   | 'undo'
   | 'return'
+  | 'block'
   | 'opening';
 
 export type WireEvent<Name extends keyof ServerToClient = keyof ServerToClient> = {
@@ -137,6 +141,8 @@ export type Input =
   | { type: 'partMissing' }
   | { type: 'next' }
   | { type: 'leave' }
+  /** Leave, and never meet the partner again. */
+  | { type: 'block' }
   | { type: 'reconnect' };
 
 export type Emission = {
@@ -178,6 +184,7 @@ export function initial(preferences = NO_PREFERENCES): State {
     attachments: EMPTY,
     pause: null,
     leaving: null,
+    blocked: null,
     notice: null,
     nameTrouble: null,
     stopped: null,

@@ -74,6 +74,8 @@ function react(state: State, input: Input): Step {
       return actions.next(state);
     case 'leave':
       return actions.leave(state);
+    case 'block':
+      return actions.block(state);
     case 'event': {
       const heard = state.online ? state : { ...state, online: true };
       switch (input.event) {
@@ -102,6 +104,8 @@ function timer(state: State, key: TimerKey): Step {
     case 'search':
       if (view !== 'searching' || !ready) return [state, []];
       return [{ ...state, notice: null }, [actions.ask(state)]];
+    case 'block':
+      return actions.blockAgain(state);
     case 'outbox':
       return state.ready ? actions.catchUp(state) : [state, []];
     case 'upload':

@@ -88,7 +88,7 @@ export class Passerby {
 
   dispatch(input: Input): void {
     // While there still is a conversation to say it in.
-    const moves = input.type === 'next' || input.type === 'leave';
+    const moves = input.type === 'next' || input.type === 'leave' || input.type === 'block';
     if (moves && !isRash(this.#state, input)) this.door.hangUp();
     const before = this.#state;
     const [state, effects] = step(before, input);

@@ -164,6 +164,10 @@ const german = (f: Formats): Words => {
       unseen: (count) => f.plural(count, { one: '# neue Nachricht', other: '# neue Nachrichten' }),
       next: 'Weiter',
       leave: 'Gehen',
+      block: 'Blockieren',
+      blockAsk: (name) => `${name} blockieren? Du gehst, und ihr begegnet euch nicht wieder.`,
+      blockNot: 'Weiterreden',
+      blocked: (name) => `Du wirst ${name} nicht wieder begegnen.`,
       escapeHint: 'Noch einmal Escape, und du gehst weiter zu jemand Neuem.',
       ended: {
         left: (name) => `${name} ist weitergezogen.`,

@@ -201,6 +201,10 @@ const english = (f: Formats) => {
         f.plural(count, { one: '# new message', other: '# new messages' }),
       next: 'Next',
       leave: 'Leave',
+      block: 'Block',
+      blockAsk: (name: string): string => `Block ${name}? You leave, and will not meet again.`,
+      blockNot: 'Keep talking',
+      blocked: (name: string): string => `You will not meet ${name} again.`,
       escapeHint: 'Press Escape once more to move on to someone new.',
       ended: typed<Record<Ending, (name: string) => string>>({
         left: (name) => `${name} has moved on.`,
