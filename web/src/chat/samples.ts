@@ -31,6 +31,7 @@ export const LIMITS: Limits = {
   grace: 15,
   fileLifetime: 1800,
   undo: 7,
+  consent: [],
   matching: { interests: 3, interestLength: 12, languages: 2, wants: [], only: true },
 };
 

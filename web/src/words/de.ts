@@ -481,6 +481,9 @@ const german = (f: Formats): Words => {
       wants_invalid: 'Der Server konnte nichts damit anfangen, wen du treffen möchtest.',
       wants_disabled: 'Danach lässt sich hier nicht suchen.',
       house_closed: 'Um diese Zeit kann man hier niemanden treffen. Komm später wieder.',
+      consent_declined: 'Dein Gegenüber möchte das gerade nicht.',
+      consent_pending: 'Dein Gegenüber wird zuerst gefragt. Warte auf die Antwort.',
+      step_closed: 'Das Programm deines Gegenübers kann das nicht empfangen.',
       undo_impossible:
         'Es gibt kein Zurück mehr: Dein Gegenüber ist weitergezogen, oder die Zeit war um.',
       rate_limited: 'Das ging ein bisschen schnell. Warte bitte einen Moment.',

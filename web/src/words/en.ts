@@ -518,6 +518,9 @@ const english = (f: Formats) => {
       wants_invalid: 'The server could not make sense of whom you would like to meet.',
       wants_disabled: 'This cannot be asked for here.',
       house_closed: 'Nobody can be met here at this hour. Please come back later.',
+      consent_declined: 'The other one does not want this now.',
+      consent_pending: 'The other one is asked first. Wait for the answer.',
+      step_closed: 'The other one’s program cannot receive this.',
       undo_impossible:
         'There is no way back any more: the other has moved on, or the time was over.',
       rate_limited: 'That was a little fast. Please wait a moment.',
