@@ -14,11 +14,11 @@ AT_ONCE = {"match_again": "0"}
 """Whom one has met is met again at once."""
 
 
-async def search_in_vain(*visitors: Visitor) -> None:
-    """Check that each finds nobody, though the others search too: somebody else is found at once."""
-    for visitor in visitors:
-        await expect(visitor.part("searching")).to_be_visible()
-        await expect(visitor.words("somebody you have met before")).to_be_visible()
+async def search_in_vain(one: Visitor, latest: Visitor) -> None:
+    """Check that both search, and would also take whom they have met before; the latest knows of the other one."""
+    for visitor in (one, latest):
+        await expect(visitor.part("stage")).to_have_attribute("data-stage", "again")
+    await expect(latest.part("waiting")).to_have_text("1 other person is searching")
 
 
 @pytest.mark.parametrize("settings", [AT_ONCE])
@@ -34,18 +34,23 @@ async def test_two_who_are_alone_do_not_meet_again(street: Street) -> None:
     await berta.sees_ended("has moved on.")
 
     await berta.part("find-new").click()
+    await expect(berta.part("stage")).to_have_attribute("data-stage", "again")
     await anna.start()
-    await search_in_vain(anna, berta)
+    await search_in_vain(berta, anna)
     for visitor in (anna, berta):
         await visitor.page.reload()
+        await expect(visitor.part("stage")).to_have_attribute("data-stage", "again")
     await search_in_vain(anna, berta)
     await anna.part("cancel-search").click()
     await anna.start("Another_1")
-    await search_in_vain(anna, berta)
+    await search_in_vain(berta, anna)
 
-    carla = await street.visitor()
-    await carla.start()
-    await carla.sees_conversation()
+    carla, dora = await street.visitors()
+    for visitor in (carla, dora):
+        await visitor.start()
+        await visitor.sees_conversation()
+    for visitor in (anna, berta):
+        await visitor.sees_conversation()
 
 
 @pytest.mark.parametrize("settings", [AT_ONCE])
