@@ -74,6 +74,7 @@ async def test_a_guest_begins_with_all_fields_of_the_contract(house: House) -> N
         "connectedAt": None,
         "met": [],
         "never": [],
+        "origin": None,
     }
     assert token
 

@@ -87,6 +87,7 @@ async def test_any_client_reads_a_session_with_all_its_fields(place: Place) -> N
         "connectedAt": "2023-12-07T10:25:00.000Z",
         "met": [],
         "never": [],
+        "origin": None,
     }
     assert LIFETIME - 5 < await place.server.command("TTL", SESSION) <= LIFETIME
     assert await place.server.command("ZCARD", "sessions") == 1
