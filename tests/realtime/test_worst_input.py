@@ -108,7 +108,7 @@ EVENTS = {
     "chat:typing:stop": Entry({}),
     "chat:clear": Entry({"undo": True}),
     "chat:undo": Entry({"resume": {"roomId": "guest_0_guest_1", "epoch": 1, "seq": 0}}, "alone"),
-    "chat:block": Entry({}, "alone"),
+    "chat:block": Entry({}),
     "consent:answer": Entry({"step": "links", "allowed": True}),
     "consent:open": Entry({"steps": ["links", "video"]}),
     "leave-room": Entry({}),

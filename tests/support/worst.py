@@ -131,6 +131,9 @@ class World:
                 guest.send("user:match:cancel")
                 await turns()
             for guest in (self.anna, self.berta):
+                known = self.application.services.guests.live(guest.guest.session_id)
+                if known is not None:
+                    known.guest.never = []  # one may have blocked the other
                 guest.send("user:match")
                 await turns()
             room = self.room_of(self.anna)
