@@ -244,6 +244,16 @@ async def test_a_call_that_is_not_allowed_is_turned_away(server: InsideServer) -
     assert names(two.other) == ["consent:ask", "webrtc:error"]
 
 
+async def test_who_is_asked_cannot_call_meanwhile_and_is_told_so(server: InsideServer) -> None:
+    two = await meet(server)
+    await call(two.one)
+    await two.other.next("consent:ask")
+    await call(two.other)
+    assert (await two.other.next("webrtc:error"))["code"] == "call_active"
+    await answer(two.other, "audio", allowed=True)
+    await two.other.next("webrtc:offer")
+
+
 async def test_a_call_that_is_given_up_is_not_asked_for_any_more(server: InsideServer) -> None:
     two = await meet(server)
     await call(two.one)

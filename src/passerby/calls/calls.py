@@ -150,6 +150,8 @@ class Calls(RoomObserver):
             self._extend(call, member, payload)
         elif member is call.caller.member:
             raise ConflictError(Code.CALL_ACTIVE, "You are calling already")
+        elif call.held is not None:
+            raise ConflictError(Code.CALL_ACTIVE, "The other one is calling: say first whether they may")
 
     def _begin(self, member: Member, payload: SendOffer) -> None:
         self._check_pause(member)
