@@ -87,11 +87,11 @@ class Serving:
 async def serving(expected: str = "^$", /, **variables: str) -> AsyncIterator[Serving]:
     """Serve with these settings (`grace="3"`) and the defaults; afterwards fail if an error was logged.
 
-    Errors that say what is `expected` are none.
+    Nobody is asked what a stranger may send, unless `consent` says so. Errors that say what is `expected` are none.
     """
     known = {setting.variable for setting in settings.describe()}
     environment = {name: value for name, value in os.environ.items() if name not in known}
-    server = Serving(environment | {name.upper(): value for name, value in variables.items()})
+    server = Serving(environment | {name.upper(): value for name, value in ({"consent": "none"} | variables).items()})
     try:
         await server.start()
         yield server

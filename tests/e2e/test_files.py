@@ -451,6 +451,7 @@ async def test_avif_reaches_the_other_as_a_jpeg_that_looks_the_same(
     assert answer.headers["content-type"] == "image/jpeg"
     told = [segment for segment in segments(content) if segment[1] in {*range(0xE1, 0xF0), 0xFE}]
     assert all(segment[4:].startswith(b"ICC_PROFILE\0") for segment in told), "the canvas's colours, nothing else"
+    await berta.unveils()
     await picture.click()
     await expect(berta.part("full-view")).to_contain_text("garden.jpg")
     await berta.part("full-view-close").click()

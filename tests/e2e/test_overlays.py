@@ -48,7 +48,7 @@ async def phone_with_everything(street: Street) -> tuple[Visitor, Visitor]:
     anna, berta = await street.pair(await street.visitor(viewport=PHONE))
     await share(berta, PICTURE)
     await berta.say("https://www.example/")
-    await expect(anna.part("picture")).to_be_visible()
+    await anna.unveils()
     await expect(anna.part("link")).to_be_visible()
     return anna, berta
 

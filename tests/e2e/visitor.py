@@ -159,6 +159,12 @@ class Visitor:
             await self.part("choices").locator("summary").click()
         await self.part(f"mode-{mode}").check()
 
+    async def unveils(self) -> None:
+        """See the partner's picture, which is blurred at first."""
+        veil = self.page.get_by_role("button", name="Show picture")
+        await veil.click()
+        await expect(veil).to_have_count(0)
+
     async def say(self, *texts: str) -> None:
         for text in texts:
             await self.composer.fill(text)

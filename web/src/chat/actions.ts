@@ -3,6 +3,7 @@ import { unsent, type Line } from './conversation';
 import * as talk from './exchange';
 import { reference } from './files';
 import { requestOf } from './preferences';
+import type { ConsentStep } from './consent';
 import type { Effect, Emission, Input, State, Step } from './state';
 
 /** Our unacknowledged messages, in order; after the server asked for a pause, only the first. */
@@ -189,6 +190,16 @@ export function post(state: State, clientId: string): Step {
   if (pause !== null || !conversation || conversation.ending || !ready) return [state, []];
   const own = talk.waiting(conversation, clientId);
   return [state, own ? [emission(own[0])] : []];
+}
+
+/** Allow the partner what they ask for, or not now; also without being asked. */
+export function consent(state: State, step: ConsentStep, allowed: boolean): Step {
+  const { conversation, ready } = state;
+  if (!ready || !conversation || conversation.ending) return [state, []];
+  return [
+    { ...state, conversation: talk.answered(conversation, step, allowed) },
+    [{ do: 'emit', event: 'consent:answer', payload: { step, allowed } }],
+  ];
 }
 
 export function typing(state: State, active: boolean): Step {

@@ -7,11 +7,13 @@
  */
 import type { Message, Partner, Shared } from '../wire/types';
 import type { CallRecord } from './call';
+import type { ConsentStep } from './consent';
 import { findLast, NO_LINES, position, type Lines } from './lines';
 import type { Mode } from './preferences';
 import type { Trouble } from './trouble';
 
-export type MessageState = 'sending' | 'sent' | 'delivered' | 'failed' | 'undelivered' | 'received';
+export type MessageState =
+  'sending' | 'asking' | 'sent' | 'delivered' | 'failed' | 'undelivered' | 'received';
 
 /** A message as shown. */
 export interface Line {
@@ -27,6 +29,8 @@ export interface Line {
   at: string;
   refused: Trouble | null;
   undelivered: boolean;
+  /** The partner is asked first whether we may send it. */
+  asking: boolean;
 }
 
 /** A call that is over, as a line between the messages. */
@@ -89,6 +93,12 @@ export interface Conversation extends Room {
   partnerReloaded: boolean;
   /** The partner has taken back that they moved on. */
   partnerReturned: boolean;
+  /** What the partner wants to send and waits for our answer, in the order of asking. */
+  asked: readonly ConsentStep[];
+  /** What we have answered. */
+  answers: Readonly<Partial<Record<ConsentStep, boolean>>>;
+  /** The kind of call for which the partner is asked. */
+  callAsks: ConsentStep | null;
   ending: Ending | null;
   /** The partner has moved on, and may come back for a while. */
   mayReturn: { seconds: number } | null;
@@ -115,6 +125,9 @@ export function open(room: Room): Conversation {
     partnerTyping: false,
     partnerReloaded: false,
     partnerReturned: false,
+    asked: [],
+    answers: {},
+    callAsks: null,
     ending: null,
     mayReturn: null,
   };
@@ -131,7 +144,7 @@ export function stateOf(conversation: Pick<Conversation, 'delivered'>, line: Lin
   if (!line.own) return 'received';
   if (line.refused) return 'failed';
   if (line.undelivered) return 'undelivered';
-  if (line.seq === null) return 'sending';
+  if (line.seq === null) return line.asking ? 'asking' : 'sending';
   return line.seq <= conversation.delivered ? 'delivered' : 'sent';
 }
 
@@ -146,7 +159,8 @@ export function unsent(conversation: Conversation): Line[] {
   findLast(
     conversation.lines,
     (line) => {
-      if (stateOf(conversation, line) === 'sending') waiting.push(line);
+      const state = stateOf(conversation, line);
+      if (state === 'sending' || state === 'asking') waiting.push(line);
       return false;
     },
     isSettled,

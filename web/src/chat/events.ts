@@ -259,6 +259,21 @@ export function onEvent(state: State, input: WireEvent): Step {
     case 'webrtc:answer':
       // The new page has joined the call, or begun one.
       return ofPartner(state, input.payload.from, (c) => ({ ...c, partnerReloaded: false }));
+    case 'consent:ask':
+    case 'consent:withdrawn': {
+      const { userId, step } = input.payload;
+      const wants = input.event === 'consent:ask';
+      return ofPartner(state, userId, (c) => talk.asked(c, step, wants));
+    }
+    case 'consent:waiting': {
+      const { step, clientId } = input.payload;
+      if (!conversation) return [state, []];
+      return [{ ...state, conversation: talk.asking(conversation, step, clientId) }, []];
+    }
+    case 'consent:answered': {
+      const { userId, step } = input.payload;
+      return ofPartner(state, userId, (c) => (c.callAsks === step ? { ...c, callAsks: null } : c));
+    }
     case 'room:user_left':
       return userLeft(state, input.payload);
     case 'chat:cleared':

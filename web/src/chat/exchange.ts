@@ -1,5 +1,6 @@
 /** What happens to a conversation: each function returns the next one. */
 import type { Message, Partner, RoomResumed, Undelivered } from '../wire/types';
+import type { ConsentStep } from './consent';
 import {
   isKnown,
   isSettled,
@@ -43,6 +44,7 @@ export function wrote(conversation: Conversation, draft: Draft): Conversation {
     at,
     refused: null,
     undelivered: false,
+    asking: false,
   };
   return { ...conversation, lines: inserted(conversation.lines, line) };
 }
@@ -68,7 +70,12 @@ export function accepted(
     (isKnown(conversation, message.seq) ? null : refusedOne(conversation, clientId));
   if (!found) return seen(conversation, message.seq);
   const [line, place] = found;
-  const lines = replaced(conversation.lines, place, { ...line, ...message, refused: null });
+  const lines = replaced(conversation.lines, place, {
+    ...line,
+    ...message,
+    refused: null,
+    asking: false,
+  });
   return seen({ ...conversation, lines }, message.seq);
 }
 
@@ -81,7 +88,12 @@ export function refused(
   if (!found) return conversation;
   const [line, place] = found;
   const after = lastSeq(conversation);
-  const lines = replaced(conversation.lines, place, { ...line, refused: trouble, after });
+  const lines = replaced(conversation.lines, place, {
+    ...line,
+    refused: trouble,
+    after,
+    asking: false,
+  });
   return { ...conversation, lines };
 }
 
@@ -107,7 +119,7 @@ export function received(conversation: Conversation, message: Message, me: strin
     : { ...conversation, unconfirmed: id, partnerTyping: false, partnerReloaded: false };
   if (isKnown(conversation, seq)) return own ? confirmedBy(next, message) : next;
   const key = own && clientId !== undefined ? clientId : id;
-  const fate = { refused: null, undelivered: false };
+  const fate = { refused: null, undelivered: false, asking: false };
   const line: Line = { key, own, id, seq, after: seq, type, content, at, ...fate };
   const lines = inserted(next.lines, line);
   const heard = next.heard + (own ? 0 : 1);
@@ -118,6 +130,38 @@ function confirmedBy(conversation: Conversation, message: Message): Conversation
   if (message.senderId === conversation.partner.id || message.status !== 'delivered')
     return conversation;
   return { ...conversation, delivered: Math.max(conversation.delivered, message.seq) };
+}
+
+/** The partner is asked whether we may send this, or call. */
+export function asking(
+  conversation: Conversation,
+  step: ConsentStep,
+  clientId: string | undefined,
+): Conversation {
+  if (clientId === undefined) return { ...conversation, callAsks: step };
+  const found = waiting(conversation, clientId);
+  if (!found) return conversation;
+  const [line, place] = found;
+  return {
+    ...conversation,
+    lines: replaced(conversation.lines, place, { ...line, asking: true }),
+  };
+}
+
+/** The partner wants to send the first of its kind, or does not any more. */
+export function asked(conversation: Conversation, step: ConsentStep, wants: boolean): Conversation {
+  const others = conversation.asked.filter((each) => each !== step);
+  return { ...conversation, asked: wants ? [...others, step] : others };
+}
+
+/** We allow it, or not now. */
+export function answered(
+  conversation: Conversation,
+  step: ConsentStep,
+  allowed: boolean,
+): Conversation {
+  const answers = { ...conversation.answers, [step]: allowed };
+  return { ...asked(conversation, step, false), answers };
 }
 
 /** The partner's client confirmed this message of ours, and with it every earlier one. */

@@ -135,6 +135,8 @@ export function established(state: State, event: ConnectionEstablished): Step {
     if (!unwanted) {
       const asked = conversation && !conversation.ending;
       const known = asked && sameRoom(conversation, room);
+      // Whatever still waits is asked for again.
+      if (known) here.conversation = { ...conversation, asked: [], callAsks: null };
       const again = restoredIn(here, room);
       // Nothing is sent before room:resumed has said what the server has.
       const [entered, resting]: Step = known

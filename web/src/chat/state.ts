@@ -12,6 +12,7 @@ import type {
 } from '../wire/types';
 import { EMPTY, type Attached, type Queue } from './attachments';
 import type { CallRecord } from './call';
+import type { ConsentStep } from './consent';
 import { open, unsent, type CallLine, type Conversation, type Room } from './conversation';
 import { draftOf, wrote, type Draft } from './exchange';
 import { NO_PREFERENCES, type Preferences } from './preferences';
@@ -141,6 +142,8 @@ export type Input =
   | { type: 'partMissing' }
   | { type: 'next' }
   | { type: 'leave' }
+  /** Allow the partner a step, or not now. */
+  | { type: 'consent'; step: ConsentStep; allowed: boolean }
   /** Leave, and never meet the partner again. */
   | { type: 'block' }
   | { type: 'reconnect' };
@@ -234,7 +237,7 @@ export function restore(saved: Saved, preferences: Preferences): State {
 /** What the handshake carries. */
 export function credentials(state: State): Auth {
   const { token, conversation } = state;
-  const known = { token, features: ['undo'] };
+  const known = { token, features: ['undo', 'consent'] };
   // One that has ended is named as long as the other may come back to it.
   if (!conversation || (conversation.ending && !conversation.mayReturn)) return known;
   const { roomId, epoch, contiguous, restoring } = conversation;

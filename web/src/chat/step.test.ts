@@ -381,7 +381,7 @@ describe('a reload', () => {
     const fresh = reloaded(before);
     expect(fresh).toMatchObject({ view: 'conversation', conversation: { restoring: true } });
     const resume = { ...given.ROOM, seq: 0, reloaded: true };
-    expect(credentials(fresh)).toEqual({ token: 'token-1', features: ['undo'], resume });
+    expect(credentials(fresh)).toEqual({ token: 'token-1', features: ['undo', 'consent'], resume });
     const back = run(fresh, established(1), event('room:resumed', given.resumed({ seq: 1 })));
     expect(emitted(back.effects)).toMatchObject([['chat:message', { clientId: 'b' }]]);
     const own = given.message(1, { senderId: given.ME, clientId: 'a' });

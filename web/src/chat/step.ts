@@ -74,6 +74,8 @@ function react(state: State, input: Input): Step {
       return actions.next(state);
     case 'leave':
       return actions.leave(state);
+    case 'consent':
+      return actions.consent(state, input.step, input.allowed);
     case 'block':
       return actions.block(state);
     case 'event': {

@@ -153,6 +153,7 @@ const german = (f: Formats): Words => {
       unknownType: 'Nachrichten dieser Art lassen sich hier nicht anzeigen.',
       state: {
         sending: 'Wird gesendet',
+        asking: 'Wartet auf Erlaubnis',
         sent: 'Gesendet',
         delivered: 'Zugestellt',
         failed: 'Nicht gesendet',
@@ -265,6 +266,22 @@ const german = (f: Formats): Words => {
       send: (count) => f.plural(count, { one: 'Datei senden', other: '# Dateien senden' }),
       drop: (name) => `Lass Dateien hier los, um sie ${name} zu schicken`,
       dropHint: 'Du kannst sie noch ansehen, bevor sie rausgehen.',
+    },
+    consent: {
+      region: 'Worum dein Gegenüber bittet',
+      asks: {
+        links: (name) => `${name} möchte einen Link schicken.`,
+        pictures: (name) => `${name} möchte ein Bild schicken.`,
+        files: (name) => `${name} möchte eine Datei schicken.`,
+        voice: (name) => `${name} möchte eine Sprachnachricht schicken.`,
+        audio: (name) => `${name} möchte dich anrufen.`,
+        video: (name) => `${name} möchte dich mit Video anrufen.`,
+      },
+      allow: 'Erlauben',
+      notNow: 'Jetzt nicht',
+      waits: (name) => `${name} wird zuerst gefragt.`,
+      show: 'Bild zeigen',
+      reveal: (name) => `${name} sehen und hören`,
     },
     file: {
       nameless: 'Datei ohne Namen',

@@ -8,6 +8,7 @@ import type {
   MediaNotice,
   Outcome,
 } from '../chat/call';
+import type { ConsentStep } from '../chat/consent';
 import type { Ending, MessageState } from '../chat/conversation';
 import type { FileKind } from '../chat/files';
 import type { News } from '../chat/news';
@@ -189,6 +190,7 @@ const english = (f: Formats) => {
       unknownType: 'This kind of message cannot be shown here.',
       state: typed<Record<MessageState, string>>({
         sending: 'Sending',
+        asking: 'Waiting for permission',
         sent: 'Sent',
         delivered: 'Delivered',
         failed: 'Not sent',
@@ -306,6 +308,22 @@ const english = (f: Formats) => {
       send: (count: number): string => f.plural(count, { one: 'Send file', other: 'Send # files' }),
       drop: (name: string): string => `Drop files to share them with ${name}`,
       dropHint: 'You can look at them before they are sent.',
+    },
+    consent: {
+      region: 'What the other one asks for',
+      asks: typed<Record<ConsentStep, (name: string) => string>>({
+        links: (name) => `${name} wants to send a link.`,
+        pictures: (name) => `${name} wants to send a picture.`,
+        files: (name) => `${name} wants to send a file.`,
+        voice: (name) => `${name} wants to send a voice note.`,
+        audio: (name) => `${name} wants to call you.`,
+        video: (name) => `${name} wants to call you with video.`,
+      }),
+      allow: 'Allow',
+      notNow: 'Not now',
+      waits: (name: string): string => `${name} is asked first.`,
+      show: 'Show picture',
+      reveal: (name: string): string => `Show and hear ${name}`,
     },
     file: {
       nameless: 'File without a name',

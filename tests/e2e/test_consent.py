@@ -1,0 +1,93 @@
+"""What a stranger sends first is asked for, on the pages of both."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.calling import call, devices, is_active
+from tests.e2e.conftest import Street
+from tests.e2e.test_accessibility import PHONE, everything_is_named, targets_are_large_enough
+from tests.e2e.test_files import PICTURE, share
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+ASKS = {"consent": "links,pictures,files,voice,audio,video"}
+LINK = "Look: https://www.example/"
+
+
+@pytest.mark.parametrize("settings", [ASKS])
+async def test_a_picture_is_asked_for_allowed_and_shown_when_it_is_tapped(street: Street) -> None:
+    anna, berta = await street.pair(await street.visitor(viewport=PHONE))
+    name = await berta.partner()
+    await share(berta, PICTURE)
+    await expect(berta.words("is asked first.")).to_be_visible()
+    ask = anna.part("ask-pictures")
+    await expect(ask).to_contain_text("wants to send a picture.")
+    await everything_is_named(anna)
+    await targets_are_large_enough(anna)
+    await anna.say("Hm")
+    await berta.sees("Hm")
+    await expect(anna.composer).to_be_focused()
+    await anna.page.reload()
+    await expect(ask).to_be_visible()
+    await anna.part("allow-pictures").focus()
+    await anna.page.keyboard.press("Enter")
+    await expect(ask).to_have_count(0)
+
+    await expect(anna.part("picture")).to_have_css("filter", "blur(28px) grayscale(1)")
+    await everything_is_named(anna)
+    await targets_are_large_enough(anna)
+    await anna.unveils()
+    await expect(anna.part("picture")).to_have_css("filter", "none")
+    await anna.part("picture").click()
+    await expect(anna.part("full-view")).to_be_visible()
+    await expect(berta.part("picture")).to_have_css("filter", "none")
+    await expect(berta.words(f"{name} is asked first.")).to_have_count(0)
+
+
+@pytest.mark.parametrize("settings", [ASKS])
+async def test_a_link_is_not_wanted_now(street: Street) -> None:
+    anna, berta = await street.pair()
+    await anna.say(LINK)
+    await berta.part("decline-links").click()
+    await expect(anna.words("The other one does not want this now.")).to_be_visible()
+    await anna.sees_states("failed")
+    await anna.say("All right")
+    await expect(berta.message("All right")).to_be_visible()
+    await expect(berta.messages).to_have_count(1)
+
+
+@pytest.mark.parametrize("settings", [ASKS])
+async def test_a_call_rings_when_it_is_allowed_and_begins_blurred_and_silent(street: Street) -> None:
+    anna, berta = await street.pair()
+    async with devices(anna, berta):
+        await anna.part("call-video").click()
+        await anna.part("join-call").click()
+        await expect(berta.part("ask-video")).to_contain_text("wants to call you with video.")
+        await expect(berta.part("call-incoming")).to_have_count(0)
+        await berta.part("allow-video").click()
+        await berta.part("answer-video").click()
+        await berta.part("join-call").click()
+        await is_active(anna, berta)
+        for visitor in (anna, berta):
+            video = visitor.part("remote-video")
+            await expect(video).to_have_js_property("muted", value=True)
+            await expect(video).to_have_css("filter", "blur(32px) grayscale(1)")
+            await visitor.part("reveal").click()
+            await expect(video).to_have_js_property("muted", value=False)
+            await expect(video).to_have_css("filter", "none")
+        await anna.part("hang-up").click()
+        for visitor in (anna, berta):
+            await expect(visitor.part("call")).to_have_count(0)
+        await call(anna, berta, "video")
+
+
+@pytest.mark.parametrize("settings", [ASKS])
+async def test_a_call_that_is_not_wanted_ends_for_the_caller(street: Street) -> None:
+    anna, berta = await street.pair()
+    async with devices(anna, berta):
+        await anna.part("call-audio").click()
+        await berta.part("decline-audio").click()
+        await expect(anna.part("call")).to_have_count(0)
+        await expect(berta.part("call-line")).to_have_count(0)
