@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.calling import call, devices, is_active
+from tests.e2e.calling import devices, is_active
 from tests.e2e.conftest import Street
 from tests.e2e.test_accessibility import PHONE, everything_is_named, targets_are_large_enough
 from tests.e2e.test_files import PICTURE, share
@@ -80,7 +80,9 @@ async def test_a_call_rings_when_it_is_allowed_and_begins_blurred_and_silent(str
         await anna.part("hang-up").click()
         for visitor in (anna, berta):
             await expect(visitor.part("call")).to_have_count(0)
-        await call(anna, berta, "video")
+        await anna.part("call-video").click()
+        await expect(berta.part("answer-video")).to_be_visible()
+        await expect(berta.part("ask-video")).to_have_count(0)
 
 
 @pytest.mark.parametrize("settings", [ASKS])
