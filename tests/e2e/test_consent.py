@@ -53,9 +53,19 @@ async def test_a_link_is_not_wanted_now(street: Street) -> None:
     await berta.part("decline-links").click()
     await expect(anna.words("The other one does not want this now.")).to_be_visible()
     await anna.sees_states("failed")
+    await berta.part("about").click()
+    await expect(berta.part("allowance-links")).not_to_be_checked()
     await anna.say("All right")
     await expect(berta.message("All right")).to_be_visible()
     await expect(berta.messages).to_have_count(1)
+
+    await berta.part("allowance-links").check()
+    await berta.page.keyboard.press("Escape")
+    await anna.page.get_by_role("button", name="Try again").click()
+    await berta.sees("All right", LINK)
+    await berta.page.reload()
+    await berta.part("about").click()
+    await expect(berta.part("allowance-links")).to_be_checked()
 
 
 @pytest.mark.parametrize("settings", [ASKS])
@@ -64,6 +74,7 @@ async def test_a_call_rings_when_it_is_allowed_and_begins_blurred_and_silent(str
     async with devices(anna, berta):
         await anna.part("call-video").click()
         await anna.part("join-call").click()
+        await expect(anna.part("call-state")).to_contain_text("is asked whether you may call.")
         await expect(berta.part("ask-video")).to_contain_text("wants to call you with video.")
         await expect(berta.part("call-incoming")).to_have_count(0)
         await berta.part("allow-video").click()

@@ -91,6 +91,8 @@ export interface Saved {
   calls: readonly CallLine[];
   /** Absent as `home`. */
   preferences?: Preferences;
+  /** What the guest has answered in the room; absent as `home`. */
+  answers?: Conversation['answers'];
 }
 
 export type TimerKey =
@@ -196,6 +198,7 @@ export function initial(preferences = NO_PREFERENCES): State {
 
 /** One for all, by which they are seen to be the same. */
 const NO_CALLS: readonly CallLine[] = [];
+const NO_ANSWERS: Conversation['answers'] = {};
 
 export function save(state: State): Saved | null {
   const { token, me, home, conversation, preferences } = state;
@@ -211,6 +214,7 @@ export function save(state: State): Saved | null {
     outbox: alive ? unsent(alive).map(draftOf) : [],
     calls: alive?.calls ?? NO_CALLS,
     preferences,
+    answers: alive?.answers ?? NO_ANSWERS,
   };
 }
 
@@ -220,7 +224,8 @@ function roomOf({ roomId, epoch, partner, meeting }: Conversation): Room {
 
 export function restore(saved: Saved, preferences: Preferences): State {
   const { token, username, home = null, searching, leaving, room, outbox, calls } = saved;
-  let conversation = room && { ...open(room), calls, restoring: true };
+  const { answers = NO_ANSWERS } = saved;
+  let conversation = room && { ...open(room), calls, answers, restoring: true };
   for (const draft of outbox) conversation = conversation && wrote(conversation, draft);
   return {
     ...initial(saved.preferences ?? preferences),

@@ -39,6 +39,7 @@ function isSame(a: Saved | null, b: Saved | null): boolean {
     a.room?.partner === b.room?.partner &&
     a.calls === b.calls &&
     a.preferences === b.preferences &&
+    a.answers === b.answers &&
     a.outbox.length === b.outbox.length &&
     a.outbox.every((draft, index) => draft === b.outbox[index])
   );
