@@ -33,6 +33,13 @@ describe('news', () => {
     expect(newsOf(state, MATCHED, after)?.name).toBe(given.PARTNER.username);
   });
 
+  it('are a question too, once for each thing that is asked for', () => {
+    const asks = (step: 'links' | 'voice'): Input =>
+      event('consent:ask', { userId: 'guest_them', username: '', step });
+    const inputs = [asks('links'), asks('links'), asks('voice')];
+    expect(newsFrom(talking(), ...inputs)).toEqual(['asked', null, 'asked']);
+  });
+
   it('are told once, and not of the own', () => {
     const own = event('chat:message', message(2, { senderId: given.ME }));
     expect(newsFrom(talking(), FIRST, FIRST, own, LEFT, LEFT)).toEqual([

@@ -1,9 +1,9 @@
-/** What a guest must hear of who looks elsewhere: a match, a message, the end of a conversation. */
+/** What a guest must hear of who looks elsewhere: a match, a message, a question, the end of a conversation. */
 import { sameRoom } from './conversation';
 import type { Input, State } from './state';
 
 export interface News {
-  what: 'matched' | 'message' | 'ended';
+  what: 'matched' | 'message' | 'asked' | 'ended';
   /** Whose. */
   name: string;
 }
@@ -20,7 +20,10 @@ export function newsOf(before: State, input: Input, after: State): News | null {
   if (was.ending && !is.ending) return { what: 'matched', name };
   if (was.ending) return null;
   if (is.ending) return { what: 'ended', name };
-  if (input.type !== 'event' || input.event !== 'chat:message') return null;
+  if (input.type !== 'event') return null;
+  if (input.event === 'consent:ask')
+    return is.asked.length > was.asked.length ? { what: 'asked', name } : null;
+  if (input.event !== 'chat:message') return null;
   const { senderId, seq } = input.payload;
   const known = seq <= was.contiguous || was.ahead.includes(seq) || seq <= is.old;
   return senderId === is.partner.id && !known ? { what: 'message', name } : null;

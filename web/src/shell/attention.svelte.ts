@@ -20,10 +20,11 @@ export class Attention {
 
   /** The title of the page. */
   get title(): string {
-    const { plain, unread, matched, ended } = words().title;
+    const { plain, unread, matched, asked, ended } = words().title;
     if (!this.#latest) return plain;
     const { what, name } = this.#latest;
     if (what === 'ended') return ended;
+    if (what === 'asked') return asked(isolated(name));
     return what === 'matched' ? matched(isolated(name)) : unread(this.#unread);
   }
 

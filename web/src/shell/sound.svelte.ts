@@ -3,13 +3,17 @@ import type { News } from '../chat/news';
 
 const KEY = 'passerby.sound';
 
-/** Hertz and ms: somebody comes, somebody speaks, somebody goes. */
+/** Hertz and ms: somebody comes, somebody speaks, or asks, somebody goes. */
 const SOUNDS: Record<News['what'], readonly (readonly [number, number])[]> = {
   matched: [
     [523, 0],
     [784, 140],
   ],
   message: [[659, 0]],
+  asked: [
+    [659, 0],
+    [784, 140],
+  ],
   ended: [
     [523, 0],
     [392, 160],

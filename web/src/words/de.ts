@@ -604,6 +604,7 @@ const german = (f: Formats): Words => {
     news: {
       matched: (name) => `Du sprichst mit ${name}.`,
       message: (name) => `${name} hat dir geschrieben.`,
+      asked: (name) => `${name} fragt, ob du etwas erlaubst.`,
       ended: (name) => `Das Gespräch mit ${name} ist vorbei.`,
     },
     sound: 'Töne, wenn du woanders bist',
@@ -615,6 +616,7 @@ const german = (f: Formats): Words => {
       unread: (count) => `(${f.number(count)}) Passerby`,
       ringing: (calls) => `${calls} · Passerby`,
       matched: (name) => `${name} ist da · Passerby`,
+      asked: (name) => `${name} fragt dich etwas · Passerby`,
       ended: 'Gespräch vorbei · Passerby',
     },
   };

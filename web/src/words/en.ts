@@ -643,6 +643,7 @@ const english = (f: Formats) => {
     news: typed<Record<News['what'], (name: string) => string>>({
       matched: (name) => `You are talking with ${name}.`,
       message: (name) => `${name} has written to you.`,
+      asked: (name) => `${name} asks whether you allow something.`,
       ended: (name) => `The conversation with ${name} is over.`,
     }),
     sound: 'Sounds while you look elsewhere',
@@ -654,6 +655,7 @@ const english = (f: Formats) => {
       unread: (count: number): string => `(${f.number(count)}) Passerby`,
       ringing: (calls: string): string => `${calls} · Passerby`,
       matched: (name: string): string => `${name} is here · Passerby`,
+      asked: (name: string): string => `${name} asks you · Passerby`,
       ended: 'Conversation over · Passerby',
     },
   };
