@@ -421,6 +421,9 @@ async def test_targets_are_large_enough_for_a_finger(street: Street) -> None:
     await large_enough()
     async with devices(anna, berta):
         await call(anna, berta, "video")
+        await expect(anna.part("reveal")).to_be_visible()
+        await large_enough()
+        await anna.part("reveal").click()
         await expect(anna.part("full-screen")).to_be_visible()
         await large_enough()
         # A phone shares no screen; the others stand in one line.
