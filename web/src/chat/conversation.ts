@@ -176,7 +176,7 @@ export function lastSeq(conversation: Conversation): number {
 /** `conversation` with a call that has just ended. */
 export function called(conversation: Conversation, record: CallRecord, at: string): Conversation {
   const line: CallLine = { ...record, after: lastSeq(conversation), at };
-  return { ...conversation, calls: [...conversation.calls, line] };
+  return { ...conversation, calls: [...conversation.calls, line], callAsks: null };
 }
 
 /** The message of this seq is here, or is known to be lost. */

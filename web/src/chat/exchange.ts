@@ -244,6 +244,9 @@ export function revived(conversation: Conversation, partner: Partner): Conversat
       line.undelivered ? { ...line, undelivered: false } : line,
     ),
     partnerReturned: true,
+    // Whatever still waits is asked for again.
+    asked: [],
+    callAsks: null,
     ending: null,
     mayReturn: null,
   };
