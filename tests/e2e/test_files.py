@@ -256,6 +256,7 @@ async def test_a_picture_is_looked_at_in_full(street: Street) -> None:
     anna, berta = await street.pair(None, await street.visitor(still=True))
     await berta.page.clock.run_for(REST_MS)
     await share(anna, PICTURE)
+    await berta.unveils()
     thumbnail = berta.page.get_by_role("button", name="Open picture garden.png")
     await thumbnail.focus()
     await berta.page.keyboard.press("Enter")
