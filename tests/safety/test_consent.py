@@ -10,7 +10,7 @@ import pytest
 from passerby.calls.events import Offer, SendOffer, SessionDescription
 from passerby.chat.events import Resume
 from passerby.errors import ConflictError
-from passerby.safety.consent import MOST_HELD, HeldMessage
+from passerby.safety.consent import MOST_HELD, Held
 from passerby.safety.events import ConsentAsked
 from tests.nodes.test_moving import match as match_on_nodes
 from tests.nodes.test_moving import running
@@ -351,8 +351,8 @@ async def test_who_has_left_and_come_back_is_still_asked() -> None:
         person.features = ("consent", "undo")
         await person.connect()
     room = anna.live.membership().room
-    held = HeldMessage("first", 1, delivered := mock.Mock(), mock.Mock())
-    house.consent.wait(anna.live.membership(), "links", held)
+    held = Held("links", delivered := mock.Mock(), mock.Mock(), "first", 1)
+    house.consent.wait(anna.live.membership(), held)
     house.rooms.leave(anna.live, "user_left", undo=True)
     berta.link.clear()
     house.presence.undo(anna.live, Resume(room.id, room.epoch, 0))

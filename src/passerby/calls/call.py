@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from passerby.calls.events import CallType
     from passerby.clock import Timer
     from passerby.live import Link, Member
-    from passerby.safety.consent import HeldCall
+    from passerby.safety.consent import Held
 
 MAX_CANDIDATES: Final = 200
 """Candidates of one call, from both sides; a new offer resets the count."""
@@ -200,7 +200,7 @@ class Call:
         self.candidates = 0
         self.rings_until = rings_until
         self.timer: Timer | None = None
-        self.held: HeldCall | None = None
+        self.held: Held | None = None
         """What waits for the callee's consent, who knows nothing of the call until then."""
 
     def is_hidden_from(self, side: Side) -> bool:

@@ -38,7 +38,7 @@ from passerby.calls.saved import SavedPast
 from passerby.calls.sdp import is_mid, is_ufrag, relayed, relayed_only, sends_video
 from passerby.errors import Code, ConflictError, InvalidInputError
 from passerby.live import RoomObserver
-from passerby.safety.consent import HeldCall
+from passerby.safety.consent import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -161,8 +161,8 @@ class Calls(RoomObserver):
         call.caller.relay_only = payload.relay_only
         offer = self._offer_of(call, call.caller, payload)
         if not is_allowed:
-            call.held = HeldCall(step, partial(self._admit, call), partial(self._turn_away, call))
-            self._consent.wait(member, step, call.held)
+            call.held = Held(step, partial(self._admit, call), partial(self._turn_away, call))
+            self._consent.wait(member, call.held)
         self._calls[member.room] = call
         self._had_calls.add(member.room)
         for one in member.room.members:
@@ -217,10 +217,10 @@ class Calls(RoomObserver):
         if call.kind == "video" or not sends_video(payload.offer.sdp) or self._consent.allows(member, "video"):
             self._negotiate(call, member, payload)
             return
-        held = HeldCall(
+        held = Held(
             "video", partial(self._negotiate_late, call, member, payload), partial(self._refuse_video, call, member)
         )
-        self._consent.wait(member, "video", held)
+        self._consent.wait(member, held)
 
     def _negotiate_late(self, call: Call, member: Member, payload: SendOffer) -> None:
         if self._calls.get(member.room) is call:
@@ -397,7 +397,7 @@ class Calls(RoomObserver):
         call.caller.stay()
         call.callee.stay()
         if call.held is not None:
-            self._consent.withdraw(call.caller.member, call.held.step, call.held)
+            self._consent.withdraw(call.caller.member, call.held)
         del self._calls[call.caller.member.room]
 
     def _end_for_both(self, call: Call, act: Act, event: type[CallEnded | CallTimedOut]) -> None:
@@ -453,8 +453,8 @@ class Calls(RoomObserver):
             if before.leaving:
                 self._await_return(call, side)
         if kept.step is not None:
-            call.held = HeldCall(kept.step, partial(self._admit, call), partial(self._turn_away, call))
-            self._consent.wait(call.caller.member, kept.step, call.held)
+            call.held = Held(kept.step, partial(self._admit, call), partial(self._turn_away, call))
+            self._consent.wait(call.caller.member, call.held)
 
     def _changes(self, room: Room) -> None:
         """The room's calls change now: keep them for a later process, soon, and at most every _KEEP_PAUSE seconds."""

@@ -31,7 +31,7 @@ from passerby.matching import events as match_events
 from passerby.realtime.contract import Auth, Token
 from passerby.realtime.links import SocketLink
 from passerby.safety import events as safety_events
-from passerby.safety.consent import HeldMessage
+from passerby.safety.consent import Held
 from passerby.safety.links import has_link
 from passerby.socketio import ConnectError, HandOver, InvalidPayloadError
 from passerby.stats import events as stats_events
@@ -419,7 +419,7 @@ class Gateway:
         def refuse(error: PasserbyError) -> None:
             self._refuse(member.live, chat_events.ChatError, error, payload, ack)
 
-        self._consent.wait(member, step, HeldMessage(payload.client_id, size, deliver, refuse))
+        self._consent.wait(member, Held(step, deliver, refuse, payload.client_id, size))
 
     async def _send_file(self, member: Member, payload: chat_events.SendMessage, ack: Ack | None) -> None:
         live = member.live

@@ -7,7 +7,7 @@ Only a recipient whose client can ask is asked. Others get everything, except th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -35,35 +35,18 @@ _NOTE: Final = "consent:"
 """The note about what a member has answered; the guest id follows."""
 
 
-class HeldMessage:
-    """A message of `size` bytes that waits. `deliver` sends it; `refuse` tells its author why it is not."""
+class Held(Struct, eq=False):
+    """A message, a call, or a picture for one, that waits until its recipient allows the step."""
 
-    __slots__ = ("client_id", "deliver", "refuse", "size")
-
-    def __init__(
-        self, client_id: str | None, size: int, deliver: Callable[[], None], refuse: Callable[[PasserbyError], None]
-    ) -> None:
-        self.client_id = client_id
-        self.size = size
-        self.deliver = deliver
-        self.refuse = refuse
-
-
-class HeldCall:
-    """A call, or a picture for one, that waits for the consent to `step`."""
-
-    __slots__ = ("deliver", "refuse", "step")
-    client_id = None
-    size = 0
-
-    def __init__(self, step: Step, deliver: Callable[[], None], refuse: Callable[[PasserbyError], None]) -> None:
-        self.step = step
-        self.deliver = deliver
-        self.refuse = refuse
-
-
-Held: TypeAlias = HeldMessage | HeldCall
-"""What waits until its recipient allows a step. A message with the same `client_id` takes the place of the other."""
+    step: Step
+    deliver: Callable[[], None]
+    """It is allowed."""
+    refuse: Callable[[PasserbyError], None]
+    """It is not: tells its author why."""
+    client_id: str | None = None
+    """Of a message. One with the same id takes the place of the one before."""
+    size: int = 0
+    """Bytes that it holds."""
 
 
 class _Answers(Struct, array_like=True):
@@ -127,7 +110,7 @@ class Consent(RoomObserver):
         recipient = author.partner
         live = recipient.live
         if CONSENT not in live.features:
-            if live.is_recalled and live.link is None:  # what their client knows is not known yet
+            if live.is_recalled:  # what their client knows is not known yet
                 return step not in self._steps and step not in self._closed
             if step in self._closed:
                 raise ConflictError(Code.STEP_CLOSED, "This is not possible with the program that the other one uses")
@@ -140,12 +123,12 @@ class Consent(RoomObserver):
             raise declined()
         return answer is True
 
-    def wait(self, author: Member, step: Step, held: Held) -> None:
-        """Keep something until the partner allows the step; ask them, if they are not asked yet.
+    def wait(self, author: Member, held: Held) -> None:
+        """Keep something until the partner allows its step; ask them, if they are not asked yet.
 
         Raises ConflictError (consent_pending) if too much of this author waits already.
         """
-        recipient = author.partner
+        recipient, step = author.partner, held.step
         side = self._sides.setdefault(recipient, _Asking())
         waiting = side.waiting.get(step, [])
         again = next((one for one in waiting if held.client_id and one.client_id == held.client_id), None)
@@ -161,9 +144,9 @@ class Consent(RoomObserver):
             waiting.append(held)
         author.room.tell(author, ConsentWaiting(step=step, client_id=held.client_id or UNSET))
 
-    def withdraw(self, author: Member, step: Step, held: Held) -> None:
+    def withdraw(self, author: Member, held: Held) -> None:
         """Something waits no longer."""
-        side = self._sides.get(author.partner)
+        side, step = self._sides.get(author.partner), held.step
         waiting = [] if side is None else side.waiting.get(step, [])
         if side is None or held not in waiting:
             return
