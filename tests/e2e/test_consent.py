@@ -75,6 +75,7 @@ async def test_a_call_rings_when_it_is_allowed_and_begins_blurred_and_silent(str
         await anna.part("call-video").click()
         await anna.part("join-call").click()
         await expect(anna.part("call-state")).to_contain_text("is asked whether you may call.")
+        await expect(anna.part("reveal")).to_have_count(0)
         await expect(berta.part("ask-video")).to_contain_text("wants to call you with video.")
         await expect(berta.part("call-incoming")).to_have_count(0)
         await berta.part("allow-video").click()
