@@ -43,6 +43,7 @@ test: $(DEV) $(CLIENT) ## run all tests, including those in a browser (ARGS="-k 
 	@$(PY) -m tests.e2e.firefox >/dev/null || true
 	@$(PY) -m tests.calls.turnserver >/dev/null || true
 	@$(PY) -m tests.proxies.proxy >/dev/null || true
+	@$(PY) -m tests.support.postgres >/dev/null || true
 	@$(PY) -m tests.media.exiftool >/dev/null || true
 	$(PY) -m pytest $(ARGS)
 	cd web && CI=1 npm run --silent --if-present test
@@ -89,7 +90,7 @@ COMPILE = $(PY) -m uv pip compile --quiet --universal --generate-hashes --no-ann
 	--extra workers --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) pyproject.toml
 lock: $(DEV) ## regenerate requirements/ from pyproject.toml (UPGRADE=1: newest versions)
 	$(COMPILE) --group build --output-file requirements/run.txt
-	$(COMPILE) --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+	$(COMPILE) --extra postgres --extra images --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
 
 clean: ## remove everything that make created
 	rm -rf $(VENV) src/passerby/static web/node_modules $(dir $(PEERS))

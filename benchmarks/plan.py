@@ -53,6 +53,7 @@ class Plan:
     first_rooms: int = 4
     full_rooms: int = 16
 
+    open_cases: int = 10_000
     newcomers: int = 400
     newcomers_per_second: float = 200.0
 
@@ -93,6 +94,8 @@ class Plan:
     searches: int = 1000
     """Guests of several workers who search, in each round."""
 
+    flood: float = 10.0
+
     idle_guests: int = 10_000
     idle_window: float = 60.0
     """Also REFRESH_INTERVAL: each session is refreshed once."""
@@ -131,6 +134,7 @@ QUICK = Plan(
     large_crowd=1000,
     small_crowd=100,
     joiners=200,
+    open_cases=500,
     settle=2.0,
     match_turns=3,
     waiting=20_000,
@@ -156,6 +160,7 @@ QUICK = Plan(
     crew_pairs=75,
     sessions=100,
     searches=200,
+    flood=3.0,
     idle_guests=1000,
     idle_window=20.0,
 )

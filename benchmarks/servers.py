@@ -28,6 +28,8 @@ STOP_SECONDS = 3.0
 LIMITS_SCALE = "1000000"
 STORAGE = {name: str(1 << 36) for name in ("FILES_LIMIT", "ROOM_FILES_LIMIT", "GUEST_FILES_LIMIT")}
 """Bytes, large enough that no measurement reaches a quota."""
+NO_FRICTION = {"PROOF_OF_WORK": "off", "NEW_DEVICE_SECONDS": "0", "SKIP_PARTNERS": "0"}
+"""One machine brings all guests, who may leave at once."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -111,6 +113,7 @@ class Passerby:
         default_factory=lambda: {
             "LIMITS_SCALE": LIMITS_SCALE,
             **STORAGE,
+            **NO_FRICTION,
             "LOG_LEVEL": "warning",
             "JWT_SECRET": secrets.token_hex(32),
         }
@@ -170,7 +173,7 @@ def _run(name: str, port: int, arguments: Sequence[str], settings: Mapping[str, 
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.sched_setaffinity(0, {server_core})
 
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as state:
 
         def launch() -> subprocess.Popen[bytes]:
             return subprocess.Popen(
@@ -179,7 +182,7 @@ def _run(name: str, port: int, arguments: Sequence[str], settings: Mapping[str, 
                 stdout=log,
                 stderr=log,
                 cwd=PROJECT_FOLDER,
-                env={**os.environ, **settings},
+                env={**os.environ, "XDG_STATE_HOME": state, **settings},
                 start_new_session=True,
                 preexec_fn=settle_in,  # noqa: PLW1509  (this process has no other thread)
             )

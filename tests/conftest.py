@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Protocol
 
@@ -7,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.calls import turnserver
+from tests.support import postgres as postgres_server
 from tests.support.backends import BACKENDS, BLOBS
 from tests.support.server import SECRET, InsideServer, RunningServer, ServerProcess, http_client, inside
 
@@ -16,7 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.backends import Backend, Blobs
+    from tests.support.postgres import Postgres
 
+
+# The database of a server that is told of none: never the one of whoever runs the tests.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="passerby-state-")
+os.environ.pop("STATE_DIRECTORY", None)
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 # No deadline: the duration of an example depends on the machine, not on the code.
 settings.register_profile("untimed", deadline=None)
@@ -121,3 +132,10 @@ def open_blobs(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncCont
 async def blobs(open_blobs: Callable[[], AbstractAsyncContextManager[Blobs]]) -> AsyncIterator[Blobs]:
     async with open_blobs() as blobs:
         yield blobs
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL; each test takes a database of its own."""
+    with postgres_server.running() as server:
+        yield server

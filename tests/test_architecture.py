@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(passerby.__file__).parent
 
-SHELLS = ("passerby.app", "passerby.cli", "passerby.schema")
+SHELLS = ("passerby.app", "passerby.cli", "passerby.commands", "passerby.schema")
 """Entry points of processes and commands. Only other entry points import them."""
 WORKERS = "passerby.workers"
 """Several processes instead of one: entry points too, with sockets and processes of their own."""
@@ -35,6 +35,7 @@ SERVICES = (
     "passerby.chat",
     "passerby.files",
     "passerby.calls",
+    "passerby.moderation",
     "passerby.safety",
     "passerby.stats",
 )
@@ -46,7 +47,13 @@ REDIS = "passerby.redis"
 NODES = "passerby.nodes"
 """Several processes as one: above the services, which know nothing of it."""
 REDIS_LIBRARIES = ("hiredis", "redis")
-LIBRARIES = ("jwt", "linkify_it", "msgspec", "regex", "structlog")
+DATABASE = "passerby.database"
+"""The database, which its adapters share."""
+DATABASE_LIBRARIES = ("aiosqlite", "alembic", "asyncpg", "sqlalchemy")
+LIBRARIES = (
+    *("altcha", "argon2", "cryptography", "jwt", "linkify_it", "markdown_it", "msgspec", "nh3", "pyotp", "regex"),
+    *("segno", "structlog"),
+)
 """Packages from outside that services and base modules may use. All others may know sockets, HTTP, Redis or SQL."""
 LOOP_METHODS = (
     *("add_reader", "add_writer", "connect_accepted_socket", "create_connection", "create_datagram_endpoint"),
@@ -71,19 +78,23 @@ COMPUTED = (
     *(f"builtins.{name}" for name in BUILTINS),
 )
 """What finds a module by a name that is computed."""
+ENTRY_POINTS = ("importlib.metadata.", "importlib.")
+"""Where the wiring finds hooks of other packages."""
 BETWEEN = {
     "passerby.matching": ("passerby.chat",),
     "passerby.stats": ("passerby.guests", "passerby.chat"),
+    "passerby.moderation": ("passerby.safety",),
     "passerby.safety": ("passerby.chat",),
     "passerby.calls": ("passerby.safety",),
 }
 """Which packages of services use others."""
-SUFFIXES = ("_memory", "_disk", "_redis")
+SUFFIXES = ("_memory", "_disk", "_redis", "_sql", "_http", "_pdq", "_words")
 """Suffixes of adapters; the port has the same name without the suffix."""
 HELPERS = (
     *("passerby.files.allocator", "passerby.files.blobs_index"),
     *("passerby.chat.log_contents", "passerby.chat.log_batches"),
     *("passerby.matching.places", "passerby.matching.stages"),
+    *("passerby.safety.cases", "passerby.safety.links"),
     *("passerby.nodes.bus", "passerby.nodes.pairs", "passerby.nodes.members", "passerby.nodes.processes"),
 )
 """Modules that adapters share. They are no adapters, although the names of some begin with their port's."""
@@ -228,7 +239,7 @@ def services_know_no_transport(graph: Graph) -> set[tuple[str, str]]:
         for module, imported in pairs(graph)
         if under(module, *SERVICES, *COORDINATORS, "passerby.media") or is_base(module)
         if not is_adapter(module)
-        if under(imported, *TRANSPORTS, REDIS, *NETWORK) or is_foreign(imported)
+        if under(imported, *TRANSPORTS, REDIS, DATABASE, *NETWORK) or is_foreign(imported)
         # Modules that only handle text of URLs and addresses.
         if not under(imported, "urllib.parse", *LIBRARIES)
     }
@@ -251,8 +262,12 @@ def services_use_only_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
 
 
 def nobody_imports_by_name(graph: Graph) -> set[tuple[str, str]]:
-    """An import that is computed would pass all rules."""
-    return {(module, imported) for module, imported in pairs(graph) if under(imported, *COMPUTED)}
+    """An import that is computed would pass all rules. Hooks of other packages are found by their entry points."""
+    return {
+        (module, imported)
+        for module, imported in pairs(graph)
+        if under(imported, *COMPUTED) and not (module == WIRING and f"{imported}.".startswith(ENTRY_POINTS))
+    }
 
 
 def only_the_assembly_chooses_adapters(graph: Graph) -> set[tuple[str, str]]:
@@ -283,6 +298,7 @@ def adapters_know_no_service(graph: Graph) -> set[tuple[str, str]]:
         if not is_name_in(imported, (port_of(module), *HELPERS), graph) and not is_name_in(imported, BASE, graph)
         if imported != package_of(module)  # as part of `from passerby.package import port`
         if not (under(imported, REDIS, fallback_of(module)) and module.endswith("_redis"))
+        if not (under(imported, DATABASE) and module.endswith("_sql"))
     }
 
 
@@ -332,6 +348,25 @@ def only_adapters_know_redis(graph: Graph) -> set[tuple[str, str]]:
     }
 
 
+def only_adapters_know_the_database(graph: Graph) -> set[tuple[str, str]]:
+    """The adapters of SQL use the database; the wiring and the entry points make it."""
+    return {
+        (module, imported)
+        for module, imported in pairs(graph)
+        if under(imported, DATABASE, *DATABASE_LIBRARIES) and not under(module, DATABASE)
+        if not module.endswith("_sql") and not (module in (*SHELLS, WIRING) and under(imported, DATABASE))
+    }
+
+
+def the_database_knows_nothing_of_the_rest(graph: Graph) -> set[tuple[str, str]]:
+    return {
+        (module, imported)
+        for module, imported in pairs(graph)
+        if under(module, DATABASE) and imported in graph
+        if not under(imported, DATABASE) and not is_base(imported) and imported != "passerby"
+    }
+
+
 def redis_knows_nothing_of_the_rest(graph: Graph) -> set[tuple[str, str]]:
     return {
         (module, imported)
@@ -367,7 +402,7 @@ def nodes_use_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
     `asking`, `uploads`, `moving` and `edges` are between the services, the transport and the nodes: they are used by
     the shells alone.
     """
-    between = tuple(f"{NODES}.{name}" for name in ("asking", "uploads", "moving", "edges"))
+    between = tuple(f"{NODES}.{name}" for name in ("asking", "uploads", "moving", "edges", "reporting"))
     above = {
         (module, imported)
         for module, imported in pairs(graph)
@@ -386,7 +421,7 @@ def nodes_use_what_is_listed(graph: Graph) -> set[tuple[str, str]]:
 
 def packages_are_no_modules(graph: Graph) -> set[tuple[str, str]]:
     """Every package must be covered by a rule."""
-    known = (*TRANSPORTS, *SERVICES, NODES, REDIS, DOCTOR, WORKERS, "passerby.media")
+    known = (*TRANSPORTS, *SERVICES, NODES, REDIS, DATABASE, DOCTOR, WORKERS, "passerby.media")
     inside = [module for module in graph if module.count(".") > 1]
     return {(module, module) for module in (*inside, *PACKAGES) if not under(module, *known)}
 
@@ -401,6 +436,8 @@ RULES = [
     nobody_imports_the_shells,
     the_realtime_core_knows_nothing_of_the_rest,
     only_adapters_know_redis,
+    only_adapters_know_the_database,
+    the_database_knows_nothing_of_the_rest,
     redis_knows_nothing_of_the_rest,
     media_knows_nothing_but_errors,
     the_codecs_are_pure,

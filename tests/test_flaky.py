@@ -232,6 +232,7 @@ class Shaken:
         await self.house.pass_time(GRACE + 2)
         assert self.house.lives() == []
         assert (self.house.rooms.count, self.house.rooms.online_members) == (0, 0)
+        await self.house.pass_time(60)  # so long, conversations that have ended can be reported
         assert self.house.background.timers == set()
         await self.house.pass_time(SESSION_TTL)
         await self.house.adapters.store.sweep()

@@ -11,6 +11,7 @@ from passerby.limits import Rate
 from passerby.settings import Settings, SettingsError
 
 SECRET = "x" * 32
+KEY = "A" * 43 + "="
 
 GOOD: dict[str, tuple[str, object]] = {
     "HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - a value
@@ -28,6 +29,36 @@ GOOD: dict[str, tuple[str, object]] = {
     "INTEREST_LENGTH": ("20", 20),
     "CONSENT": ("links,video", ("links", "video")),
     "CONSENT_CLOSED": ("files", ("files",)),
+    "NEW_DEVICE_SECONDS": ("0", 0.0),
+    "NEW_DEVICE_CLOSED": ("video", ("video",)),
+    "DATABASE_URL": ("postgresql://chat:secret@db.example/chat", "postgresql://chat:secret@db.example/chat"),
+    "EVIDENCE_KEY": (KEY, KEY),
+    "EVIDENCE_KEY_FILE": ("/srv/passerby.key", "/srv/passerby.key"),
+    "EVIDENCE_DAYS": ("14", 14.0),
+    "RECORD_DAYS": ("180", 180.0),
+    "REPORT_WINDOW": ("0", 0.0),
+    "REPORT_MEMORY": ("0", 0),
+    "ADDRESS_KEY_DAYS": ("1", 1.0),
+    "PROOF_OF_WORK": ("always", "always"),
+    "CALM_ADDRESS_SESSIONS": ("5/0.1", Rate(5, 0.1)),
+    "CALM_SESSIONS": ("50/1", Rate(50, 1)),
+    "REPEAT_PARTNERS": ("0", 0),
+    "SKIP_PARTNERS": ("0", 0),
+    "HOOK_URL": ("https://check.example/", "https://check.example/"),
+    "HOOK_SECRET": (SECRET, SECRET),
+    "HOOK_CHECKS": ("text", ("text",)),
+    "HOOK_TIMEOUT": ("1", 1.0),
+    "HOOK_FAILS": ("closed", "closed"),
+    "WORD_LIST": ("/srv/words.txt", "/srv/words.txt"),
+    "PICTURE_LIST": ("/srv/pictures.txt", "/srv/pictures.txt"),
+    "AGE_MINIMUM": ("18", 18),
+    "AGE_URL": ("https://age.example/check", "https://age.example/check"),
+    "AGE_SECRET": (SECRET, SECRET),
+    "RULES_FILE": ("/srv/rules.md", "/srv/rules.md"),
+    "PRIVACY_FILE": ("/srv/privacy.md", "/srv/privacy.md"),
+    "CONTACT_FILE": ("/srv/contact.md", "/srv/contact.md"),
+    "MODERATE_ADDRESSES": ("10.0.0.0/8", ("10.0.0.0/8",)),
+    "CASE_HOURS": ("1,12,48", (1.0, 12.0, 48.0)),
     "MET_LIMIT": ("0", 0),
     "MET_SECONDS": ("60", 60.0),
     "UNDO_SECONDS": ("0", 0.0),
@@ -100,6 +131,11 @@ GOOD: dict[str, tuple[str, object]] = {
     "LIMIT_ADDRESS_EVENTS": ("2/1", Rate(2, 1)),
     "LIMIT_ADDRESS_CONNECTS": ("2/1", Rate(2, 1)),
     "LIMIT_ADDRESS_SESSIONS": ("2/1", Rate(2, 1)),
+    "LIMIT_REPORTS": ("2/1", Rate(2, 1)),
+    "LIMIT_ADDRESS_REPORTS": ("2/1", Rate(2, 1)),
+    "LIMIT_ADDRESS_CODES": ("2/1", Rate(2, 1)),
+    "LIMIT_ADDRESS_LOGINS": ("2/1", Rate(2, 1)),
+    "LIMIT_MODERATION": ("2/1", Rate(2, 1)),
     "LIMIT_ADDRESS_REQUESTS": ("2/1", Rate(2, 1)),
 }
 
@@ -124,7 +160,9 @@ _SIZES = (
     "REDIS_FILES_LIMIT",
     "PICTURE_PIXELS",
 )
+_DAYS = ("EVIDENCE_DAYS", "RECORD_DAYS", "ADDRESS_KEY_DAYS")
 _RATES = tuple(name for name in GOOD if name.startswith("LIMIT_"))
+_CALM = ("CALM_ADDRESS_SESSIONS", "CALM_SESSIONS")
 
 BAD: list[tuple[str, str]] = [
     *(("PORT", text) for text in ("-1", "65536", "http", "80.5", "0x50", "1e9")),
@@ -139,6 +177,24 @@ BAD: list[tuple[str, str]] = [
     *(("INTEREST_LENGTH", text) for text in ("0", "201", "long")),
     *(("CONSENT", text) for text in ("texts", "links;files")),
     *(("CONSENT_CLOSED", text) for text in ("all", "link")),
+    *(("NEW_DEVICE_SECONDS", text) for text in ("-1", "long", "inf")),
+    *(("NEW_DEVICE_CLOSED", text) for text in ("all", "link")),
+    *(("DATABASE_URL", text) for text in ("mysql://a/b", "passerby.db", "sqlite://a", "postgresql://host")),
+    *(("EVIDENCE_KEY", text) for text in ("short", "x" * 44, "A" * 44)),
+    *((name, text) for name in _DAYS for text in ("0", "-1", "soon", "inf")),
+    *(("REPORT_WINDOW", text) for text in ("-1", "601", "long")),
+    *(("REPORT_MEMORY", text) for text in ("-1", "1g")),
+    *(("PROOF_OF_WORK", text) for text in ("maybe", "on")),
+    *((name, text) for name in ("REPEAT_PARTNERS", "SKIP_PARTNERS") for text in ("-1", "few")),
+    *(("HOOK_URL", text) for text in ("check.example", "ftp://check.example", "https://check.example/")),
+    *((name, text) for name in ("HOOK_SECRET", "AGE_SECRET") for text in ("short", "x" * 31)),
+    *(("HOOK_CHECKS", text) for text in ("voice", "texts")),
+    *(("HOOK_TIMEOUT", text) for text in ("0", "31", "soon")),
+    *(("HOOK_FAILS", text) for text in ("half", "Open ")),
+    *(("AGE_MINIMUM", text) for text in ("-1", "121", "adult")),
+    *(("AGE_URL", text) for text in ("age.example", "https://age.example/")),
+    *(("MODERATE_ADDRESSES", text) for text in ("10.0.0.0/33", "office")),
+    *(("CASE_HOURS", text) for text in ("1", "1,2", "1,2,3,4", "0,1,2", "soon")),
     *(("MET_LIMIT", text) for text in ("-1", "101", "all")),
     *(("MET_SECONDS", text) for text in ("-1", "long")),
     *(("UNDO_SECONDS", text) for text in ("-1", "61", "long")),
@@ -172,7 +228,7 @@ BAD: list[tuple[str, str]] = [
     *(("LIMITS_SCALE", text) for text in ("0", "-1", "off", "nan")),
     *(
         (name, text)
-        for name in _RATES
+        for name in (*_RATES, *_CALM)
         for text in ("5", "5/", "/5", "0/1", "1/0", "-1/1", "a/b", "1/2/3", "nan/1", "0.5/1")
     ),
 ]
@@ -254,11 +310,17 @@ def test_every_setting_is_described_and_tried_here() -> None:
         "TURN_SECRET",
         "JWT_ISSUER",
         "JWT_AUDIENCE",
+        *("EVIDENCE_KEY_FILE", "WORD_LIST", "PICTURE_LIST", "RULES_FILE", "PRIVACY_FILE", "CONTACT_FILE"),
     }
 
 
 _TURN = {"TURN_URLS": "turn:a.example", "TURN_SECRET": "shared"}
-_NEEDS = {"TURN_URLS": _TURN, "RELAY_ONLY": _TURN}
+_NEEDS = {
+    "TURN_URLS": _TURN,
+    "RELAY_ONLY": _TURN,
+    "HOOK_URL": {"HOOK_SECRET": SECRET},
+    "AGE_URL": {"AGE_SECRET": SECRET},
+}
 """Other settings that each setting requires."""
 
 

@@ -26,12 +26,27 @@ logger.error = (message, options) => {
   if (!/proxy (socket )?error/.test(message)) logError(message, options);
 };
 
-export default defineConfig({
-  plugins: [svelte(), compress(), given !== undefined && underMake],
+/** The console has the same address here as on the server. */
+const console: Plugin = {
+  name: 'console',
+  configureServer(vite) {
+    vite.middlewares.use((request, _, next) => {
+      if (request.url === '/moderate') request.url = '/moderate.html';
+      next();
+    });
+  },
+};
+
+// Two builds into one folder: whatever the guests' page and the console have in common, each has of its own, so that
+// guests load nothing that only the console needs.
+export default defineConfig(({ mode }) => ({
+  plugins: [svelte(), compress(), console, given !== undefined && underMake],
   ...(given !== undefined && { customLogger: logger }),
   build: {
     outDir: '../src/passerby/static',
-    emptyOutDir: true,
+    emptyOutDir: mode !== 'console',
+    copyPublicDir: mode !== 'console',
+    rolldownOptions: { input: mode === 'console' ? 'moderate.html' : 'index.html' },
     target: 'es2022',
     // Every browser of that target knows module preload.
     modulePreload: { polyfill: false },
@@ -47,4 +62,4 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts'],
   },
-});
+}));

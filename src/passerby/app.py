@@ -13,24 +13,29 @@ from msgspec.structs import replace
 from passerby.addresses import ClientAddress
 from passerby.assembly import Assembly, Cluster, adapters
 from passerby.background import Background, Stopping
-from passerby.clock import Clock
+from passerby.clock import Clock, Timestamps
 from passerby.errors import Code
 from passerby.http import app as http
+from passerby.http.door import Door
 from passerby.http.guard import Guard, GuardedHttpProtocol, http_factory
 from passerby.http.handover import HandingReads, Handover
+from passerby.http.moderation_parts import Moderation
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
 from passerby.matching.preferences import Preferences
+from passerby.moderation.export import signing_key
 from passerby.nodes.asking import Asking
 from passerby.nodes.edges import Edges
 from passerby.nodes.moving import Moving
+from passerby.nodes.reporting import Reporting
 from passerby.nodes.requests import Requests
 from passerby.nodes.rounds import SEARCHES, STATISTICS, Rounds
 from passerby.nodes.uploads import Uploads
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
 from passerby.socketio import Options, Refusal, Request, Server
+from passerby.socketio.handshake import join_headers
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
@@ -49,6 +54,8 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
 
+CONSOLE_FILE: Final = "/moderate.html"
+CONSOLE_PATHS: Final = ("/moderate", "/moderate/", CONSOLE_FILE)
 _LOOK: Final = 0.05
 """Seconds between two looks whether a process that drains should hurry."""
 _LEAST: Final = 1.0
@@ -121,6 +128,10 @@ class Application:
             files=services.files,
             calls=services.calls,
             consent=services.consent,
+            bans=services.bans,
+            reports=services.reports,
+            checks=services.checks,
+            repeats=services.repeats,
             matchmaking=services.matchmaking,
             presence=services.presence,
             stats=services.stats,
@@ -131,6 +142,7 @@ class Application:
             rates={name: settings.rate(name) for name in GUEST_RATES},
             addresses=AddressLimit(settings.rate("address_events"), clock),
             connects=self._connects.take,
+            reporting=services.adapters.buckets["reports"].take,
         )
         if services.adapters.cluster is not None:
             self._join(services.adapters.cluster, gateway)
@@ -147,6 +159,16 @@ class Application:
         self._stopping = Stopping(background, self._stop)
         self.polling = Polling(self.server.engine)
         self.client_files = http.client_files()
+        self.door = Door(
+            services.bans,
+            services.proofs,
+            self._address,
+            services.adapters.buckets["sessions"],
+            session_of=services.guests.session_of,
+            is_shared=bool(settings.cors_origin),
+        )
+        self._console_headers = http.console_headers()
+        self.moderation = self._moderation(settings, clock)
         self.http = http.create(
             Services(
                 services.guests,
@@ -167,8 +189,39 @@ class Application:
                 services.adapters.redis_stats,
                 background,
                 Probes(services.tokens.derive(PURPOSE), clock),
+                services.proofs,
+                services.devices,
+                services.bans,
+                services.appeals,
+                services.reports,
+                services.newcomers,
+                settings.age_url,
+                self.server.engine.origins,
+                Timestamps(clock),
+                self.moderation,
+                clock,
             ),
             cors_origin=settings.cors_origin,
+        )
+
+    def _moderation(self, settings: Settings, clock: Clock) -> Moderation:
+        services = self.services
+        kept = services.adapters.kept
+        key = kept.sealer.derive("export")
+        high, middle, low = settings.case_hours
+        return Moderation(
+            logins=services.logins,
+            desk=services.desk,
+            staff=kept.staff,
+            journal=kept.journal,
+            figures=kept.figures,
+            hours=(high, middle, low),
+            networks=settings.moderate_addresses,
+            requests=AddressLimit(settings.rate("moderation"), clock),
+            can_mark_addresses=services.marks.can_mark_addresses,
+            signing_key=partial(signing_key, key),
+            house="",
+            timestamps=Timestamps(clock),
         )
 
     def _join(self, cluster: Cluster, gateway: Gateway) -> None:
@@ -190,10 +243,12 @@ class Application:
             presence=services.presence,
             matchmaking=services.matchmaking,
             recovery=services.recovery,
+            reports=services.reports,
             rates={name: services.settings.rate(name) for name in (*GUEST_RATES, "uploads")},
             clock=clock,
             background=background,
         )
+        services.reports.ask = Reporting(requests, cluster.membership, services.reports).ask
         self.asking = Asking(
             bus=bus,
             requests=requests,
@@ -291,14 +346,33 @@ class Application:
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["path"].rstrip("/") == "/socket.io":
             await self.polling(scope, receive, send)
+        elif scope["path"] in CONSOLE_PATHS:
+            await self._serve_console(scope, receive, send)
         elif (asset := self.client_files.find(scope["path"])) is not None:
             await self.client_files.send(asset, scope, send)
         elif http.is_forbidden_preflight(self.http, scope):
             await http.ORIGIN_FORBIDDEN.send(send)
+        elif (refusal := await self.door.refuse(scope)) is not None:
+            await refusal.send(send)
         else:
             if scope["method"] == "HEAD":
                 scope = {**scope, "method": "GET", "passerby.head": True}  # uvicorn omits the body
             await self.http(scope, receive, send)  # type: ignore[arg-type]  # the same ASGI, differently typed
+
+    async def _serve_console(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve the page of the moderators, if there are any; else it is a path like any other."""
+        client = scope.get("client")
+        forwarded_for = join_headers(scope["headers"]).get(b"x-forwarded-for", b"").decode("latin-1")
+        address = self._address.of(client[0] if client else "", forwarded_for)
+        asset = self.client_files.find(CONSOLE_FILE)
+        try:
+            is_open = asset is not None and await self.moderation.is_open(address)
+        except OSError:
+            is_open = False
+        if asset is None or not is_open:
+            await self.http({**scope, "path": CONSOLE_FILE}, receive, send)  # type: ignore[arg-type]  # as below
+        else:
+            await self.client_files.send(asset, scope, send, self._console_headers)
 
     # ── start and stop ────────────────────────────────────────────────────────────────────────────
 

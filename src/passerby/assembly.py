@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -12,11 +13,15 @@ from passerby import ids
 from passerby.background import Stopping
 from passerby.calls.calls import Calls
 from passerby.calls.ice import Ice
+from passerby.chat.events import ChatClearConfirmed
 from passerby.chat.log import RoomLog
 from passerby.chat.log_memory import MemoryRoomLog
 from passerby.chat.log_redis import RedisRoomLog
 from passerby.chat.rooms import Rooms
 from passerby.clock import Clock, sleep
+from passerby.database.engine import Database
+from passerby.database.sealing import Sealer, sealer
+from passerby.errors import Code, PasserbyError
 from passerby.files.blobs import BlobStore
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
@@ -31,6 +36,7 @@ from passerby.guests.store_redis import RedisSessionStore
 from passerby.guests.tokens import Tokens, derive
 from passerby.guests.writer import SessionWriter
 from passerby.hours import Hours
+from passerby.limits import Rate
 from passerby.matching.matchmaking import Matchmaking
 from passerby.matching.meetings import Meetings
 from passerby.matching.pulse import Pulse
@@ -40,6 +46,14 @@ from passerby.matching.queue_redis import RedisMatchQueue
 from passerby.matching.stages import Steps
 from passerby.media.sniff import PICTURE_TYPES
 from passerby.models import MOST_LANGUAGES, Limits, MatchingLimits, RedisStats
+from passerby.moderation.audit import Journal
+from passerby.moderation.audit_sql import SqlJournal
+from passerby.moderation.desk import Desk
+from passerby.moderation.figures import FigureStore
+from passerby.moderation.figures_sql import SqlFigureStore
+from passerby.moderation.logins import Logins
+from passerby.moderation.staff import StaffStore
+from passerby.moderation.staff_sql import SqlStaffStore
 from passerby.nodes.about_redis import RedisAbout
 from passerby.nodes.buckets import Buckets
 from passerby.nodes.buckets_memory import MemoryBuckets
@@ -51,7 +65,25 @@ from passerby.presence import Periods, Presence
 from passerby.recovery import Gate, Recovery
 from passerby.redis.client import Redis, State
 from passerby.redis.secret import SharedSecret
-from passerby.safety.consent import Consent
+from passerby.safety.ages import LIFETIME, AgeChecks
+from passerby.safety.appeals import Appeals
+from passerby.safety.banlist import BanList
+from passerby.safety.cases import CaseStore
+from passerby.safety.cases_sql import SqlCaseStore
+from passerby.safety.checks import Checks
+from passerby.safety.consent import Consent, NewDevices
+from passerby.safety.devices import Devices
+from passerby.safety.marks import Marks
+from passerby.safety.newcomers import Newcomers
+from passerby.safety.pages import PageError, PageName, Pages
+from passerby.safety.pressure import Pressure
+from passerby.safety.proofs import Proofs
+from passerby.safety.repeats import Repeats
+from passerby.safety.reports import ReportedFile, Reports
+from passerby.safety.retention import Retention
+from passerby.safety.sanctions import SanctionStore
+from passerby.safety.sanctions_sql import SqlSanctionStore
+from passerby.safety.skips import Skips
 from passerby.settings import SettingsError
 from passerby.stats.counters import Counters
 from passerby.stats.counters_memory import MemoryCounters
@@ -61,14 +93,17 @@ from passerby.stats.statistics import Statistics
 if TYPE_CHECKING:
     from passerby.background import Background
     from passerby.live import LiveGuest
+    from passerby.safety.hook import Hook
     from passerby.settings import Settings
     from passerby.stats.events import RealtimeStats
 
 
-ADDRESS_RATES: Final = ("connects", "sessions", "uploads")
+ADDRESS_RATES: Final = ("connects", "sessions", "uploads", "codes", "reports", "logins")
 """Rate limits per address that all nodes share: what they limit is rare, and may wait for Redis."""
 _OWN_RATES: Final = ("requests",)
 """Those that each node has for itself, because what they limit is frequent. (Events are another: see `app`.)"""
+_ONCE: Final = Rate(1, 0.5 / LIFETIME)
+"""Of the result of an age check: for longer than it counts."""
 _STEP_TIMEOUT: Final = 5.0
 """Seconds for each step of `stop`. A step that takes longer is abandoned, so that the next ones run."""
 _CHECK_TIMEOUT: Final = 2.0
@@ -79,6 +114,9 @@ _LINKS: Final = "file links"
 """What the key of links to files is derived for."""
 _BUS_WAIT: Final = 1.0
 """Seconds at the start until the other nodes have to find this one by themselves, if the bus cannot be used."""
+_DAY: Final = 86_400.0
+_HOOKS: Final = "passerby.hooks"
+"""The group of entry points of other packages: each returns a Hook when it is called."""
 _REDIS_WAIT: Final = 2.0
 """Seconds at the start until guests are served from memory, if Redis cannot be used."""
 
@@ -92,6 +130,18 @@ class Cluster(Struct):
     about: RedisAbout
 
 
+class Kept(Struct, kw_only=True):
+    """The implementations of the ports to the database, and what they share."""
+
+    database: Database
+    sealer: Sealer
+    cases: CaseStore
+    sanctions: SanctionStore
+    staff: StaffStore
+    journal: Journal
+    figures: FigureStore
+
+
 class Adapters(Struct, kw_only=True):
     """The implementations of the ports, and the Redis that some of them use."""
 
@@ -103,8 +153,11 @@ class Adapters(Struct, kw_only=True):
     log: RoomLog
     blobs: BlobStore
     counters: Counters
+    kept: Kept
     buckets: dict[str, Buckets]
     """The rate limits per address that are asked by name; those of ADDRESS_RATES are the same for all nodes."""
+    age_checks: Buckets
+    """One token for each age check at a provider: its result counts once."""
     redis: Redis | None = None
     cluster: Cluster | None = None
     """None: there are no other nodes."""
@@ -135,7 +188,9 @@ def adapters(settings: Settings, clock: Clock, background: Background) -> Adapte
         log=MemoryRoomLog(settings.room_log_messages, settings.room_log_bytes),
         blobs=_blobs(settings, clock, None),
         counters=MemoryCounters(clock),
+        kept=kept(settings, clock),
         buckets=_buckets(settings, clock),
+        age_checks=MemoryBuckets(_ONCE, clock),
     )
 
 
@@ -167,11 +222,28 @@ def _redis_adapters(settings: Settings, clock: Clock, background: Background, ur
         log=room_log,
         blobs=_blobs(settings, clock, redis),
         counters=counters,
+        kept=kept(settings, clock),
         buckets=_buckets(settings, clock) | _shared_buckets(settings, clock, redis, membership.others()),
+        age_checks=RedisBuckets(redis, clock, "age_checks", _ONCE, membership.others()),
         redis=redis,
         cluster=Cluster(bus, membership, RedisHomes(redis, node), about),
         loops={"renewal of rooms": room_log.renew, "record of this node": about.keep},
         redis_stats=stats,
+    )
+
+
+def kept(settings: Settings, clock: Clock) -> Kept:
+    """Return the adapters of the database. Nothing is opened. Raises SettingsError."""
+    database = Database(settings.database_url, clock)
+    secret = sealer(settings.evidence_key, settings.evidence_key_file)
+    return Kept(
+        database=database,
+        sealer=secret,
+        cases=SqlCaseStore(database, secret, hours=settings.case_hours, evidence_days=settings.evidence_days),
+        sanctions=SqlSanctionStore(database, secret, clock),
+        staff=SqlStaffStore(database, secret, clock),
+        journal=SqlJournal(database, clock),
+        figures=SqlFigureStore(database, clock),
     )
 
 
@@ -193,6 +265,35 @@ def _blobs(settings: Settings, clock: Clock, redis: Redis | None) -> BlobStore:
         return DiskBlobStore(clock, settings.file_directory, keep=redis is not None)
     except OSError as error:
         raise SettingsError(f"FILE_DIRECTORY={settings.file_directory or ''!r}: {error.strerror}") from error
+
+
+def _hooks(settings: Settings, clock: Clock) -> list[Hook]:
+    """Return what looks at messages: built-in lists first, then the operator's own. Raises SettingsError."""
+    hooks: list[Hook] = []
+    if settings.word_list is not None:
+        from passerby.safety.hook_words import WordList, WordListError  # noqa: PLC0415 - only if it is used
+
+        try:
+            hooks.append(WordList.read(settings.word_list))
+        except WordListError as error:
+            raise SettingsError(f"WORD_LIST={settings.word_list!r}: {error}") from error
+    if settings.picture_list is not None:
+        from passerby.safety.hook_pdq import PictureList, PictureListError  # noqa: PLC0415 - an extra
+
+        try:
+            hooks.append(PictureList(settings.picture_list, pixels=settings.picture_pixels))
+        except PictureListError as error:
+            raise SettingsError(f"PICTURE_LIST={settings.picture_list!r}: {error}") from error
+    for point in metadata.entry_points(group=_HOOKS):
+        try:
+            hooks.append(point.load()())
+        except Exception as error:
+            raise SettingsError(f"the hook {point.name!r} of {_HOOKS} cannot be made: {error}") from error
+    if settings.hook_url is not None and settings.hook_secret is not None:
+        from passerby.safety.hook_http import HttpHook  # noqa: PLC0415 - only if it is used
+
+        hooks.append(HttpHook(settings.hook_url, settings.hook_secret, settings.hook_checks, clock))
+    return hooks
 
 
 def limits(settings: Settings) -> Limits:
@@ -288,7 +389,22 @@ class Assembly:
             rate=settings.rate("uploads"),
         )
         note = adapters.log.note if is_durable else None
-        self.consent = Consent(background, steps=settings.steps, closed=settings.closed_steps, note=note)
+        self.checks = self._make_checks(settings)
+        self.pressure = Pressure(
+            clock,
+            mode=settings.proof_of_work,
+            address=settings.calm_address_sessions,
+            house=settings.calm_sessions,
+        )
+        self.proofs = Proofs(self.pressure, clock, tokens.derive_all)
+        self.repeats = Repeats(clock, partners=settings.repeat_partners)
+        self.skips = Skips(clock, partners=settings.skip_partners)
+        new_devices = NewDevices(
+            clock, self.pressure, seconds=settings.new_device_seconds, steps=settings.new_device_steps
+        )
+        self.consent = Consent(
+            background, steps=settings.steps, closed=settings.closed_steps, new_devices=new_devices, note=note
+        )
         self.calls = Calls(
             clock,
             background,
@@ -313,9 +429,21 @@ class Assembly:
             background,
             grace=settings.grace,
             undo=settings.undo_seconds,
-            observers=(self.files, self.calls, self.consent, self.meetings),
+            observers=(
+                *(self.files, self.calls, self.consent, self.meetings),
+                *([] if self.checks is None else [self.checks]),
+                *self.skips.observers,
+            ),
             changed=self.guests.touch,
         )
+        kept = adapters.kept
+        self.devices = Devices(clock, tokens.derive_all)
+        self.marks = Marks(
+            kept.sanctions, kept.sealer.derive("addresses"), clock, lifetime=settings.address_key_days * _DAY
+        )
+        self.reports = self._make_reports(settings)
+        self.rooms.observe(self.reports)
+        self.repeats.notice = self.skips.notice = self.reports.notice
         self.hours = Hours(settings.meeting_hours, settings.meeting_timezone)
         self.pulse = Pulse(clock, node=adapters.node, people=settings.suggestion_people)
         self.matchmaking = Matchmaking(
@@ -330,7 +458,7 @@ class Assembly:
             meetings=self.meetings,
             pulse=self.pulse,
             changed=self.guests.touch,
-            admit=lambda: self.hours.check(clock.time()),
+            admit=self._admit,
         )
         self.stats = Statistics(
             self.guests,
@@ -356,6 +484,7 @@ class Assembly:
             periods=Periods(settings.grace, settings.renew_before, settings.refresh_interval, settings.session_sweep),
             limits=self.limits,
         )
+        self._look_after(settings)
         self.recovery = Recovery(
             log=adapters.log,
             guests=self.guests,
@@ -376,6 +505,97 @@ class Assembly:
             adapters.redis.watch.on_use(self.recovery.expect, self.recovery.skip)
         self._stopping = Stopping(background, self._stop)
 
+    def _look_after(self, settings: Settings) -> None:
+        """Build what keeps the peace: bans, appeals, moderators and what they see, retention."""
+        kept, clock, background = self.adapters.kept, self.clock, self.background
+        self.bans = BanList(
+            kept.sanctions,
+            self.marks,
+            clock,
+            background,
+            lives=self.guests.lives,
+            end=self._end_session,
+            told=self.guests.touch,
+        )
+        self.guests.check_session = lambda session_id: self.bans.check(session_id=session_id)
+        self.appeals = Appeals(kept.sanctions, clock)
+        self.newcomers = self._make_newcomers(settings)
+        self.logins = Logins(kept.staff, kept.journal, clock)
+        self.desk = Desk(kept.cases, kept.sanctions, kept.journal, clock)
+        self.retention = Retention(
+            kept.cases, clock, evidence_days=settings.evidence_days, record_days=settings.record_days
+        )
+
+    def _make_newcomers(self, settings: Settings) -> Newcomers:
+        """Raises SettingsError."""
+        files: dict[PageName, str | None] = {
+            "rules": settings.rules_file,
+            "privacy": settings.privacy_file,
+            "contact": settings.contact_file,
+        }
+        try:
+            pages = Pages(self.clock, self.background, files)
+        except PageError as error:
+            raise SettingsError(str(error)) from error
+        checks = None
+        if settings.age_url is not None and settings.age_secret is not None:
+            checks = AgeChecks(self.clock, self.tokens.derive_all, settings.age_secret, self.adapters.age_checks.take)
+        return Newcomers(
+            self.clock,
+            pages,
+            checks,
+            minimum=settings.age_minimum,
+            takes_reports=not self.adapters.kept.database.is_off,
+            report_window=settings.report_window,
+        )
+
+    def _make_reports(self, settings: Settings) -> Reports:
+        kept = self.adapters.kept
+        return Reports(
+            kept.cases,
+            self.clock,
+            self.background,
+            node=self.adapters.node,
+            window=settings.report_window,
+            memory=settings.report_memory,
+            is_open=not kept.database.is_off,
+            keeps_messages=kept.sealer.is_on,
+            marks=self.marks.of,
+            entries=self.adapters.log.entries,
+            read=self._read_file,
+            leave=self._leave_for_good,
+        )
+
+    async def _read_file(self, live: LiveGuest, file_id: str) -> ReportedFile | None:
+        try:
+            file = await self.files.of_member(file_id, live)
+        except PasserbyError:
+            return None
+        parts = [part async for part in self.files.read(file, 0, file.size)]
+        return ReportedFile(file.filename, file.mime_type, b"".join(parts))
+
+    async def _leave_for_good(self, live: LiveGuest, partner_id: str, root: str) -> None:
+        """End a conversation that was reported; if it is over, the two still never meet again."""
+        if self.rooms.is_with(live, partner_id):
+            await self.presence.block(live)
+            live.send(ChatClearConfirmed(message="You have left the conversation"))
+        elif not live.has_moved:
+            self.matchmaking.avoid(live, root)
+
+    def _make_checks(self, settings: Settings) -> Checks | None:
+        """Return the checks by hooks; None if there are no hooks. Raises SettingsError."""
+        hooks = _hooks(settings, self.clock)
+        if not hooks:
+            return None
+        return Checks(
+            hooks,
+            self.clock,
+            self.background,
+            deadline=settings.hook_timeout,
+            fails_open=settings.hook_fails == "open",
+            noticed=lambda live, rule: self.reports.notice(live, "hook", rule),
+        )
+
     def _share_secret(self, redis: Redis) -> None:
         """Use the secret that is kept in Redis, as soon as it is known."""
         self.tokens.is_provisional = True
@@ -387,6 +607,14 @@ class Assembly:
     def _adopt_secrets(self, secrets: tuple[str, ...]) -> None:
         self.tokens.adopt(secrets)
         self._links.adopt(derive(secret, _LINKS) for secret in secrets)
+
+    def _admit(self, live: LiveGuest) -> None:
+        """Let a search of the guest begin, or raise ClosedError or RateLimitedError."""
+        self.hours.check(self.clock.time())
+        self.skips.check(live)
+
+    async def _end_session(self, live: LiveGuest, is_banned: bool) -> None:  # noqa: FBT001 - of BanList
+        await self.presence.end(live.guest, Code.BANNED if is_banned else Code.SESSION_ENDED)
 
     def _changed(self, live: LiveGuest) -> None:
         """Mark a changed session. Whoever changes one is in the middle of something, so nothing is raised here."""
@@ -410,8 +638,15 @@ class Assembly:
         self.background.repeat("refresh of sessions", self.presence.refresh)
         self.background.repeat("sweep of sessions", self.presence.sweep)
         self.background.repeat("sweep of files", self._sweep_files)
+        self.background.repeat("removal of old evidence", self.retention.keep)
+        if not self.adapters.kept.database.is_off:
+            self.background.repeat("writing of reports", self.reports.keep)
+            self.background.repeat("look at sanctions", self.bans.keep)
+            self.background.repeat("renewal of address keys", self.marks.keep)
         if self.adapters.queue.is_durable:
             self.background.repeat("renewal of searches", self.matchmaking.renew)
+        if self.settings.repeat_partners:
+            self.background.repeat("forgetting of what was said", self.repeats.keep)
         for name, step in self.adapters.loops.items():
             self.background.repeat(name, step)
 
@@ -465,10 +700,14 @@ class Assembly:
         background, step = self.background, self._stopping.step
         await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
         await step("end of background work", lambda: background.wind_down(_STEP_TIMEOUT), None)
+        await step("last writing of reports", self.reports.stop, _STEP_TIMEOUT)
+        if self.checks is not None:
+            await step("closing of hooks", self.checks.close, _STEP_TIMEOUT)
         await step("last writing of sessions", self.writer.flush, _STEP_TIMEOUT)
         for name, adapter in self.adapters.all().items():
             if not await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT):
                 await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT)  # one retry
+        await step("closing of the database", self.adapters.kept.database.close, _STEP_TIMEOUT)
         if self.adapters.cluster is not None:
             await step("end of the record of this node", self.adapters.cluster.about.close, _STEP_TIMEOUT)
             await step("goodbye to the other nodes", self.adapters.cluster.membership.close, _STEP_TIMEOUT)

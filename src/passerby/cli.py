@@ -1,4 +1,4 @@
-"""The command line: `passerby serve` and `passerby doctor`."""
+"""The command line: `passerby serve`, `passerby doctor`, and the commands of `commands`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, url = flags.pop("command"), flags.pop("url", None)
     try:
         chosen = settings.load(os.environ, flags)
+        if command in ("moderator", "audit", "transparency"):
+            from passerby import commands  # noqa: PLC0415 - the others need nothing of it
+
+            return commands.run(command, chosen, flags, sys.stdout)
         if command == "doctor":
             return doctor.run(chosen, url, sys.stdout)
     except settings.SettingsError as error:
@@ -56,12 +60,39 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--url", metavar="VALUE", help="Address that guests use, such as https://chat.example, to check the proxy"
     )
-    for command in (serve, check):
+    for command in (serve, check, *_others(commands)):
         for setting in settings.describe():
             default = f" (default {setting.default})" if setting.default else ""
             flag = setting.variable.lower().replace("_", "-")
             command.add_argument(f"--{flag}", metavar="VALUE", help=f"{setting.meaning}{default}".replace("%", "%%"))
     return parser
+
+
+def _others(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> list[argparse.ArgumentParser]:
+    """Describe the commands of `commands`; return their parsers."""
+    moderator = commands.add_parser("moderator", help="who may open the console at /moderate")
+    actions = moderator.add_subparsers(dest="action", required=True)
+    add = actions.add_parser("add", help="make a moderator, and print the link to set up a password")
+    reset = actions.add_parser("reset", help="let a moderator set up anew, with a new link")
+    for command in (add, reset):
+        command.add_argument("--address", metavar="URL", help="Where your guests find this place, for the link")
+    disable = actions.add_parser("disable", help="let a moderator log in no more")
+    for command in (add, reset, disable):
+        command.add_argument("name", metavar="NAME")
+    add.add_argument("--role", choices=("triage", "moderator", "admin"), default="moderator")
+    rest = [
+        actions.add_parser("list", help="print all moderators"),
+        actions.add_parser("key", help="print the key that verifies exported cases"),
+    ]
+    audit = commands.add_parser("audit", help="what moderators have done").add_subparsers(dest="action", required=True)
+    verify = audit.add_parser("verify", help="check that nothing of it was changed")
+    verify.add_argument("--known", metavar="NUMBER:HASH", help="The last entry, as this command has printed it before")
+    rest.append(verify)
+    transparency = commands.add_parser("transparency", help="print counts of reports and decisions")
+    transparency.add_argument("--from", dest="begins", metavar="DATE", required=True, help="Such as 2026-01-01")
+    transparency.add_argument("--to", dest="ends", metavar="DATE", required=True, help="The day after the last one")
+    transparency.add_argument("--format", choices=("html", "csv", "json"), default="html")
+    return [add, reset, disable, *rest, transparency]
 
 
 def _serve(chosen: settings.Settings) -> int:

@@ -4,17 +4,23 @@ PasserbyError
 ├── InvalidInputError      400  invalid_payload, text_empty, text_too_long, text_control_characters
 │                               too_many_interests, interest_too_long, interest_invalid, interest_repeated
 │                               language_invalid, mode_unknown, wants_invalid, wants_disabled
-│                               file_missing, file_empty, duration_invalid, upload_malformed
+│                               file_missing, file_empty, duration_invalid, upload_malformed, proof_invalid
 ├── UnauthorizedError      401  token_required, token_expired, token_invalid, session_not_found
-├── ForbiddenError         403  not_your_room, link_invalid
-├── NotFoundError          404  session_not_found, not_found, file_not_found
+│                               login_required, login_failed
+├── ForbiddenError         403  not_your_room, link_invalid, under_age, csrf_invalid, role_required, own_decision
+│   └── BannedError        403  banned
+├── NotFoundError          404  session_not_found, not_found, file_not_found, receipt_unknown, appeal_unknown
 ├── UploadTimeoutError     408  upload_timeout
 ├── ConflictError          409  not_in_room, already_in_room, not_searching, room_closed, undo_impossible
 │                               call_active, call_declined, no_call, no_offer, too_many_candidates
-│                               consent_declined, consent_pending, step_closed
+│                               consent_declined, consent_pending, step_closed, new_device (with `retry_after`)
+│                               message_held, repeated_message (with `retry_after`)
+│                               nothing_to_report, already_reported, reports_closed
+│                               already_appealed, already_decided
 ├── TooLargeError          413  file_too_large, room_storage_full, guest_storage_full, picture_too_large
 ├── UnsupportedTypeError   415  unsupported_type, file_damaged, not_audio
 ├── BadRangeError          416  range_not_satisfiable
+├── RequiredError          428  proof_required, age_required, rules_required
 ├── RateLimitedError       429  rate_limited (retryable, with `retry_after`)
 ├── InternalError          500  internal (retryable: the cause is the server's)
 ├── UnavailableError       503  unavailable (retryable)
@@ -26,7 +32,10 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    from passerby.models import BanNotice
 
 
 class Code(StrEnum):
@@ -84,6 +93,29 @@ class Code(StrEnum):
     CONSENT_DECLINED = "consent_declined"
     CONSENT_PENDING = "consent_pending"
     STEP_CLOSED = "step_closed"
+    NEW_DEVICE = "new_device"
+    MESSAGE_HELD = "message_held"
+    REPEATED_MESSAGE = "repeated_message"
+    # Reports, bans, and what is asked of a newcomer.
+    NOTHING_TO_REPORT = "nothing_to_report"
+    ALREADY_REPORTED = "already_reported"
+    REPORTS_CLOSED = "reports_closed"
+    RECEIPT_UNKNOWN = "receipt_unknown"
+    APPEAL_UNKNOWN = "appeal_unknown"
+    ALREADY_APPEALED = "already_appealed"
+    BANNED = "banned"
+    PROOF_REQUIRED = "proof_required"
+    PROOF_INVALID = "proof_invalid"
+    AGE_REQUIRED = "age_required"
+    UNDER_AGE = "under_age"
+    RULES_REQUIRED = "rules_required"
+    # The console of the moderators.
+    LOGIN_REQUIRED = "login_required"
+    LOGIN_FAILED = "login_failed"
+    CSRF_INVALID = "csrf_invalid"
+    ROLE_REQUIRED = "role_required"
+    OWN_DECISION = "own_decision"
+    ALREADY_DECIDED = "already_decided"
     # Limits and the server itself.
     RATE_LIMITED = "rate_limited"
     INTERNAL = "internal"
@@ -159,6 +191,26 @@ class ForbiddenError(PasserbyError):
     """The resource belongs to another guest or room."""
 
     status = 403
+
+
+class BannedError(ForbiddenError):
+    """The guest, the browser or the address is kept out."""
+
+    def __init__(self, notice: BanNotice) -> None:
+        """`notice` says why, how long, and how to appeal."""
+        super().__init__(Code.BANNED, "You are banned")
+        self.notice = notice
+
+
+class RequiredError(PasserbyError):
+    """Something is asked for first: the same request with it will succeed."""
+
+    status = 428
+
+    def __init__(self, code: Code, message: str, *, challenge: dict[str, Any] | None = None) -> None:
+        """`challenge` is the work to be done (proof_required)."""
+        super().__init__(code, message)
+        self.challenge = challenge
 
 
 class NotFoundError(PasserbyError):

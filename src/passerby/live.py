@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from msgspec import Struct
+
 from passerby.errors import Code, ConflictError
 from passerby.models import SMALL_MESSAGE, without_content
 
@@ -49,6 +51,25 @@ class Link(Protocol):
         """
 
 
+class Ended(Struct, frozen=True, kw_only=True):
+    """The last conversation of a guest who has moved on since: it can be reported at the node where it has ended."""
+
+    node: str
+    room_id: str
+    epoch: int
+    until: float
+    """When it cannot be reported any more (monotonic seconds); on the way between nodes, the seconds until then."""
+    guest_id: str
+    """The partner's, as all of the following."""
+    username: str
+    language: str
+    root: str
+    session: bytes
+    """The mark of the session, see `safety.marks`."""
+    device: bytes
+    """The mark of the browser; empty: there is none."""
+
+
 class LiveGuest:
     """A guest who is connected or in the grace window: process state that is not part of the session."""
 
@@ -56,13 +77,16 @@ class LiveGuest:
     """The bucket of the connection's address. The gateway sets it for each connection."""
 
     __slots__ = (
+        "address",
         "address_bucket",
         "buckets",
+        "ended",
         "features",
         "grace",
         "grace_until",
         "guest",
         "has_moved",
+        "is_established",
         "is_recalled",
         "link",
         "member",
@@ -76,11 +100,17 @@ class LiveGuest:
     def __init__(self, guest: Guest) -> None:
         """Start without a connection."""
         self.guest = guest
+        self.ended: Ended | None = None
+        """The guest's last conversation before they moved here, as long as it can be reported."""
         self.link: Link | None = None
+        self.address = ""
+        """The client's, of the last connection. It is in memory alone."""
         self.features: frozenset[str] = frozenset()
         """What the client knows, of FEATURES."""
         self.open_steps: frozenset[Step] = frozenset()
         """What the guest allows to every partner."""
+        self.is_established = False
+        """Whether it is known that the browser is no new one, see `safety.consent`."""
         self.is_recalled = False
         """Whether the guest was connected to an earlier process, but never to this one."""
         self.has_moved = False
@@ -170,11 +200,17 @@ class RoomObserver:
     def room_lost(self, room: Room) -> None:
         """Another process has taken the room over, and all that is kept of it. Here nobody is in it any more."""
 
+    def member_leaves(self, member: Member) -> None:
+        """A member leaves a room that is open; then it is parked or closed."""
+
     def room_restored(self, room: Room) -> None:
         """A parked room is open again."""
 
     def room_parked(self, room: Room) -> None:
         """A member leaves a room, and may come back in a moment. What nobody has brought back by then is closed."""
+
+    def room_closing(self, room: Room) -> None:
+        """A room is about to end that is not parked. Its log is still there."""
 
     def room_closed(self, room: Room) -> None:
         """A room has ended. Its members are in no room now, or in another one if it was parked."""

@@ -91,8 +91,9 @@ class Meeting(Struct, array_like=True, frozen=True):
 class Guest(Struct, rename="camel", kw_only=True):
     """A guest's complete session, as kept by the session store. Only the guest receives `session_id`.
 
-    `met`, `never` and `origin` are shown to nobody: who was met lately, the latest last; who must not be met again, by
-    their `root`; and the id of the first of the sessions in whose place this one was made, None if it is the first.
+    What comes after `connected_at` is shown to nobody. `met` are who was met lately, the latest last; `never` who must
+    not be met again, by their `root`; `origin` is the id of the first of the sessions in whose place this one was made,
+    None if it is the first.
     """
 
     id: GuestId
@@ -112,11 +113,23 @@ class Guest(Struct, rename="camel", kw_only=True):
     met: list[Meeting] = []
     never: list[GuestId] = []
     origin: GuestId | None = None
+    device: str | None = None
+    """What the browser is known by (SHA-256 of its id as hex, see `safety.devices`); None: it has told none."""
+    device_since: float | None = None
+    """When the browser got its id; seconds since the Unix epoch."""
+    rules: str | None = None
+    """The version of the rules that the guest has accepted."""
+    told: int = 0
+    """The last warning that the guest was told, by its id."""
+    is_of_age: bool | None = None
+    """Whether the guest is old enough; None: nobody has asked."""
 
     @property
     def root(self) -> GuestId:
         """The id by which others remember this guest, whatever session it is in the same browser."""
-        return self.origin or self.id
+        if self.origin is not None:
+            return self.origin
+        return self.id if self.device is None else f"guest_{self.device[:20]}"
 
 
 class Partner(Struct, rename="camel", frozen=True):
@@ -310,6 +323,33 @@ class Limits(Struct, rename="camel", frozen=True, kw_only=True):
         list[Step],
         Meta(description="What the partner is asked for before the first one, if their client can ask (`consent`)"),
     ]
+
+
+Rule = Literal["sexual", "threats", "hate", "spam", "private_data", "under_age", "other"]
+"""Why somebody is reported, and which rule a decision names. `sexual` is also for a minor in danger."""
+RULES: Final[tuple[Rule, ...]] = ("sexual", "threats", "hate", "spam", "private_data", "under_age", "other")
+Words = Annotated[str, Meta(max_length=2000, description="Free text for the moderators")]
+
+
+class BanNotice(Struct, rename="camel", frozen=True, omit_defaults=True):
+    """What a banned guest is told: nobody is kept out without a word."""
+
+    rule: Rule
+    words: Annotated[str, Meta(description="The reason, written by a moderator")]
+    since: Timestamp
+    until: Annotated[Timestamp, Meta(description="Left out: it does not end by itself")] | UnsetType = UNSET
+    appeal_code: Annotated[str, Meta(description="For POST /api/appeals; a secret of the guest")] | UnsetType = UNSET
+
+
+class House(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):
+    """What a guest is asked before the first session, and what they may read. Returned by `GET /api/house`."""
+
+    age_minimum: Annotated[int, Meta(ge=0, description="Years; 0: nobody is asked")] = 0
+    age_check: Annotated[bool, Meta(description="Whether a provider checks the age: see GET /api/age")] = False
+    rules: Annotated[str, Meta(description="Version of the rules to accept; empty: there are none")] = ""
+    pages: Annotated[list[Literal["rules", "privacy", "contact"]], Meta(description="See GET /api/pages/{name}")] = []
+    reports: Annotated[bool, Meta(description="Whether reports are taken")] = False
+    report_window: Annotated[float, Meta(ge=0, description="Seconds after the end in which one can report")] = 0.0
 
 
 RedisState = Annotated[

@@ -319,8 +319,10 @@ class Presence:
         await self._writer.flush()
         self._stats.changed()
 
-    async def end(self, guest: Guest) -> None:
-        """End the session at the guest's request. When it returns, the room is closed and the token is refused.
+    async def end(self, guest: Guest, code: Code = Code.SESSION_ENDED) -> None:
+        """End the session, at the guest's request or a moderator's. Then the room is closed and the token is refused.
+
+        `code` is the reason for which a connection is closed.
 
         Raises UnavailableError when the guest lives on another node, which does not answer.
         """
@@ -341,7 +343,7 @@ class Presence:
                 self._due.pop(live, None)
             self._forget(live)
             if link is not None:
-                link.close(Code.SESSION_ENDED)
+                link.close(code)
         await self._writer.flush()
         self._stats.changed()
 

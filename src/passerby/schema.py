@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from passerby.http.models import HTTP_MODELS
+from passerby.http.moderation_models import CONSOLE_MODELS
 from passerby.realtime.asyncapi import components
 from passerby.realtime.contract import INBOUND, OUTBOUND, Auth
 
@@ -26,7 +27,7 @@ def json_schema() -> dict[str, Any]:
     `ClientToServer` and `ServerToClient` map event names to payloads, the shape that socket.io-client's typed
     events need.
     """
-    definitions = components((*INBOUND, *OUTBOUND, Auth, *HTTP_MODELS), "#/$defs/{name}")
+    definitions = components((*INBOUND, *OUTBOUND, Auth, *HTTP_MODELS, *CONSOLE_MODELS), "#/$defs/{name}")
     for name, events in (("ClientToServer", INBOUND), ("ServerToClient", OUTBOUND)):
         definitions[name] = {
             "title": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import math
 import os
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _STUN: Final = re.compile(r"stuns?:[^\s/?@]+")
 _TURN: Final = re.compile(r"turns?:[^\s/?@]+(\?transport=(udp|tcp))?")
+_URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s#]*)?")
+_DATABASE: Final = re.compile(r"none|sqlite:///[^\s?#]*|postgresql://[^\s/]+/[^\s/#]+")
 AUTO: Final = "auto"
 MOST_WORKERS: Final = 256
 """More processes than any machine has a use for."""
@@ -92,6 +95,91 @@ class Settings(Struct, frozen=True, kw_only=True):
         tuple[Literal["links", "pictures", "files", "voice", "audio", "video", "none"], ...],
         Meta(description="What guests do not get at all whose client cannot ask them, as in `CONSENT`; or `none`"),
     ] = ("none",)
+    new_device_seconds: Annotated[
+        float, Meta(ge=0, description="Time in which a new browser cannot do what `NEW_DEVICE_CLOSED` names; `0`: none")
+    ] = 60
+    new_device_closed: Annotated[
+        tuple[Literal["links", "pictures", "files", "voice", "audio", "video", "none"], ...],
+        Meta(description="What a new browser cannot send at first, as in `CONSENT`; or `none`"),
+    ] = ("links", "files")
+    database_url: Annotated[
+        str | None,
+        Meta(
+            description="Database of reports, bans and moderators: `sqlite:////srv/passerby.db`, "
+            "`postgresql://user:password@host/name`, or `none`; if unset, a file in the user's state directory"
+        ),
+    ] = None
+    evidence_key: Annotated[
+        str | None,
+        Meta(description="Key that encrypts evidence, 32 bytes as Base64; without it, reports hold no messages"),
+    ] = None
+    evidence_key_file: Annotated[
+        str | None, Meta(description="File with that key; it is made if it does not exist")
+    ] = None
+    evidence_days: Annotated[float, Meta(gt=0, description="Days until evidence is deleted, unless on hold")] = 30
+    record_days: Annotated[float, Meta(gt=0, description="Days until closed cases are deleted, with decisions")] = 365
+    report_window: Annotated[
+        float, Meta(ge=0, le=600, description="Time after a conversation in which it can be reported")
+    ] = 60
+    report_memory: Annotated[
+        int, Meta(ge=0, description="Maximum bytes of ended conversations and of reports that wait for the database")
+    ] = 67_108_864
+    address_key_days: Annotated[
+        float, Meta(gt=0, description="Days until addresses are hashed with a new key; bans by address end with it")
+    ] = 7
+    proof_of_work: Annotated[
+        Literal["auto", "always", "off"],
+        Meta(
+            description="Whether a new session costs its browser some work: `auto` (under suspicion), `always`, `off`"
+        ),
+    ] = "auto"
+    calm_address_sessions: Annotated[
+        Rate, Meta(description="New sessions per address, and four times as many per network, that raise no suspicion")
+    ] = Rate(20, 0.2)
+    calm_sessions: Annotated[Rate, Meta(description="New sessions of all addresses that raise no suspicion")] = Rate(
+        300, 20
+    )
+    repeat_partners: Annotated[
+        int, Meta(ge=0, description="Partners who may get the same text or link before it is slowed; `0`: any number")
+    ] = 5
+    skip_partners: Annotated[
+        int, Meta(ge=0, description="Partners in a row who leave within seconds before it is a case; `0`: any number")
+    ] = 12
+    hook_url: Annotated[
+        str | None, Meta(description="URL of your service that checks what guests send, before it is delivered")
+    ] = None
+    hook_secret: Annotated[
+        str | None, Meta(description="Key that signs the requests to `HOOK_URL`, at least 32 characters")
+    ] = None
+    hook_checks: Annotated[
+        tuple[Literal["text", "picture", "file"], ...], Meta(description="What hooks check: `text`, `picture`, `file`")
+    ] = ("text", "picture", "file")
+    hook_timeout: Annotated[float, Meta(gt=0, le=30, description="Time for a hook to answer")] = 2
+    hook_fails: Annotated[
+        Literal["open", "closed"],
+        Meta(description="If a hook does not answer: `open` delivers, `closed` holds what was to be checked"),
+    ] = "open"
+    word_list: Annotated[str | None, Meta(description="File of words and links that are held")] = None
+    picture_list: Annotated[str | None, Meta(description="File of PDQ hashes of pictures that are held")] = None
+    age_minimum: Annotated[
+        int, Meta(ge=0, le=120, description="Age in years that guests must have; `0`: nobody is asked")
+    ] = 0
+    age_url: Annotated[str | None, Meta(description="URL of your age assurance provider, which guests are sent to")] = (
+        None
+    )
+    age_secret: Annotated[
+        str | None, Meta(description="Key shared with the provider at `AGE_URL`, at least 32 characters")
+    ] = None
+    rules_file: Annotated[str | None, Meta(description="Markdown file with the rules that guests accept")] = None
+    privacy_file: Annotated[str | None, Meta(description="Markdown file with your privacy notice")] = None
+    contact_file: Annotated[str | None, Meta(description="Markdown file that says who you are")] = None
+    moderate_addresses: Annotated[
+        tuple[str, ...], Meta(description="Networks (CIDR, comma-separated) that may open the console; if unset, all")
+    ] = ()
+    case_hours: Annotated[
+        tuple[float, ...],
+        Meta(description="Hours in which cases should be decided: of severity 3, 2 and 1, comma-separated"),
+    ] = (1, 24, 72)
     met_limit: Annotated[int, Meta(ge=0, le=100, description="Partners whom a guest does not meet again soon")] = 20
     met_seconds: Annotated[float, Meta(ge=0, description="How long they are avoided, after the conversation")] = 1800
     undo_seconds: Annotated[
@@ -260,6 +348,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     limit_address_connects: Annotated[Rate, Meta(description="New connections per address")] = Rate(400, 10)
     limit_address_sessions: Annotated[Rate, Meta(description="New sessions per address")] = Rate(100, 1)
     limit_address_uploads: Annotated[Rate, Meta(description="Uploads of all guests per address")] = Rate(300, 5)
+    limit_reports: Annotated[Rate, Meta(description="Reports per guest")] = Rate(5, 0.02)
+    limit_address_reports: Annotated[Rate, Meta(description="Reports of all guests per address")] = Rate(30, 0.1)
+    limit_address_codes: Annotated[
+        Rate, Meta(description="Questions about receipts and appeals per address, and appeals")
+    ] = Rate(20, 0.1)
+    limit_address_logins: Annotated[Rate, Meta(description="Attempts to log in to the console per address")] = Rate(
+        10, 0.05
+    )
+    limit_moderation: Annotated[Rate, Meta(description="Requests of the console per moderator")] = Rate(200, 20)
     limit_address_requests: Annotated[Rate, Meta(description="Other HTTP requests per address")] = Rate(400, 20)
 
     @property
@@ -285,6 +382,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def closed_steps(self) -> frozenset[Step]:
         """Return what guests do not get whose client cannot ask: `consent_closed` without `none`."""
         return frozenset(step for step in STEPS if step in self.consent_closed)
+
+    @property
+    def new_device_steps(self) -> frozenset[Step]:
+        """Return what a new browser cannot send at first: `new_device_closed` without `none`."""
+        return frozenset(step for step in STEPS if step in self.new_device_closed)
 
     @property
     def worker_count(self) -> int:
@@ -339,7 +441,7 @@ def _show(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value)
     if isinstance(value, Rate):
         return f"{value.burst:g}/{value.per_second:g}"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -408,6 +510,7 @@ def _check(settings: Settings) -> None:
     _check_redis(settings)
     _check_calls(settings)
     _check_hours(settings)
+    _check_safety(settings)
 
 
 def _check_workers(settings: Settings) -> None:
@@ -458,3 +561,40 @@ def _check_hours(settings: Settings) -> None:
         zone_of(settings.meeting_timezone)
     except HoursError as error:
         raise SettingsError(f"MEETING_TIMEZONE={settings.meeting_timezone!r}: {error}") from None
+
+
+def _check_safety(settings: Settings) -> None:
+    _check_kept(settings)
+    for name in ("hook", "age"):
+        url, secret = getattr(settings, f"{name}_url"), getattr(settings, f"{name}_secret")
+        if url is not None and not _URL.fullmatch(url):
+            raise SettingsError(f"{name.upper()}_URL={url!r}: is not a URL such as https://check.example/")
+        if url is not None and secret is None:
+            raise SettingsError(f"{name.upper()}_URL: needs {name.upper()}_SECRET")
+        if secret is not None and len(secret) < 32:  # noqa: PLR2004 - as JWT_SECRET
+            raise SettingsError(f"{name.upper()}_SECRET: must have at least 32 characters")
+    for network in settings.moderate_addresses:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise SettingsError(f"MODERATE_ADDRESSES={network!r}: is not a network such as 10.0.0.0/8") from None
+    if len(settings.case_hours) != 3 or min(settings.case_hours) <= 0:  # noqa: PLR2004 - severities
+        raise SettingsError("CASE_HOURS: must be three numbers of hours, such as 1,24,72")
+
+
+def _check_kept(settings: Settings) -> None:
+    # The URL is not quoted: it may contain a password.
+    if settings.database_url is not None and not _DATABASE.fullmatch(settings.database_url):
+        raise SettingsError("DATABASE_URL: is not sqlite:////srv/passerby.db, postgresql://user@host/name or none")
+    if settings.evidence_key is not None and settings.evidence_key_file is not None:
+        raise SettingsError("EVIDENCE_KEY_FILE: cannot be set together with EVIDENCE_KEY")
+    if settings.evidence_key is not None and not is_key(settings.evidence_key):
+        raise SettingsError("EVIDENCE_KEY: must be 32 bytes as Base64")
+
+
+def is_key(text: str) -> bool:
+    """Return whether `text` is 32 bytes as Base64."""
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32  # noqa: PLR2004 - AES-256
+    except ValueError:
+        return False

@@ -83,6 +83,79 @@ async def contents(log: RoomLog, after: int = 0) -> list[object]:
     return [logged.content for logged in (await log.replay(ROOM, EPOCH, after)).messages]
 
 
+# ── entries ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def seen(log: RoomLog, room: str = ROOM, epoch: int = EPOCH) -> list[object]:
+    return [msgspec.json.decode(entry, type=Message).content for entry in log.entries(room, epoch)]
+
+
+async def test_entries_are_the_messages_of_the_log_as_they_were_relayed(log: RoomLog) -> None:
+    assert log.entries(ROOM, EPOCH) == []
+    relayed: list[bytes | None] = []
+    done = asyncio.Event()
+
+    def accepted(_context: object, own: Message, encoded: bytes | None, _error: Exception | None) -> None:
+        relayed.append(encoded)
+        if own.content == "three":
+            done.set()
+
+    for text in ("one", "two", "three"):
+        log.append(ROOM, EPOCH, message(text), accepted, None)
+    await asyncio.wait_for(done.wait(), PATIENCE)
+
+    entries = log.entries(ROOM, EPOCH)
+    assert entries == relayed
+    assert all(entry is own for entry, own in zip(entries, relayed, strict=True))  # no copies
+
+
+async def test_entries_lack_what_is_evicted_and_repeated(log: RoomLog) -> None:
+    for number in range(MAX_MESSAGES + 2):
+        await append(log, message(f"{number}", client_id=f"{number}"))
+    await append(log, message("again", client_id=f"{MAX_MESSAGES + 1}"))
+
+    assert seen(log) == [f"{number}" for number in range(2, MAX_MESSAGES + 2)]
+
+
+async def test_entries_are_of_one_room_and_epoch_that_is_open(log: RoomLog) -> None:
+    log.open("guest_c_guest_d", EPOCH)
+    await append(log, message("here"))
+    await append(log, message("there"), "guest_c_guest_d")
+
+    assert seen(log) == ["here"]
+    assert seen(log, epoch=EPOCH - 1) == seen(log, "guest_nobody") == []
+    log.forget(ROOM, EPOCH)
+    assert seen(log) == []
+
+
+async def test_what_is_settled_is_done_and_among_the_entries(log: RoomLog) -> None:
+    told: list[int] = []
+    for text in ("one", "two"):
+        log.append(ROOM, EPOCH, message(text), lambda _context, own, _encoded, _error: told.append(own.seq), None)
+    assert [*range(1, len(log.entries(ROOM, EPOCH)) + 1)] == told  # as far as it is done
+
+    log.settle(ROOM, EPOCH - 1)
+    log.settle("guest_nobody", EPOCH)
+    log.settle(ROOM, EPOCH)
+
+    assert told == [1, 2]
+    assert seen(log) == ["one", "two"]
+    await append(log, message("three"))
+    assert seen(log) == ["one", "two", "three"]
+    assert told == [1, 2]
+
+
+async def test_entries_come_back_with_a_parked_log(log: RoomLog) -> None:
+    await append(log, message("one"))
+    open_again = log.park(ROOM, EPOCH)
+    assert seen(log) == []
+    assert open_again is not None
+    open_again()
+    await append(log, message("two"))
+
+    assert seen(log) == ["one", "two"]
+
+
 # ── numbering ─────────────────────────────────────────────────────────────────────────────────────
 
 

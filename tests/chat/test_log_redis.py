@@ -404,6 +404,27 @@ async def test_what_is_wrong_with_one_room_does_not_concern_the_others_of_the_sc
         assert (last == "last") == (damage != "other owner")
 
 
+async def test_entries_lack_what_is_not_done_and_what_is_settled_survives(server: Valkey, process: Process) -> None:
+    process.log.open(ROOM, EPOCH, MEMBERS)
+    told: list[int] = []
+    for text in ("one", "two"):
+        process.log.append(ROOM, EPOCH, message(text), lambda _c, own, _e, _error: told.append(own.seq), None)
+    assert told == []
+    assert process.log.entries(ROOM, EPOCH) == []
+
+    process.log.settle(ROOM, EPOCH)
+    assert told == [1, 2]
+    assert len(process.log.entries(ROOM, EPOCH)) == 2
+    await process.append("three")
+    await process.settled()
+    await process.die()
+
+    async with running(server) as later:
+        saved = await later.recall(ROOM)
+        assert saved is not None
+        assert [json.loads(one)["content"] for one in saved.messages] == ["one", "two", "three"]
+
+
 async def test_a_duplicate_is_done_after_what_it_repeats(server: Valkey, process: Process) -> None:
     told = Told(process.log)
     server.freeze()

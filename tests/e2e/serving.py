@@ -16,6 +16,8 @@ STARTS_WITHIN = 30.0
 """Seconds; a machine that does much else at the same time needs some."""
 
 _SERVING = re.compile(r"serving on http://\S+:(\d+)")
+_NO_FRICTION = {"proof_of_work": "off", "new_device_seconds": "0", "repeat_partners": "0", "skip_partners": "0"}
+"""One machine fills the server with guests who leave at once and say the same. Pairs meet again as in the defaults."""
 _ERROR = re.compile(r"\[(error|critical) *\]|Traceback")
 
 
@@ -87,11 +89,13 @@ class Serving:
 async def serving(expected: str = "^$", /, **variables: str) -> AsyncIterator[Serving]:
     """Serve with these settings (`grace="3"`) and the defaults; afterwards fail if an error was logged.
 
-    Nobody is asked what a stranger may send, unless `consent` says so. Errors that say what is `expected` are none.
+    Nobody is asked what a stranger may send, and nothing slows newcomers, unless the settings say so. Errors that say
+    what is `expected` are none.
     """
     known = {setting.variable for setting in settings.describe()}
     environment = {name: value for name, value in os.environ.items() if name not in known}
-    server = Serving(environment | {name.upper(): value for name, value in ({"consent": "none"} | variables).items()})
+    chosen = {"consent": "none", **_NO_FRICTION, **variables}
+    server = Serving(environment | {name.upper(): value for name, value in chosen.items()})
     try:
         await server.start()
         yield server

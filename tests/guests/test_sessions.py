@@ -75,6 +75,11 @@ async def test_a_guest_begins_with_all_fields_of_the_contract(house: House) -> N
         "met": [],
         "never": [],
         "origin": None,
+        "device": None,
+        "deviceSince": None,
+        "rules": None,
+        "told": 0,
+        "isOfAge": None,
     }
     assert token
 

@@ -88,6 +88,11 @@ async def test_any_client_reads_a_session_with_all_its_fields(place: Place) -> N
         "met": [],
         "never": [],
         "origin": None,
+        "device": None,
+        "deviceSince": None,
+        "rules": None,
+        "told": 0,
+        "isOfAge": None,
     }
     assert LIFETIME - 5 < await place.server.command("TTL", SESSION) <= LIFETIME
     assert await place.server.command("ZCARD", "sessions") == 1

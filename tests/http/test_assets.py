@@ -262,7 +262,7 @@ async def test_head_says_the_same_without_the_file(shared_server: RunningServer)
     for path in Assets(STATIC, []).paths():
         got = await shared_server.http.get(path)
         head = await shared_server.http.head(path)
-        assert (head.status_code, head.content) == (200, b"")
+        assert (head.status_code, head.content) == (404 if path == "/moderate.html" else 200, b""), path  # no moderator
         assert {**head.headers, "date": ""} == {**got.headers, "date": ""}
 
 

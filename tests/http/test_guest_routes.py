@@ -43,7 +43,7 @@ async def test_a_session_begins_with_what_was_given(shared_server: RunningServer
     body = answer.json()
     assert set(body) == {"success", "message", "data"}
     assert body["success"] is True
-    assert set(body["data"]) == {"token", "user"}
+    assert set(body["data"]) == {"token", "user", "device"}
     user = body["data"]["user"]
     assert re.fullmatch(r"guest_[0-9a-z]+", user.pop("id"))
     assert len(user.pop("sessionId")) >= 20

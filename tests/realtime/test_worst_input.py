@@ -109,6 +109,7 @@ EVENTS = {
     "chat:clear": Entry({"undo": True}),
     "chat:undo": Entry({"resume": {"roomId": "guest_0_guest_1", "epoch": 1, "seq": 0}}, "alone"),
     "chat:block": Entry({}),
+    "safety:report": Entry({"reason": "hate", "messages": ["msg_0"], "words": "why", "leave": False, "epoch": 1}),
     "consent:answer": Entry({"step": "links", "allowed": True}),
     "consent:open": Entry({"steps": ["links", "video"]}),
     "leave-room": Entry({}),
@@ -398,13 +399,16 @@ LONG = [
 HEADERS = {
     "Accept": "",
     "Accept-Encoding": "",
+    "Age-Proof": "",
     "Authorization": "Bearer ",
     "Content-Type": "",
     "Cookie": "",
+    "Device": "",
     "If-Modified-Since": "",
     "If-None-Match": "",
     "If-Range": "",
     "Origin": "",
+    "Proof": "",
     "Range": "bytes=",
     "X-Duration": "",
     "X-File-Name": "",
@@ -431,6 +435,31 @@ ROUTES = {
     ("GET", "/api/temp-files/info/{file_id}"): "",
     ("GET", "/api/temp-files/temp/{file_id}"): "",
     ("GET", "/api/ice-servers"): "",
+    ("GET", "/api/house"): "",
+    ("GET", "/api/pages/{name}"): "",
+    ("GET", "/api/age"): "",
+    ("POST", "/api/reports/status"): "json",
+    ("POST", "/api/appeals"): "json",
+    ("POST", "/api/appeals/status"): "json",
+    ("POST", "/api/moderate/session"): "json",
+    ("GET", "/api/moderate/session"): "",
+    ("DELETE", "/api/moderate/session"): "",
+    ("GET", "/api/moderate/setup/{token}"): "",
+    ("POST", "/api/moderate/setup/{token}"): "json",
+    ("GET", "/api/moderate/figures"): "",
+    ("GET", "/api/moderate/cases"): "",
+    ("GET", "/api/moderate/cases/{case_id}"): "",
+    ("POST", "/api/moderate/cases/{case_id}/viewing"): "",
+    ("POST", "/api/moderate/cases/{case_id}/decisions"): "json",
+    ("GET", "/api/moderate/cases/{case_id}/files/{number}"): "",
+    ("GET", "/api/moderate/cases/{case_id}/export"): "",
+    ("GET", "/api/moderate/appeals"): "",
+    ("POST", "/api/moderate/appeals/{appeal_id}"): "json",
+    ("GET", "/api/moderate/sanctions"): "",
+    ("POST", "/api/moderate/sanctions/{sanction_id}/lift"): "json",
+    ("GET", "/api/moderate/moderators"): "",
+    ("GET", "/api/moderate/audit"): "",
+    ("GET", "/api/moderate/templates"): "",
     ("GET", "/schema/asyncapi.json"): "",
     ("GET", "/health"): "",
     ("GET", "/api/limits"): "",
@@ -548,7 +577,9 @@ def requests(method: str, path: str) -> Iterator[tuple[str, bytes]]:
     """Yield name and bytes of the worst requests to a route, with placeholders (`filled`)."""
     kind = ROUTES[method, path]
     own = path.replace("{room_id}", "@room@").replace("{file_id}", "@file@")
-    own = own.replace("{session_id}", "@session@").replace("{path}", "x")
+    own = own.replace("{session_id}", "@session@")
+    own = re.sub(r"\{(number|[a-z]+_id)\}", "1", own)
+    own = re.sub(r"\{[a-z]+\}", "x", own)
     if own == "/socket.io/":
         own += "?EIO=4&transport=polling" + ("&sid=@poller@" if method == "POST" else "")
     token = "Authorization: Bearer @token@"

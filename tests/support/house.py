@@ -13,6 +13,7 @@ from passerby.chat.text import clean_text
 from passerby.models import Wish
 from passerby.settings import Settings
 from tests.support.clock import ManualClock, turns
+from tests.support.friction import NO_FRICTION
 from tests.support.links import RecordingLink
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class House(Assembly):
         self, *, clock: ManualClock | None = None, stand_ins: dict[str, Any] | None = None, **settings: object
     ) -> None:
         clock = clock or ManualClock()
-        chosen = Settings(**{"jwt_secret": SECRET, "stats_frames": 2000, "match_again": 0, **settings})  # type: ignore[arg-type]
+        chosen = Settings(**{"jwt_secret": SECRET, "stats_frames": 2000, **NO_FRICTION, **settings})  # type: ignore[arg-type]
         background = Background(clock)
         own = adapters(chosen, clock, background)
         for name, adapter in (stand_ins or {}).items():

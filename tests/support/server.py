@@ -19,6 +19,7 @@ import httpx
 from passerby import app
 from passerby.settings import Settings
 from tests.support.client import PATIENCE, Client
+from tests.support.friction import NO_FRICTION, NO_FRICTION_IN_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -142,7 +143,7 @@ def http_client(url: str) -> httpx.AsyncClient:
 @asynccontextmanager
 async def inside(**changes: object) -> AsyncIterator[InsideServer]:
     """Run a server in this process, on a free port, with the given settings."""
-    settings = Settings(**{"port": 0, "jwt_secret": SECRET, "match_again": 0, **changes})  # type: ignore[arg-type]  # by name
+    settings = Settings(**{"port": 0, "jwt_secret": SECRET, **NO_FRICTION, **changes})  # type: ignore[arg-type]  # by name
     made: list[tuple[uvicorn.Server, app.Application]] = []
 
     class Noted(app._Uvicorn):
@@ -182,7 +183,7 @@ class ServerProcess:
                 *(*within, sys.executable, "-m", "passerby.cli"),
                 *("serve", "--port", "0", "--log-format", "json", *arguments),
             ],
-            env={**clean, "PYTHONUNBUFFERED": "1", "MATCH_AGAIN": "0", **environment},
+            env={**clean, "PYTHONUNBUFFERED": "1", **NO_FRICTION_IN_ENVIRONMENT, **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -17,6 +17,7 @@ from passerby.app import Application
 from passerby.http.guard import READ_SIZE, http_factory
 from passerby.settings import Settings
 from passerby.socketio import Request
+from tests.support.friction import NO_FRICTION
 from tests.support.sio_fakes import FakeWebSocket
 
 if TYPE_CHECKING:
@@ -230,7 +231,8 @@ async def world(**changes: Any) -> AsyncIterator[World]:  # noqa: ANN401 - setti
         "limits_scale": 1e9,
         "packet_rate": 1e-6,
         "relay_only": True,
-        "match_again": 0,
+        **NO_FRICTION,
+        "repeat_partners": 5,
         "turn_urls": ("turn:turn.example",),
         "turn_secret": SECRET,
         "trusted_proxies": ("127.0.0.0/8", "10.0.0.0/8", "192.168.0.0/16"),

@@ -93,6 +93,15 @@ class RoomLog(Protocol):
         A message whose `done` has not been called is not among them, nor counted in `gap`.
         """
 
+    def entries(self, room_id: str, epoch: int) -> list[bytes]:
+        """Return the messages of the log whose `done` has been called, as JSON, oldest first; none if it is not open.
+
+        It is answered from this process's memory. The bytes are not copied.
+        """
+
+    def settle(self, room_id: str, epoch: int) -> None:
+        """Call `done` for all that was appended, as `park` does first; no effect if another process has the log."""
+
     def note(self, room_id: str, epoch: int, name: str, value: bytes | None) -> None:
         """Keep `value` beside the log, or remove it (None); no effect when the log is not open.
 

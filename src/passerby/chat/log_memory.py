@@ -99,6 +99,14 @@ class MemoryRoomLog:
         entries = islice(log.entries, first, None if limit is None else first + limit)
         return Replay([self._decode(encoded) for encoded in entries], max(0, oldest - after))
 
+    def entries(self, room_id: str, epoch: int) -> list[bytes]:
+        """See RoomLog."""
+        log = self.logs.get(room_id)
+        return [] if log is None or log.epoch != epoch else [*log.entries]
+
+    def settle(self, room_id: str, epoch: int) -> None:
+        """See RoomLog. All is done at once."""
+
     def note(self, room_id: str, epoch: int, name: str, value: bytes | None) -> None:
         """See RoomLog. Nobody could read it."""
 

@@ -463,11 +463,28 @@ class RedisRoomLog:
         room = self._rooms.get(room_id)
         if room is None or room.epoch != epoch or room.is_foreign:
             return None
-        while room.batches:  # what is done with one message may append another
-            self._answer_all(room)
+        self._settle(room)
         room.pending = None
         self.forget(room_id, epoch)
         return partial(self._unpark, room)
+
+    def settle(self, room_id: str, epoch: int) -> None:
+        """See RoomLog. If the room goes on, it is written again: what is not answered has perhaps not come."""
+        room = self._rooms.get(room_id)
+        if room is None or room.epoch != epoch or room.is_foreign or not room.batches:
+            return
+        self._settle(room)
+        if not room.is_open:
+            return
+        room.pending, room.is_current = None, False
+        if self._redis.is_usable:
+            self._begin(room)
+        else:
+            self._mark(room)
+
+    def _settle(self, room: LoggedRoom) -> None:
+        while room.batches:  # what is done with one message may append another
+            self._answer_all(room)
 
     def _unpark(self, room: LoggedRoom) -> None:
         """Open a log again that was parked, and write it as a new one. Late answers to earlier batches mean nothing."""
@@ -593,6 +610,14 @@ class RedisRoomLog:
         replay = await self._memory.replay(room_id, epoch, after, done if limit is None else min(limit, done))
         gap = max(0, room.told - after)
         return replay if replay.gap <= gap else Replay(replay.messages, gap)
+
+    def entries(self, room_id: str, epoch: int) -> list[bytes]:
+        """See RoomLog."""
+        room = self._rooms.get(room_id)
+        if room is None or room.epoch != epoch:
+            return []
+        entries = self._memory.entries(room_id, epoch)
+        return entries[: max(0, len(entries) - (room.log.seq - room.told))]
 
     async def owner(self, room_id: str) -> str | None:
         """See RoomLog."""

@@ -467,6 +467,8 @@ class Rooms:
             self.moved_on(guest)
             return 0.0
         partner = member.partner
+        for observer in self._observers:
+            self._background.attempt("observer of a member who leaves", observer.member_leaves, member)
         seconds = self._undo if undo and self._park(member) else 0.0
         try:
             self._tell_left(member, reason, seconds)
@@ -494,6 +496,12 @@ class Rooms:
         parked = self._parked.get(guest)
         member = guest.membership() if parked is None else parked.member(guest)
         return member.partner.live
+
+    def is_with(self, guest: LiveGuest, partner_id: str) -> bool:
+        """Return whether `partner` is the guest with this id."""
+        parked = self._parked.get(guest)
+        member = guest.member if parked is None else parked.member(guest)
+        return member is not None and member.partner.live.guest.id == partner_id
 
     def part(self, guest: LiveGuest) -> None:
         """End the guest's room, open or parked: nobody comes back to it."""
@@ -564,6 +572,8 @@ class Rooms:
 
     def _close(self, room: Room) -> None:
         """Close a room, also one whose opening has failed halfway."""
+        for observer in self._observers:
+            self._background.attempt("observer of a closing room", observer.room_closing, room)
         self._dismiss(room)
         self._forget_log(room.id, room.epoch)
         self._tell_closed(room)
@@ -593,6 +603,9 @@ class Rooms:
         """Dismiss the room of a member who leaves, and keep it for a while; return False if nobody could come back."""
         room = member.room
         if not self._undo or room.was_restored or not can_be_followed(member.partner.live):
+            return False
+        # What is on its way is delivered before the room ends: observers who look at the log see it.
+        if not self._background.attempt("last messages of a room", self._log.settle, room.id, room.epoch):
             return False
         for observer in self._observers:
             self._background.attempt("observer of a parked room", observer.room_parked, room)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final, TextIO
+from urllib.parse import urlsplit
 
 from passerby import redis_url
 from passerby.doctor import directory, port, process, redis_server, site, turn
@@ -58,7 +59,9 @@ async def _examine(checks: Sequence[Check], settings: Settings, output: TextIO, 
 def secrets_of(settings: Settings) -> list[str]:
     """Return what must not be printed."""
     password = None if settings.redis_url is None else redis_url.parse(settings.redis_url).password
-    secrets = [settings.jwt_secret, settings.jwt_secret_previous, settings.turn_secret, password]
+    kept = None if settings.database_url is None else urlsplit(settings.database_url).password
+    secrets = [settings.jwt_secret, settings.jwt_secret_previous, settings.turn_secret, password, kept]
+    secrets += [settings.evidence_key, settings.hook_secret, settings.age_secret]
     return [secret for secret in secrets if secret is not None and len(secret) >= _SHORT]
 
 

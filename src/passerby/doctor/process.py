@@ -25,6 +25,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     """Yield the checks."""
     functions: tuple[tuple[str, Callable[[Settings], Finding]], ...] = (
         ("JWT_SECRET", secret),
+        ("the key of evidence", evidence),
         ("LIMITS_SCALE", scale),
         ("TRUSTED_PROXIES", proxies),
         ("the limit of file descriptors", descriptors),
@@ -51,6 +52,18 @@ def secret(settings: Settings) -> Finding:
             "Set it to 32 random characters or more, such as from `openssl rand -hex 32`"
         )
     return ok("JWT_SECRET is set")
+
+
+def evidence(settings: Settings) -> Finding:
+    """Without a key, moderators see who was reported, and why, but not what was said."""
+    if settings.database_url == "none":
+        return ok("DATABASE_URL is none: reports are not taken")
+    if settings.evidence_key is None and settings.evidence_key_file is None:
+        return warning(
+            "neither EVIDENCE_KEY nor EVIDENCE_KEY_FILE is set: reports hold no messages. Set EVIDENCE_KEY_FILE to a "
+            "file beside the database's folder, not in it: it is made at the next start"
+        )
+    return ok("the key of evidence is set")
 
 
 def scale(settings: Settings) -> Finding:

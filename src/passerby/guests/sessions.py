@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from passerby import errors, ids
 from passerby.clock import AnswerLimit, Timestamps
-from passerby.errors import Code, NotFoundError, UnauthorizedError, UnavailableError
+from passerby.errors import Code, NotFoundError, PasserbyError, UnauthorizedError, UnavailableError
 from passerby.live import LiveGuest, not_in_room
 from passerby.logs import Sampled
 from passerby.models import Guest
@@ -110,6 +110,8 @@ class Guests:
         self._is_ended = is_ended
         self._written = written
         self._ready = ready
+        self.check_session: Callable[[str], None] = _everybody
+        """Called with the session id of a token, before the store is asked. Raises BannedError."""
         self.elsewhere: Elsewhere = Nowhere()
         """The guests who live on other nodes."""
         self.timestamps = Timestamps(clock)
@@ -127,10 +129,16 @@ class Guests:
         language: str | None,
         *,
         former: Guest | None = None,
+        device: tuple[str, float] | None = None,
+        is_of_age: bool | None = None,
+        rules: str | None = None,
     ) -> tuple[Guest, str]:
         """Create a session that lasts `session_ttl` seconds; return it and its token.
 
         It takes over from a `former` one whom the guest has met, and must not meet again, and who must not meet them.
+
+        `device` is what the browser is known by, and since when (see `safety.devices`); `is_of_age` and `rules` are
+        what the guest has answered (see `safety.newcomers`).
 
         When there are too many, the oldest one that was never used is replaced, or UnavailableError is raised. It is
         also raised when the store cannot serve now.
@@ -138,6 +146,9 @@ class Guests:
         guest = self._new(username, location, gender, language)
         if former is not None:
             guest.met, guest.never, guest.origin = former.met, former.never, former.root
+        guest.is_of_age, guest.rules = is_of_age, rules
+        if device is not None:
+            guest.device, guest.device_since = device
         return await self._answer(self._create(guest))
 
     async def _create(self, guest: Guest) -> tuple[Guest, str]:
@@ -188,18 +199,26 @@ class Guests:
     async def authenticate(self, token: str) -> tuple[Guest, float]:
         """Return the token's guest and its expiry (seconds since the Unix epoch).
 
-        Raises UnauthorizedError; and UnavailableError when nobody can say now whether the session exists, or whether
-        the guest is in a room.
+        Raises UnauthorizedError; BannedError, also when the session is over; and UnavailableError when nobody can say
+        now whether the session exists, or whether the guest is in a room.
         """
         if self._ready is not None and self._tokens.is_provisional:
             await self._ready()
         session_id, expires = self._tokens.verify(token)
+        self.check_session(session_id)
         if self._ready is not None and session_id not in self._by_session:
             await self._ready()
         guest = await self._answer(self.find(session_id))
         if guest is None:
             raise UnauthorizedError(Code.SESSION_NOT_FOUND, errors.SESSION_NOT_FOUND)
         return guest, expires
+
+    def session_of(self, token: str) -> str | None:
+        """Return the session id of a token, whether that session exists or not; None if the token is not valid."""
+        try:
+            return self._tokens.verify(token)[0]
+        except PasserbyError:
+            return None
 
     async def public(self, session_id: str) -> Guest:
         """Return the session for its public view. Raises NotFoundError, UnavailableError."""
@@ -283,6 +302,10 @@ class Guests:
     def live_count(self) -> int:
         """Return the number of live guests."""
         return len(self._by_session)
+
+    def lives(self) -> Iterable[LiveGuest]:
+        """Return all live guests."""
+        return self._by_session.values()
 
     def live_ids(self) -> Iterable[str]:
         """Return the session ids of all live guests."""
@@ -374,3 +397,7 @@ class Guests:
     def forget_unused(self, session_id: str) -> None:
         """The session ends without ever having had a connection. The caller removes it from the store."""
         self._unused.pop(session_id, None)
+
+
+def _everybody(_session_id: str) -> None:
+    """Nobody is kept out."""

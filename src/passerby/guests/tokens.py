@@ -94,6 +94,10 @@ class Tokens:
         """Return a key for another purpose, derived from the tokens' secret."""
         return derive(self.secret, purpose)
 
+    def derive_all(self, purpose: str) -> list[bytes]:
+        """Return the keys for another purpose, of each secret that is accepted; the first is the one that signs."""
+        return [derive(secret, purpose) for secret in self._accepted]
+
     def issue(self, session_id: str) -> tuple[str, float]:
         """Return a token for a session, and its expiry (seconds since the Unix epoch)."""
         self.has_issued = True

@@ -27,6 +27,8 @@ from passerby.http.calls import CallController
 from passerby.http.files import FileController, TemporaryFileController, allowed
 from passerby.http.guests import GuestController, authenticated
 from passerby.http.models import Failure, FieldError
+from passerby.http.moderation import COOKIE, ModerationController
+from passerby.http.safety import AppealController, HouseController, ReportController
 from passerby.http.services import Services
 from passerby.http.status import StatusController
 from passerby.socketio.handshake import join_headers
@@ -34,7 +36,13 @@ from passerby.socketio.origins import normal_origin
 
 STATIC: Final = Path(__file__).parents[1] / "static"
 _SCHEMA: Final = "/schema"
-_LIMITED: Final = {"requests": "requests", "sessions": "sessions", "uploads": "files"}
+_LIMITED: Final = {
+    "requests": "requests",
+    "sessions": "sessions",
+    "uploads": "files",
+    "codes": "questions with codes",
+    "logins": "attempts to log in",
+}
 """Text of the rate-limit error, by the limit's name."""
 MAX_JSON_BODY: Final = 64 * 1024
 """Maximum bytes of a request body; a guest's traits need a few hundred."""
@@ -68,18 +76,24 @@ _HEADERS: Final[Headers] = [(b"cache-control", b"no-store"), *_SECURITY_HEADERS]
 def _cors(origins: list[str]) -> CORSConfig | None:
     if not origins:
         return None
-    return CORSConfig(allow_origins=origins, allow_credentials=True, expose_headers=["Retry-After"])
+    return CORSConfig(allow_origins=origins, allow_credentials=True, expose_headers=["Retry-After", "Device"])
 
 
 class Answer:
-    """An error response that needs no framework: for what it does not do, or answers without a code."""
+    """An error response that needs no framework: for what it does not do, or too slowly, or without a code."""
 
-    def __init__(self, status: int, code: Code, message: str, *headers: tuple[bytes, bytes]) -> None:
+    def __init__(self, status: int, failure: Failure, *headers: tuple[bytes, bytes]) -> None:
         """Make the response, with `headers` of its own."""
-        body = encode(Failure(success=False, message=message, code=code))
+        body = encode(failure)
         described = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         self._start = {"type": "http.response.start", "status": status, "headers": [*described, *headers, *_HEADERS]}
         self._body = {"type": "http.response.body", "body": body}
+
+    @classmethod
+    def of(cls, error: PasserbyError) -> Answer:
+        """Return the same response as a route that raises `error`."""
+        headers = [(name.encode(), value.encode()) for name, value in _retry(error).items()]
+        return cls(error.status, Failure.of(error), *headers)
 
     async def send(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         """Answer one HTTP request (ASGI)."""
@@ -87,9 +101,25 @@ class Answer:
         await send(self._body)
 
 
-STOPPED: Final = Answer(503, Code.UNAVAILABLE, "The server is stopping", (b"connection", b"close"))
-FAILED: Final = Answer(InternalError.status, Code.INTERNAL, InternalError().message)
-ORIGIN_FORBIDDEN: Final = Answer(400, Code.ORIGIN_FORBIDDEN, "Disallowed CORS Origin")
+def _device(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """Return what a browser is to keep that was refused."""
+    device = request.state.get("device")
+    return {} if device is None else {"device": device}
+
+
+def _retry(error: PasserbyError) -> dict[str, str]:
+    return {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
+
+
+STOPPED: Final = Answer(
+    503,
+    Failure(success=False, message="The server is stopping", code=Code.UNAVAILABLE),
+    (b"connection", b"close"),
+)
+FAILED: Final = Answer.of(InternalError())
+ORIGIN_FORBIDDEN: Final = Answer(
+    400, Failure(success=False, message="Disallowed CORS Origin", code=Code.ORIGIN_FORBIDDEN)
+)
 
 
 def is_forbidden_preflight(application: Litestar, scope: MutableMapping[str, Any]) -> bool:
@@ -104,6 +134,14 @@ def is_forbidden_preflight(application: Litestar, scope: MutableMapping[str, Any
 def client_files() -> Assets:
     """Read the built web client; there are no files if it is not built."""
     return Assets(STATIC, _SECURITY_HEADERS)
+
+
+def console_headers() -> Headers:
+    """Return the headers of the console's page: as strict as those of the guests' page, without sockets."""
+    return [
+        (name, value.replace(b" ws: wss:", b"") if name == b"content-security-policy" else value)
+        for name, value in _SECURITY_HEADERS
+    ]
 
 
 def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
@@ -121,7 +159,17 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
         return _refused(request, InternalError())
 
     return Litestar(
-        [GuestController, FileController, TemporaryFileController, CallController, StatusController],
+        [
+            GuestController,
+            FileController,
+            TemporaryFileController,
+            CallController,
+            ReportController,
+            AppealController,
+            ModerationController,
+            HouseController,
+            StatusController,
+        ],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
             "guest": Provide(authenticated),
@@ -152,7 +200,10 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
             render_plugins=[JsonRenderPlugin()],
             openapi_router=Router(_SCHEMA, route_handlers=[], include_in_schema=False, before_request=_only_documents),
             components=Components(
-                security_schemes={"token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+                security_schemes={
+                    "token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
+                    "moderator": SecurityScheme(type="apiKey", name=COOKIE, security_scheme_in="cookie"),
+                }
             ),
         ),
         logging_config=None,
@@ -172,9 +223,8 @@ def _only_documents(request: Request[Any, Any, Any]) -> None:
         raise NotFoundException
 
 
-def _refused(_request: Request[Any, Any, Any], error: PasserbyError) -> Response[Failure]:
-    headers = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
-    return Response(Failure.of(error), status_code=error.status, headers=headers)
+def _refused(request: Request[Any, Any, Any], error: PasserbyError) -> Response[Failure]:
+    return Response(Failure.of(error), status_code=error.status, headers=_retry(error) | _device(request))
 
 
 def _malformed(_request: Request[Any, Any, Any], _error: Exception) -> Response[Failure]:

@@ -130,13 +130,25 @@ class Assets:
         """Return the file at the path of a URL, percent-decoded; None if there is none."""
         return self._assets.get(path)
 
-    async def send(self, asset: Asset, scope: Message, send: Callable[[Message], Awaitable[None]]) -> None:
-        """Answer one HTTP request (ASGI); 405 for any method but GET and HEAD."""
+    async def send(
+        self,
+        asset: Asset,
+        scope: Message,
+        send: Callable[[Message], Awaitable[None]],
+        more: Headers | None = None,
+    ) -> None:
+        """Answer one HTTP request (ASGI); 405 for any method but GET and HEAD. `more` are instead of our headers."""
         if scope["method"] in ("GET", "HEAD"):
             status, headers, body = asset.answer(scope["headers"])
         else:
             status, headers, body = 405, _REFUSAL_HEADERS, _REFUSAL
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, *self._headers]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*headers, *(self._headers if more is None else more)],
+            }
+        )
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 

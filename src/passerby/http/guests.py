@@ -12,10 +12,13 @@ from msgspec import UNSET
 from passerby import ids
 from passerby.errors import (
     TOKEN_REQUIRED,
+    BannedError,
     Code,
+    ForbiddenError,
     InvalidInputError,
     NotFoundError,
     PasserbyError,
+    RequiredError,
     TooLargeError,
     UnauthorizedError,
     UnavailableError,
@@ -34,6 +37,8 @@ from passerby.http.models import (
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.models import TRAIT_LENGTH, Guest, OnlineUser
+from passerby.safety.devices import under_age
+from passerby.safety.newcomers import UnderAgeError
 
 
 async def authenticated(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Guest:
@@ -42,6 +47,7 @@ async def authenticated(request: Request[Any, Any, Any], services: NamedDependen
     if scheme.lower() != "bearer":
         raise UnauthorizedError(Code.TOKEN_REQUIRED, TOKEN_REQUIRED)
     guest, _ = await services.guests.authenticate(token.strip())
+    services.bans.check(device=guest.device, address=services.address_of(request))
     return guest
 
 
@@ -51,6 +57,8 @@ async def _former(request: Request[Any, Any, Any], services: Services) -> Guest 
         return None
     try:
         return await authenticated(request, services)
+    except BannedError:
+        raise
     except PasserbyError:
         return None
 
@@ -64,7 +72,7 @@ class GuestController(Controller):
     @post(
         opt={"limit": "sessions"},
         summary="Create a session",
-        responses=refusals(InvalidInputError, TooLargeError, UnavailableError),
+        responses=refusals(InvalidInputError, ForbiddenError, TooLargeError, RequiredError, UnavailableError),
     )
     async def create(
         self,
@@ -75,20 +83,42 @@ class GuestController(Controller):
         """Return a token and its guest. If no username is given, a random one is used.
 
         With the token of another session, the new one takes over whom that guest has met, and must not meet again.
+        If the house asks for it (GET /api/house), `bornOn` or the header `Age-Proof`, and `rules`, are needed.
+        The header `Device` is what the browser is known by: `device` of an earlier answer.
+        Under suspicion, the answer is 428 proof_required with a challenge; the header `Proof` has its solution then.
         """
+        address = services.address_of(request)
+        device = services.devices.read(request.headers.get("device"))
+        services.bans.check(device=device.digest, address=address)
+        services.proofs.check(address, request.headers.get("proof"))
         wish = data or NewGuest()
+        former = await _former(request, services)
+        try:
+            admission = await services.newcomers.admit(
+                device,
+                former,
+                born_on=wish.born_on,
+                rules=wish.rules,
+                age_proof=request.headers.get("age-proof"),
+            )
+        except UnderAgeError:
+            request.state.device = services.devices.text(under_age(device))  # the browser is not asked again
+            raise
         guest, token = await services.guests.create(
             wish.username,
             _one_string(wish.location),
             wish.gender,
             wish.language,
-            former=await _former(request, services),
+            former=former,
+            device=(device.digest, device.since),
+            is_of_age=admission.is_of_age,
+            rules=admission.rules,
         )
         services.stats.changed()
         return Success(
             success=True,
             message="Guest session created",
-            data=GuestCreated(token, _own_view(guest)),
+            data=GuestCreated(token, _own_view(guest), services.devices.text(device)),
         )
 
     @get("/username", summary="Get a random username", responses=refusals())

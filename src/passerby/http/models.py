@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from passerby.calls.ice import IceServers
-from passerby.errors import Code, PasserbyError
+from passerby.errors import BannedError, Code, PasserbyError, RequiredError
 from passerby.models import (
+    BanNotice,
     FileInfo,
     GuestId,
+    House,
     LanguageTag,
     Limits,
     OnlineUser,
     RedisState,
     RedisStats,
+    Rule,
     SessionId,
     Stats,
     Timestamp,
     Trait,
     Username,
+    Words,
 )
 
 T = TypeVar("T")
@@ -40,6 +44,11 @@ class NewGuest(Struct, rename="camel", frozen=True):
     location: Trait | LegacyLocation | None = None
     gender: Trait | None = None
     language: LanguageTag | None = None
+    born_on: (
+        Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$", description="Date of birth, if it is asked for; not kept")]
+        | None
+    ) = None
+    rules: Annotated[str, Meta(max_length=64, description="Version of the rules that the guest accepts")] | None = None
 
 
 class TraitsUpdate(Struct, rename="camel", frozen=True):
@@ -67,6 +76,7 @@ class GuestCreated(Struct, rename="camel", frozen=True):
 
     token: str
     user: GuestUser
+    device: Annotated[str, Meta(description="What this browser is known by: send it as the header `Device` next time")]
 
 
 class GuestData(Struct, rename="camel", frozen=True):
@@ -181,20 +191,79 @@ class Failure(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=T
     code: Code
     errors: list[FieldError] | UnsetType = UNSET
     retry_after: float | UnsetType = UNSET
+    ban: Annotated[BanNotice, Meta(description="Of banned")] | UnsetType = UNSET
+    challenge: Annotated[dict[str, Any], Meta(description="Of proof_required: an ALTCHA challenge")] | UnsetType = UNSET
 
     @classmethod
     def of(cls, error: PasserbyError) -> Failure:
         """Return what a client is told of `error`."""
+        challenge = error.challenge if isinstance(error, RequiredError) else None
         return cls(
             success=False,
             message=error.message,
             code=error.code,
             errors=[FieldError(error.field, error.message)] if error.field else UNSET,
             retry_after=error.retry_after if error.retry_after is not None else UNSET,
+            ban=error.notice if isinstance(error, BannedError) else UNSET,
+            challenge=UNSET if challenge is None else challenge,
         )
 
 
+class ReceiptQuestion(Struct, rename="camel", frozen=True):
+    """Body of POST /api/reports/status."""
+
+    receipt: Annotated[str, Meta(max_length=64)]
+
+
+class ReportStatus(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):
+    """What has become of a report."""
+
+    state: Literal["waiting", "decided", "dismissed"]
+    rule: Rule
+    action: Literal["none", "warning", "end_session", "ban"] = "none"
+    reported_at: Timestamp
+    decided_at: Timestamp | UnsetType = UNSET
+
+
+class AppealQuestion(Struct, rename="camel", frozen=True):
+    """Body of POST /api/appeals/status."""
+
+    code: Annotated[str, Meta(max_length=64)]
+
+
+class NewAppeal(Struct, rename="camel", frozen=True):
+    """Body of POST /api/appeals."""
+
+    code: Annotated[str, Meta(max_length=64)]
+    words: Annotated[Words, Meta(min_length=1)]
+
+
+class AppealStatus(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):
+    """A ban, and what has become of the appeal against it."""
+
+    ban: BanNotice
+    ended: bool = False
+    """Whether the ban has ended, or was lifted."""
+    state: Literal["none", "waiting", "upheld", "rejected"]
+    words: str = ""
+    answer: str = ""
+
+
+class HousePage(Struct, rename="camel", frozen=True):
+    """A page of the operator's, as HTML without scripts, styles or foreign pictures."""
+
+    html: str
+    version: str
+
+
 HTTP_MODELS: tuple[type, ...] = (
+    ReceiptQuestion,
+    ReportStatus,
+    AppealQuestion,
+    NewAppeal,
+    AppealStatus,
+    HousePage,
+    House,
     NewGuest,
     TraitsUpdate,
     GuestCreated,

@@ -10,16 +10,25 @@ from litestar.connection import ASGIConnection
 from passerby.addresses import ClientAddress
 from passerby.background import Background
 from passerby.calls.ice import Ice
+from passerby.clock import Clock, Timestamps
 from passerby.files.files import Files
 from passerby.guests.sessions import Guests
 from passerby.hours import Hours
+from passerby.http.moderation_parts import Moderation
 from passerby.http.probes import Probes
 from passerby.matching.matchmaking import Matchmaking
 from passerby.matching.pulse import Pulse
 from passerby.models import Limits, RedisState, RedisStats
 from passerby.nodes.buckets import Buckets
 from passerby.presence import Presence
+from passerby.safety.appeals import Appeals
+from passerby.safety.banlist import BanList
+from passerby.safety.devices import Devices
+from passerby.safety.newcomers import Newcomers
+from passerby.safety.proofs import Proofs
+from passerby.safety.reports import Reports
 from passerby.socketio import Server
+from passerby.socketio.origins import Origins
 from passerby.stats.statistics import Statistics
 
 
@@ -50,6 +59,19 @@ class Services(NamedTuple):
     """Returns how Redis fares; None if it is not used."""
     background: Background
     probes: Probes
+    proofs: Proofs
+    devices: Devices
+    bans: BanList
+    appeals: Appeals
+    reports: Reports
+    newcomers: Newcomers
+    age_url: str | None
+    """The provider that guests are sent to."""
+    origins: Origins
+    """Those whose pages may use this server."""
+    timestamps: Timestamps
+    moderation: Moderation
+    clock: Clock
 
     def redis_state(self) -> RedisState:
         """Return whether Redis is in use."""
@@ -60,6 +82,14 @@ class Services(NamedTuple):
         """Return the address of the client that sent the request, as reported by trusted proxies."""
         peer = connection.client.host if connection.client else ""
         return self.address.of(peer, self.forwarded_for(connection))
+
+    def is_secure(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+        """Return whether the client uses HTTPS, as reported by trusted proxies."""
+        peer = connection.client.host if connection.client else ""
+        if connection.url.scheme == "https":
+            return True
+        forwarded = connection.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip().lower()
+        return forwarded == "https" and self.address.is_proxy(peer)
 
     @staticmethod
     def forwarded_for(connection: ASGIConnection[Any, Any, Any, Any]) -> str:

@@ -70,7 +70,7 @@ async def _nobody(_ticket: Ticket) -> LiveGuest | None:
     return None
 
 
-def _admit_all() -> None:
+def _admit_all(_guest: LiveGuest) -> None:
     """Let every search begin."""
 
 
@@ -91,12 +91,12 @@ class Matchmaking:
         meetings: Meetings,
         pulse: Pulse,
         changed: Callable[[LiveGuest], None],
-        admit: Callable[[], None] = _admit_all,
+        admit: Callable[[LiveGuest], None] = _admit_all,
     ) -> None:
         """Search in `queue`, open rooms in `rooms`. `grace` is how long a search is kept without a connection, in s.
 
         `node` is this node's id; `patience` is for how many seconds a search is left to it, if there are others.
-        `admit` is called before a search begins, and raises a PasserbyError if none may begin now.
+        `admit` is called before a guest's search begins, and raises a PasserbyError if it may not begin now.
         """
         self._admit = admit
         self._node = node
@@ -149,7 +149,7 @@ class Matchmaking:
             return
         former = guest.ticket
         if former is None:
-            self._admit()
+            self._admit(guest)
             self._rooms.moved_on(guest)
         since = former.entered_at if former is not None else self._clock.time()
         ticket = Ticket(ids.ticket_id(), guest.guest.id, since, self._node, wish)
@@ -167,20 +167,30 @@ class Matchmaking:
     @staticmethod
     def _avoiding(wish: Wish, guest: LiveGuest) -> Wish:
         """Return the wish with whom the guest must not meet now."""
-        return replace(wish, origin=guest.guest.origin or "", never=tuple(guest.guest.never))
+        own = guest.guest
+        return replace(wish, origin="" if own.root == own.id else own.root, never=tuple(own.never))
 
     def never_again(self, one: LiveGuest, other: LiveGuest) -> None:
         """The two must not meet again: neither by the searches that they have begun, nor by later ones."""
         self._meetings.never_again(one.guest, other.guest)
         for guest in (one, other):
-            former = guest.ticket
-            if former is None:
-                self._changed(guest)
-                continue
-            # Whoever finds the former one finds that nobody holds it any more.
-            ticket = replace(former, id=ids.ticket_id(), wish=self._avoiding(former.wish, guest))
-            self._set(guest, ticket)
-            self._background.start("return to a search", self._return(guest, ticket, former))
+            self._search_anew(guest)
+
+    def avoid(self, guest: LiveGuest, root: str) -> None:
+        """Do so for a guest whose partner is perhaps not here: `root` is the partner's."""
+        self._meetings.avoid(guest.guest, root)
+        self._search_anew(guest)
+
+    def _search_anew(self, guest: LiveGuest) -> None:
+        """It has changed whom a guest must not meet."""
+        former = guest.ticket
+        if former is None:
+            self._changed(guest)
+            return
+        # Whoever finds the former one finds that nobody holds it any more.
+        ticket = replace(former, id=ids.ticket_id(), wish=self._avoiding(former.wish, guest))
+        self._set(guest, ticket)
+        self._background.start("return to a search", self._return(guest, ticket, former))
 
     def _tell_soon(self, guest: LiveGuest) -> None:
         self._untold[guest.guest.id] = guest

@@ -51,9 +51,14 @@ class Meetings(RoomObserver):
         Each has the other, by what does not change from session to session: so it is enough that one of them still
         has it, whoever of them has a new session, or both.
         """
-        for guest, partner in ((one, other.root), (other, one.root)):
-            earlier = [never for never in guest.never if never != partner]
-            guest.never = [*earlier, partner][-NEVER:]
+        self.avoid(one, other.root)
+        self.avoid(other, one.root)
+
+    @staticmethod
+    def avoid(guest: Guest, root: str) -> None:
+        """Do so for one guest alone: `root` is the partner's, who may be anywhere. The caller saves the guest."""
+        earlier = [never for never in guest.never if never != root]
+        guest.never = [*earlier, root][-NEVER:]
 
     def _note(self, room: Room) -> None:
         if not self._limit:

@@ -32,7 +32,7 @@ from passerby.chat.events import RoomClosed
 from passerby.clock import sleep
 from passerby.errors import Code, NotFoundError, UnavailableError
 from passerby.limits import TokenBucket
-from passerby.live import FEATURES, LiveGuest, RoomObserver
+from passerby.live import FEATURES, Ended, LiveGuest, RoomObserver
 from passerby.models import Guest, Step, Ticket
 from passerby.nodes.edges import RemoteSession
 from passerby.nodes.requests import PATIENCE, RETRY, ask_living
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from passerby.presence import Presence
     from passerby.realtime.gateway import Gateway
     from passerby.recovery import Recovery
+    from passerby.safety.reports import Reports
     from passerby.socketio import Client
 
 ARRIVED: Final = 42
@@ -116,6 +117,8 @@ class Traveller(Struct):
     features: list[str] = []
     """Those of the client."""
     open_steps: list[Step] = []
+    address: str = ""
+    ended: Ended | None = None
 
 
 class _Settling:
@@ -150,6 +153,7 @@ class Moving(RoomObserver):
         presence: Presence,
         matchmaking: Matchmaking,
         recovery: Recovery,
+        reports: Reports,
         rates: Mapping[str, Rate],
         clock: Clock,
         background: Background,
@@ -168,6 +172,7 @@ class Moving(RoomObserver):
         self._presence = presence
         self._matchmaking = matchmaking
         self._recovery = recovery
+        self._reports = reports
         self._rates = rates
         self._clock = clock
         self._background = background
@@ -434,6 +439,8 @@ class Moving(RoomObserver):
             connection,
             [*live.features],
             [*live.open_steps],
+            live.address,
+            self._reports.ended(live),
         )
         self._presence.release(live)
         self._homes.give(live.guest.session_id, to)
@@ -456,6 +463,8 @@ class Moving(RoomObserver):
         live.token_expires, live.is_recalled = traveller.token_expires, traveller.is_recalled
         live.features = FEATURES.intersection(traveller.features)
         live.open_steps = frozenset(traveller.open_steps)
+        live.address = traveller.address
+        self._reports.arrived(live, traveller.ended)
         now = self._clock.monotonic()
         for name, wait in traveller.waits.items():
             if (rate := self._rates.get(name)) is not None:
@@ -472,6 +481,7 @@ class Moving(RoomObserver):
         self._presence.adopt(live, traveller.grace, traveller.epoch)
         if live.ticket is not None and live.ticket.id not in self._expected:
             self._matchmaking.go_on(live)
+        self._gateway.arrived(live)
 
     def _send_back(self, sender: str, connection: Connection | None) -> None:
         """Close the connection of a guest who is here already; the client connects again, and finds out."""

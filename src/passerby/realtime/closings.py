@@ -13,6 +13,7 @@ _OURS: Final = (
         Code.REPLACED, CloseCode.POLICY_VIOLATION, come_back=False, meaning="You are connected from another place now"
     ),
     Closing(Code.SESSION_ENDED, CloseCode.POLICY_VIOLATION, come_back=False, meaning="Your session has ended"),
+    Closing(Code.BANNED, CloseCode.POLICY_VIOLATION, come_back=False, meaning="You are banned"),
     Closing(Code.RATE_LIMITED, CloseCode.POLICY_VIOLATION, come_back=False, meaning="Too many requests for too long"),
 )
 CLOSINGS: Final = {Code(closing.code): closing for closing in (*SOCKETIO, *_OURS)}

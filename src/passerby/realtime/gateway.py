@@ -15,6 +15,7 @@ from passerby.calls import events as call_events
 from passerby.chat import events as chat_events
 from passerby.chat.text import clean_text
 from passerby.errors import (
+    BannedError,
     Code,
     ConflictError,
     InternalError,
@@ -32,7 +33,9 @@ from passerby.realtime.contract import Auth, Token
 from passerby.realtime.links import SocketLink
 from passerby.safety import events as safety_events
 from passerby.safety.consent import Held
+from passerby.safety.hook import Item
 from passerby.safety.links import has_link
+from passerby.safety.repeats import FIRST
 from passerby.socketio import ConnectError, HandOver, InvalidPayloadError
 from passerby.stats import events as stats_events
 
@@ -51,7 +54,11 @@ if TYPE_CHECKING:
     from passerby.matching.preferences import Preferences
     from passerby.models import Guest, MessageType, Step
     from passerby.presence import Presence
+    from passerby.safety.banlist import BanList
+    from passerby.safety.checks import Checks
     from passerby.safety.consent import Consent
+    from passerby.safety.repeats import Repeats
+    from passerby.safety.reports import Reports
     from passerby.socketio import Ack, Client, Namespace, Socket
     from passerby.stats.statistics import Statistics
 
@@ -60,7 +67,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-GUEST_RATES: Final = ("messages", "typing", "matching", "events", "refusals", "connects")
+GUEST_RATES: Final = ("reports", "messages", "typing", "matching", "events", "refusals", "connects")
 """Rate limits per guest; see Settings."""
 
 
@@ -93,6 +100,10 @@ class Gateway:
         files: Files,
         calls: Calls,
         consent: Consent,
+        bans: BanList,
+        reports: Reports,
+        checks: Checks | None,
+        repeats: Repeats,
         matchmaking: Matchmaking,
         presence: Presence,
         stats: Statistics,
@@ -103,17 +114,22 @@ class Gateway:
         rates: dict[str, Rate],
         addresses: AddressLimit,
         connects: Callable[[str], Awaitable[float]],
+        reporting: Callable[[str], Awaitable[float]],
     ) -> None:
-        """`text_limit` is in characters.
+        """`text_limit` is in characters. `checks` are those of hooks, None if there is none.
 
         `rates` has one rate for each of GUEST_RATES. `addresses` limits events. `connects(address)` limits CONNECT
-        packets: it returns 0.0, or the seconds to wait.
+        packets: it returns 0.0, or the seconds to wait; `reporting(address)` does so for reports.
         """
         self._guests = guests
         self._rooms = rooms
         self._files = files
         self._calls = calls
         self._consent = consent
+        self._bans = bans
+        self._reports = reports
+        self._checks = checks
+        self._repeats = repeats
         self._matchmaking = matchmaking
         self._presence = presence
         self._stats = stats
@@ -124,6 +140,7 @@ class Gateway:
         self._rates = rates
         self._addresses = addresses
         self._connects = connects
+        self._reporting = reporting
         self._families: dict[str, type[ErrorEvent]] = {}
         self._closed = Sampled(log.info, "connections closed after repeated rate-limit errors", clock.monotonic)
         self.settle: Callable[[Guest, chat_events.Resume | None], Awaitable[str | None]] | None = None
@@ -185,6 +202,13 @@ class Gateway:
             error=safety_events.ConsentError,
             payload=safety_events.OpenConsent,
         )
+        on(
+            safety_events.Report,
+            self._report,
+            rate="reports",
+            error=safety_events.ReportError,
+            payload=safety_events.Report,
+        )
         on(safety_events.Block, self._block, rate="matching")
         on(stats_events.GetStats, self._get_stats, rate="events", error=stats_events.StatsError)
 
@@ -208,6 +232,7 @@ class Gateway:
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
     async def _authenticate(self, socket: Socket) -> None:
+        self._check_ban(address=socket.address)  # first: nothing was spent on them yet
         if not socket.is_passed_on:  # the node with the connection has checked it
             self._check_pace(await self._connects(socket.address))
         auth = _auth(socket)
@@ -216,6 +241,7 @@ class Gateway:
             raise ConnectError(errors.HANDSHAKE_TOKEN_REQUIRED, {"code": Code.TOKEN_REQUIRED})
         try:
             guest, expires = await self._guests.authenticate(token)
+            self._bans.check(device=guest.device)
         except PasserbyError as error:
             raise _refusal(error) from error
         except FAILURES as error:
@@ -251,6 +277,16 @@ class Gateway:
         live.address_bucket = self._addresses.bucket(socket.address)
         return SocketLink(socket, self._background)
 
+    def _check_ban(self, *, address: str) -> None:
+        try:
+            self._bans.check(address=address)
+        except BannedError as error:
+            raise _refusal(error) from error
+
+    def arrived(self, live: LiveGuest) -> None:
+        """A guest who has moved lives here now. What both nodes have missed of them meanwhile is told now."""
+        self._bans.greet(live)
+
     @staticmethod
     def _check_pace(wait: float) -> None:
         if wait:
@@ -267,7 +303,8 @@ class Gateway:
             admission.resume,
             features=admission.features,
         )
-        live.address_bucket = self._addresses.bucket(socket.address)
+        live.address, live.address_bucket = socket.address, self._addresses.bucket(socket.address)
+        self._bans.greet(live)
         if not socket.connected:  # it closed meanwhile, when nobody could tell yet whose it was
             self._presence.disconnect(live, link)
 
@@ -393,11 +430,57 @@ class Gateway:
         if not isinstance(content, str):
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected text as content", field="content")
         text = clean_text(content, self._text_limit)
+        if self._checks is not None and ("text" in self._checks.kinds or self._checks.is_busy(member)):
+            self._check(self._checks, member, payload, text, ack)
+        else:
+            self._send_text(member, payload, text, ack)
+        return None
+
+    def _send_text(self, member: Member, payload: chat_events.SendMessage, text: str, ack: Ack | None) -> None:
+        if len(text) >= self._repeats.least and member.room.seq < FIRST:
+            self._repeats.check(member, text)
         if self._consent.checks_links(member) and has_link(text) and not self._consent.allows(member, "links"):
             self._hold(member, "links", payload, text, ack)
         else:
-            self._rooms.send(member, kind, text, payload.client_id, ack)
-        return None
+            self._rooms.send(member, "text", text, payload.client_id, ack)
+
+    def _check(
+        self,
+        checks: Checks,
+        member: Member,
+        payload: chat_events.SendMessage,
+        content: str | dict[str, Any],
+        ack: Ack | None,
+    ) -> None:
+        """Let hooks look at a message before it is delivered. Raises RateLimitedError."""
+
+        def refuse(error: PasserbyError) -> None:
+            self._refuse(member.live, chat_events.ChatError, error, payload, ack)
+
+        def deliver() -> None:
+            try:
+                if isinstance(content, str):
+                    self._send_text(member, payload, content, ack)
+                else:
+                    self._deliver_file(member, payload, content, ack)
+            except Exception as error:  # noqa: BLE001 - any error is reported to the client
+                refuse(self._known(payload.event, error))
+
+        async def item() -> Item:
+            if isinstance(content, str):
+                return Item(kind="text", content=content.encode(), author=member.guest.id, languages=_spoken(member))
+            file = await self._files.of_member(content["fileId"], member.live)
+            parts = [part async for part in self._files.read(file, 0, file.size)]
+            return Item(
+                kind="picture" if file.category == "image" else "file",
+                content=b"".join(parts),
+                mime_type=file.mime_type,
+                name=file.filename,
+                author=member.guest.id,
+                languages=_spoken(member),
+            )
+
+        checks.check(member, item, deliver, refuse, payload.client_id)
 
     def _hold(
         self,
@@ -426,6 +509,15 @@ class Gateway:
         content = await self._files.content(live, payload.content, voice=payload.type == "voice")
         if live.membership() is not member:
             raise ConflictError(Code.NOT_IN_ROOM, "The conversation is over")
+        checks = self._checks
+        if checks is not None and (not checks.kinds.isdisjoint(("picture", "file")) or checks.is_busy(member)):
+            self._check(checks, member, payload, content, ack)
+        else:
+            self._deliver_file(member, payload, content, ack)
+
+    def _deliver_file(
+        self, member: Member, payload: chat_events.SendMessage, content: dict[str, Any], ack: Ack | None
+    ) -> None:
         step = _step_of(payload.type, content)
         if self._consent.allows(member, step):
             self._rooms.send(member, payload.type, content, payload.client_id, ack)
@@ -457,6 +549,15 @@ class Gateway:
         seconds = self._rooms.leave(live, "user_left", undo=undo)
         live.send(chat_events.ChatClearConfirmed(message="You have left the conversation", undo=seconds or UNSET))
 
+    async def _report(self, live: LiveGuest, payload: safety_events.Report, ack: Ack | None) -> None:
+        wait = await self._reporting(live.address)
+        if wait:
+            raise RateLimitedError(wait, "reports")
+        reported = await self._reports.report(live, payload)
+        live.send(reported)
+        if ack is not None:
+            ack(reported)
+
     def _block(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> Awaitable[None]:
         return self._confirm_block(live, self._presence.block(live))
 
@@ -478,7 +579,15 @@ def _refusal(error: PasserbyError) -> ConnectError:
     data: dict[str, Any] = {"code": error.code}
     if error.retry_after is not None:
         data["retryAfter"] = error.retry_after
+    if isinstance(error, BannedError):
+        data["ban"] = msgspec.to_builtins(error.notice)
     return ConnectError(error.message, data)
+
+
+def _spoken(member: Member) -> tuple[str, ...]:
+    """Return the primary subtags of the languages of both members, as far as they are known."""
+    tags = {one.guest.language for one in member.room.members}
+    return tuple(sorted({tag.partition("-")[0].lower() for tag in tags if tag}))
 
 
 def _step_of(kind: MessageType, content: dict[str, Any]) -> Step:

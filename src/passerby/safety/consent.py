@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from passerby.background import Background
+    from passerby.clock import Clock
     from passerby.errors import PasserbyError
     from passerby.live import LiveGuest, Member, Room
+    from passerby.safety.pressure import Pressure
 
     Note = Callable[[str, int, str, bytes | None], None]
     """See `RoomLog.note`."""
@@ -69,6 +71,37 @@ class _Asking:
         self.waiting: dict[Step, list[Held]] = {}
 
 
+class NewDevices:
+    """Keeps a new browser from some steps for a while: whoever is banned has to wait with each new one."""
+
+    def __init__(self, clock: Clock, pressure: Pressure, *, seconds: float, steps: Collection[Step]) -> None:
+        """A browser is new for so many `seconds`, in which it cannot take `steps`; 0: none is."""
+        self._time = clock.time
+        self._pressure = pressure
+        self._seconds = seconds
+        self._steps = frozenset(steps) if seconds else frozenset()
+        self.closes_links = "links" in self._steps
+
+    def wait(self, author: LiveGuest, step: Step) -> float:
+        """Return the seconds until `author` may take a step; 0.0: now.
+
+        Clients that cannot ask their guest, as old ones, keep no id of their device either: each session has a new one.
+        Those are only taken for new as long as the house is under suspicion.
+        """
+        if author.is_established or step not in self._steps:
+            return 0.0
+        if CONSENT not in author.features and not self._pressure.house:
+            return 0.0
+        since = author.guest.device_since
+        if since is None:
+            return self._seconds if self._pressure.house else 0.0
+        age = self._time() - since
+        if 0 <= age < self._seconds:  # below 0: the clock was set back, and says nothing about the device
+            return self._seconds - age
+        author.is_established = True
+        return 0.0
+
+
 class Consent(RoomObserver):
     """What the two in a room allow each other."""
 
@@ -78,6 +111,7 @@ class Consent(RoomObserver):
         *,
         steps: Collection[Step],
         closed: Collection[Step],
+        new_devices: NewDevices,
         note: Note | None = None,
     ) -> None:
         """`steps` are asked for. `closed` are refused to guests whose client cannot ask.
@@ -87,6 +121,8 @@ class Consent(RoomObserver):
         self._background = background
         self._steps = frozenset(steps)
         self._closed = frozenset(closed)
+        self._new = new_devices
+        self._checks_new = new_devices.closes_links
         self._note = note
         self._sides: dict[Member, _Asking] = {}
         """By the recipient. Only of those who were asked or have answered."""
@@ -95,6 +131,8 @@ class Consent(RoomObserver):
 
     def checks_links(self, author: Member) -> bool:
         """Return whether it makes a difference if a text of `author` has a link. Called for each message."""
+        if self._checks_new and not author.live.is_established and self._new.wait(author.live, "links"):
+            return True
         recipient = author.partner
         live = recipient.live
         if CONSENT not in live.features and not live.is_recalled:
@@ -105,8 +143,15 @@ class Consent(RoomObserver):
     def allows(self, author: Member, step: Step) -> bool:
         """Return whether the partner gets this step of `author` now; if not, it has to `wait`.
 
-        Raises ConflictError: consent_declined, step_closed.
+        Raises ConflictError: consent_declined, step_closed, new_device with `retry_after`.
         """
+        wait = self._new.wait(author.live, step)
+        if wait:
+            raise ConflictError(
+                Code.NEW_DEVICE, "This is not possible in the first moments with a new browser", retry_after=wait
+            )
+        if self._checks_new and not author.live.is_established and self._new.wait(author.live, "links"):
+            return True
         recipient = author.partner
         live = recipient.live
         if CONSENT not in live.features:

@@ -1,14 +1,14 @@
-"""The events of the consent ladder, in both directions, and of a block."""
+"""The events of the consent ladder, of blocks, reports, and what moderators decide; in both directions."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from passerby.chat.events import MemberEvent
 from passerby.events import ErrorEvent, Event
-from passerby.models import ClientMessageId, Step
+from passerby.models import INTEGER, ClientMessageId, MessageId, Rule, Step, Timestamp, Words
 
 # ── client to server ──────────────────────────────────────────────────────────────────────────────
 
@@ -38,6 +38,25 @@ class Block(Event):
     """
 
     event: ClassVar[str] = "chat:block"
+
+
+class Report(Event):
+    """Report the partner: of this conversation, or of the last one for some time after its end (`REPORT_WINDOW`).
+
+    The server keeps its own log of the conversation as evidence. Answered by safety:reported or safety:report:error.
+    """
+
+    event: ClassVar[str] = "safety:report"
+    reason: Rule
+    messages: Annotated[list[MessageId], Meta(max_length=200, description="Those that it is about; may be empty")] = []  # noqa: RUF012 - a Struct copies it
+    words: Words = ""
+    epoch: (
+        Annotated[
+            int, Meta(ge=1, le=INTEGER, description="Of the room; left out: the conversation of now, else the last one")
+        ]
+        | None
+    ) = None
+    leave: Annotated[bool, Meta(description="Whether the conversation ends, and the two never meet again")] = True
 
 
 # ── server to client ──────────────────────────────────────────────────────────────────────────────
@@ -82,11 +101,43 @@ class ConsentError(ErrorEvent):
     event: ClassVar[str] = "consent:error"
 
 
-INBOUND: Final[tuple[type[Event], ...]] = (AnswerConsent, OpenConsent, Block)
+class Reported(Event):
+    """The report is taken."""
+
+    event: ClassVar[str] = "safety:reported"
+    receipt: Annotated[str, Meta(description="With it, POST /api/reports/status says what has become of the report")]
+    queued: Annotated[bool, Meta(description="The database is away: the report is written as soon as it is back")]
+    has_messages: Annotated[bool, Meta(description="Whether the conversation is kept as evidence")]
+
+
+class ReportError(ErrorEvent):
+    """The report was refused: nothing_to_report, already_reported, reports_closed, rate_limited, unavailable."""
+
+    event: ClassVar[str] = "safety:report:error"
+
+
+class Told(Event):
+    """What a moderator has decided about the guest: a warning, or that the session or more is over."""
+
+    event: ClassVar[str] = "safety:told"
+    kind: Annotated[
+        Literal["warning", "session_ended", "banned"],
+        Meta(description="After `session_ended` and `banned`, the connection is closed"),
+    ]
+    rule: Rule
+    words: Annotated[str, Meta(description="The reason, written by a moderator")]
+    until: Annotated[Timestamp, Meta(description="Of a ban; left out: it does not end by itself")] | UnsetType = UNSET
+    appeal_code: Annotated[str, Meta(description="Of a ban, for POST /api/appeals")] | UnsetType = UNSET
+
+
+INBOUND: Final[tuple[type[Event], ...]] = (AnswerConsent, OpenConsent, Block, Report)
 OUTBOUND: Final[tuple[type[Event], ...]] = (
     ConsentAsked,
     ConsentWithdrawn,
     ConsentWaiting,
     ConsentAnswered,
     ConsentError,
+    Reported,
+    ReportError,
+    Told,
 )

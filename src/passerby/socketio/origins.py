@@ -26,8 +26,13 @@ class Origins:
 
     def allow(self, request: Request) -> bool:
         """Return whether the request's origin is allowed."""
-        origin = request.header(b"origin").lower()
-        return not origin or self._listed(origin) or self._same(origin, request)
+        origin = request.header(b"origin")
+        return not origin or self.has(origin, request.header(b"host"))
+
+    def has(self, origin: str, host: str) -> bool:
+        """Return whether an origin is listed, or that of `host`: the header of a request."""
+        origin = origin.lower()
+        return self._listed(origin) or is_same(origin, host)
 
     def cors_headers(self, request: Request) -> list[tuple[bytes, bytes]]:
         """Return the CORS headers for the response to an allowed cross-origin request (Fetch §3.2)."""
@@ -43,15 +48,16 @@ class Origins:
     def _listed(self, origin: str) -> bool:
         return "*" in self._allowed or normal_origin(origin) in self._allowed
 
-    @staticmethod
-    def _same(origin: str, request: Request) -> bool:
-        # Compare only the host: behind a TLS proxy the server does not know its own scheme.
-        scheme, _, _ = origin.partition(":")
-        try:
-            host = _without_port(urlsplit(origin).netloc, scheme)
-        except ValueError:
-            return False
-        return host != "" and host == _without_port(request.header(b"host").lower(), scheme)
+
+def is_same(origin: str, host: str) -> bool:
+    """Return whether the header Origin, in lower case, names the server that the header Host names."""
+    # Compare only the host: behind a TLS proxy the server does not know its own scheme.
+    scheme, _, _ = origin.partition(":")
+    try:
+        own = _without_port(urlsplit(origin).netloc, scheme)
+    except ValueError:
+        return False
+    return own != "" and own == _without_port(host.lower(), scheme)
 
 
 def normal_origin(origin: str) -> str:

@@ -3,7 +3,7 @@ import { unsent, type Line } from './conversation';
 import * as talk from './exchange';
 import { reference } from './files';
 import { requestOf } from './preferences';
-import type { ConsentStep } from './consent';
+import { opening, type ConsentStep } from './consent';
 import type { Effect, Emission, Input, State, Step } from './state';
 
 /** Our unacknowledged messages, in order; after the server asked for a pause, only the first. */
@@ -200,6 +200,17 @@ export function consent(state: State, step: ConsentStep, allowed: boolean): Step
     { ...state, conversation: talk.answered(conversation, step, allowed) },
     [{ do: 'emit', event: 'consent:answer', payload: { step, allowed } }],
   ];
+}
+
+/** What everybody is allowed from now on. */
+export function openTo(state: State, steps: readonly ConsentStep[]): Step {
+  const told = state.ready ? opening(steps, state.limits) : null;
+  // What waited for it is delivered.
+  const conversation = state.conversation && {
+    ...state.conversation,
+    asked: state.conversation.asked.filter((step) => !steps.includes(step)),
+  };
+  return [{ ...state, open: steps, conversation }, told ? [told] : []];
 }
 
 export function typing(state: State, active: boolean): Step {

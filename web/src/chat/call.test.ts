@@ -110,6 +110,12 @@ describe('a call that we make', () => {
     const refused = run(CALLING, { type: 'refused', code: 'rate_limited', now: 0 }).call;
     expect(refused).toMatchObject({ at: 'idle', notice: 'refused' });
     expect(run(refused, { type: 'dismiss' }).call).toEqual(NO_CALL);
+    for (const [code, notice] of [
+      ['consent_declined', 'no_audio'],
+      ['new_device', 'new_device'],
+      ['step_closed', 'step_closed'],
+    ] as const)
+      expect(run(CALLING, { type: 'refused', code, now: 0 }).call).toMatchObject({ notice });
   });
 });
 

@@ -41,7 +41,16 @@ export interface CallRecord {
 }
 
 /** Said until it is dismissed, or the next call begins. */
-export type CallNotice = 'unreachable' | 'refused' | 'declined' | 'lost' | 'failed';
+export type CallNotice =
+  | 'unreachable'
+  | 'refused'
+  | 'declined'
+  | 'lost'
+  | 'failed'
+  | 'no_audio'
+  | 'no_video'
+  | 'new_device'
+  | 'step_closed';
 
 /** What outlives a reload of the page. */
 export interface Rejoin extends Facts {

@@ -1,4 +1,5 @@
 /** What happens to a call: each input to the next state and what to do. */
+import type { Code } from '../wire/types';
 import {
   isJoined,
   NO_CALL,
@@ -6,6 +7,7 @@ import {
   type Call,
   type CallEffect,
   type CallInput,
+  type CallKind,
   type CallNotice,
   type CallStep,
   type Facts,
@@ -234,7 +236,13 @@ function refused(state: Call, { code, now }: CallInput & { type: 'refused' }): C
   // is there already is ours, whose name was lost on the way.
   const bearable = code === 'too_many_candidates' || code === 'call_active' || code === 'no_offer';
   if (bearable || state.at !== 'calling' || state.facts.callId !== null) return [state, []];
-  return over(state, 'failed', now, 'refused');
+  return over(state, 'failed', now, noticeOf(code, state.facts.kind));
+}
+
+/** Why there is no call, as far as the guest can do something about it. */
+function noticeOf(code: Code, kind: CallKind): CallNotice {
+  if (code === 'consent_declined') return kind === 'video' ? 'no_video' : 'no_audio';
+  return code === 'new_device' || code === 'step_closed' ? code : 'refused';
 }
 
 function path(state: Call, way: 'up' | 'down', now: number): CallStep {

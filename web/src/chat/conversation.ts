@@ -28,6 +28,8 @@ export interface Line {
   content: Message['content'];
   at: string;
   refused: Trouble | null;
+  /** How long it will be refused, as the server said when it was. */
+  again: { seconds: number } | null;
   undelivered: boolean;
   /** The partner is asked first whether we may send it. */
   asking: boolean;

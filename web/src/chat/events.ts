@@ -12,6 +12,8 @@ import { ask, catchUp, clear, proceed } from './actions';
 import * as talk from './exchange';
 import { open, sameRoom, unsent, type Conversation, type Room } from './conversation';
 import { closed } from './house';
+import * as report from './report_step';
+import { told } from './sanction';
 import type { State, Step, WireEvent } from './state';
 
 /** Some clients say only once that they type; longer than this and they have forgotten to say stop. */
@@ -98,7 +100,10 @@ function chatError(state: State, event: ChatError): Step {
   // We have lost track of where we are; a new connection begins with being told.
   if (code === 'not_in_room') return [state, [{ do: 'connect' }]];
   if (clientId === undefined) return [{ ...state, notice: code }, []];
-  return proceed({ ...state, conversation: talk.refused(conversation, clientId, code) });
+  return proceed({
+    ...state,
+    conversation: talk.refused(conversation, clientId, code, retryAfter),
+  });
 }
 
 function matchError(state: State, event: MatchError): Step {
@@ -263,6 +268,8 @@ export function onEvent(state: State, input: WireEvent): Step {
     case 'consent:withdrawn': {
       const { userId, step } = input.payload;
       const wants = input.event === 'consent:ask';
+      // The server asks before it hears what everybody may send.
+      if (wants && state.open?.includes(step)) return [state, []];
       return ofPartner(state, userId, (c) => talk.asked(c, step, wants));
     }
     case 'consent:waiting': {
@@ -274,6 +281,12 @@ export function onEvent(state: State, input: WireEvent): Step {
       const { userId, step } = input.payload;
       return ofPartner(state, userId, (c) => (c.callAsks === step ? { ...c, callAsks: null } : c));
     }
+    case 'safety:reported':
+      return report.taken(state, input.payload);
+    case 'safety:report:error':
+      return report.refused(state, input.payload);
+    case 'safety:told':
+      return told(state, input.payload);
     case 'room:user_left':
       return userLeft(state, input.payload);
     case 'chat:cleared':

@@ -43,6 +43,7 @@ export function wrote(conversation: Conversation, draft: Draft): Conversation {
     content,
     at,
     refused: null,
+    again: null,
     undelivered: false,
     asking: false,
   };
@@ -74,6 +75,7 @@ export function accepted(
     ...line,
     ...message,
     refused: null,
+    again: null,
     asking: false,
   });
   return seen({ ...conversation, lines }, message.seq);
@@ -83,6 +85,7 @@ export function refused(
   conversation: Conversation,
   clientId: string,
   trouble: Trouble,
+  seconds?: number,
 ): Conversation {
   const found = waiting(conversation, clientId);
   if (!found) return conversation;
@@ -91,6 +94,7 @@ export function refused(
   const lines = replaced(conversation.lines, place, {
     ...line,
     refused: trouble,
+    again: seconds === undefined ? null : { seconds },
     after,
     asking: false,
   });
@@ -102,7 +106,7 @@ export function retried(conversation: Conversation, clientId: string): Conversat
   if (!found) return conversation;
   const [line, place] = found;
   const others = removed(conversation.lines, place);
-  return { ...conversation, lines: inserted(others, { ...line, refused: null }) };
+  return { ...conversation, lines: inserted(others, { ...line, refused: null, again: null }) };
 }
 
 /** A message from the server: the partner's, or in a replay our own. A known one changes nothing. */
@@ -119,7 +123,7 @@ export function received(conversation: Conversation, message: Message, me: strin
     : { ...conversation, unconfirmed: id, partnerTyping: false, partnerReloaded: false };
   if (isKnown(conversation, seq)) return own ? confirmedBy(next, message) : next;
   const key = own && clientId !== undefined ? clientId : id;
-  const fate = { refused: null, undelivered: false, asking: false };
+  const fate = { refused: null, again: null, undelivered: false, asking: false };
   const line: Line = { key, own, id, seq, after: seq, type, content, at, ...fate };
   const lines = inserted(next.lines, line);
   const heard = next.heard + (own ? 0 : 1);

@@ -4,9 +4,11 @@ import { ask, clear } from './actions';
 import { enter, talkIn } from './events';
 import { sameRoom, type Conversation, type Room } from './conversation';
 import * as talk from './exchange';
-import type { Effect, Saved, State, Step } from './state';
+import { opening } from './consent';
+import { asked, asks, type Refused } from './newcomer';
+import { barred } from './sanction';
+import type { Effect, Input, Saved, State, Step } from './state';
 import { restore } from './state';
-import type { Trouble } from './trouble';
 
 const RECONNECT_MS = 2000;
 const SESSION_RETRY_MS = 3000;
@@ -23,7 +25,8 @@ const SESSION_GONE = new Set<Code | null>([
 const STAY_AWAY = new Set<Code>(['replaced', 'rate_limited']);
 
 export function boot(state: State, saved: Saved | null, online: boolean): Step {
-  if (saved) return [{ ...restore(saved, state.preferences), online }, [{ do: 'connect' }]];
+  if (saved?.ended) return [{ ...restore(saved, state), online, link: 'stopped' }, []];
+  if (saved) return [{ ...restore(saved, state), online }, [{ do: 'connect' }]];
   return [{ ...state, online, creating: 'first' }, [{ do: 'createSession', username: null }]];
 }
 
@@ -43,14 +46,19 @@ export function sessionCreated(state: State, { token, user }: GuestCreated): Ste
       ready: false,
       nobodyYet: false,
       leaving: null,
+      barred: null,
+      asked: null,
     },
     [...effects, { do: 'connect' }],
   ];
 }
 
-export function sessionFailed(state: State, trouble: Trouble, retryAfter: number | null): Step {
+export function sessionFailed(state: State, refused: Refused): Step {
+  const { trouble, retryAfter, ban } = refused;
+  if (ban) return barred(state, { kind: 'banned', ...ban });
+  if (asks(state, refused)) return asked(state, refused);
   if (state.creating === 'named') {
-    return [{ ...state, creating: null, nameTrouble: trouble }, []];
+    return [{ ...state, creating: null, asked: null, nameTrouble: trouble }, []];
   }
   const ms = retryAfter === null ? SESSION_RETRY_MS : retryAfter * 1000;
   return [
@@ -81,13 +89,19 @@ function anew(state: State): Step {
   ];
 }
 
-export function refused(state: State, code: Code | null, retryAfter: number | null): Step {
+export function refused(
+  state: State,
+  { code, retryAfter, ban }: Input & { type: 'refused' },
+): Step {
+  if (ban) return barred(state, { kind: 'banned', ...ban });
   if (SESSION_GONE.has(code)) return anew(state);
   const ms = Math.max(RECONNECT_MS, (retryAfter ?? 0) * 1000);
   return [{ ...state, link: 'reconnecting' }, [{ do: 'timer', key: 'reconnect', ms }]];
 }
 
 export function closing(state: State, { code }: ConnectionClosing): Step {
+  // Why was told before.
+  if (state.barred) return [state, []];
   if (code === 'session_ended') return anew(state);
   if (!STAY_AWAY.has(code)) return [{ ...state, notice: code }, []];
   return [{ ...state, link: 'stopped', ready: false, stopped: code }, [{ do: 'disconnect' }]];
@@ -115,6 +129,12 @@ export function reconnect(state: State): Step {
 }
 
 export function established(state: State, event: ConnectionEstablished): Step {
+  const told = opening(state.open, event.limits);
+  const [here, effects] = arrived(state, event);
+  return [here, told ? [told, ...effects] : effects];
+}
+
+function arrived(state: State, event: ConnectionEstablished): Step {
   const { userId: id, username, at: home = null, limits, room } = event;
   const { notice } = state;
   const here: State = {

@@ -127,6 +127,7 @@ export const CREATED: Input = {
   type: 'sessionCreated',
   created: {
     token: 'token-1',
+    device: 'device-1',
     user: {
       id: ME,
       username: 'CalmOtter1000',

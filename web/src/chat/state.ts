@@ -1,6 +1,7 @@
 /** Everything the client knows, what can happen to it, and what it then wants done. */
 import type {
   Auth,
+  BanNotice,
   ClientToServer,
   Code,
   GuestCreated,
@@ -15,7 +16,10 @@ import type { CallRecord } from './call';
 import type { ConsentStep } from './consent';
 import { open, unsent, type CallLine, type Conversation, type Room } from './conversation';
 import { draftOf, wrote, type Draft } from './exchange';
+import type { Given, Refused } from './newcomer';
 import { NO_PREFERENCES, type Preferences } from './preferences';
+import type { Reporting, Sent } from './report';
+import type { Barred, Warning } from './sanction';
 import type { Trouble } from './trouble';
 
 export type View = 'start' | 'searching' | 'conversation';
@@ -71,6 +75,16 @@ export interface State {
     (Pick<Room, 'roomId' | 'epoch'> & { /** And its partner. */ block?: true }) | 'search' | null;
   /** The name of whom the guest has just blocked. */
   blocked: string | null;
+  /** Of the partner, while it is made or its receipt is shown. */
+  report: Reporting | null;
+  /** Of moderators; the guest has not confirmed them yet. */
+  warnings: readonly Warning[];
+  /** The guest was sent away: why. */
+  barred: Barred | null;
+  /** Why there is no new session yet, if the guest can do something about it. */
+  asked: Refused | null;
+  /** What the guest allows everybody; null as long as nothing was chosen. */
+  open: readonly ConsentStep[] | null;
   /** One calm line for the guest. */
   notice: Trouble | null;
   nameTrouble: Trouble | null;
@@ -93,6 +107,10 @@ export interface Saved {
   preferences?: Preferences;
   /** What the guest has answered in the room; absent as `home`. */
   answers?: Conversation['answers'];
+  /** Nobody tells it again; absent as `home`. */
+  warnings?: State['warnings'];
+  /** The session was ended, which nobody tells again; absent as `home`. */
+  ended?: State['barred'];
 }
 
 export type TimerKey =
@@ -118,10 +136,12 @@ export type Input =
   | { type: 'boot'; saved: Saved | null; online: boolean }
   | { type: 'online'; online: boolean }
   | { type: 'sessionCreated'; created: GuestCreated }
-  | { type: 'sessionFailed'; trouble: Trouble; retryAfter: number | null }
+  | ({ type: 'sessionFailed' } & Refused)
+  /** To what the newcomer is asked; null: not now. */
+  | { type: 'answer'; given: Given | null }
   | { type: 'down'; retrying: boolean }
   /** The server would not have the connection; without a code, nobody knows why. */
-  | { type: 'refused'; code: Code | null; retryAfter: number | null }
+  | { type: 'refused'; code: Code | null; retryAfter: number | null; ban?: BanNotice | null }
   | { type: 'timer'; key: TimerKey }
   | { type: 'house'; house: MatchingStatus }
   | { type: 'prefer'; preferences: Preferences }
@@ -146,8 +166,16 @@ export type Input =
   | { type: 'leave' }
   /** Allow the partner a step, or not now. */
   | { type: 'consent'; step: ConsentStep; allowed: boolean }
+  /** The steps that everybody is allowed. */
+  | { type: 'openTo'; steps: readonly ConsentStep[] }
   /** Leave, and never meet the partner again. */
   | { type: 'block' }
+  | { type: 'report'; does: 'open' | 'close' }
+  | { type: 'sendReport'; report: Sent }
+  /** The first warning was read. */
+  | { type: 'warned' }
+  /** Begin again after a ban or the end of the session. */
+  | { type: 'begin' }
   | { type: 'reconnect' };
 
 export type Emission = {
@@ -158,7 +186,7 @@ export type Effect =
   | Emission
   | { do: 'connect' }
   | { do: 'disconnect' }
-  | { do: 'createSession'; username: string | null }
+  | { do: 'createSession'; username: string | null; given?: Given }
   | { do: 'endSession'; token: string }
   | { do: 'upload'; id: string; roomId: string }
   /** Forget these attachments; what is on its way is broken off. */
@@ -167,7 +195,12 @@ export type Effect =
 
 export type Step = [State, Effect[]];
 
-export function initial(preferences = NO_PREFERENCES): State {
+/** One for all, by which they are seen to be the same. */
+const NO_WARNINGS: State['warnings'] = [];
+const NO_CALLS: readonly CallLine[] = [];
+const NO_ANSWERS: Conversation['answers'] = {};
+
+export function initial(preferences = NO_PREFERENCES, open: State['open'] = null): State {
   return {
     view: 'start',
     token: null,
@@ -190,15 +223,16 @@ export function initial(preferences = NO_PREFERENCES): State {
     pause: null,
     leaving: null,
     blocked: null,
+    report: null,
+    warnings: NO_WARNINGS,
+    barred: null,
+    asked: null,
+    open,
     notice: null,
     nameTrouble: null,
     stopped: null,
   };
 }
-
-/** One for all, by which they are seen to be the same. */
-const NO_CALLS: readonly CallLine[] = [];
-const NO_ANSWERS: Conversation['answers'] = {};
 
 export function save(state: State): Saved | null {
   const { token, me, home, conversation, preferences } = state;
@@ -215,6 +249,8 @@ export function save(state: State): Saved | null {
     calls: alive?.calls ?? NO_CALLS,
     preferences,
     answers: alive?.answers ?? NO_ANSWERS,
+    warnings: state.warnings,
+    ended: state.barred?.kind === 'session_ended' ? state.barred : null,
   };
 }
 
@@ -222,13 +258,16 @@ function roomOf({ roomId, epoch, partner, meeting }: Conversation): Room {
   return { roomId, epoch, partner, meeting };
 }
 
-export function restore(saved: Saved, preferences: Preferences): State {
+export function restore(
+  saved: Saved,
+  { preferences, open: openTo }: Pick<State, 'preferences' | 'open'>,
+): State {
   const { token, username, home = null, searching, leaving, room, outbox, calls } = saved;
-  const { answers = NO_ANSWERS } = saved;
+  const { answers = NO_ANSWERS, warnings = NO_WARNINGS, ended = null } = saved;
   let conversation = room && { ...open(room), calls, answers, restoring: true };
   for (const draft of outbox) conversation = conversation && wrote(conversation, draft);
   return {
-    ...initial(saved.preferences ?? preferences),
+    ...initial(saved.preferences ?? preferences, openTo),
     view: conversation ? 'conversation' : searching ? 'searching' : 'start',
     token,
     // The id comes with the connection; nothing is shown or compared before.
@@ -236,6 +275,8 @@ export function restore(saved: Saved, preferences: Preferences): State {
     home,
     leaving,
     conversation,
+    warnings,
+    barred: ended,
   };
 }
 

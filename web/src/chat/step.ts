@@ -4,11 +4,14 @@ import { called } from './conversation';
 import * as house from './house';
 import { onEvent } from './events';
 import * as link from './link';
+import * as newcomer from './newcomer';
 import type { Input, State, Step, TimerKey } from './state';
+import * as report from './report_step';
+import * as sanction from './sanction';
 import * as uploads from './uploads';
 
 export function step(state: State, input: Input): Step {
-  return uploads.settle(state, react(state, input));
+  return report.settle(uploads.settle(state, react(state, input)));
 }
 
 function react(state: State, input: Input): Step {
@@ -21,11 +24,13 @@ function react(state: State, input: Input): Step {
     case 'sessionCreated':
       return link.sessionCreated(state, input.created);
     case 'sessionFailed':
-      return link.sessionFailed(state, input.trouble, input.retryAfter);
+      return link.sessionFailed(state, input);
+    case 'answer':
+      return newcomer.answer(state, input.given);
     case 'down':
       return link.down(state, input.retrying);
     case 'refused':
-      return link.refused(state, input.code, input.retryAfter);
+      return link.refused(state, input);
     case 'reconnect':
       return link.reconnect(state);
     case 'timer':
@@ -76,8 +81,18 @@ function react(state: State, input: Input): Step {
       return actions.leave(state);
     case 'consent':
       return actions.consent(state, input.step, input.allowed);
+    case 'openTo':
+      return actions.openTo(state, input.steps);
     case 'block':
       return actions.block(state);
+    case 'report':
+      return report[input.does](state);
+    case 'sendReport':
+      return report.send(state, input.report);
+    case 'warned':
+      return sanction.read(state);
+    case 'begin':
+      return sanction.begin(state);
     case 'event': {
       const heard = state.online ? state : { ...state, online: true };
       switch (input.event) {

@@ -12,7 +12,10 @@ export function modal(dialog: HTMLDialogElement): () => void {
     // Closed by us too, when the conversation ends: while it is open nothing else takes the focus.
     dialog.close();
     // What was pressed to come here; not every browser remembers.
-    if (before instanceof HTMLElement && before.isConnected) before.focus();
+    if (before instanceof HTMLElement && before !== document.body && before.isConnected)
+      before.focus();
+    // It has gone meanwhile, with all that was around it.
+    else document.querySelector<HTMLElement>('main .primary')?.focus();
   };
 }
 

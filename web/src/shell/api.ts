@@ -1,25 +1,41 @@
 /** The HTTP half of the contract, as far as this client needs it. */
+import type { Given } from '../chat/newcomer';
 import type { Trouble } from '../chat/trouble';
 import type {
+  BanNotice,
   Failure,
   GuestCreated,
+  House,
   IceServers,
   MatchingStatus,
   UsernameData,
 } from '../wire/types';
+import { device, keepDevice } from './storage';
 
 const TIMEOUT_MS = 10_000;
 
-/** A request that did not succeed. `retryAfter`: seconds, when the server asks for a pause. */
+/**
+ * A request that did not succeed. `retryAfter`: seconds, when the server asks for a pause; `ban`: why it was refused;
+ * `challenge`: the work that it asks for.
+ */
 export class ApiError extends Error {
   readonly trouble: Trouble;
   readonly retryAfter: number | null;
+  readonly ban: BanNotice | null;
+  readonly challenge: object | null;
 
-  constructor(trouble: Trouble, retryAfter: number | null = null) {
+  constructor(
+    trouble: Trouble,
+    retryAfter: number | null = null,
+    ban: BanNotice | null = null,
+    challenge: object | null = null,
+  ) {
     super(trouble);
     this.name = 'ApiError';
     this.trouble = trouble;
     this.retryAfter = retryAfter;
+    this.ban = ban;
+    this.challenge = challenge;
   }
 }
 
@@ -36,10 +52,12 @@ export function dataOf(text: string): unknown {
   throw new ApiError(
     typeof body.code === 'string' ? body.code : 'unexpected',
     body.retryAfter ?? null,
+    body.ban ?? null,
+    body.challenge ?? null,
   );
 }
 
-async function request<T>(method: string, path: string, init: RequestInit = {}): Promise<T> {
+export async function request<T>(method: string, path: string, init: RequestInit = {}): Promise<T> {
   let text: string;
   try {
     const response = await fetch(`/api/${path}`, {
@@ -47,6 +65,8 @@ async function request<T>(method: string, path: string, init: RequestInit = {}):
       signal: AbortSignal.timeout(TIMEOUT_MS),
       ...init,
     });
+    // Of who was refused.
+    keepDevice(response.headers.get('device'));
     text = await response.text();
   } catch {
     throw new ApiError('unreachable');
@@ -54,15 +74,28 @@ async function request<T>(method: string, path: string, init: RequestInit = {}):
   return dataOf(text) as T;
 }
 
-/** With the token of the session before, the new one knows whom the guest has met. */
-export function createGuest(username: string | null, former: string | null): Promise<GuestCreated> {
-  return request('POST', 'guest', {
+/**
+ * With the token of the session before, the new one knows whom the guest has met. What this browser is known by is the
+ * same for all of its sessions: so a block or a ban holds, and who is here for long need not be taken for a newcomer.
+ */
+export async function createGuest(
+  username: string | null,
+  former: string | null,
+  { proof, ageProof, ...answers }: Given = {},
+): Promise<GuestCreated> {
+  const known = device();
+  const created = await request<GuestCreated>('POST', 'guest', {
     headers: {
       'Content-Type': 'application/json',
-      ...(former === null ? {} : { Authorization: `Bearer ${former}` }),
+      ...(former !== null && { Authorization: `Bearer ${former}` }),
+      ...(known !== null && { Device: known }),
+      ...(proof && { Proof: proof }),
+      ...(ageProof && { 'Age-Proof': ageProof }),
     },
-    body: JSON.stringify(username === null ? {} : { username }),
+    body: JSON.stringify({ ...answers, ...(username !== null && { username }) }),
   });
+  keepDevice(created.device);
+  return created;
 }
 
 export async function randomUsername(): Promise<string> {
@@ -78,6 +111,18 @@ export async function endSession(token: string): Promise<void> {
 
 export function iceServers(token: string): Promise<IceServers> {
   return request('GET', 'ice-servers', { headers: { Authorization: `Bearer ${token}` } });
+}
+
+export function house(): Promise<House> {
+  return request('GET', 'house');
+}
+
+let known: Promise<House | null> | null = null;
+
+/** What the server has said of itself, since the page was opened; null if that cannot be had now. */
+export function knownHouse(): Promise<House | null> {
+  known ??= house().catch(() => (known = null));
+  return known;
 }
 
 export function matchingStatus(): Promise<MatchingStatus> {

@@ -1,6 +1,18 @@
-/** Asks how searches fare, as long as the start or a search is shown and looked at. */
+/** Asks how searches fare, as long as the start or a search is shown and looked at; and which reports are taken. */
 import type { MatchingStatus } from '../wire/types';
-import { ApiError, matchingStatus } from './api';
+import { ApiError, knownHouse, matchingStatus } from './api';
+
+export interface ReportRules {
+  taken: boolean;
+  /** Seconds after the end of a conversation. */
+  window: number;
+}
+
+/** Whether and how long reports are taken; null if that cannot be had now. */
+export async function reportRules(): Promise<ReportRules | null> {
+  const told = await knownHouse();
+  return told && { taken: told.reports ?? false, window: told.reportWindow ?? 0 };
+}
 
 /** Not more often, however often the start comes and goes. */
 const EVERY_MS = 15_000;

@@ -10,6 +10,7 @@ import {
   type TimerKey,
   type WireEvent,
 } from '../chat/state';
+import type { Given } from '../chat/newcomer';
 import { newsOf } from '../chat/news';
 import { NO_PREFERENCES, primary } from '../chat/preferences';
 import { step } from '../chat/step';
@@ -20,7 +21,7 @@ import { Attention } from './attention.svelte';
 import { CallDoor } from './call_door.svelte';
 import type { Take } from './recorder.svelte';
 import { part } from './parts';
-import { load, store } from './storage';
+import { keepOpenSteps, load, openSteps, store } from './storage';
 
 export const loadUpload = (): Promise<typeof import('./upload')> => import('./upload');
 
@@ -29,7 +30,7 @@ export class Passerby {
    * The truth. What Svelte shows is a copy: a component that is being removed reads the copy as it was
    * before, and to step from there would undo what has just happened.
    */
-  #state = initial({ ...NO_PREFERENCES, languages: primary(navigator.languages) });
+  #state = initial({ ...NO_PREFERENCES, languages: primary(navigator.languages) }, openSteps());
   #shown = $state.raw(this.#state);
 
   readonly #files = new AttachedFiles();
@@ -48,8 +49,8 @@ export class Passerby {
       down: (retrying) => {
         this.dispatch({ type: 'down', retrying });
       },
-      refused: (code, retryAfter) => {
-        this.dispatch({ type: 'refused', code, retryAfter });
+      refused: (code, retryAfter, ban) => {
+        this.dispatch({ type: 'refused', code, retryAfter, ban });
       },
     },
   );
@@ -95,6 +96,7 @@ export class Passerby {
     this.#state = state;
     this.#shown = state;
     store(save(state));
+    if (state.open !== before.open) keepOpenSteps(state.open);
     for (const effect of effects) this.#run(effect);
     this.door.follow(this.#state);
     const news = newsOf(before, input, state);
@@ -133,7 +135,7 @@ export class Passerby {
         this.#wire.disconnect();
         break;
       case 'createSession':
-        void this.#createSession(effect.username);
+        void this.#createSession(effect.username, effect.given);
         break;
       case 'endSession':
         // Best effort: a session that is not ended here ends by itself.
@@ -176,16 +178,16 @@ export class Passerby {
     }
   }
 
-  async #createSession(username: string | null): Promise<void> {
+  async #createSession(username: string | null, given?: Given): Promise<void> {
     try {
       this.dispatch({
         type: 'sessionCreated',
-        created: await api.createGuest(username, this.#state.token),
+        created: await api.createGuest(username, this.#state.token, given),
       });
     } catch (error) {
       if (!(error instanceof api.ApiError)) throw error;
-      const { trouble, retryAfter } = error;
-      this.dispatch({ type: 'sessionFailed', trouble, retryAfter });
+      const { trouble, retryAfter, ban, challenge } = error;
+      this.dispatch({ type: 'sessionFailed', trouble, retryAfter, ban, challenge, username });
     }
   }
 

@@ -1,11 +1,12 @@
 /** The connection: socket.io-client, with the contract's events as types and no buffering of its own. */
 import { io, type Socket } from 'socket.io-client';
-import type { Auth, ClientToServer, Code, ServerToClient } from './types';
+import type { Auth, BanNotice, ClientToServer, Code, ServerToClient } from './types';
 
 /** What comes with a CONNECT_ERROR. */
 interface Refusal {
   code?: Code;
   retryAfter?: number;
+  ban?: BanNotice;
 }
 
 /** What the connection reports. */
@@ -13,8 +14,8 @@ export interface WireListener {
   event<E extends keyof ServerToClient>(event: E, payload: ServerToClient[E]): void;
   /** Lost or not to be had; `retrying` when the next attempt comes by itself. */
   down(retrying: boolean): void;
-  /** The server answered and said no; `retryAfter` in seconds, if it asks for a pause. */
-  refused(code: Code | null, retryAfter: number | null): void;
+  /** The server answered and said no; `retryAfter` in seconds, if it asks for a pause; `ban`: the guest is banned. */
+  refused(code: Code | null, retryAfter: number | null, ban: BanNotice | null): void;
 }
 
 /** Asked at every attempt to connect, so that a reconnect carries what is known by then. */
@@ -53,7 +54,10 @@ export class Wire {
     this.#socket.on('connect_error', (error: Error & { data?: Refusal }) => {
       // An inactive socket was refused by the server; otherwise the network failed and it tries again.
       if (this.#socket.active) listener.down(true);
-      else listener.refused(error.data?.code ?? null, error.data?.retryAfter ?? null);
+      else {
+        const { code = null, retryAfter = null, ban = null } = error.data ?? {};
+        listener.refused(code, retryAfter, ban);
+      }
     });
   }
 

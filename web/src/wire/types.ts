@@ -7,11 +7,17 @@
  * via the `definition` "Code".
  */
 export type Code =
+  | 'age_required'
+  | 'already_appealed'
+  | 'already_decided'
   | 'already_in_room'
+  | 'already_reported'
   | 'already_upgraded'
+  | 'appeal_unknown'
   | 'backlog_overflow'
   | 'bad_method'
   | 'bad_request'
+  | 'banned'
   | 'call_active'
   | 'call_declined'
   | 'client_disconnect'
@@ -19,6 +25,7 @@ export type Code =
   | 'connection_unknown'
   | 'consent_declined'
   | 'consent_pending'
+  | 'csrf_invalid'
   | 'duplicate_poll'
   | 'duration_invalid'
   | 'extension_not_agreed'
@@ -38,9 +45,13 @@ export type Code =
   | 'invalid_payload'
   | 'language_invalid'
   | 'link_invalid'
+  | 'login_failed'
+  | 'login_required'
+  | 'message_held'
   | 'message_too_big'
   | 'method_not_allowed'
   | 'mode_unknown'
+  | 'new_device'
   | 'no_call'
   | 'no_offer'
   | 'not_audio'
@@ -48,18 +59,27 @@ export type Code =
   | 'not_in_room'
   | 'not_searching'
   | 'not_your_room'
+  | 'nothing_to_report'
   | 'origin_forbidden'
   | 'outbox_overflow'
+  | 'own_decision'
   | 'parse_error'
   | 'picture_too_large'
   | 'ping_timeout'
+  | 'proof_invalid'
+  | 'proof_required'
   | 'protocol_unsupported'
   | 'range_not_satisfiable'
   | 'rate_limited'
+  | 'receipt_unknown'
+  | 'repeated_message'
   | 'replaced'
+  | 'reports_closed'
   | 'request_timeout'
+  | 'role_required'
   | 'room_closed'
   | 'room_storage_full'
+  | 'rules_required'
   | 'server_disconnect'
   | 'server_error'
   | 'server_shutting_down'
@@ -83,6 +103,7 @@ export type Code =
   | 'transport_error'
   | 'transport_unknown'
   | 'unavailable'
+  | 'under_age'
   | 'undo_impossible'
   | 'unsupported_media_type'
   | 'unsupported_type'
@@ -122,6 +143,19 @@ export interface SessionDescription {
   type: 'answer' | 'offer';
 }
 /**
+ * Body of POST /api/moderate/appeals/{id}.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "AnswerAppeal".
+ */
+export interface AnswerAppeal {
+  verdict: 'rejected' | 'upheld' | 'waiting';
+  /**
+   * Free text for the moderators
+   */
+  words?: string;
+}
+/**
  * Allow a step to the partner, or not now; also without being asked, and later the other way round.
  *
  *     What waits is delivered when it is allowed, and refused to its author (consent_declined) when it is not.
@@ -132,6 +166,110 @@ export interface SessionDescription {
 export interface AnswerConsent {
   allowed: boolean;
   step: 'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice';
+}
+/**
+ * An appeal that waits, and what it is against.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "AppealLine".
+ */
+export interface AppealLine {
+  ban: SanctionLine;
+  id: number;
+  /**
+   * The moderator has decided the ban, so another one answers
+   */
+  isOwn: boolean;
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  madeAt: string;
+  words: string;
+}
+/**
+ * A sanction.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "SanctionLine".
+ */
+export interface SanctionLine {
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  beginsAt: string;
+  caseId: string | null;
+  endsAt: string | null;
+  id: number;
+  kind: 'banned' | 'session_ended' | 'warning';
+  liftedAt: string | null;
+  marks: string[];
+  moderator: string;
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  words: string;
+}
+/**
+ * Body of POST /api/appeals/status.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "AppealQuestion".
+ */
+export interface AppealQuestion {
+  code: string;
+}
+/**
+ * A ban, and what has become of the appeal against it.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "AppealStatus".
+ */
+export interface AppealStatus {
+  answer?: string;
+  ban: BanNotice;
+  ended?: boolean;
+  state: 'none' | 'rejected' | 'upheld' | 'waiting';
+  words?: string;
+}
+/**
+ * What a banned guest is told: nobody is kept out without a word.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "BanNotice".
+ */
+export interface BanNotice {
+  /**
+   * For POST /api/appeals; a secret of the guest
+   */
+  appealCode?: string;
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  since: string;
+  /**
+   * Left out: it does not end by itself
+   */
+  until?: string;
+  /**
+   * The reason, written by a moderator
+   */
+  words: string;
+}
+/**
+ * An entry of the audit.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "AuditLine".
+ */
+export interface AuditLine {
+  action: string;
+  actor: string;
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  at: string;
+  details: {};
+  number: number;
+  object: string;
 }
 /**
  * The handshake's `auth`.
@@ -274,6 +412,127 @@ export interface IceCandidate {
   usernameFragment?: string | null;
 }
 /**
+ * A case in a list.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "CaseLine".
+ */
+export interface CaseLine {
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  dueAt: string;
+  earlier: number;
+  hasEvidence: boolean;
+  id: string;
+  onHold: boolean;
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  openedAt: string;
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  severity: number;
+  source: 'hook' | 'repeats' | 'report' | 'skips';
+  state: 'closed' | 'escalated' | 'open';
+  username: string;
+  /**
+   * Names of other moderators who look at it now
+   */
+  viewers: string[];
+}
+/**
+ * A part of the queue.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "CaseList".
+ */
+export interface CaseList {
+  cases: CaseLine[];
+  next: string | null;
+  total: number;
+}
+/**
+ * A case.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "CaseView".
+ */
+export interface CaseView {
+  case: CaseLine;
+  decisions: DecisionLine[];
+  earlier: CaseLine[];
+  evidence: EvidenceLine[];
+  evidenceUntil: string | null;
+  files: EvidenceFile[];
+  holdReason: string;
+  /**
+   * Of the reported guest; empty: unknown
+   */
+  language: string;
+  /**
+   * What a ban can be by: session, device, address, network
+   */
+  marks: string[];
+  /**
+   * Of the reporter
+   */
+  words: string;
+}
+/**
+ * What was decided.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "DecisionLine".
+ */
+export interface DecisionLine {
+  action: 'ban' | 'dismiss' | 'end_session' | 'escalate' | 'hold' | 'note' | 'release' | 'warn';
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  at: string;
+  moderator: string;
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  sanctionId?: number;
+  words: string;
+}
+/**
+ * A message of the reported conversation, as the server has relayed it.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "EvidenceLine".
+ */
+export interface EvidenceLine {
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  at: string;
+  by: 'reported' | 'reporter';
+  /**
+   * Number of the file, if it is kept
+   */
+  file?: number;
+  id: string;
+  /**
+   * Whether the reporter has marked it
+   */
+  marked: boolean;
+  text: string;
+  type: 'file' | 'text' | 'voice';
+  username: string;
+}
+/**
+ * A file of the evidence: GET /api/moderate/cases/{id}/files/{number}.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "EvidenceFile".
+ */
+export interface EvidenceFile {
+  mimeType: string;
+  name: string;
+  number: number;
+  size: number;
+}
+/**
  * End the conversation. Always answered by chat:clear:confirmed.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -361,6 +620,7 @@ export interface ClientToServer {
   'consent:open': OpenConsent;
   'get:stats': GetStats;
   'leave-room': LeaveRoom;
+  'safety:report': Report;
   'user:match': MatchRequest;
   'user:match:cancel': MatchCancel;
   'webrtc:answer': SendAnswer;
@@ -613,6 +873,34 @@ export interface GetStats {}
  * via the `definition` "LeaveRoom".
  */
 export interface LeaveRoom {}
+/**
+ * Report the partner: of this conversation, or of the last one for some time after its end (`REPORT_WINDOW`).
+ *
+ *     The server keeps its own log of the conversation as evidence. Answered by safety:reported or safety:report:error.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Report".
+ */
+export interface Report {
+  epoch?: number | null;
+  /**
+   * Whether the conversation ends, and the two never meet again
+   */
+  leave?: boolean;
+  /**
+   * Those that it is about; may be empty
+   *
+   * @maxItems 200
+   *
+   * Items: msg_<epoch ms>_<random>
+   */
+  messages?: string[];
+  reason: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  /**
+   * Free text for the moderators
+   */
+  words?: string;
+}
 /**
  * Search for a partner. Answered by user:match:searching, and by user:matched when a partner is found.
  *
@@ -994,17 +1282,80 @@ export interface ConsentWithdrawn {
   username: string;
 }
 /**
+ * Who is logged in. The session is a cookie.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Console".
+ */
+export interface Console {
+  canBanAddresses: boolean;
+  /**
+   * For the header `X-CSRF-Token` of every request but GET
+   */
+  csrf: string;
+  name: string;
+  role: 'admin' | 'moderator' | 'triage';
+  rules: ('hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age')[];
+  /**
+   * Seconds in which cases of severity 3, 2 and 1 are decided
+   */
+  targets: number[];
+}
+/**
+ * Body of POST /api/moderate/cases/{id}/decisions.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Decide".
+ */
+export interface Decide {
+  action: 'ban' | 'dismiss' | 'end_session' | 'escalate' | 'hold' | 'note' | 'release' | 'warn';
+  by?: ('address' | 'device' | 'network' | 'session')[];
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  seconds?: number | null;
+  /**
+   * Free text for the moderators
+   */
+  words?: string;
+}
+/**
  * The envelope of error responses.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "Failure".
  */
 export interface Failure {
+  ban?: BanNotice1;
+  /**
+   * Of proof_required: an ALTCHA challenge
+   */
+  challenge?: {};
   code: Code;
   errors?: FieldError[];
   message: string;
   retryAfter?: number;
   success: boolean;
+}
+/**
+ * What a banned guest is told: nobody is kept out without a word.
+ */
+export interface BanNotice1 {
+  /**
+   * For POST /api/appeals; a secret of the guest
+   */
+  appealCode?: string;
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  since: string;
+  /**
+   * Left out: it does not end by itself
+   */
+  until?: string;
+  /**
+   * The reason, written by a moderator
+   */
+  words: string;
 }
 /**
  * An invalid field of the body.
@@ -1015,6 +1366,43 @@ export interface Failure {
 export interface FieldError {
   field: string;
   message: string;
+}
+/**
+ * Of the cases that were opened, and the decisions and appeals that were made, from `begins_at` to `ends_at`.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Figures".
+ */
+export interface Figures {
+  appeals: number;
+  appealsOpen: number;
+  appealsRejected: number;
+  appealsUpheld: number;
+  beginsAt: number;
+  decided: number;
+  endsAt: number;
+  medianDecisionSeconds: number | null;
+  open: number;
+  openBySeverity: number[];
+  overdue: number;
+  rules: RuleFigures[];
+  sources: {
+    [k: string]: number;
+  };
+  withinTarget: number;
+}
+/**
+ * Of one rule.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "RuleFigures".
+ */
+export interface RuleFigures {
+  cases: number;
+  decisions: {
+    [k: string]: number;
+  };
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
 }
 /**
  * A file as sent to both members of the room: response of the upload, content of `file` and `voice` messages.
@@ -1069,12 +1457,26 @@ export interface FileInfo {
   width?: number;
 }
 /**
+ * Body of POST /api/moderate/setup/{token}.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "FinishSetUp".
+ */
+export interface FinishSetUp {
+  code: string;
+  password: string;
+}
+/**
  * A new session and its token.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "GuestCreated".
  */
 export interface GuestCreated {
+  /**
+   * What this browser is known by: send it as the header `Device` next time
+   */
+  device: string;
   token: string;
   user: GuestUser;
 }
@@ -1124,6 +1526,48 @@ export interface Health {
   version: string;
 }
 /**
+ * What a guest is asked before the first session, and what they may read. Returned by `GET /api/house`.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "House".
+ */
+export interface House {
+  /**
+   * Whether a provider checks the age: see GET /api/age
+   */
+  ageCheck?: boolean;
+  /**
+   * Years; 0: nobody is asked
+   */
+  ageMinimum?: number;
+  /**
+   * See GET /api/pages/{name}
+   */
+  pages?: ('contact' | 'privacy' | 'rules')[];
+  /**
+   * Seconds after the end in which one can report
+   */
+  reportWindow?: number;
+  /**
+   * Whether reports are taken
+   */
+  reports?: boolean;
+  /**
+   * Version of the rules to accept; empty: there are none
+   */
+  rules?: string;
+}
+/**
+ * A page of the operator's, as HTML without scripts, styles or foreign pictures.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "HousePage".
+ */
+export interface HousePage {
+  html: string;
+  version: string;
+}
+/**
  * RTCIceServer.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -1160,6 +1604,32 @@ export interface IceServers {
 export interface LegacyLocation {
   city?: string | null;
   country?: string | null;
+}
+/**
+ * Body of POST /api/moderate/bans/{id}/lift.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "LiftBan".
+ */
+export interface LiftBan {
+  /**
+   * Free text for the moderators
+   */
+  words: string;
+}
+/**
+ * Body of POST /api/moderate/session.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "LogIn".
+ */
+export interface LogIn {
+  /**
+   * Of the authenticator app
+   */
+  code: string;
+  name: string;
+  password: string;
 }
 /**
  * The search could not be cancelled.
@@ -1395,15 +1865,46 @@ export interface MessageSent {
   timestamp: string;
 }
 /**
+ * A moderator, as admins see them.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ModeratorLine".
+ */
+export interface ModeratorLine {
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  createdAt: string;
+  disabled: boolean;
+  isSetUp: boolean;
+  name: string;
+  role: 'admin' | 'moderator' | 'triage';
+}
+/**
+ * Body of POST /api/appeals.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "NewAppeal".
+ */
+export interface NewAppeal {
+  code: string;
+  /**
+   * Free text for the moderators
+   */
+  words: string;
+}
+/**
  * Body of POST /api/guest; all fields are optional.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "NewGuest".
  */
 export interface NewGuest {
+  bornOn?: string | null;
   gender?: string | null;
   language?: string | null;
   location?: string | LegacyLocation | null;
+  rules?: string | null;
   username?: string | null;
 }
 /**
@@ -1562,6 +2063,15 @@ export interface Stats {
   totalUsers: number;
 }
 /**
+ * Body of POST /api/reports/status.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ReceiptQuestion".
+ */
+export interface ReceiptQuestion {
+  receipt: string;
+}
+/**
  * How Redis has fared since the process began.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -1588,6 +2098,62 @@ export interface RedisStats {
    * Messages that were acknowledged while Redis did not have them
    */
   unlogged: number;
+}
+/**
+ * The report was refused: nothing_to_report, already_reported, reports_closed, rate_limited, unavailable.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ReportError".
+ */
+export interface ReportError {
+  code: Code;
+  /**
+   * English text for people; programs use `code`
+   */
+  message: string;
+  /**
+   * Seconds to wait before a retry
+   */
+  retryAfter?: number;
+}
+/**
+ * What has become of a report.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "ReportStatus".
+ */
+export interface ReportStatus {
+  action?: 'ban' | 'end_session' | 'none' | 'warning';
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  decidedAt?: string;
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  reportedAt: string;
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  state: 'decided' | 'dismissed' | 'waiting';
+}
+/**
+ * The report is taken.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Reported".
+ */
+export interface Reported {
+  /**
+   * Whether the conversation is kept as evidence
+   */
+  hasMessages: boolean;
+  /**
+   * The database is away: the report is written as soon as it is back
+   */
+  queued: boolean;
+  /**
+   * With it, POST /api/reports/status says what has become of the report
+   */
+  receipt: string;
 }
 /**
  * To the caller: the call has started; contains its id.
@@ -1741,6 +2307,9 @@ export interface ServerToClient {
   'room:resumed': RoomResumed;
   'room:user_joined': UserJoined;
   'room:user_left': UserLeft;
+  'safety:report:error': ReportError;
+  'safety:reported': Reported;
+  'safety:told': Told;
   'session:renewed': SessionRenewed;
   'user:match:cancel:error': MatchCancelError;
   'user:match:cancelled': MatchCancelled;
@@ -1856,6 +2425,31 @@ export interface UserLeft {
   username: string;
 }
 /**
+ * What a moderator has decided about the guest: a warning, or that the session or more is over.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Told".
+ */
+export interface Told {
+  /**
+   * Of a ban, for POST /api/appeals
+   */
+  appealCode?: string;
+  /**
+   * After `session_ended` and `banned`, the connection is closed
+   */
+  kind: 'banned' | 'session_ended' | 'warning';
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  /**
+   * Of a ban; left out: it does not end by itself
+   */
+  until?: string;
+  /**
+   * The reason, written by a moderator
+   */
+  words: string;
+}
+/**
  * A new token, sent some time before the old one expires (RENEW_BEFORE, by default half an hour).
  *
  * This interface was referenced by `Wire`'s JSON-Schema
@@ -1867,6 +2461,27 @@ export interface SessionRenewed {
    */
   expiresAt: string;
   token: string;
+}
+/**
+ * What a one-time set-up link shows.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "SetUp".
+ */
+export interface SetUp {
+  name: string;
+  /**
+   * The URI as a QR code, SVG as a data: URL
+   */
+  picture: string;
+  /**
+   * For an authenticator app, Base32
+   */
+  secret: string;
+  /**
+   * otpauth://…
+   */
+  uri: string;
 }
 /**
  * Counts of this process's connections.
@@ -1921,6 +2536,18 @@ export interface StatsData {
    * ISO 8601 UTC with milliseconds and Z
    */
   timestamp: string;
+}
+/**
+ * A text to tell a guest, by rule and action, in the guest's language.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "Template".
+ */
+export interface Template {
+  action: 'ban' | 'dismiss' | 'end_session' | 'escalate' | 'hold' | 'note' | 'release' | 'warn';
+  language: string;
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  words: string;
 }
 /**
  * Body of POST /api/guest/location: omitted fields are unchanged, null clears a field.

@@ -8,9 +8,6 @@ const german = (f: Formats): Words => {
   const brokenOff = 'Die Verbindung ist abgebrochen.';
   const misunderstood = 'Dieser Browser und der Server verstehen sich nicht.';
   const sessionEnded = 'Deine Sitzung ist abgelaufen.';
-  const insecure =
-    'Browser erlauben Anrufe nur auf sicheren Seiten, und diese wurde ohne https geöffnet.';
-  const unsupported = 'Mit diesem Browser kann man nicht telefonieren.';
   const kinds: Record<CallKind, string> = { audio: 'Sprachanruf', video: 'Videoanruf' };
   const who = ({ outgoing }: CallRecord, name: string): string =>
     outgoing ? 'von dir' : `von ${name}`;
@@ -165,6 +162,8 @@ const german = (f: Formats): Words => {
       unseen: (count) => f.plural(count, { one: '# neue Nachricht', other: '# neue Nachrichten' }),
       next: 'Weiter',
       leave: 'Gehen',
+      report: 'Melden',
+      reports: 'Meine Meldungen',
       block: 'Blockieren',
       blockAsk: (name) => `${name} blockieren? Du gehst, und ihr begegnet euch nicht wieder.`,
       blockNot: 'Weiterreden',
@@ -185,51 +184,6 @@ const german = (f: Formats): Words => {
           other: `${name} hat „Weiter“ gedrückt und kann # Sekunden lang zurückkommen.`,
         }),
       findNew: 'Jemand Neues finden',
-    },
-    topics: [
-      'Was hat dich heute zum Lächeln gebracht?',
-      'Worauf freust du dich diese Woche?',
-      'Welches Lied kannst du immer wieder hören?',
-      'Was siehst du, wenn du aus dem Fenster schaust?',
-      'Welcher Geruch bringt dich zurück in deine Kindheit?',
-      'Worüber könntest du eine Stunde lang reden?',
-      'Was ist das Beste, das du je gegessen hast?',
-      'Welchen Ort möchtest du einmal im Leben sehen?',
-      'Was hast du erst vor Kurzem gelernt?',
-      'Welches Buch oder welcher Film ist dir geblieben?',
-      'Wie sieht für dich ein perfekter Sonntag aus?',
-      'Welche Kleinigkeit macht deinen Tag besser?',
-      'Was wolltest du als Kind einmal werden?',
-      'Magst du lieber den Morgen oder die Nacht, und warum?',
-      'Was würdest du morgen mit einem ganz freien Tag anfangen?',
-      'Welches Wort in deiner Sprache magst du am liebsten?',
-      'Was kannst du gut mit deinen Händen?',
-      'Wer hat dir etwas Wichtiges beigebracht?',
-      'Was magst du an dem Ort, an dem du lebst?',
-      'Welches Tier würdest du gern verstehen?',
-      'Was hat dich zuletzt überrascht?',
-      'Was machst du, wenn du Ruhe brauchst?',
-      'Welches Geräusch magst du am liebsten?',
-      'Was würdest du für einen Gast kochen?',
-      'Was würdest du gern über Nacht können?',
-      'Was war das Netteste, das ein fremder Mensch für dich getan hat?',
-      'Welche Jahreszeit fühlt sich für dich am meisten nach Zuhause an?',
-      'Was geht dir in diesen Tagen durch den Kopf?',
-      'Welche Frage würdest du gern öfter hören?',
-      'Welche Regel hast du dir selbst gegeben?',
-      'Was hast du früher geglaubt und siehst es heute anders?',
-      'Was besitzt du schon am längsten?',
-      'Was würdest du dir selbst vor zehn Jahren sagen?',
-      'Wohin gehst du, wenn du nachdenken willst?',
-      'Worauf bist du ein bisschen stolz?',
-      'Auf welche Erfindung könntest du nicht verzichten?',
-    ],
-    link: {
-      title: 'Du verlässt Passerby',
-      leads: 'Dieser Link führt zu',
-      hint: 'Was dort ist, weiß hier niemand. Das Gespräch geht in diesem Tab weiter.',
-      open: 'In neuem Tab öffnen',
-      stay: 'Hier bleiben',
     },
     partner: {
       here: 'Da',
@@ -277,15 +231,13 @@ const german = (f: Formats): Words => {
         audio: (name) => `${name} möchte dich anrufen.`,
         video: (name) => `${name} möchte dich mit Video anrufen.`,
       },
-      allows: (name) => `Was ${name} schicken darf`,
-      step: {
-        links: 'Links',
-        pictures: 'Bilder',
-        files: 'Dateien',
-        voice: 'Sprachnachrichten',
-        audio: 'Anrufe',
-        video: 'Videoanrufe',
+      declined: {
+        links: 'Dein Gegenüber möchte gerade keine Links.',
+        pictures: 'Dein Gegenüber möchte gerade keine Bilder.',
+        files: 'Dein Gegenüber möchte gerade keine Dateien.',
+        voice: 'Dein Gegenüber möchte gerade keine Sprachnachrichten.',
       },
+      again: (seconds) => `In ${f.about(seconds)} kannst du es noch einmal versuchen.`,
       allow: 'Erlauben',
       notNow: 'Jetzt nicht',
       callWaits: (name) => `${name} wird gefragt, ob du anrufen darfst.`,
@@ -295,46 +247,14 @@ const german = (f: Formats): Words => {
     },
     file: {
       nameless: 'Datei ohne Namen',
-      kind: { image: 'Bild', video: 'Video', audio: 'Ton', document: 'Datei' },
-      facts: (what, size) => `${what} · ${f.size(size)}`,
-      picture: (name) => `Bild: ${name}`,
-      open: (name) => `Bild ${name} öffnen`,
-      close: 'Schließen',
-      video: (name) => `Video: ${name}`,
-      download: 'Herunterladen',
-      downloadOf: (name) => `${name} herunterladen`,
-      gone: 'Mit dem Gespräch verschwunden',
-      unavailable: 'Das ließ sich nicht laden.',
-      unplayable: 'Dieser Browser kann es nicht zeigen oder abspielen.',
-      unplayableSave:
-        'Dieser Browser kann es nicht zeigen oder abspielen, aber du kannst es sichern.',
-      expired: 'Das ist abgelaufen: Dateien bleiben nur begrenzte Zeit.',
-      reload: 'Noch einmal',
     },
     player: {
       voice: 'Sprachnachricht',
-      play: 'Abspielen',
-      pause: 'Anhalten',
-      position: 'Position',
-      positionOf: (at, length) => `${f.clock(at)} von ${f.clock(length)}`,
-      rate: (rate) => `${f.number(rate)}×`,
-      speed: (rate) => `Tempo: ${f.number(rate)}-fach`,
     },
     recorder: {
       record: 'Sprachnachricht aufnehmen',
       hint: 'Antippen zum Aufnehmen, oder halten und zum Senden loslassen',
-      region: 'Sprachnachricht',
-      opening: 'Warten auf das Mikrofon\u00a0…',
-      recording: 'Aufnahme läuft.',
-      held: 'Loslassen sendet, wegwischen verwirft',
-      stopping: 'Moment\u00a0…',
-      preview: 'Aufgenommen. Hör rein, sende oder verwirf sie.',
       keys: 'Escape bricht die Aufnahme ab.',
-      time: (at, most) => `${f.clock(at)} / ${f.clock(most)}`,
-      cancel: 'Aufnahme abbrechen',
-      discard: 'Sprachnachricht verwerfen',
-      stop: 'Beenden und anhören',
-      send: 'Sprachnachricht senden',
       trouble: {
         mic_refused:
           'Das Mikrofon ist für diese Seite gesperrt. Erlaub es in den Einstellungen deines Browsers für diese Website und versuch es dann noch einmal.',
@@ -351,115 +271,7 @@ const german = (f: Formats): Words => {
     },
     call: {
       ...kinds,
-      region: (name) => `Anruf mit ${name}`,
       calls: (name, kind) => (kind === 'video' ? `${name} ruft an, mit Video` : `${name} ruft an`),
-      answer: 'Annehmen',
-      answerVideo: 'Mit Kamera annehmen',
-      answerAudio: 'Ohne Kamera annehmen',
-      decline: 'Ablehnen',
-      calling: (name) => `${name} wird angerufen\u00a0…`,
-      connecting: 'Verbinden\u00a0…',
-      recovering: 'Die Verbindung ist weg. Neuer Versuch\u00a0…',
-      weak: 'Die Verbindung ist schwach',
-      good: 'Gute Verbindung',
-      away: (name) => `${name} hat die Verbindung verloren. Einen Moment noch\u00a0…`,
-      reloaded: (name) => `${name} hat die Seite neu geladen und kann wieder dazukommen.`,
-      opening: (bring) =>
-        bring === 'video'
-          ? 'Warten auf Kamera und Mikrofon\u00a0…'
-          : 'Warten auf das Mikrofon\u00a0…',
-      openingHint: 'Vielleicht fragt dein Browser, ob er darf.',
-      look: 'So sieht dich gleich dein Gegenüber',
-      lookAudio: 'Bevor du anrufst',
-      place: 'Anrufen',
-      join: 'Dazukommen',
-      cancel: 'Abbrechen',
-      again: 'Noch einmal',
-      soundOnly: 'Nur Ton',
-      listenOnly: 'Nur zuhören',
-      watchOnly: 'Nur zusehen und zuhören',
-      trouble: {
-        mic_refused:
-          'Das Mikrofon ist für diese Seite gesperrt. Erlaub es in den Einstellungen deines Browsers für diese Website, oder hör nur zu.',
-        mic_absent: 'Es wurde kein Mikrofon gefunden. Schließ eins an, oder hör nur zu.',
-        mic_in_use:
-          'Ein anderes Programm benutzt gerade das Mikrofon. Schließ es, oder hör nur zu.',
-        mic_failed: 'Das Mikrofon geht gerade nicht. Du kannst trotzdem dazukommen und zuhören.',
-        camera_refused:
-          'Die Kamera ist für diese Seite gesperrt. Erlaub sie in den Einstellungen deines Browsers für diese Website, oder komm nur mit Ton dazu.',
-        camera_absent:
-          'Es wurde keine Kamera gefunden. Schließ eine an, oder komm nur mit Ton dazu.',
-        camera_in_use:
-          'Ein anderes Programm benutzt gerade die Kamera. Schließ es, oder komm nur mit Ton dazu.',
-        camera_failed: 'Die Kamera geht gerade nicht. Du kannst trotzdem mit Ton dazukommen.',
-        devices_insecure: insecure,
-        devices_unsupported: unsupported,
-      },
-      hide: 'Meine Adresse verbergen',
-      hideHint:
-        'Der Anruf nimmt einen Umweg, damit dein Gegenüber nicht erfährt, von wo du verbunden bist.',
-      hidden: 'Deine Adresse bleibt verborgen: Anrufe nehmen hier einen Umweg.',
-      mute: 'Mikrofon stumm schalten',
-      unmute: 'Stummschaltung aufheben',
-      muted: 'Du bist stumm',
-      useMicrophone: 'Mikrofon einschalten',
-      cameraOn: 'Kamera einschalten',
-      cameraOff: 'Kamera ausschalten',
-      flip: 'Zur anderen Kamera wechseln',
-      share: 'Bildschirm teilen',
-      unshare: 'Bildschirm nicht mehr teilen',
-      pictureInPicture: 'Kleines Fenster',
-      fullScreen: 'Vollbild',
-      leaveFullScreen: 'Vollbild verlassen',
-      controls: 'Steuerung des Anrufs',
-      settings: 'Geräte',
-      hangUp: 'Auflegen',
-      microphone: 'Mikrofon',
-      camera: 'Kamera',
-      speaker: 'Lautsprecher',
-      device: (number) => `Gerät ${f.number(number)}`,
-      alerts: 'Bei Anrufen Bescheid geben, wenn ich woanders bin',
-      self: 'Dein Bild',
-      selfScreen: 'Dein Bildschirm',
-      selfKeys: 'Dein Bild. Die Pfeiltasten schieben es in eine andere Ecke.',
-      other: (name) => `Bild von ${name}`,
-      hear: 'Antippen, um den Anruf zu hören',
-      duration: 'Dauer',
-      notice: {
-        unreachable: 'Der Server ist gerade nicht zu erreichen, darum kam kein Anruf zustande.',
-        refused: 'Der Anruf hat nicht geklappt. Versuch es gleich noch einmal.',
-        lost: 'Der Anruf ist abgebrochen und ließ sich nicht wiederherstellen. Du kannst noch einmal anrufen.',
-        failed:
-          'Zwischen euch beiden kam keine Verbindung zustande. Schreiben könnt ihr weiterhin.',
-        declined: 'Dein Anruf wurde abgelehnt. Warte ein wenig, bevor du wieder anrufst.',
-      },
-      media: {
-        mic_refused:
-          'Das Mikrofon ist für diese Seite gesperrt, darum hört dich niemand. Erlaub es in den Einstellungen deines Browsers für diese Website.',
-        mic_absent:
-          'Es wurde kein Mikrofon gefunden. Du hörst dein Gegenüber, wirst aber nicht gehört.',
-        mic_in_use:
-          'Ein anderes Programm benutzt gerade das Mikrofon. Im Moment hört man dich nicht.',
-        mic_failed: 'Das Mikrofon geht gerade nicht. Man hört dich nicht.',
-        mic_gone:
-          'Dein Mikrofon wurde abgezogen. Man hört dich erst wieder, wenn du ein anderes auswählst.',
-        mic_replaced: 'Dein Mikrofon wurde abgezogen. Man hört dich jetzt über ein anderes.',
-        camera_refused:
-          'Die Kamera ist für diese Seite gesperrt. Erlaub sie in den Einstellungen deines Browsers für diese Website.',
-        camera_absent: 'Es wurde keine Kamera gefunden. Der Anruf geht mit Ton weiter.',
-        camera_in_use:
-          'Ein anderes Programm benutzt gerade die Kamera. Der Anruf geht mit Ton weiter.',
-        camera_failed: 'Die Kamera geht gerade nicht. Der Anruf geht mit Ton weiter.',
-        camera_gone: 'Deine Kamera wurde abgezogen. Der Anruf geht mit Ton weiter.',
-        pictures_off:
-          'Die Verbindung ist schwach. Damit der Ton bleibt, ist dein Bild ausgeschaltet.',
-        devices_insecure: insecure,
-        devices_unsupported: unsupported,
-      },
-      dismiss: 'Schließen',
-      rejoin: (name) => `Du warst in einem Anruf mit ${name}. Möchtest du wieder dazukommen?`,
-      rejoinAudio: 'Mit Ton dazukommen',
-      rejoinVideo: 'Mit Kamera dazukommen',
       line: {
         talked: (call, name) => `${kinds[call.kind]} ${who(call, name)} · ${f.clock(call.seconds)}`,
         lost: (call, name) =>
@@ -511,6 +323,10 @@ const german = (f: Formats): Words => {
       consent_declined: 'Dein Gegenüber möchte das gerade nicht.',
       consent_pending: 'Dein Gegenüber wird zuerst gefragt. Warte auf die Antwort.',
       step_closed: 'Das Programm deines Gegenübers kann das nicht empfangen.',
+      new_device: 'Dieser Browser ist neu hier und kann das noch nicht senden.',
+      message_held: 'Eine Prüfung dieses Ortes hat es zurückgehalten.',
+      repeated_message: 'Dasselbe ging schon an mehrere.',
+      proof_invalid: 'Die Arbeit deines Browsers wurde nicht angenommen. Versuch es noch einmal.',
       undo_impossible:
         'Es gibt kein Zurück mehr: Dein Gegenüber ist weitergezogen, oder die Zeit war um.',
       rate_limited: 'Das ging ein bisschen schnell. Warte bitte einen Moment.',
@@ -521,30 +337,10 @@ const german = (f: Formats): Words => {
       session_ended: sessionEnded,
       replaced:
         'Du hast Passerby in einem anderen Tab oder Fenster geöffnet, und dort geht es weiter.',
-      file_missing: 'Die Datei ist nicht vollständig angekommen.',
-      file_empty: 'Diese Datei ist leer.',
-      file_too_large: ({ fileSize }) =>
-        `Diese Datei ist zu groß: Höchstens ${f.size(fileSize)} sind möglich.`,
       file_not_found: 'Diese Datei hat der Server nicht mehr.',
-      upload_malformed: 'Die Datei ist nicht vollständig angekommen.',
-      upload_timeout: 'Das Hochladen hat zu lange gedauert.',
-      duration_invalid: ({ voiceDuration }) =>
-        `Diese Sprachnachricht ist zu kurz oder länger als ${f.duration(voiceDuration)}.`,
       not_your_room: 'Du bist in einem anderen Gespräch.',
       link_invalid: 'Dieser Link führt zu keiner Datei aus diesem Gespräch.',
       room_closed: 'Dieses Gespräch ist vorbei.',
-      picture_too_large: ({ picturePixels }) =>
-        `Dieses Bild hat zu viele Pixel: Höchstens ${f.roughly(picturePixels)} sind möglich.`,
-      room_storage_full: ({ roomFilesSize }) =>
-        `Mehr Dateien passen nicht in dieses Gespräch: Zusammen sind höchstens ${f.size(roomFilesSize)} möglich.`,
-      guest_storage_full: ({ guestFilesSize }) =>
-        `Du hast die Grenze für Dateien in einem Gespräch erreicht: ${f.size(guestFilesSize)}.`,
-      unsupported_type: ({ pictureTypes }) =>
-        `Dateien dieser Art lassen sich nicht senden, weil sich Ort und Zeit nicht aus ihnen entfernen lassen. Bilder können ${f.either(pictureTypes)} sein.`,
-      file_damaged: 'Diese Datei ist beschädigt und lässt sich nicht senden.',
-      not_audio: 'Das klingt nicht nach einer Sprachnachricht.',
-      storage_full:
-        'Der Server hat gerade keinen Platz für Dateien. Versuch es in einer Weile noch einmal.',
       not_found: 'Das hat der Server nicht mehr.',
       method_not_allowed: failed,
       too_large: 'Das ist mehr, als der Server annimmt.',
@@ -595,11 +391,6 @@ const german = (f: Formats): Words => {
         'Dieser Teil der Seite ließ sich nicht laden. Wenn deine Verbindung in Ordnung ist, lade die Seite neu.',
       session_anew:
         'Deine frühere Sitzung war abgelaufen, darum hast du eine neue. Alles geht wie zuvor.',
-    },
-    upload: {
-      rate_limited: 'Das ging ein bisschen schnell. Es geht gleich weiter.',
-      unreachable: brokenOff,
-      unexpected: 'Das Senden hat nicht geklappt.',
     },
     news: {
       matched: (name) => `Du sprichst mit ${name}.`,

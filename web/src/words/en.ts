@@ -1,42 +1,26 @@
 /** Every word of the page, in English. The other languages have the same, or TypeScript complains. */
-import type {
-  Bring,
-  CallKind,
-  CallNotice,
-  CallRecord,
-  DeviceTrouble,
-  MediaNotice,
-  Outcome,
-} from '../chat/call';
-import type { ConsentStep } from '../chat/consent';
+import type { CallKind, CallRecord, Outcome } from '../chat/call';
+import type { ConsentStep, MessageStep } from '../chat/consent';
 import type { Ending, MessageState } from '../chat/conversation';
-import type { FileKind } from '../chat/files';
 import type { News } from '../chat/news';
 import type { InterestProblem, Mode } from '../chat/preferences';
 import type { PartnerState } from '../chat/presence';
 import type { MicrophoneTrouble } from '../chat/recorder';
 import type { Search } from '../chat/state';
-import type { ClientTrouble, Trouble } from '../chat/trouble';
+import type { ClientTrouble, LaterCode } from '../chat/trouble';
 import type { NameProblem } from '../text/name';
 import type { Code, Limits, MatchingLimits } from '../wire/types';
 import type { Formats } from './formats';
+import { typed } from './typed';
 
 /** A sentence; with a number in it, once it is known what the server allows. */
 export type Sentence = string | ((limits: Limits) => string);
-
-/** What the other languages have to have too: `words`, and nothing is missing. */
-function typed<T>(words: T): T {
-  return words;
-}
 
 const english = (f: Formats) => {
   const failed = 'Something went wrong on the server. Please try again in a moment.';
   const brokenOff = 'The connection broke off.';
   const misunderstood = 'This browser and the server do not understand each other.';
   const sessionEnded = 'Your session has ended.';
-  const insecure =
-    'Browsers allow calls only on secure pages, and this one was opened without https.';
-  const unsupported = 'This browser cannot make calls.';
   const kinds: Record<CallKind, string> = { audio: 'Audio call', video: 'Video call' };
   const who = ({ outgoing }: CallRecord, name: string): string =>
     outgoing ? 'You called' : `${name} called`;
@@ -203,6 +187,8 @@ const english = (f: Formats) => {
         f.plural(count, { one: '# new message', other: '# new messages' }),
       next: 'Next',
       leave: 'Leave',
+      report: 'Report',
+      reports: 'My reports',
       block: 'Block',
       blockAsk: (name: string): string => `Block ${name}? You leave, and will not meet again.`,
       blockNot: 'Keep talking',
@@ -223,53 +209,6 @@ const english = (f: Formats) => {
           other: `${name} pressed Next. They can come back for # seconds.`,
         }),
       findNew: 'Find someone new',
-    },
-    /** Questions to begin a conversation with: in every language the same ones, in the same order. */
-    topics: typed<readonly string[]>([
-      'What made you smile today?',
-      'What are you looking forward to this week?',
-      'Which song do you never get tired of?',
-      'What do you see when you look out of your window?',
-      'Which smell takes you back to your childhood?',
-      'What could you talk about for an hour?',
-      'What is the best meal you have ever had?',
-      'Which place would you like to see once in your life?',
-      'What did you learn only recently?',
-      'Which book or film has stayed with you?',
-      'What does a perfect Sunday look like for you?',
-      'Which small thing makes your day better?',
-      'What did you want to be when you were a child?',
-      'Do you like mornings or nights better, and why?',
-      'What would you do with a whole free day tomorrow?',
-      'Which word in your language do you like most?',
-      'What is something that you can do with your hands?',
-      'Who has taught you something important?',
-      'What do you like about the place where you live?',
-      'Which animal would you like to understand?',
-      'What was the last thing that surprised you?',
-      'What do you do when you need some rest?',
-      'Which sound do you like best?',
-      'What would you cook for a guest?',
-      'Which skill would you like to learn overnight?',
-      'What is the kindest thing that a stranger has done for you?',
-      'Which season feels most like home to you?',
-      'What is on your mind these days?',
-      'Which question would you like to be asked more often?',
-      'What is a rule that you made for yourself?',
-      'What did you believe once and see differently now?',
-      'Which thing have you owned for the longest time?',
-      'What would you tell the person that you were ten years ago?',
-      'Where do you go when you want to think?',
-      'What are you a little proud of?',
-      'Which invention could you not live without?',
-    ]),
-    /** Between a link and where it leads. */
-    link: {
-      title: 'You are leaving Passerby',
-      leads: 'This link leads to',
-      hint: 'Nobody here knows what is there. The conversation goes on in this tab.',
-      open: 'Open in a new tab',
-      stay: 'Stay here',
     },
     /** What the partner does, under the name. */
     partner: typed<Record<PartnerState, string>>({
@@ -319,15 +258,14 @@ const english = (f: Formats) => {
         audio: (name) => `${name} wants to call you.`,
         video: (name) => `${name} wants to call you with video.`,
       }),
-      allows: (name: string): string => `What ${name} may send`,
-      step: typed<Record<ConsentStep, string>>({
-        links: 'Links',
-        pictures: 'Pictures',
-        files: 'Files',
-        voice: 'Voice notes',
-        audio: 'Calls',
-        video: 'Calls with video',
+      /** Those of messages. */
+      declined: typed<Record<MessageStep, string>>({
+        links: 'They do not want links now.',
+        pictures: 'They do not want pictures now.',
+        files: 'They do not want files now.',
+        voice: 'They do not want voice notes now.',
       }),
+      again: (seconds: number): string => `In ${f.about(seconds)} you can try again.`,
       allow: 'Allow',
       notNow: 'Not now',
       callWaits: (name: string): string => `${name} is asked whether you may call.`,
@@ -337,50 +275,14 @@ const english = (f: Formats) => {
     },
     file: {
       nameless: 'File without a name',
-      kind: typed<Record<FileKind, string>>({
-        image: 'Picture',
-        video: 'Video',
-        audio: 'Sound',
-        document: 'File',
-      }),
-      facts: (what: string, size: number): string => `${what} · ${f.size(size)}`,
-      picture: (name: string): string => `Picture: ${name}`,
-      open: (name: string): string => `Open picture ${name}`,
-      close: 'Close',
-      video: (name: string): string => `Video: ${name}`,
-      download: 'Download',
-      downloadOf: (name: string): string => `Download ${name}`,
-      gone: 'Gone with the conversation',
-      unavailable: 'This could not be loaded.',
-      unplayable: 'This browser cannot show or play it.',
-      unplayableSave: 'This browser cannot show or play it, but you can save it.',
-      expired: 'This has expired: files stay for a limited time.',
-      reload: 'Try again',
     },
     player: {
       voice: 'Voice note',
-      play: 'Play',
-      pause: 'Pause',
-      position: 'Position',
-      positionOf: (at: number, length: number): string => `${f.clock(at)} of ${f.clock(length)}`,
-      rate: (rate: number): string => `${f.number(rate)}×`,
-      speed: (rate: number): string => `Speed: ${f.number(rate)} times`,
     },
     recorder: {
       record: 'Record a voice note',
       hint: 'Tap to record, or hold and let go to send',
-      region: 'Voice note',
-      opening: 'Waiting for the microphone…',
-      recording: 'Recording.',
-      held: 'Let go to send, slide away to cancel',
-      stopping: 'One moment…',
-      preview: 'Recorded. Listen to it, send it or discard it.',
       keys: 'Escape cancels the recording.',
-      time: (at: number, most: number): string => `${f.clock(at)} / ${f.clock(most)}`,
-      cancel: 'Cancel recording',
-      discard: 'Discard voice note',
-      stop: 'Stop and listen',
-      send: 'Send voice note',
       trouble: typed<Record<MicrophoneTrouble, string>>({
         mic_refused:
           'The microphone is blocked for this page. Allow it in your browser’s settings for this site, then try again.',
@@ -396,108 +298,8 @@ const english = (f: Formats) => {
     },
     call: {
       ...kinds,
-      region: (name: string): string => `Call with ${name}`,
       calls: (name: string, kind: CallKind): string =>
         kind === 'video' ? `${name} is calling, with video` : `${name} is calling`,
-      answer: 'Answer',
-      answerVideo: 'Answer with camera',
-      answerAudio: 'Answer without camera',
-      decline: 'Decline',
-      calling: (name: string): string => `Calling ${name}…`,
-      connecting: 'Connecting…',
-      recovering: 'The connection is gone. Trying again…',
-      weak: 'The connection is weak',
-      good: 'Good connection',
-      away: (name: string): string => `${name} lost the connection. Waiting a moment…`,
-      reloaded: (name: string): string => `${name} reloaded the page and can join again.`,
-      opening: (bring: Bring): string =>
-        bring === 'video'
-          ? 'Waiting for your camera and microphone…'
-          : 'Waiting for your microphone…',
-      openingHint: 'Your browser may ask you to allow it.',
-      look: 'This is what the other will see',
-      lookAudio: 'Before you call',
-      place: 'Call',
-      join: 'Join',
-      cancel: 'Cancel',
-      again: 'Try again',
-      soundOnly: 'Sound only',
-      listenOnly: 'Listen only',
-      watchOnly: 'Watch and listen only',
-      trouble: typed<Record<DeviceTrouble, string>>({
-        mic_refused:
-          'The microphone is blocked for this page. Allow it in your browser’s settings for this site, or join and listen only.',
-        mic_absent: 'No microphone was found. Connect one, or join and listen only.',
-        mic_in_use:
-          'The microphone is in use by another program. Close that, or join and listen only.',
-        mic_failed: 'The microphone does not work right now. You can still join and listen.',
-        camera_refused:
-          'The camera is blocked for this page. Allow it in your browser’s settings for this site, or join with sound only.',
-        camera_absent: 'No camera was found. Connect one, or join with sound only.',
-        camera_in_use:
-          'The camera is in use by another program. Close that, or join with sound only.',
-        camera_failed: 'The camera does not work right now. You can still join with sound only.',
-        devices_insecure: insecure,
-        devices_unsupported: unsupported,
-      }),
-      hide: 'Hide my address',
-      hideHint: 'The call takes a detour, so that the other cannot learn where you connect from.',
-      hidden: 'Your address stays hidden: calls here take a detour.',
-      mute: 'Mute microphone',
-      unmute: 'Unmute microphone',
-      muted: 'You are muted',
-      useMicrophone: 'Turn microphone on',
-      cameraOn: 'Turn camera on',
-      cameraOff: 'Turn camera off',
-      flip: 'Switch to the other camera',
-      share: 'Share screen',
-      unshare: 'Stop sharing the screen',
-      pictureInPicture: 'Small window',
-      fullScreen: 'Full screen',
-      leaveFullScreen: 'Leave full screen',
-      controls: 'Controls of the call',
-      settings: 'Devices',
-      hangUp: 'Hang up',
-      microphone: 'Microphone',
-      camera: 'Camera',
-      speaker: 'Speaker',
-      device: (number: number): string => `Device ${f.number(number)}`,
-      alerts: 'Tell me of calls while I look elsewhere',
-      self: 'Your picture',
-      selfScreen: 'Your screen',
-      selfKeys: 'Your picture. Arrow keys move it to another corner.',
-      other: (name: string): string => `Picture of ${name}`,
-      hear: 'Tap to hear the call',
-      duration: 'Duration',
-      notice: typed<Record<CallNotice, string>>({
-        unreachable: 'The server cannot be reached right now, so there was no call.',
-        refused: 'The call could not be made. Please try again in a moment.',
-        lost: 'The call broke off, and no way back was found. You can call again.',
-        failed: 'No connection between the two of you was found. You can go on in writing.',
-        declined: 'Your call was declined. Wait a little before you ring again.',
-      }),
-      media: typed<Record<MediaNotice, string>>({
-        mic_refused:
-          'The microphone is blocked for this page, so nobody hears you. Allow it in your browser’s settings for this site.',
-        mic_absent: 'No microphone was found. You hear the other, but are not heard.',
-        mic_in_use: 'The microphone is in use by another program. You are not heard right now.',
-        mic_failed: 'The microphone does not work right now. You are not heard.',
-        mic_gone: 'Your microphone was unplugged. You are not heard until you choose another.',
-        mic_replaced: 'Your microphone was unplugged. You are heard by another one now.',
-        camera_refused:
-          'The camera is blocked for this page. Allow it in your browser’s settings for this site.',
-        camera_absent: 'No camera was found. The call goes on with sound.',
-        camera_in_use: 'The camera is in use by another program. The call goes on with sound.',
-        camera_failed: 'The camera does not work right now. The call goes on with sound.',
-        camera_gone: 'Your camera was unplugged. The call goes on with sound.',
-        pictures_off: 'The connection is weak, so your picture is off to keep the sound.',
-        devices_insecure: insecure,
-        devices_unsupported: unsupported,
-      }),
-      dismiss: 'Close',
-      rejoin: (name: string): string => `You were in a call with ${name}. Join it again?`,
-      rejoinAudio: 'Join with sound',
-      rejoinVideo: 'Join with camera',
       /** A call that is over: who, what, and how long. */
       line: typed<Record<Outcome, (call: CallRecord, name: string) => string>>({
         talked: (call, name) =>
@@ -518,7 +320,7 @@ const english = (f: Formats) => {
       reconnect: 'Connect again',
     },
     /** What the server answers when it cannot do what it was asked. */
-    codes: typed<Record<Code, Sentence>>({
+    codes: typed<Record<Exclude<Code, LaterCode>, Sentence>>({
       invalid_payload: 'The server could not make sense of this.',
       text_empty: 'The message has no visible text.',
       text_too_long: ({ textLength }) =>
@@ -549,6 +351,10 @@ const english = (f: Formats) => {
       consent_declined: 'The other one does not want this now.',
       consent_pending: 'The other one is asked first. Wait for the answer.',
       step_closed: 'The other one’s program cannot receive this.',
+      new_device: 'This browser is new here, and cannot send this yet.',
+      message_held: 'It was held back by a check of this place.',
+      repeated_message: 'The same went to several people already.',
+      proof_invalid: 'The work of your browser was not accepted. Please try again.',
       undo_impossible:
         'There is no way back any more: the other has moved on, or the time was over.',
       rate_limited: 'That was a little fast. Please wait a moment.',
@@ -558,29 +364,10 @@ const english = (f: Formats) => {
       session_not_found: sessionEnded,
       session_ended: sessionEnded,
       replaced: 'Passerby is open for you in another tab or window, and goes on there.',
-      file_missing: 'The upload did not arrive whole.',
-      file_empty: 'This file is empty.',
-      file_too_large: ({ fileSize }) =>
-        `This file is too large. At most ${f.size(fileSize)} is allowed.`,
       file_not_found: 'The server has this file no longer.',
-      upload_malformed: 'The upload did not arrive whole.',
-      upload_timeout: 'The upload took too long.',
-      duration_invalid: ({ voiceDuration }) =>
-        `This voice note is too short, or longer than ${f.duration(voiceDuration)}.`,
       not_your_room: 'You are in another conversation.',
       link_invalid: 'This link does not lead to a file of this conversation.',
       room_closed: 'This conversation is over.',
-      picture_too_large: ({ picturePixels }) =>
-        `This picture has too many pixels. At most ${f.roughly(picturePixels)} are allowed.`,
-      room_storage_full: ({ roomFilesSize }) =>
-        `This conversation cannot hold more files. At most ${f.size(roomFilesSize)} in total is allowed.`,
-      guest_storage_full: ({ guestFilesSize }) =>
-        `You have reached the limit for files in a conversation: ${f.size(guestFilesSize)}.`,
-      unsupported_type: ({ pictureTypes }) =>
-        `Files of this kind cannot be sent, because place and time cannot be removed from them. Pictures can be ${f.either(pictureTypes)}.`,
-      file_damaged: 'This file is damaged and cannot be sent.',
-      not_audio: 'This does not sound like a voice note.',
-      storage_full: 'The server has no room for files right now. Please try again in a while.',
       not_found: 'The server has this no longer.',
       method_not_allowed: failed,
       too_large: 'This is more than the server takes.',
@@ -632,12 +419,6 @@ const english = (f: Formats) => {
         'This part of the page could not be loaded. If your connection is fine, load the page again.',
       session_anew:
         'Your earlier session ended, so you have a new one. Everything works as before.',
-    }),
-    /** What is said otherwise of a file on its way. */
-    upload: typed<Partial<Record<Trouble, Sentence>>>({
-      rate_limited: 'That was a little fast. It goes on in a moment.',
-      unreachable: brokenOff,
-      unexpected: 'It could not be sent.',
     }),
     /** For who looks elsewhere. */
     news: typed<Record<News['what'], (name: string) => string>>({

@@ -45,6 +45,8 @@ export function formatsOf(locale: string) {
   }
 
   return {
+    locale,
+
     number: (value: number): string => plain.format(value),
 
     /** A large number that nobody counts: `64 million`. */

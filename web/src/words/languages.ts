@@ -1,17 +1,20 @@
 /** The languages of the page, and which of them a guest would rather read. */
 import type { Formats } from './formats';
 import type { Words } from './en';
+import type { LaterWords } from './later_en';
 
 interface Catalogue {
   /** In the language itself: whoever looks for it may read no other. */
   name: string;
   /** A file of its own, so that nobody loads a language that they do not read. */
   load: () => Promise<{ default: (formats: Formats) => Words }>;
+  /** What is needed later, or never. */
+  later: () => Promise<{ default: (formats: Formats) => LaterWords }>;
 }
 
 export const LANGUAGES = {
-  en: { name: 'English', load: () => import('./en') },
-  de: { name: 'Deutsch', load: () => import('./de') },
+  en: { name: 'English', load: () => import('./en'), later: () => import('./later_en') },
+  de: { name: 'Deutsch', load: () => import('./de'), later: () => import('./later_de') },
 } satisfies Record<string, Catalogue>;
 
 export type Language = keyof typeof LANGUAGES;

@@ -1,5 +1,6 @@
 /** The language that the page speaks now. Whoever reads `words()` in a component follows a change. */
 import type { Words } from './en';
+import type { LaterWords } from './later_en';
 import { formatsOf, type Formats } from './formats';
 import { isolate } from './isolate';
 import { FALLBACK, isLanguage, LANGUAGES, localeOf, negotiate, type Language } from './languages';
@@ -10,11 +11,14 @@ interface Spoken {
   language: Language;
   words: Words;
   formats: Formats;
+  /** Null until something needs them. */
+  later: LaterWords | null;
 }
 
 let spoken = $state.raw<Spoken | null>(null);
 /** Counts what was asked for, so that a language that comes late does not undo a later choice. */
 let turn = 0;
+let needsLater = false;
 
 function now(): Spoken {
   if (!spoken) throw new Error('nothing is shown before there are words');
@@ -23,6 +27,18 @@ function now(): Spoken {
 
 export function words(): Words {
   return now().words;
+}
+
+/** The words of what is loaded later: it comes with them, see `speakLater`. */
+export function laterWords(): LaterWords {
+  const { later } = now();
+  if (!later) throw new Error('what is loaded later is loaded with its words');
+  return later;
+}
+
+/** The same, or null as long as they are not there. */
+export function laterWordsIfThere(): LaterWords | null {
+  return now().later;
 }
 
 export function formats(): Formats {
@@ -43,10 +59,17 @@ async function speak(wanted: Language): Promise<boolean> {
   turn += 1;
   const own = turn;
   try {
-    const { default: catalogue } = await LANGUAGES[wanted].load();
+    const { load, later } = LANGUAGES[wanted];
+    const catalogue = await load();
+    const others = needsLater ? await later() : null;
     if (own !== turn) return true;
     const spelled = formatsOf(localeOf(wanted, navigator.languages));
-    spoken = { language: wanted, formats: spelled, words: catalogue(spelled) };
+    spoken = {
+      language: wanted,
+      formats: spelled,
+      words: catalogue.default(spelled),
+      later: others?.default(spelled) ?? null,
+    };
   } catch {
     // No network, or a new version on the server that no longer has this file.
     return false;
@@ -59,6 +82,16 @@ async function speak(wanted: Language): Promise<boolean> {
 /** Find the first words: the guest's own language, or English. False when there are none at all. */
 export async function begin(): Promise<boolean> {
   return (await speak(remembered() ?? negotiate(navigator.languages))) || (await speak(FALLBACK));
+}
+
+/** Have the words of what is loaded later too, from now on in every language. Raises if they cannot be had. */
+export async function speakLater(): Promise<void> {
+  needsLater = true;
+  while (spoken?.later === null) {
+    const { language, formats: spelled } = spoken;
+    const { default: catalogue } = await LANGUAGES[language].later();
+    if (spoken.language === language) spoken = { ...spoken, later: catalogue(spelled) };
+  }
 }
 
 /** The guest's choice, now and the next time. False, and nothing changes, when its words cannot be had. */

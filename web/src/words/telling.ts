@@ -6,23 +6,51 @@ import { told } from '../chat/preferences';
 import type { State } from '../chat/state';
 import type { Trouble } from '../chat/trouble';
 import { extensionOf } from '../text/extension';
-import type { Limits, Shared } from '../wire/types';
+import type { Limits, ReportStatus, Shared } from '../wire/types';
 import type { Sentence, Words } from './en';
+import type { LaterWords } from './later_en';
 import { isolate } from './isolate';
 
-function find(sentences: Partial<Record<string, Sentence>>, code: string): Sentence | undefined {
+function find<T>(sentences: Partial<Record<string, T>>, code: string): T | undefined {
   return Object.hasOwn(sentences, code) ? sentences[code] : undefined;
 }
 
-/** `trouble` as a sentence. For a code that only a newer server knows there is one that fits all. */
-export function troubleText(words: Words, trouble: Trouble, limits: Limits | null): string {
-  return sentenceOf(words, find(words.codes, trouble) ?? find(words.troubles, trouble), limits);
+/**
+ * `trouble` as a sentence; of some, only `later` knows one. For a code that only a newer server knows there is one that
+ * fits all.
+ */
+export function troubleText(
+  words: Words,
+  trouble: Trouble,
+  limits: Limits | null,
+  later: LaterWords | null = null,
+): string {
+  const own =
+    find<Sentence>(words.codes, trouble) ??
+    find<Sentence>(words.troubles, trouble) ??
+    (later ? find<Sentence>(later.codes, trouble) : undefined);
+  return sentenceOf(words, own, limits);
 }
 
 /** The same of a file that is being sent. */
-export function uploadTroubleText(words: Words, trouble: Trouble, limits: Limits | null): string {
-  const own = find(words.upload, trouble);
-  return own === undefined ? troubleText(words, trouble, limits) : sentenceOf(words, own, limits);
+export function uploadTroubleText(
+  words: Words,
+  later: LaterWords | null,
+  trouble: Trouble,
+  limits: Limits | null,
+): string {
+  const own = later ? find<Sentence>(later.upload, trouble) : undefined;
+  return own === undefined
+    ? troubleText(words, trouble, limits, later)
+    : sentenceOf(words, own, limits);
+}
+
+/** What has become of a report. */
+export function reportText(later: LaterWords, status: ReportStatus): string {
+  const { state, action = 'none', decidedAt } = status;
+  const { state: states, action: actions, decided } = later.reports;
+  const when = decidedAt === undefined ? '' : decided(new Date(decidedAt));
+  return [states[state], actions[action], when].filter((part) => part !== '').join(' ');
 }
 
 function sentenceOf(words: Words, sentence: Sentence | undefined, limits: Limits | null): string {
@@ -47,7 +75,7 @@ export function attachmentName(words: Words, { kind, name, duration }: Attachmen
 }
 
 /** What a file is, in a word or two: `PDF · 1.2 MB`. */
-export function fileFacts(words: Words, { name, kind, size }: SharedFile): string {
+export function fileFacts(words: LaterWords, { name, kind, size }: SharedFile): string {
   return words.file.facts(extensionOf(name) || words.file.kind[kind], size);
 }
 

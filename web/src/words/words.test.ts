@@ -8,12 +8,16 @@ import type { CallRecord } from '../chat/call';
 import type { Limits } from '../wire/types';
 import german from './de';
 import english from './en';
+import { away } from './dates';
 import { formatsOf } from './formats';
 import { isolate } from './isolate';
+import laterGerman from './later_de';
+import laterEnglish from './later_en';
 import { LANGUAGES, localeOf, lookUp, negotiate } from './languages';
 import {
   endingText,
   fileFacts,
+  reportText,
   sharedText,
   expectationText,
   stageText,
@@ -28,6 +32,8 @@ function plain(text: string): string {
 
 const en = english(formatsOf('en-GB'));
 const de = german(formatsOf('de'));
+const laterEn = laterEnglish(formatsOf('en-GB'));
+const laterDe = laterGerman(formatsOf('de'));
 
 describe('the language', () => {
   it.each<[string[], string]>([
@@ -58,35 +64,37 @@ describe('the language', () => {
 /** Every text of a catalogue; of functions, what they are made of. */
 function texts(words: object): string[] {
   return Object.entries(words).flatMap(([key, value]: [string, unknown]) => {
-    if (typeof value === 'string') return key === 'received' ? [] : [value];
+    if (typeof value === 'string') return key === 'received' || key === 'none' ? [] : [value];
     return typeof value === 'object' && value !== null ? texts(value) : [];
   });
 }
 
 /** The words of every language, whichever there are. */
 const catalogues = await Promise.all(
-  Object.entries(LANGUAGES).map(async ([tag, { load }]) => {
-    const { default: catalogue } = await load();
-    return [tag, catalogue(formatsOf(tag))] as const;
+  Object.entries(LANGUAGES).map(async ([tag, { load, later }]) => {
+    const [{ default: catalogue }, { default: others }] = await Promise.all([load(), later()]);
+    return [tag, catalogue(formatsOf(tag)), others(formatsOf(tag))] as const;
   }),
 );
 
-describe.each(catalogues)('the words in %s', (tag, words) => {
+describe.each(catalogues)('the words in %s', (tag, words, later) => {
   it('say whose they are, and which way they are read', () => {
     expect(words.lang).toBe(tag);
     expect(['ltr', 'rtl']).toContain(words.dir);
   });
 
   it('are none of them empty', () => {
-    expect(texts(words).filter((text) => text.trim() === '')).toEqual([]);
+    expect([...texts(words), ...texts(later)].filter((text) => text.trim() === '')).toEqual([]);
   });
 
   it('have a sentence for every trouble, with the server’s numbers in it', () => {
-    const codes = [...Object.keys(words.codes), ...Object.keys(words.troubles)] as Trouble[];
+    const codes = [words.codes, words.troubles, later.codes].flatMap(Object.keys) as Trouble[];
     for (const code of codes) {
-      for (const tell of [troubleText, uploadTroubleText]) {
-        for (const limits of [LIMITS, null]) {
-          const sentence = tell(words, code, limits);
+      for (const limits of [LIMITS, null]) {
+        for (const sentence of [
+          troubleText(words, code, limits, later),
+          uploadTroubleText(words, later, code, limits),
+        ]) {
           expect(sentence).toMatch(/^\S.*\S$/);
           expect(sentence).not.toMatch(/NaN|undefined|null|\[object|\$\{/);
         }
@@ -95,10 +103,10 @@ describe.each(catalogues)('the words in %s', (tag, words) => {
   });
 
   it('have a question to begin with for every one that English has, each of its own', () => {
-    expect(words.topics).toHaveLength(en.topics.length);
-    expect(new Set(words.topics).size).toBe(en.topics.length);
-    expect(en.topics.length).toBeGreaterThanOrEqual(30);
-    for (const topic of words.topics) expect(topic.trim()).toMatch(/^.{8,90}[?؟？;]$/u);
+    expect(later.topics).toHaveLength(laterEn.topics.length);
+    expect(new Set(later.topics).size).toBe(laterEn.topics.length);
+    expect(laterEn.topics.length).toBeGreaterThanOrEqual(30);
+    for (const topic of later.topics) expect(topic.trim()).toMatch(/^.{8,90}[?؟？;]$/u);
   });
 
   it('have one for what they do not know', () => {
@@ -170,13 +178,13 @@ describe('troubles', () => {
       'Dateien dieser Art lassen sich nicht senden, weil sich Ort und Zeit nicht aus ihnen entfernen lassen. Bilder können JPEG, WebP oder GIF sein.',
     ],
   ])('%s', (code, limits, inEnglish, inGerman) => {
-    expect(plain(troubleText(en, code, limits))).toBe(inEnglish);
-    expect(plain(troubleText(de, code, limits))).toBe(inGerman);
+    expect(plain(troubleText(en, code, limits, laterEn))).toBe(inEnglish);
+    expect(plain(troubleText(de, code, limits, laterDe))).toBe(inGerman);
   });
 
   it('of a file on its way have words of their own', () => {
-    expect(uploadTroubleText(en, 'unreachable', LIMITS)).toBe('The connection broke off.');
-    expect(uploadTroubleText(en, 'room_closed', LIMITS)).toBe(
+    expect(uploadTroubleText(en, laterEn, 'unreachable', LIMITS)).toBe('The connection broke off.');
+    expect(uploadTroubleText(en, laterEn, 'room_closed', LIMITS)).toBe(
       troubleText(en, 'room_closed', LIMITS),
     );
   });
@@ -237,8 +245,8 @@ describe('sizes', () => {
       pixels: null,
       waveform: [],
     };
-    expect(plain(fileFacts(de, { ...file, name: 'plan.pdf' }))).toBe('PDF · 1,5 kB');
-    expect(plain(fileFacts(de, { ...file, name: 'README' }))).toBe('Datei · 1,5 kB');
+    expect(plain(fileFacts(laterDe, { ...file, name: 'plan.pdf' }))).toBe('PDF · 1,5 kB');
+    expect(plain(fileFacts(laterDe, { ...file, name: 'README' }))).toBe('Datei · 1,5 kB');
   });
 });
 
@@ -421,6 +429,34 @@ describe('when something will be', () => {
         .moment(at, now)
         .replace(/,| at| um/g, ''),
     ).toBe(inGerman);
+  });
+});
+
+describe('how far away something is', () => {
+  it.each([
+    [-5, 'in 1 minute', 'in 1 Minute'],
+    [90, 'in 2 minutes', 'in 2 Minuten'],
+    [2 * 3600, 'in 2 hours', 'in 2 Stunden'],
+    [86_400 * 7 - 60, 'in 7 days', 'in 7 Tagen'],
+    [86_400 * 100, 'in 4 months', 'in 4 Monaten'],
+  ])('%d s', (seconds, inEnglish, inGerman) => {
+    expect(away(formatsOf('en-GB'), seconds)).toBe(inEnglish);
+    expect(away(formatsOf('de'), seconds)).toBe(inGerman);
+  });
+});
+
+describe('what has become of a report', () => {
+  const report = { rule: 'hate', reportedAt: '2026-01-01T00:00:00.000Z' } as const;
+
+  it('is said in words', () => {
+    expect(reportText(laterEn, { ...report, state: 'waiting' })).toBe('Nobody has decided yet.');
+    const decidedAt = '2026-01-02T12:00:00.000Z';
+    expect(reportText(laterEn, { ...report, state: 'decided', action: 'ban', decidedAt })).toMatch(
+      /^It was looked at[.] The other one was banned[.] Decided 2 January 2026.*[.]$/,
+    );
+    expect(reportText(laterDe, { ...report, state: 'dismissed', action: 'none' })).toBe(
+      'Jemand hat es sich angesehen und keinen Verstoß gefunden.',
+    );
   });
 });
 

@@ -1,0 +1,1 @@
+"""The database of what is kept: reports, decisions, bans, moderators, audit. SQLite or PostgreSQL."""

@@ -1,0 +1,92 @@
+"""Refuses who is banned or under suspicion before the framework sees the request, so a flood of them costs less."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from passerby.errors import BannedError, PasserbyError, RateLimitedError
+from passerby.http.app import Answer
+from passerby.safety.devices import digest_of
+from passerby.socketio.handshake import join_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping
+
+    from passerby.addresses import ClientAddress
+    from passerby.nodes.buckets import Buckets
+    from passerby.safety.banlist import BanList
+    from passerby.safety.cases import Sanction
+    from passerby.safety.proofs import Proofs
+
+_PATH: Final = "/api/guest"
+_MOST: Final = 1000
+"""Answers that are kept, at most: a flood is of few who are banned."""
+
+
+class Door:
+    """Looks at requests for a new session: who is banned is told so, and who is under suspicion is asked for work."""
+
+    def __init__(
+        self,
+        bans: BanList,
+        proofs: Proofs,
+        address: ClientAddress,
+        limit: Buckets,
+        *,
+        session_of: Callable[[str], str | None],
+        is_shared: bool,
+    ) -> None:
+        """`limit` is that of new sessions per address. `session_of(token)` is the id of a session, which may be over.
+
+        `is_shared`: pages of other origins may use this server. The framework answers those, with headers of its own.
+        """
+        self._bans = bans
+        self._proofs = proofs
+        self._address = address
+        self._limit = limit
+        self._session_of = session_of
+        self._answers: dict[int, Answer] = {}
+        """What is answered to who is banned, by the id of the ban."""
+        self._is_shared = is_shared
+
+    async def refuse(self, scope: MutableMapping[str, Any]) -> Answer | None:
+        """Return the answer to a request (ASGI), if this is all that there is to it."""
+        if scope["path"] != _PATH or scope["method"] != "POST":
+            return None
+        headers = join_headers(scope["headers"])
+        if self._is_shared and b"origin" in headers:
+            return None
+        client = scope.get("client")
+        forwarded_for = headers.get(b"x-forwarded-for", b"").decode("latin-1")
+        address = self._address.of(client[0] if client else "", forwarded_for)
+        if self._bans.is_active:
+            ban = self._ban_of(headers, address)
+            if ban is not None:
+                return self._answer(ban)
+        if b"proof" in headers or not self._proofs.are_due(address):
+            return None
+        wait = await self._limit.take(address)
+        try:
+            if wait:
+                raise RateLimitedError(wait, "sessions from your address")
+            self._proofs.check(address, None)
+        except PasserbyError as error:
+            return Answer.of(error)
+        return None
+
+    def _ban_of(self, headers: Mapping[bytes, bytes], address: str) -> Sanction | None:
+        """Return the ban of an address, a browser, or the former session of who asks."""
+        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        return self._bans.find(
+            session_id=self._session_of(token.strip()) if scheme.lower() == "bearer" else None,
+            device=digest_of(headers.get(b"device", b"").decode("latin-1")),
+            address=address,
+        )
+
+    def _answer(self, ban: Sanction) -> Answer:
+        answer = self._answers.get(ban.id)
+        if answer is None:
+            if len(self._answers) >= _MOST:
+                self._answers.clear()
+            answer = self._answers[ban.id] = Answer.of(BannedError(self._bans.notice(ban)))
+        return answer

@@ -1,0 +1,191 @@
+"""What guests send is checked by hooks before it is delivered, in order, and held if one of them says so."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from passerby.background import FAILURES, is_failure
+from passerby.clock import time_limit
+from passerby.errors import Code, ConflictError, RateLimitedError
+from passerby.live import RoomObserver, not_in_room
+from passerby.logs import Sampled
+from passerby.safety.hook import ALLOW, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from passerby.background import Background
+    from passerby.clock import Clock
+    from passerby.errors import PasserbyError
+    from passerby.live import LiveGuest, Member, Room
+    from passerby.models import Rule
+    from passerby.safety.hook import Hook, Item, ItemKind
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING: Final = 16
+"""Maximum messages of one author that are being checked."""
+_RETRY: Final = 1.0
+"""Seconds until an author may try again who has too many."""
+_FAILURES: Final = 5
+"""Failures in a row after which a hook is not asked for some time."""
+_PAUSE: Final = 10.0
+"""How long, in seconds. Until then it counts as failed at once: nobody waits for a deadline again and again."""
+_HELD: Final = "This was held, and is not delivered"
+
+
+class _Waiting(Struct, eq=False):
+    """A message that is being checked, or that waits for those before it."""
+
+    deliver: Callable[[], None]
+    refuse: Callable[[PasserbyError], None]
+    client_id: str | None
+    verdict: Verdict | None = None
+    """None: it is not known yet."""
+
+
+class _Asked:
+    """A hook, and how it has fared."""
+
+    def __init__(self, hook: Hook, clock: Clock) -> None:
+        self.hook = hook
+        self._clock = clock
+        self._failures = 0
+        self._rests_until = 0.0
+        self._failed = Sampled(log.warning, f"{hook.name} has not answered", clock.monotonic)
+
+    async def check(self, item: Item, deadline: float) -> Verdict | None:
+        """Return its verdict; None: it has none."""
+        if self._clock.monotonic() < self._rests_until:
+            return None
+        try:
+            async with time_limit(self._clock, deadline):
+                verdict = await self.hook.check(item)
+        except FAILURES as error:
+            if not is_failure(error):
+                raise
+            self._failures += 1
+            self._failed.note()
+            if self._failures >= _FAILURES:
+                self._rests_until = self._clock.monotonic() + _PAUSE
+            return None
+        self._failures = 0
+        return verdict
+
+
+class Checks(RoomObserver):
+    """What is being checked in all rooms."""
+
+    def __init__(
+        self,
+        hooks: Sequence[Hook],
+        clock: Clock,
+        background: Background,
+        *,
+        deadline: float,
+        fails_open: bool,
+        noticed: Callable[[LiveGuest, Rule], object],
+    ) -> None:
+        """`deadline` is in seconds, for each item. `fails_open` is what becomes of an item if a hook does not answer.
+
+        `noticed` is called with the author of what was held, and why.
+        """
+        self._hooks = [_Asked(hook, clock) for hook in hooks]
+        self.kinds: frozenset[ItemKind] = frozenset(kind for hook in hooks for kind in hook.kinds)
+        """What hooks look at: nothing else needs to be given to `check`, unless something is being checked."""
+        self._background = background
+        self._deadline = deadline
+        self._without = (
+            ALLOW if fails_open else Verdict(holds=True, words="This cannot be checked now, try again later")
+        )
+        self._noticed = noticed
+        self._lines: dict[Member, deque[_Waiting]] = {}
+        """What is being checked of each author, in order."""
+
+    def is_busy(self, author: Member) -> bool:
+        """Return whether something of `author` is being checked: what follows must wait for it."""
+        return author in self._lines
+
+    def check(
+        self,
+        author: Member,
+        item: Callable[[], Awaitable[Item]],
+        deliver: Callable[[], None],
+        refuse: Callable[[PasserbyError], None],
+        client_id: str | None,
+    ) -> None:
+        """Ask the hooks about an item, then `deliver` it, or `refuse` it with the reason; after those before it.
+
+        A message with the same `client_id` that is being checked is replaced: its author has come back.
+        Raises RateLimitedError if too many of this author are being checked.
+        """
+        line = self._lines.setdefault(author, deque())
+        again = next((one for one in line if client_id and one.client_id == client_id), None)
+        if again is not None:
+            again.deliver, again.refuse = deliver, refuse
+            return
+        if len(line) >= MOST_WAITING:
+            raise RateLimitedError(_RETRY, "messages that are being checked")
+        waiting = _Waiting(deliver, refuse, client_id)
+        line.append(waiting)
+        self._background.start("check of a message", self._check(author, item, waiting))
+
+    async def _check(self, author: Member, item: Callable[[], Awaitable[Item]], waiting: _Waiting) -> None:
+        verdict = self._without
+        try:
+            verdict = await self._ask(await item())
+        finally:
+            waiting.verdict = verdict
+            self._go_on(author)
+
+    async def _ask(self, item: Item) -> Verdict:
+        """Ask one hook after the other: the built-in ones are the first, and cost the least."""
+        for asked in self._hooks:
+            if item.kind not in asked.hook.kinds:
+                continue
+            verdict = await asked.check(item, self._deadline) or self._without
+            if verdict.holds:
+                return verdict
+        return ALLOW
+
+    def _go_on(self, author: Member) -> None:
+        """Deliver or refuse what is at the beginning of the line."""
+        line = self._lines.get(author)
+        while line and line[0].verdict is not None:
+            waiting = line.popleft()
+            self._background.attempt("delivery of what was checked", self._settle, author, waiting)
+        if line is not None and not line:
+            del self._lines[author]
+
+    def _settle(self, author: Member, waiting: _Waiting) -> None:
+        verdict = waiting.verdict
+        if author.live.member is not author:
+            waiting.refuse(not_in_room())
+        elif verdict is not None and verdict.holds:
+            is_checked = verdict is not self._without
+            retry = None if is_checked else _PAUSE
+            waiting.refuse(ConflictError(Code.MESSAGE_HELD, verdict.words or _HELD, retry_after=retry))
+            if is_checked:
+                self._noticed(author.live, verdict.rule)
+        else:
+            waiting.deliver()
+
+    def room_closed(self, room: Room) -> None:
+        """See RoomObserver. Nothing that was being checked is delivered, and its authors are told."""
+        for member in room.members:
+            for waiting in self._lines.pop(member, ()):
+                self._background.attempt("refusal of what was being checked", waiting.refuse, not_in_room())
+
+    def room_lost(self, room: Room) -> None:
+        """See RoomObserver. The authors' clients send again what was being checked."""
+        for member in room.members:
+            self._lines.pop(member, None)
+
+    async def close(self) -> None:
+        """Release the hooks."""
+        for asked in self._hooks:
+            await self._background.finish(f"closing of {asked.hook.name}", asked.hook.close, self._deadline)
