@@ -21,31 +21,49 @@ _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,
 """`[2001:db8::5]:443`, `[2001:db8::5]` and `192.0.2.1:17085`, as some proxies write them."""
 
 
+class Networks:
+    """Some networks."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        """`networks` are CIDR. Raises ValueError when an entry is not a network."""
+        self._networks = [ipaddress.ip_network(network, strict=False) for network in networks]
+
+    def __bool__(self) -> bool:
+        """Return whether there are any."""
+        return bool(self._networks)
+
+    def has(self, text: str) -> bool:
+        """Return whether an address is in one of them; what is no address is in none."""
+        address = parse(text)
+        return address is not None and self.hold(address)
+
+    def hold(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        """Do as `has` for an address that is parsed."""
+        return any(address in network for network in self._networks)
+
+
 class ClientAddress:
     """Determines the client's address. `X-Forwarded-For` is used only from proxies in `trusted` networks (CIDR)."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
         """Raises ValueError when an entry is not a network."""
-        self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
+        self._trusted = Networks(trusted)
         self._has_complained = False
 
     def is_proxy(self, peer: str) -> bool:
         """Return whether `peer` is a trusted proxy."""
-        if not self._trusted:
-            return False
-        address = _parse(peer)
-        return address is not None and any(address in network for network in self._trusted)
+        return bool(self._trusted) and self._trusted.has(peer)
 
     def of(self, peer: str, forwarded_for: str) -> str:
         """Return the client's address: the last hop that is not a trusted proxy."""
-        address = _parse(peer)
+        address = parse(peer)
         if address is None:
             return peer
         for hop in reversed(forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
             text = hop.strip()
             if not text:
                 continue  # RFC 9110 §5.6.1: empty elements of a list do not count
-            if not any(address in network for network in self._trusted):
+            if not self._trusted.hold(address):
                 break
             before = _parse_hop(text.strip('"'))
             if before is None:
@@ -69,11 +87,11 @@ def _parse_hop(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     if len(text) > _LONGEST:
         return None
     with_port = _WITH_PORT.fullmatch(text)
-    return _parse(text if with_port is None else with_port[1] or with_port[2])
+    return parse(text if with_port is None else with_port[1] or with_port[2])
 
 
 @functools.lru_cache(maxsize=1024)
-def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return the address, or None if `text` is not one. An IPv4-mapped IPv6 address is returned as IPv4."""
     try:
         address = ipaddress.ip_address(text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import uvicorn
 from msgspec.structs import replace
 
-from passerby.addresses import ClientAddress
+from passerby.addresses import ClientAddress, Networks
 from passerby.assembly import Assembly, Cluster, adapters
 from passerby.background import Background, Stopping
 from passerby.clock import Clock, Timestamps
@@ -216,7 +216,7 @@ class Application:
             journal=kept.journal,
             figures=kept.figures,
             hours=(high, middle, low),
-            networks=settings.moderate_addresses,
+            networks=Networks(settings.moderate_addresses),
             requests=AddressLimit(settings.rate("moderation"), clock),
             can_mark_addresses=services.marks.can_mark_addresses,
             signing_key=partial(signing_key, key),

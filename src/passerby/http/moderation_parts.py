@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from passerby.addresses import Networks
 from passerby.clock import Timestamps
 from passerby.limits import AddressLimit
 from passerby.moderation.audit import Journal
@@ -25,7 +25,7 @@ class Moderation(NamedTuple):
     figures: FigureStore
     hours: tuple[float, float, float]
     """Targets in hours, by severity from 3 to 1."""
-    networks: tuple[str, ...]
+    networks: Networks
     """Who may open the console; none: everybody."""
     requests: AddressLimit
     """Limits requests, by moderator."""
@@ -37,15 +37,6 @@ class Moderation(NamedTuple):
 
     async def is_open(self, address: str) -> bool:
         """Return whether the console is there for an address. Raises OSError."""
-        if self.networks and not _is_in(address, self.networks):
+        if self.networks and not self.networks.has(address):
             return False
         return await self.logins.is_any()
-
-
-def _is_in(address: str, networks: tuple[str, ...]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return any((mapped or parsed) in ipaddress.ip_network(network, strict=False) for network in networks)

@@ -8,6 +8,7 @@ import hmac
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
+from passerby.addresses import parse
 from passerby.clock import sleep
 from passerby.safety.cases import Mark
 
@@ -84,11 +85,8 @@ def device_mark(digest: str) -> Mark:
 
 @functools.lru_cache(maxsize=4096)
 def _networks(address: str) -> tuple[tuple[MarkKind, bytes], ...]:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
+    parsed = parse(address.partition("%")[0])
+    if parsed is None:
         return ()
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    parsed = parsed if mapped is None else mapped
     network = ipaddress.ip_network((parsed, _BITS[parsed.version]), strict=False)
     return ("address", f"address {parsed}".encode()), ("network", f"network {network}".encode())

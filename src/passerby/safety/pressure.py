@@ -7,12 +7,12 @@ with other nodes, so each judges by what it sees; behind a load balancer, each s
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import math
 import secrets
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Literal
 
+from passerby.addresses import parse
 from passerby.limits import Rate
 
 if TYPE_CHECKING:
@@ -118,13 +118,11 @@ class Pressure:
 
     def _keys(self, address: str) -> tuple[bytes, bytes]:
         """Return the keys of an address and of its network. What is no address is one as it is."""
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
+        parsed = parse(address.partition("%")[0])
+        if parsed is None:
             packed = address.encode(errors="replace")
             return self._hash(b"a", packed), self._hash(b"n", packed)
-        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-        packed = (mapped or parsed).packed
+        packed = parsed.packed
         own, network = _BYTES_OF_4 if len(packed) == 4 else _BYTES_OF_6  # noqa: PLR2004 - bytes of an IPv4 address
         return self._hash(b"a", packed[:own]), self._hash(b"n", packed[:network])
 
