@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import shutil
 import tempfile
@@ -24,10 +25,19 @@ if TYPE_CHECKING:
     from tests.support.postgres import Postgres
 
 
-# The database of a server that is told of none: never the one of whoever runs the tests.
+# The database of a server that is told of none: never the one of whoever runs the tests. This one is of servers that
+# many tests share; see `own_database`.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="passerby-state-")
 os.environ.pop("STATE_DIRECTORY", None)
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
+_states = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def own_database(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a state directory of its own: a server that is told of no database finds none of another test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / f"state-{next(_states)}"))
+
 
 # No deadline: the duration of an example depends on the machine, not on the code.
 settings.register_profile("untimed", deadline=None)
