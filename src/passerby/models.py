@@ -335,10 +335,14 @@ class BanNotice(Struct, rename="camel", frozen=True, omit_defaults=True):
     """What a banned guest is told: nobody is kept out without a word."""
 
     rule: Rule
-    words: Annotated[str, Meta(description="The reason, written by a moderator")]
+    words: Annotated[str, Meta(description="The reason, written by a moderator; empty if `shared`")]
     since: Timestamp
     until: Annotated[Timestamp, Meta(description="Left out: it does not end by itself")] | UnsetType = UNSET
     appeal_code: Annotated[str, Meta(description="For POST /api/appeals; a secret of the guest")] | UnsetType = UNSET
+    shared: Annotated[
+        bool,
+        Meta(description="Only the address or its network is known: it may be about somebody else who uses it too"),
+    ] = False
 
 
 class House(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):

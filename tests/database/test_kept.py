@@ -102,6 +102,7 @@ async def test_what_is_not_there_is_not_there(store: Kept) -> None:
         assert await store.staff.session(b"x" * 32, 0, 60) is None
         assert [entry async for entry in store.journal.entries()] == []
         assert (await store.figures.figures(0, 1, (1, 24, 72))).open == 0
+        assert await store.sanctions.forget_keys(1e9, 60) == []
         await store.sanctions.keys(0, 60)  # the second time, there is a database
 
 
@@ -244,6 +245,8 @@ async def test_keys_rotate_and_are_forgotten(store: Kept) -> None:
     assert await store.sanctions.keys(99.0, 100.0) == first
     second = await store.sanctions.keys(100.0, 100.0)
     assert second[1:] == first
+    assert sorted(await store.sanctions.forget_keys(199.9, 100.0)) == sorted(number for number, _ in second)
+    assert await store.sanctions.forget_keys(200.0, 100.0) == [second[0][0]]
     third = await store.sanctions.keys(200.0, 100.0)
     assert third[1:] == second[:1]
     assert (

@@ -38,6 +38,7 @@ BAN: dict[str, Any] = {
     "appealCode": CODE,
 }
 REFUSED = {"code": "banned", "ban": BAN}
+SHARED = {"rule": "threats", "words": "", "since": BAN["since"], "until": BAN["until"], "shared": True}
 
 
 async def pair(street: Street, answering: Answering) -> tuple[Visitor, Visitor]:
@@ -123,6 +124,41 @@ async def test_who_is_sent_away_by_a_moderator_begins_anew(street: Street, tmp_p
     await anna.sees_connection("Connected")
     await expect(anna.part("start")).to_be_enabled()
     assert await anna.token() != before
+
+
+async def test_who_was_away_is_told_on_the_way_back_why_the_session_is_over(street: Street, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/kept.db"
+    street.server = await street.another_server(database_url=url, evidence_key=KEY)
+    anna = await street.visitor()
+    await anna.sees_connection("Connected")
+    before = await anna.token()
+    await anna.go_away()
+    await decide(anna, url, "session_ended")
+    me = f"{anna.url}/api/guest/me"
+    while (await anna.page.request.get(me, headers={"authorization": f"Bearer {before}"})).ok:
+        pass
+    anna.expect_complaint("status of 40[13]")
+    await anna.page.goto(anna.url)
+    told = anna.page.get_by_role("alertdialog", name="Your session was ended")
+    await expect(told).to_contain_text("while you were away")
+    await expect(anna.part("reason")).to_have_text(WORDS)
+    await anna.part("warning-read").click()
+    await expect(told).to_have_count(0)
+    await expect(anna.part("start")).to_be_enabled()
+    assert await anna.token() != before
+
+
+async def test_whose_neighbour_is_banned_reads_that_it_may_be_somebody_else(street: Street) -> None:
+    answering = Answering(reports=True)
+    answering.bodies["/api/guest"] = {"code": "banned", "ban": SHARED}
+    anna = await street.visitor(before=answering.join)
+    await expect(anna.page.get_by_role("heading", name="Your internet connection is banned")).to_be_focused()
+    await expect(anna.part("shared")).to_contain_text("That may not be you")
+    await expect(anna.part("rule")).to_have_text("No threats and no violence")
+    await expect(anna.part("until")).to_contain_text("2 January 2999")
+    await expect(anna.part("reason")).to_have_count(0)
+    await expect(anna.part("appeal")).to_have_count(0)
+    await expect(anna.part("begin-again")).to_have_text("Try again")
 
 
 async def test_a_warning_stays_until_it_is_read(street: Street) -> None:

@@ -22,7 +22,7 @@ from passerby.safety.marks import Marks, device_mark, session_mark
 from tests.database.conftest import KEY, opened
 from tests.nodes.test_moving import until
 from tests.support.client import Client, RefusedError
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +127,57 @@ async def test_a_banned_address_is_refused_and_its_neighbours_are_not(start_serv
     await decide(server, (network,))
     assert (await newcomer(server, address="2001:db8:1:ffff::9"))["code"] == "banned"
     assert (await newcomer(server, address="2001:db8:2::9"))["success"]
+
+
+async def test_a_neighbour_learns_neither_the_reason_nor_the_code(start_server: StartServer) -> None:
+    server = await start(start_server, trusted_proxies=("127.0.0.0/8",))
+    marks = server.application.services.marks
+    await marks.renew()
+    theirs, neighbour = [(await newcomer(server, address=f"203.0.113.{place}"))["data"] for place in (7, 8)]
+    client = await Client.connect(server.url, {"token": neighbour["token"]}, headers={"X-Forwarded-For": "203.0.113.8"})
+    await client.until("connection:established")
+    guest = await guest_of(server, theirs["token"])
+    ban = await decide(server, (session_mark(guest.session_id), *marks.of_address("203.0.113.7")), seconds=3600)
+
+    told = await client.until("safety:told")
+    await client.close()
+    assert (told["kind"], told["rule"], told["words"], told["shared"]) == ("banned", "hate", "", True)
+    assert "until" in told
+    assert "appealCode" not in told
+    refused = (await newcomer(server, address="203.0.113.9"))["ban"]
+    assert (refused["rule"], refused["words"], refused["shared"]) == ("hate", "", True)
+    assert "appealCode" not in refused
+    headers = {"Authorization": f"Bearer {theirs['token']}", "X-Forwarded-For": "203.0.113.7"}
+    for _ in range(2):  # the answer is kept: not for the wrong one
+        meant = (await server.http.post("/api/guest", headers=headers)).json()["ban"]
+        assert (meant["words"], meant["appealCode"]) == (ban.words, ban.appeal_code)
+        assert "shared" not in meant
+        assert (await newcomer(server, address="203.0.113.9"))["ban"] == refused
+
+
+async def test_who_was_away_when_the_session_was_ended_is_told_on_the_way_back(start_server: StartServer) -> None:
+    server = await start(start_server)
+    account = await server.newcomer()
+    guest = await guest_of(server, account.token)
+    await decide(server, (session_mark(guest.session_id),), "session_ended")
+
+    answer = await server.http.post("/api/guest", headers={"Authorization": f"Bearer {account.token}"})
+    ended = answer.json()["data"]["ended"]
+    assert (answer.status_code, ended["rule"], ended["words"]) == (201, "hate", "You <b>know</b> why")
+    assert "appealCode" not in ended
+    assert "ended" not in (await newcomer(server))["data"]
+
+
+async def test_address_keys_are_forgotten_though_nobody_is_marked_any_more() -> None:
+    clock = ManualClock()
+    async with opened("sqlite:///", clock=clock) as store:
+        await Marks(store.sanctions, b"pepper", clock, lifetime=100).renew()
+        later = Marks(store.sanctions, b"pepper", clock, lifetime=100)  # of the process after a restart
+        keeping = asyncio.create_task(later.keep())
+        clock.advance(200)
+        while await store.sanctions.forget_keys(clock.time(), 10_000):
+            await turns()
+        keeping.cancel()
 
 
 async def test_a_warning_is_told_once(start_server: StartServer) -> None:

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from passerby.addresses import ClientAddress
     from passerby.nodes.buckets import Buckets
-    from passerby.safety.banlist import BanList
-    from passerby.safety.cases import Sanction
+    from passerby.safety.banlist import BanList, Match
     from passerby.safety.proofs import Proofs
 
 _PATH: Final = "/api/guest"
@@ -45,8 +44,8 @@ class Door:
         self._address = address
         self._limit = limit
         self._session_of = session_of
-        self._answers: dict[int, Answer] = {}
-        """What is answered to who is banned, by the id of the ban."""
+        self._answers: dict[tuple[int, bool], Answer] = {}
+        """What is answered to who is banned, by the id of the ban and by whether only the address is known."""
         self._is_shared = is_shared
 
     async def refuse(self, scope: MutableMapping[str, Any]) -> Answer | None:
@@ -60,9 +59,9 @@ class Door:
         forwarded_for = headers.get(b"x-forwarded-for", b"").decode("latin-1")
         address = self._address.of(client[0] if client else "", forwarded_for)
         if self._bans.is_active:
-            ban = self._ban_of(headers, address)
-            if ban is not None:
-                return self._answer(ban)
+            match = self._ban_of(headers, address)
+            if match is not None:
+                return self._answer(match)
         if b"proof" in headers or not self._proofs.are_due(address):
             return None
         wait = await self._limit.take(address)
@@ -74,7 +73,7 @@ class Door:
             return Answer.of(error)
         return None
 
-    def _ban_of(self, headers: Mapping[bytes, bytes], address: str) -> Sanction | None:
+    def _ban_of(self, headers: Mapping[bytes, bytes], address: str) -> Match | None:
         """Return the ban of an address, a browser, or the former session of who asks."""
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         return self._bans.find(
@@ -83,10 +82,11 @@ class Door:
             address=address,
         )
 
-    def _answer(self, ban: Sanction) -> Answer:
-        answer = self._answers.get(ban.id)
+    def _answer(self, match: Match) -> Answer:
+        key = match.sanction.id, match.is_shared
+        answer = self._answers.get(key)
         if answer is None:
             if len(self._answers) >= _MOST:
                 self._answers.clear()
-            answer = self._answers[ban.id] = Answer.of(BannedError(self._bans.notice(ban)))
+            answer = self._answers[key] = Answer.of(BannedError(self._bans.notice(match)))
         return answer

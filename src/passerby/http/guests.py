@@ -36,19 +36,31 @@ from passerby.http.models import (
 )
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
-from passerby.models import TRAIT_LENGTH, Guest, OnlineUser
+from passerby.models import TRAIT_LENGTH, BanNotice, Guest, OnlineUser
 from passerby.safety.devices import under_age
 from passerby.safety.newcomers import UnderAgeError
 
 
 async def authenticated(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Guest:
     """Provide the guest whose bearer token the request contains. Raises UnauthorizedError."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+    token = _token_of(request)
+    if token is None:
         raise UnauthorizedError(Code.TOKEN_REQUIRED, TOKEN_REQUIRED)
-    guest, _ = await services.guests.authenticate(token.strip())
+    guest, _ = await services.guests.authenticate(token)
     services.bans.check(device=guest.device, address=services.address_of(request))
     return guest
+
+
+def _token_of(request: Request[Any, Any, Any]) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _ended(request: Request[Any, Any, Any], services: Services) -> BanNotice | None:
+    """Return why moderators ended the session in whose place a new one is made."""
+    token = _token_of(request)
+    session_id = None if token is None else services.guests.session_of(token)
+    return None if session_id is None else services.bans.ended(session_id)
 
 
 async def _former(request: Request[Any, Any, Any], services: Services) -> Guest | None:
@@ -82,7 +94,8 @@ class GuestController(Controller):
     ) -> Success[GuestCreated]:
         """Return a token and its guest. If no username is given, a random one is used.
 
-        With the token of another session, the new one takes over whom that guest has met, and must not meet again.
+        With the token of another session, the new one takes over whom that guest has met, and must not meet again;
+        `ended` says so if moderators have ended that session.
         If the house asks for it (GET /api/house), `bornOn` or the header `Age-Proof`, and `rules`, are needed.
         The header `Device` is what the browser is known by: `device` of an earlier answer.
         Under suspicion, the answer is 428 proof_required with a challenge; the header `Proof` has its solution then.
@@ -118,7 +131,9 @@ class GuestController(Controller):
         return Success(
             success=True,
             message="Guest session created",
-            data=GuestCreated(token, _own_view(guest), services.devices.text(device)),
+            data=GuestCreated(
+                token, _own_view(guest), services.devices.text(device), _ended(request, services) or UNSET
+            ),
         )
 
     @get("/username", summary="Get a random username", responses=refusals())

@@ -71,12 +71,18 @@ class GuestUser(Struct, rename="camel", frozen=True):
     language: str | None
 
 
-class GuestCreated(Struct, rename="camel", frozen=True):
+class GuestCreated(Struct, rename="camel", frozen=True, omit_defaults=True):
     """A new session and its token."""
 
     token: str
     user: GuestUser
     device: Annotated[str, Meta(description="What this browser is known by: send it as the header `Device` next time")]
+    ended: (
+        Annotated[
+            BanNotice, Meta(description="Why moderators ended the session before, if they did while one was away")
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class GuestData(Struct, rename="camel", frozen=True):

@@ -25,6 +25,7 @@ from passerby.http.models import (
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.models import House
+from passerby.safety.banlist import Match
 from passerby.safety.pages import NAMES
 
 _PAGE: Final = r"^https?://[^\s/?#@]+/$"
@@ -143,7 +144,7 @@ class AppealController(Controller):
 
 def _status(services: Services, sanction: Sanction, appeal: Appeal | None) -> AppealStatus:
     return AppealStatus(
-        ban=replace(services.bans.notice(sanction), appeal_code=UNSET),
+        ban=replace(services.bans.notice(Match(sanction)), appeal_code=UNSET),
         ended=not services.bans.is_in_force(sanction),
         state="none" if appeal is None else appeal.verdict,
         words="" if appeal is None else appeal.words,

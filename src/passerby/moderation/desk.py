@@ -126,7 +126,7 @@ def require(moderator: Moderator, role: Role) -> None:
 def _chosen(marks: Sequence[Mark], by: Sequence[MarkKind]) -> tuple[Mark, ...]:
     """Return the marks of these kinds. Raises InvalidInputError if there are none."""
     wanted = by or _USUAL
-    chosen = tuple(mark for mark in marks if mark.kind in wanted)
-    if not chosen:
+    if not any(mark.kind in wanted for mark in marks):
         raise InvalidInputError(Code.INVALID_PAYLOAD, "The guest has left no such mark", field="by")
-    return chosen
+    # The session always: who is meant is told more than a neighbour is.
+    return tuple(mark for mark in marks if mark.kind in wanted or mark.kind == "session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import UNSET
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from passerby.background import Background
     from passerby.clock import Clock
     from passerby.live import LiveGuest
-    from passerby.safety.cases import Mark, Sanction
+    from passerby.safety.cases import Mark, Sanction, SanctionKind
     from passerby.safety.marks import Marks
     from passerby.safety.sanctions import SanctionStore
 
@@ -30,8 +30,17 @@ log = logging.getLogger(__name__)
 _INTERVAL: Final = 1.0
 """Seconds between two questions what has changed: a ban holds everywhere within two."""
 _DAY: Final = 86_400.0
+_ENDS: Final[tuple[SanctionKind, ...]] = ("banned", "session_ended")
+"""What ends a session, the worst first."""
 _SLICE: Final = 500
 """Live guests that are looked at before others have their turn."""
+
+
+class Match(NamedTuple):
+    """A sanction, and whether only an address or a network has led to it: it may be about a neighbour."""
+
+    sanction: Sanction
+    is_shared: bool = False
 
 
 class BanList:
@@ -77,21 +86,32 @@ class BanList:
         """Raise BannedError if a session, a browser (`Guest.device`) or an address is kept out."""
         if not self.is_active:
             return
-        ban = self.find(session_id=session_id, device=device, address=address)
-        if ban is not None:
-            raise BannedError(self.notice(ban))
+        match = self.find(session_id=session_id, device=device, address=address)
+        if match is not None:
+            raise BannedError(self.notice(match))
 
-    def find(self, *, session_id: str | None = None, device: str | None = None, address: str = "") -> Sanction | None:
-        """Return the ban by which a session, a browser or an address is kept out; of several, the last to end."""
-        bans = [one for one in self._of(session_id, device, address) if one.kind == "banned"]
-        return max(bans, key=_end_of, default=None)
+    def find(self, *, session_id: str | None = None, device: str | None = None, address: str = "") -> Match | None:
+        """Return by what a session, a browser or an address is kept out.
 
-    def _of(self, session_id: str | None, device: str | None, address: str) -> Iterator[Sanction]:
+        Of several bans, one that is about this guest, and the last to end.
+        """
+        return self._worst(self._of(session_id, device, address), "banned")
+
+    def ended(self, session_id: str) -> BanNotice | None:
+        """Return why moderators ended a session, in the last day; None if they did not."""
+        match = self._worst(self._of(session_id, None, ""), "session_ended") if self.is_active else None
+        return None if match is None else self.notice(match)
+
+    @staticmethod
+    def _worst(known: Iterable[Match], kind: SanctionKind) -> Match | None:
+        return max((one for one in known if one.sanction.kind == kind), key=_weight_of, default=None)
+
+    def _of(self, session_id: str | None, device: str | None, address: str) -> Iterator[Match]:
         """Yield what is in force about a session, a browser or an address."""
         for mark in self._marks_of(session_id, device, address):
             for sanction in self._by_mark.get((mark.kind, mark.value), ()):
                 if self.is_in_force(sanction):
-                    yield sanction
+                    yield Match(sanction, is_shared=_is_of_address(mark))
 
     def _marks_of(self, session_id: str | None, device: str | None, address: str) -> list[Mark]:
         marks = []
@@ -103,14 +123,16 @@ class BanList:
             marks += self._marks.of_address(address)
         return marks
 
-    def notice(self, sanction: Sanction) -> BanNotice:
-        """Return what the banned guest is told."""
+    def notice(self, match: Match) -> BanNotice:
+        """Return what a guest is told. Neighbours learn neither the reason nor the code, which are somebody else's."""
+        sanction, is_shared = match
         return BanNotice(
             rule=sanction.rule,
-            words=sanction.words,
+            words="" if is_shared else sanction.words,
             since=self._timestamps.at(sanction.begins_at),
             until=UNSET if sanction.ends_at is None else self._timestamps.at(sanction.ends_at),
-            appeal_code=sanction.appeal_code,
+            appeal_code=UNSET if is_shared or not sanction.appeal_code else sanction.appeal_code,
+            shared=is_shared,
         )
 
     # ── what has changed ──────────────────────────────────────────────────────────────────────────
@@ -193,31 +215,34 @@ class BanList:
         if not self.is_active:
             return
         guest = live.guest
-        known = sorted(self._of(guest.session_id, guest.device, live.address), key=lambda one: one.id)
-        for kind in ("banned", "session_ended"):
-            last = max((one for one in known if one.kind == kind), key=_end_of, default=None)
-            if last is not None:
-                live.send(self._told(last))
+        known = sorted(self._of(guest.session_id, guest.device, live.address), key=lambda one: one.sanction.id)
+        for kind in _ENDS:
+            worst = self._worst(known, kind)
+            if worst is not None:
+                live.send(self._told(worst))
                 self._background.start("end of a session", self._end(live, kind == "banned"))
                 return
         for warning in known:
-            if warning.id > guest.told and live.link is not None:
+            if warning.sanction.id > guest.told and live.link is not None:
                 live.send(self._told(warning))
-                guest.told = warning.id
+                guest.told = warning.sanction.id
                 self._note_told(live)
 
-    def _told(self, sanction: Sanction) -> Told:
+    def _told(self, match: Match) -> Told:
+        notice = self.notice(match)
         return Told(
-            kind=sanction.kind,
-            rule=sanction.rule,
-            words=sanction.words,
-            until=UNSET if sanction.ends_at is None else self._timestamps.at(sanction.ends_at),
-            appeal_code=sanction.appeal_code or UNSET,
+            kind=match.sanction.kind,
+            rule=notice.rule,
+            words=notice.words,
+            until=notice.until,
+            appeal_code=notice.appeal_code,
+            shared=notice.shared,
         )
 
 
-def _end_of(sanction: Sanction) -> float:
-    return math.inf if sanction.ends_at is None else sanction.ends_at
+def _weight_of(match: Match) -> tuple[bool, float]:
+    ends_at = match.sanction.ends_at
+    return not match.is_shared, math.inf if ends_at is None else ends_at
 
 
 def _is_of_address(mark: Mark) -> bool:

@@ -125,9 +125,10 @@ class Told(Event):
         Meta(description="After `session_ended` and `banned`, the connection is closed"),
     ]
     rule: Rule
-    words: Annotated[str, Meta(description="The reason, written by a moderator")]
+    words: Annotated[str, Meta(description="The reason, written by a moderator; empty if `shared`")]
     until: Annotated[Timestamp, Meta(description="Of a ban; left out: it does not end by itself")] | UnsetType = UNSET
     appeal_code: Annotated[str, Meta(description="Of a ban, for POST /api/appeals")] | UnsetType = UNSET
+    shared: Annotated[bool, Meta(description="See BanNotice: it may be about somebody else")] = False
 
 
 INBOUND: Final[tuple[type[Event], ...]] = (AnswerConsent, OpenConsent, Block, Report)

@@ -67,9 +67,9 @@ class Marks:
         self._keys = [(number, hmac.digest(self._pepper, key, "sha256")) for number, key in keys]
 
     async def keep(self) -> None:
-        """Forget keys in time, also if nobody is reported."""
-        if self._keys:
-            await self.renew()
+        """Forget keys in time, here and in the database, also if nobody is reported. Raises OSError."""
+        left = await self._store.forget_keys(self._clock.time(), self._lifetime)
+        self._keys = [(number, key) for number, key in self._keys if number in left]
         await sleep(self._clock, _LOOK)
 
 

@@ -64,3 +64,6 @@ class SanctionStore(Protocol):
         A key older than `lifetime` is followed by a new one, and one older than twice that is forgotten: what was
         marked with it can be recognised by nobody any more.
         """
+
+    async def forget_keys(self, at: float, lifetime: float) -> list[int]:
+        """Forget the keys that `keys` would, and make none; return the numbers of those that are left."""

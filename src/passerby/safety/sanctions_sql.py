@@ -202,12 +202,26 @@ class SqlSanctionStore:
         async with self._database.write() as session:
             sql, table = session.sql, session.tables.address_keys
             await session.serialise_audit()  # two processes may find at once that a key is missing
-            await session.execute(table.delete().where(table.c.begun_at <= at - 2 * lifetime))
+            await _forget_keys(session, at, lifetime)
             newest = await session.scalar(sql.select(sql.func.max(table.c.begun_at)))
             if newest is None or newest <= at - lifetime:
                 await session.execute(table.insert(), {"random": secrets.token_bytes(32), "begun_at": at})
             rows = (await session.execute(sql.select(table).order_by(table.c.number.desc()))).all()
         return [(row.number, row.random) for row in rows]
+
+    async def forget_keys(self, at: float, lifetime: float) -> list[int]:
+        """See SanctionStore."""
+        if self._database.is_empty:
+            return []
+        async with self._database.write() as session:
+            await _forget_keys(session, at, lifetime)
+            rows = (await session.execute(session.sql.select(session.tables.address_keys.c.number))).all()
+        return [row.number for row in rows]
+
+
+async def _forget_keys(session: Session, at: float, lifetime: float) -> None:
+    table = session.tables.address_keys
+    await session.execute(table.delete().where(table.c.begun_at <= at - 2 * lifetime))
 
 
 def _sanction(row: Any, marks: tuple[Mark, ...]) -> Sanction:  # noqa: ANN401 - of SQLAlchemy

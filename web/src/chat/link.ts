@@ -6,7 +6,7 @@ import { sameRoom, type Conversation, type Room } from './conversation';
 import * as talk from './exchange';
 import { opening } from './consent';
 import { asked, asks, type Refused } from './newcomer';
-import { barred } from './sanction';
+import { barred, endedBefore } from './sanction';
 import type { Effect, Input, Saved, State, Step } from './state';
 import { restore } from './state';
 
@@ -30,7 +30,8 @@ export function boot(state: State, saved: Saved | null, online: boolean): Step {
   return [{ ...state, online, creating: 'first' }, [{ do: 'createSession', username: null }]];
 }
 
-export function sessionCreated(state: State, { token, user }: GuestCreated): Step {
+export function sessionCreated(before: State, { token, user, ended }: GuestCreated): Step {
+  const state = endedBefore(before, ended);
   const effects: Effect[] = [{ do: 'disconnect' }];
   const named = state.creating === 'named';
   if (named && state.token !== null) effects.push({ do: 'endSession', token: state.token });
@@ -46,6 +47,7 @@ export function sessionCreated(state: State, { token, user }: GuestCreated): Ste
       ready: false,
       nobodyYet: false,
       leaving: null,
+      former: null,
       barred: null,
       asked: null,
     },
@@ -76,6 +78,7 @@ function anew(state: State): Step {
     {
       ...state,
       token: null,
+      former: state.token,
       home: null,
       creating: 'expired',
       link: 'connecting',

@@ -67,6 +67,21 @@ describe('who is sent away', () => {
   });
 });
 
+describe('who was away when the session was ended', () => {
+  const GONE: Input = { type: 'refused', code: 'session_not_found', retryAfter: null };
+
+  it('asks with the token of that session, and is told in the new one', () => {
+    const { state: away } = run(talking(), GONE);
+    expect(away).toMatchObject({ token: null, former: 'token-1' });
+    const ended = { rule: 'spam', words: 'Adverts', since: '2026-01-01T00:00:00.000Z' } as const;
+    if (CREATED.type !== 'sessionCreated') throw new Error('another input');
+    const { state } = run(away, { ...CREATED, created: { ...CREATED.created, ended } });
+    expect(state.warnings).toEqual([{ rule: 'spam', words: 'Adverts', ended: true }]);
+    expect(state).toMatchObject({ former: null, link: 'connecting' });
+    expect(run(away, CREATED).state.warnings).toEqual([]);
+  });
+});
+
 describe('who is banned', () => {
   it.each<[string, Input]>([
     ['while connected', BANNED],

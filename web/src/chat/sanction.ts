@@ -7,6 +7,8 @@ export interface Warning {
   rule: Rule;
   /** By a moderator. */
   words: string;
+  /** Not only a warning: it ended the session before, while the guest was away. */
+  ended?: boolean;
 }
 
 /** Why the guest is not in. */
@@ -20,6 +22,13 @@ export function told(state: State, { kind, ...notice }: Told): Step {
   const { rule, words } = notice;
   if (kind === 'session_ended') return barred(state, { kind, rule, words });
   return [{ ...state, warnings: [...state.warnings, { rule, words }] }, []];
+}
+
+/** The guest comes back, and the session before was ended. */
+export function endedBefore(state: State, ended: BanNotice | undefined): State {
+  if (!ended) return state;
+  const { rule, words } = ended;
+  return { ...state, warnings: [...state.warnings, { rule, words, ended: true }] };
 }
 
 /** The guest has read the first of the warnings. */

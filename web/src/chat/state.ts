@@ -39,6 +39,8 @@ export interface Undo {
 export interface State {
   view: View;
   token: string | null;
+  /** Of the session before, which the server says is gone: with it, it may say why. */
+  former: string | null;
   me: { id: string; username: string } | null;
   /** Of a server that is several processes, the one where the guest lives: to connect there is cheaper. */
   home: string | null;
@@ -204,6 +206,7 @@ export function initial(preferences = NO_PREFERENCES, open: State['open'] = null
   return {
     view: 'start',
     token: null,
+    former: null,
     me: null,
     home: null,
     creating: null,

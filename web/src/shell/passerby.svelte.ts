@@ -182,7 +182,7 @@ export class Passerby {
     try {
       this.dispatch({
         type: 'sessionCreated',
-        created: await api.createGuest(username, this.#state.token, given),
+        created: await api.createGuest(username, this.#state.token ?? this.#state.former, given),
       });
     } catch (error) {
       if (!(error instanceof api.ApiError)) throw error;

@@ -242,6 +242,10 @@ export interface BanNotice {
   appealCode?: string;
   rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
   /**
+   * Only the address or its network is known: it may be about somebody else who uses it too
+   */
+  shared?: boolean;
+  /**
    * ISO 8601 UTC with milliseconds and Z
    */
   since: string;
@@ -250,7 +254,7 @@ export interface BanNotice {
    */
   until?: string;
   /**
-   * The reason, written by a moderator
+   * The reason, written by a moderator; empty if `shared`
    */
   words: string;
 }
@@ -1345,6 +1349,10 @@ export interface BanNotice1 {
   appealCode?: string;
   rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
   /**
+   * Only the address or its network is known: it may be about somebody else who uses it too
+   */
+  shared?: boolean;
+  /**
    * ISO 8601 UTC with milliseconds and Z
    */
   since: string;
@@ -1353,7 +1361,7 @@ export interface BanNotice1 {
    */
   until?: string;
   /**
-   * The reason, written by a moderator
+   * The reason, written by a moderator; empty if `shared`
    */
   words: string;
 }
@@ -1477,8 +1485,35 @@ export interface GuestCreated {
    * What this browser is known by: send it as the header `Device` next time
    */
   device: string;
+  ended?: BanNotice2;
   token: string;
   user: GuestUser;
+}
+/**
+ * What a banned guest is told: nobody is kept out without a word.
+ */
+export interface BanNotice2 {
+  /**
+   * For POST /api/appeals; a secret of the guest
+   */
+  appealCode?: string;
+  rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
+  /**
+   * Only the address or its network is known: it may be about somebody else who uses it too
+   */
+  shared?: boolean;
+  /**
+   * ISO 8601 UTC with milliseconds and Z
+   */
+  since: string;
+  /**
+   * Left out: it does not end by itself
+   */
+  until?: string;
+  /**
+   * The reason, written by a moderator; empty if `shared`
+   */
+  words: string;
 }
 /**
  * The guest's own view of the session.
@@ -2441,11 +2476,15 @@ export interface Told {
   kind: 'banned' | 'session_ended' | 'warning';
   rule: 'hate' | 'other' | 'private_data' | 'sexual' | 'spam' | 'threats' | 'under_age';
   /**
+   * See BanNotice: it may be about somebody else
+   */
+  shared?: boolean;
+  /**
    * Of a ban; left out: it does not end by itself
    */
   until?: string;
   /**
-   * The reason, written by a moderator
+   * The reason, written by a moderator; empty if `shared`
    */
   words: string;
 }

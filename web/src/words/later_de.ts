@@ -336,7 +336,12 @@ const later = (f: Formats): LaterWords => {
       read: 'Ich habe es gelesen',
       ended: 'Deine Sitzung wurde beendet',
       endedHint: 'Du kannst neu anfangen.',
+      endedBefore:
+        'Das war, während du weg warst. Du hast jetzt eine neue. Halt dich bitte an die Regel.',
       banned: 'Du bist gesperrt',
+      sharedTitle: 'Dein Internetanschluss ist gesperrt',
+      shared:
+        'Jemand mit demselben Anschluss oder im selben Netz hat eine Regel gebrochen. Das musst nicht du sein: Dann hilft ein anderer Anschluss oder der Kontakt dieses Ortes.',
       since: 'Seit',
       until: 'Bis',
       untilAt: (at, seconds) => `${date(f, at)} (${away(f, seconds)})`,

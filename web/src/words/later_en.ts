@@ -344,7 +344,11 @@ const later = (f: Formats) => {
       read: 'I have read this',
       ended: 'Your session was ended',
       endedHint: 'You may begin anew.',
+      endedBefore: 'That was while you were away. You have a new one now. Please keep to the rule.',
       banned: 'You are banned',
+      sharedTitle: 'Your internet connection is banned',
+      shared:
+        'Somebody who uses the same connection or network has broken a rule. That may not be you: then another connection helps, or the contact of this place.',
       since: 'Since',
       until: 'Until',
       untilAt: (at: Date, seconds: number): string => `${date(f, at)} (${away(f, seconds)})`,
