@@ -153,11 +153,12 @@ def _rows(figures: Figures) -> list[tuple[str, str, str]]:
 
 
 def _page(figures: Figures) -> str:
-    days = [datetime.fromtimestamp(at, UTC).date().isoformat() for at in (figures.begins_at, figures.ends_at)]
+    # `--to` is the day after the last one.
+    first, last = (datetime.fromtimestamp(at, UTC).date() for at in (figures.begins_at, figures.ends_at - 1))
     page = io.StringIO()
     page.write('<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Transparency report</title>\n')
     page.write("<style>body{font:1rem/1.5 sans-serif;margin:2rem}td,th{padding:.2rem 1rem;text-align:left}</style>\n")
-    page.write(f"<h1>Transparency report, from {days[0]} to {days[1]}</h1>\n<table>\n")
+    page.write(f"<h1>Transparency report, from {first} to {last}</h1>\n<table>\n")
     page.write("<tr><th>Of</th><th>What</th><th>How many</th></tr>\n")
     for row in _rows(figures):
         page.write("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n")

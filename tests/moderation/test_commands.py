@@ -203,6 +203,7 @@ async def test_figures_are_printed_in_three_forms(shell: Shell) -> None:
         assert row in rows
     page = await _in_thread(shell, "transparency", *dates)
     assert page.startswith("<!doctype html>")
+    assert "<h1>Transparency report, from 2026-01-01 to 2026-03-31</h1>" in page
     assert page.endswith("</html>\n")
     assert "<td>hate</td><td>ban</td><td>1</td>" in page
     assert "<script" not in page
