@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import uvicorn
 from msgspec.structs import replace
 
+from passerby import collection
 from passerby.addresses import ClientAddress, Networks
 from passerby.assembly import Assembly, Cluster, adapters
 from passerby.background import Background, Stopping
@@ -103,6 +103,7 @@ class Application:
         self.services = services = Assembly(
             settings, clock, adapters(settings, clock, background), background, Publisher()
         )
+        self.collector = collection.Collector(clock, lambda: services.guests.live_count)
         self._address = ClientAddress(settings.trusted_proxies)
         self._connects = services.adapters.buckets["connects"]
         self.server = Server(
@@ -383,6 +384,7 @@ class Application:
         self.server.start(self.watch)
         services.start()
         services.background.repeat("watch of descriptors", lambda: self.watch.look_at_descriptors(services.clock))
+        services.background.repeat("collection of garbage", self.collector.keep)
 
     async def stop(self) -> None:
         """Close every connection and stop the background work. A step that fails does not prevent the others.
@@ -515,10 +517,7 @@ async def serve(
         await crew.begin()
     application.start()
     asyncio.get_running_loop().set_exception_handler(application.watch.handle)
-    # Idle guests are thousands of long-lived objects: the garbage collector must not scan them for a few new ones.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    collection.tune()
     if crew is not None:
         # A session that only this worker's memory had would be unknown to the others.
         await application.services.ready()

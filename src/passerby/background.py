@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from passerby.clock import sleep
+from passerby.clock import nothing, sleep
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -285,8 +285,10 @@ class _Timer:
 
     def cancel(self) -> None:
         self._timer.cancel()
+        self._callback = nothing  # it may refer to this timer
         self._background.timers.discard(self)
 
     def _fire(self) -> None:
-        self._background.timers.discard(self)
-        self._background.attempt(self._name, self._callback)
+        callback = self._callback
+        self.cancel()
+        self._background.attempt(self._name, callback)

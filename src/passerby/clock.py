@@ -35,6 +35,10 @@ class Clock(Protocol):
         """Call `callback` once, `delay` seconds (≥ 0) from now, in the event loop's thread."""
 
 
+def nothing() -> None:
+    """Do nothing: in place of the callback of a timer that is over, so that it holds nothing any more."""
+
+
 async def sleep(clock: Clock, delay: float) -> None:
     """Wait `delay` seconds (≥ 0), measured by `clock`."""
     woken = asyncio.get_running_loop().create_future()

@@ -160,6 +160,15 @@ class Room:
         one.partner, other.partner = other, one
         self.members = (one, other)
 
+    def dissolve(self) -> None:
+        """Part the members of a room that is over, for good: they and the room refer to each other.
+
+        So all of them go at once, and wait for no garbage collection. Nobody may ask for members or partners after it.
+        """
+        for member in self.members:
+            del member.partner
+        del self.members
+
     # All events for a member go through these methods, wherever the member's connection is.
 
     def tell(self, member: Member, *events: Event) -> None:

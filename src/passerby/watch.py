@@ -14,7 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from passerby.clock import SystemClock, sleep
+from passerby.clock import SystemClock, nothing, sleep
 from passerby.logs import Sampled
 
 if sys.platform != "win32":
@@ -180,7 +180,7 @@ class _PatientTimer:
 
     def cancel(self) -> None:
         self._timer.cancel()
-        self._callback = _nothing  # it may refer to this timer
+        self._callback = nothing  # it may refer to this timer
 
     def _fire(self) -> None:
         watch = self._watch
@@ -191,11 +191,9 @@ class _PatientTimer:
             self._when += lost
             self._timer = watch.loop.call_at(self._when, self._fire)
         else:
-            self._callback()
-
-
-def _nothing() -> None:
-    pass
+            callback = self._callback
+            self.cancel()
+            callback()
 
 
 class PatientClock(SystemClock):

@@ -6,6 +6,8 @@ import asyncio
 import heapq
 from typing import TYPE_CHECKING
 
+from passerby.clock import nothing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,6 +27,7 @@ class ManualTimer:
 
     def cancel(self) -> None:
         self.cancelled = True
+        self.callback = nothing
 
 
 class ManualClock:
@@ -68,8 +71,9 @@ class ManualClock:
         while (due := self.next_due()) is not None and due <= end:
             _, _, timer = heapq.heappop(self._timers)
             self._now = max(self._now, due)
-            timer.cancelled = True
-            timer.callback()
+            callback = timer.callback
+            timer.cancel()
+            callback()
         self._now = end
 
     async def run(self, seconds: float) -> None:

@@ -16,7 +16,7 @@ from unittest import mock
 
 import httpx
 
-from passerby import app
+from passerby import app, collection
 from passerby.settings import Settings
 from tests.support.client import PATIENCE, Client
 from tests.support.friction import NO_FRICTION, NO_FRICTION_IN_ENVIRONMENT
@@ -153,7 +153,7 @@ async def inside(**changes: object) -> AsyncIterator[InsideServer]:
 
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     # `serve` tunes the garbage collector of its own process.
-    with mock.patch.object(app, "_Uvicorn", Noted), mock.patch.object(app, "gc"):
+    with mock.patch.object(app, "_Uvicorn", Noted), mock.patch.object(collection, "tune"):
         serving = asyncio.ensure_future(app.serve(settings, ready=port.set_result))
         serving.add_done_callback(lambda _: port.cancel())  # if it does not start, stop waiting
         await asyncio.wait_for(port, START_PATIENCE)

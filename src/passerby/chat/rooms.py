@@ -65,6 +65,9 @@ MAX_ROOM_BYTES: Final = 2_097_152
 _RETRY_PAUSE: Final = 1.0
 """Seconds after a failure of the log until a retry."""
 
+_DISSOLVING: Final = 10.0
+"""Seconds after the end of a room in which what is under way in it may still look at its members."""
+
 _NOTHING: Final = Shared(interests=[], language=None)
 
 Departure = Literal["user_left", "session_ended"]
@@ -569,6 +572,7 @@ class Rooms:
             member.live.member = None
         for observer in self._observers:
             self._background.attempt("observer of a lost room", observer.room_lost, room)
+        self._dissolve(room)
 
     def _close(self, room: Room) -> None:
         """Close a room, also one whose opening has failed halfway."""
@@ -596,6 +600,10 @@ class Rooms:
                 observer.room_closed(room)
             except Exception as error:  # noqa: BLE001 - the room and the other observers continue
                 self._background.failed("observer of a closed room", error)
+        self._dissolve(room)
+
+    def _dissolve(self, room: Room) -> None:
+        self._background.call_later("dissolving a room", _DISSOLVING, room.dissolve)
 
     # ── a way back ────────────────────────────────────────────────────────────────────────────────
 

@@ -395,6 +395,7 @@ class Files(RoomObserver):
             self._background.attempt("abort of a download", cut)
         if is_over and room_files.files:
             self._background.start("removal of a room's files", self._remove(list(room_files.files)))
+        room_files.files.clear()  # their reservations refer to it
 
     def withdraw(self, room_id: str, file_id: str) -> None:
         """Do not count a file as one of the room's any more, of which nobody knows; whoever stored it removes it."""

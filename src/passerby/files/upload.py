@@ -185,6 +185,7 @@ class Upload:
             raise _refusal(error) from error
         if self.voice:
             self._check_sound()
+        self._stream.close()
         self._stream = Stream(self._kind.parse)
         return head
 
