@@ -56,6 +56,16 @@ def test_the_client_is_the_last_hop_that_no_proxy_vouches_for(peer: str, forward
     assert ClientAddress(PROXIES).of(peer, forwarded_for) == expected
 
 
+@pytest.mark.parametrize(("peer", "warns"), [("127.0.0.1", True), ("10.1.2.3", True), ("8.8.8.8", False)])
+def test_a_proxy_that_nobody_has_named_is_told_once(caplog: pytest.LogCaptureFixture, peer: str, warns: bool) -> None:
+    addresses = ClientAddress(())
+    for header in ("", "203.0.113.7", "203.0.113.8, 10.0.0.1"):
+        assert addresses.of(peer, header) == peer
+    told = [record.getMessage() for record in caplog.records]
+    assert ["TRUSTED_PROXIES does not name" in line for line in told] == [True] * warns
+    assert "203.0.113" not in caplog.text
+
+
 def test_without_proxies_only_the_socket_counts() -> None:
     assert ClientAddress(()).of("127.0.0.1", "203.0.113.9") == "127.0.0.1"
 

@@ -42,6 +42,12 @@ class Networks:
         return any(address in network for network in self._networks)
 
 
+_NEAR: Final = Networks(
+    ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7")
+)
+"""Where a proxy of one's own is: on this machine, or in a private network."""
+
+
 class ClientAddress:
     """Determines the client's address. `X-Forwarded-For` is used only from proxies in `trusted` networks (CIDR)."""
 
@@ -49,6 +55,7 @@ class ClientAddress:
         """Raises ValueError when an entry is not a network."""
         self._trusted = Networks(trusted)
         self._has_complained = False
+        self._has_doubted = False
 
     def is_proxy(self, peer: str) -> bool:
         """Return whether `peer` is a trusted proxy."""
@@ -59,18 +66,33 @@ class ClientAddress:
         address = parse(peer)
         if address is None:
             return peer
+        proxy = None
         for hop in reversed(forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
             text = hop.strip()
             if not text:
                 continue  # RFC 9110 §5.6.1: empty elements of a list do not count
             if not self._trusted.hold(address):
+                if proxy is None:
+                    self._doubt(address)
                 break
             before = _parse_hop(text.strip('"'))
             if before is None:
                 self._complain()
                 break
-            address = before
+            proxy, address = address, before
         return str(address)
+
+    def _doubt(self, peer: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+        """Log once that there may be a proxy which nobody has named: all its guests would count as one address.
+
+        Anybody can send the header, but hardly from the server's own network.
+        """
+        if not self._has_doubted and _NEAR.hold(peer):
+            self._has_doubted = True
+            log.warning(
+                "X-Forwarded-For comes from an address that TRUSTED_PROXIES does not name: "
+                "if that is your proxy, all guests count as one address and share its limits"
+            )
 
     def _complain(self) -> None:
         """Log once that a trusted proxy sends what is no address; what it sends may be one, so it is not logged."""

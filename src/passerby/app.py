@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import uvicorn
@@ -23,6 +24,7 @@ from passerby.http.moderation_parts import Moderation
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
+from passerby.machine import ClockWatch, DiskWatch
 from passerby.matching.preferences import Preferences
 from passerby.moderation.export import signing_key
 from passerby.nodes.asking import Asking
@@ -385,6 +387,14 @@ class Application:
         services.start()
         services.background.repeat("watch of descriptors", lambda: self.watch.look_at_descriptors(services.clock))
         services.background.repeat("collection of garbage", self.collector.keep)
+        services.background.repeat("look at the disk", DiskWatch(self._folders(), services.clock).keep)
+        services.background.repeat("look at the clock", ClockWatch(services.clock).keep)
+
+    def _folders(self) -> dict[str, Path]:
+        """Return where is written to a disk, by setting."""
+        directory, database = self.services.settings.file_directory, self.services.adapters.kept.database.file
+        folders = {"FILE_DIRECTORY": directory and Path(directory), "DATABASE_URL": database}
+        return {setting: folder for setting, folder in folders.items() if folder}
 
     async def stop(self) -> None:
         """Close every connection and stop the background work. A step that fails does not prevent the others.

@@ -37,6 +37,7 @@ from passerby.guests.tokens import Tokens, derive
 from passerby.guests.writer import SessionWriter
 from passerby.hours import Hours
 from passerby.limits import Rate
+from passerby.machine import MemoryBudget
 from passerby.matching.matchmaking import Matchmaking
 from passerby.matching.meetings import Meetings
 from passerby.matching.pulse import Pulse
@@ -517,6 +518,8 @@ class Assembly:
             end=self._end_session,
             told=self.guests.touch,
         )
+        self.memory = MemoryBudget(settings.memory_limit, clock)
+        self.guests.check_memory, self.files.check_memory = self.memory.check_session, self.memory.check_upload
         self.guests.check_session = lambda session_id: self.bans.check(session_id=session_id)
         self.appeals = Appeals(kept.sanctions, clock)
         self.newcomers = self._make_newcomers(settings)
@@ -639,6 +642,8 @@ class Assembly:
         self.background.repeat("sweep of sessions", self.presence.sweep)
         self.background.repeat("sweep of files", self._sweep_files)
         self.background.repeat("removal of old evidence", self.retention.keep)
+        if self.memory.is_limited:
+            self.background.repeat("look at memory", self.memory.keep)
         if not self.adapters.kept.database.is_off:
             self.background.repeat("writing of reports", self.reports.keep)
             self.background.repeat("look at sanctions", self.bans.keep)

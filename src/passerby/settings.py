@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_LEAST_MEMORY: Final = 128 << 20
+"""Bytes: less than that is used without any guest."""
 _STUN: Final = re.compile(r"stuns?:[^\s/?@]+")
 _TURN: Final = re.compile(r"turns?:[^\s/?@]+(\?transport=(udp|tcp))?")
 _URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s#]*)?")
@@ -277,6 +279,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(gt=0, description="Time for a client to read buffered data before it is disconnected"),
     ] = 10
     max_connections: Annotated[int, Meta(ge=1, description="Maximum connections of the process")] = 20_000
+    memory_limit: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Bytes of memory that each process may take; near them, newcomers and uploads are refused "
+            "(Linux only). 0: no limit",
+        ),
+    ] = 0
     max_address_connections: Annotated[int, Meta(ge=1, description="Maximum connections per address")] = 1000
     file_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of one file")] = 10_485_760
     room_files_limit: Annotated[int, Meta(ge=1, description="Maximum bytes of all files of a room")] = 52_428_800
@@ -506,6 +516,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError("RENEW_BEFORE: must be shorter than SESSION_TTL")
     if settings.refresh_interval >= settings.renew_before:
         raise SettingsError("REFRESH_INTERVAL: must be shorter than RENEW_BEFORE")
+    if 0 < settings.memory_limit < _LEAST_MEMORY:
+        raise SettingsError(f"MEMORY_LIMIT={settings.memory_limit}: must be 0 or at least {_LEAST_MEMORY}")
     _check_workers(settings)
     _check_redis(settings)
     _check_calls(settings)

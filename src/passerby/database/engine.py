@@ -96,10 +96,11 @@ class Database:
         self.is_off = url == OFF
         self.is_sqlite = url is None or url.startswith("sqlite:")
         self._is_memory = url == MEMORY
-        self._file: Path | None = None
+        self.file: Path | None = None
+        """The file of SQLite; None: there is none."""
         self._url = url or ""
         if self.is_sqlite and not self._is_memory:
-            self._file = default_path() if url is None else Path(url.removeprefix("sqlite:///"))
+            self.file = default_path() if url is None else Path(url.removeprefix("sqlite:///"))
         if url is not None and url.startswith("postgresql:"):
             self._url = url.replace("postgresql:", "postgresql+asyncpg:", 1)
             try:
@@ -115,7 +116,7 @@ class Database:
         """Return whether nothing was ever written, as far as this is known without opening it: a file not there."""
         if self._loaded is not None:
             return False
-        return self.is_off or self._is_memory or (self._file is not None and not self._file.exists())
+        return self.is_off or self._is_memory or (self.file is not None and not self.file.exists())
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Session]:
@@ -173,13 +174,13 @@ class Database:
         if self._loaded is not None:
             return
         opening, sql, tables = await asyncio.to_thread(_load)
-        if self._file is not None:
-            directory = self._file.parent
+        if self.file is not None:
+            directory = self.file.parent
             if not directory.exists():
                 directory.mkdir(parents=True, mode=0o700)
-            if not self._file.exists():
-                self._file.touch(mode=0o600)
-        engine: AsyncEngine = opening.engine(self._file or self._url, is_memory=self._is_memory, busy=_BUSY)
+            if not self.file.exists():
+                self.file.touch(mode=0o600)
+        engine: AsyncEngine = opening.engine(self.file or self._url, is_memory=self._is_memory, busy=_BUSY)
         try:
             await opening.migrate(engine, lock=None if self.is_sqlite else _MIGRATION_LOCK)
         except BaseException:

@@ -11,7 +11,7 @@ import msgspec
 
 from passerby import ids
 from passerby.background import ANSWER_LIMIT, FAILURES, is_failure
-from passerby.clock import SteadyClock, sleep, time_limit
+from passerby.clock import SteadyClock, nothing, sleep, time_limit
 from passerby.errors import (
     Code,
     ForbiddenError,
@@ -105,6 +105,8 @@ class Files(RoomObserver):
         self.space = Space(quotas)
         self.elsewhere: Elsewhere = Nowhere()
         """The rooms on other nodes."""
+        self.check_memory: Callable[[], None] = nothing
+        """Called before an upload. Raises StorageFullError if there is no memory for it."""
         self._turns = Turns()
         self._open: dict[str, Room] = {}
         """The open rooms by their ids."""
@@ -194,6 +196,7 @@ class Files(RoomObserver):
             raise InvalidInputError(Code.FILE_EMPTY, "The file is empty", field="file")
         if size is not None and size > quotas.file:
             raise quotas.too_large()
+        self.check_memory()
         now = self._clock.monotonic()
         bucket = guest.buckets.setdefault("uploads", TokenBucket(self._rate, now))
         wait = bucket.take(now)

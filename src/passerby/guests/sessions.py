@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from passerby import errors, ids
-from passerby.clock import AnswerLimit, Timestamps
+from passerby.clock import AnswerLimit, Timestamps, nothing
 from passerby.errors import Code, NotFoundError, PasserbyError, UnauthorizedError, UnavailableError
 from passerby.live import LiveGuest, not_in_room
 from passerby.logs import Sampled
@@ -112,6 +112,8 @@ class Guests:
         self._ready = ready
         self.check_session: Callable[[str], None] = _everybody
         """Called with the session id of a token, before the store is asked. Raises BannedError."""
+        self.check_memory: Callable[[], None] = nothing
+        """Called before a session is created. Raises UnavailableError if there is no memory for it."""
         self.elsewhere: Elsewhere = Nowhere()
         """The guests who live on other nodes."""
         self.timestamps = Timestamps(clock)
@@ -143,6 +145,7 @@ class Guests:
         When there are too many, the oldest one that was never used is replaced, or UnavailableError is raised. It is
         also raised when the store cannot serve now.
         """
+        self.check_memory()
         guest = self._new(username, location, gender, language)
         if former is not None:
             guest.met, guest.never, guest.origin = former.met, former.never, former.root
