@@ -14,12 +14,15 @@ import pytest
 
 from passerby import logs
 from passerby.guests.store_memory import MemorySessionStore
+from passerby.moderation.staff import Moderator
+from tests.database.conftest import opened
 from tests.support.client import Client, RefusedError
 from tests.support.server import SECRET, RunningServer, http_client
 from tests.support.sio_client import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.conftest import StartServer
     from tests.support.server import Account, ServerProcess
@@ -32,8 +35,9 @@ FORWARDED = "203.0.113.77"
 @contextmanager
 def captured(style: str) -> Iterator[io.StringIO]:
     """Log as `passerby serve --log-level debug` does, into a buffer."""
-    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn")
-    handlers, level, uvicorn_level = root.handlers[:], root.level, uvicorn.level
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    libraries = {name: logging.getLogger(name).level for name in logs._TALKATIVE}
     buffer = io.StringIO()
     before, sys.stderr = sys.stderr, buffer
     try:
@@ -48,7 +52,8 @@ def captured(style: str) -> Iterator[io.StringIO]:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-        uvicorn.setLevel(uvicorn_level)
+        for name, before_it in libraries.items():
+            logging.getLogger(name).setLevel(before_it)
 
 
 async def live_a_little(server: RunningServer) -> list[Account]:
@@ -162,3 +167,15 @@ async def test_broken_requests_are_one_line(start_server: StartServer, caplog: p
     assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == [
         "invalid HTTP requests"
     ]
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+async def test_the_log_holds_no_values_of_statements_and_no_urls_of_hooks(tmp_path: Path, style: str) -> None:
+    with captured(style) as log:
+        async with opened(f"sqlite:///{tmp_path}/a.db") as kept:
+            await kept.staff.add(Moderator(id=0, name=SAID, role="admin", created_at=1.0), SAID)
+        for library in ("httpx", "httpcore"):  # the address of a hook may hold a secret
+            assert not logging.getLogger(library).isEnabledFor(logging.INFO)
+        logging.getLogger("passerby").debug("the level is the lowest")
+    assert "the level is the lowest" in log.getvalue()
+    assert SAID not in log.getvalue()

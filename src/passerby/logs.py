@@ -52,8 +52,12 @@ def configure(level: str, style: str, worker: int | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # At INFO and DEBUG uvicorn logs the addresses of clients with broken requests.
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, root.level))
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(max(logging.WARNING, root.level))
+
+
+_TALKATIVE: Final = ("uvicorn", "aiosqlite", "sqlalchemy", "asyncpg", "httpx", "httpcore")
+"""Libraries that log at INFO and DEBUG what no log may have: addresses of clients, values of statements, whole URLs."""
 
 
 class Sampled:

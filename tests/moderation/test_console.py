@@ -11,6 +11,7 @@ import subprocess
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pyotp
 import pytest
 
@@ -18,6 +19,7 @@ from passerby.http.moderation_models import LONGEST_BAN
 from passerby.limits import Rate
 from tests.database.conftest import KEY
 from tests.moderation.conftest import PASSWORD, Browser, Office
+from tests.support.client import RefusedError
 from tests.support.conversation import Two
 
 if TYPE_CHECKING:
@@ -495,3 +497,40 @@ async def test_an_address_tries_only_so_often(start_server: StartServer) -> None
     refused = await server.http.get("/api/moderate/setup/guessed")
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
     assert "retry-after" in refused.headers
+
+
+async def test_who_is_meant_is_told_on_the_way_back(office: Office) -> None:
+    two, case = await office.reported(leave=False)
+    moderator = await office.moderator()
+    await two.other.cut()
+    await two.one.until("room:partner_away")
+    told = await moderator.post(f"/cases/{case}/decisions", action="ban", rule="hate", by=["address"])
+    assert told["success"]
+    bans = office.server.application.services.bans
+    await bans.look()
+    with pytest.raises(RefusedError) as refused:
+        await office.server.connect(two.berta)
+    assert "appealCode" in refused.value.data["ban"]
+
+
+async def test_against_a_ban_that_is_over_nobody_appeals(office: Office) -> None:
+    moderator = await office.moderator()
+    two, case = await office.reported(leave=False)
+    await moderator.post(f"/cases/{case}/decisions", action="ban", rule="hate", by=["session"])
+    code = (await two.other.until("safety:told"))["appealCode"]
+    (ban,) = (await moderator.get("/sanctions"))["data"]
+    await moderator.post(f"/sanctions/{ban['id']}/lift", words="a mistake")
+    answered = await office.server.http.post("/api/appeals", json={"code": code, "words": "why?"})
+    assert answered.status_code == 409
+
+
+async def test_others_cannot_lock_a_moderator_out(start_server: StartServer) -> None:
+    office = Office(await start_server(database_url="sqlite:///", trusted_proxies=("127.0.0.0/8",), limits_scale=100))
+    await office.server.application.services.adapters.kept.database.open()
+    browser = await office.moderator()
+    wrong = {"name": browser.name, "password": "wrong", "code": "123456"}
+    async with httpx.AsyncClient(base_url=office.server.url, headers={"X-Forwarded-For": "203.0.113.9"}) as stranger:
+        answers = [await stranger.post("/api/moderate/session", json=wrong) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429]
+    assert (await browser.log_in()).status_code == 200
+    await browser.http.aclose()

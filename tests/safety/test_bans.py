@@ -18,7 +18,7 @@ from passerby.safety.appeals import new_code, normal
 from passerby.safety.banlist import BanList
 from passerby.safety.cases import Mark, Sanction
 from passerby.safety.devices import digest_of
-from passerby.safety.marks import Marks, device_mark, session_mark
+from passerby.safety.marks import Marks, _networks, device_mark, session_mark
 from tests.database.conftest import KEY, opened
 from tests.nodes.test_moving import until
 from tests.support.client import Client, RefusedError
@@ -565,3 +565,7 @@ async def test_two_processes_on_one_database_know_within_two_seconds(
                     if answer.status_code == 403:
                         break
                     await asyncio.sleep(0.1)
+
+
+async def test_addresses_of_one_ipv6_line_are_one() -> None:
+    assert _networks("2001:db8:1:2:aaaa::1")[0] == _networks("2001:db8:1:2:bbbb::2")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from contextlib import AsyncExitStack
 from importlib import metadata
 from pathlib import Path
@@ -460,10 +461,22 @@ async def test_what_is_allowed_is_delivered_once_and_in_order(steps: list[tuple[
                 item,
                 lambda number=number: delivered.append(number),  # type: ignore[misc]
                 lambda _error, number=number: held.append(number),  # type: ignore[misc]
-                str(number),
+                content=text,
+                client_id=str(number),
             )
         await house.background.settle()
         assert delivered == [number for number, (text, _) in enumerate(steps) if text == "good"]
         assert held == [number for number, (text, _) in enumerate(steps) if text == "bad"]
         assert len(noticed) == len(held)
         assert not checks.is_busy(member)
+
+
+async def test_what_is_delivered_is_what_was_checked(start_server: StartServer, tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("badword\n")
+    two = await Two.meet(await start_server(word_list=str(tmp_path / "words")))
+    for text in ("hello", "badword"):
+        await two.one.send("42" + json.dumps(["chat:message", {"type": "text", "content": text, "clientId": "same"}]))
+    await two.one.until("chat:message:sent")
+    await two.one.emit("chat:typing:start")
+    await two.other.until("chat:typing:start")
+    assert [message["content"] for name, message in two.other.heard if name == "chat:message"] == ["hello"]

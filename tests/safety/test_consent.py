@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 
 from passerby.calls.events import Offer, SendOffer, SessionDescription
+from passerby.calls.sdp import sends_video
 from passerby.chat.events import Resume
 from passerby.errors import ConflictError
 from passerby.safety.consent import MOST_HELD, Held
@@ -380,3 +381,89 @@ async def test_what_a_guest_has_opened_and_can_ask_moves_with_them() -> None:
             assert (await reader.until("consent:ask"))["step"] == "audio"
             await author.emit("webrtc:call-end", {})
             await reader.until("consent:withdrawn")
+
+
+async def outcome(client: Client) -> tuple[str, Any]:
+    """Return what became of the author's next message."""
+    while True:
+        name, payload = await client._pop()
+        if name in ("chat:error", "chat:message:sent", "consent:waiting"):
+            return name, payload.get("code")
+
+
+async def settled(author: Client, recipient: Client) -> list[Any]:
+    """Return the contents that the recipient has got, when all before it has arrived."""
+    await author.emit("chat:typing:start")
+    await recipient.until("chat:typing:start")
+    return [payload["content"] for name, payload in recipient.heard if name == "chat:message"]
+
+
+async def new_browser(start_server: StartServer) -> tuple[Two, Client, Client]:
+    server = await start_server(new_device_seconds=60, new_device_closed=("links", "files"))
+    one, other = await server.newcomer(), await server.newcomer()
+    clients = [await server.connect(each, features=("consent",)) for each in (one, other)]
+    for client in clients:
+        await client.next("connection:established")
+    matched = await server.match(*clients)
+    room = {"roomId": matched["roomId"], "epoch": matched["epoch"]}
+    return Two(server, (one, clients[0]), (other, clients[1]), room), clients[0], clients[1]
+
+
+async def test_a_new_browser_asks_before_its_first_picture(start_server: StartServer) -> None:
+    two, one, _ = await new_browser(start_server)
+    await send(one, await two.upload(png()), "file")
+    assert (await outcome(one))[0] == "consent:waiting"
+
+
+async def test_a_new_browser_asks_before_its_first_video_call(start_server: StartServer) -> None:
+    _, one, other = await new_browser(start_server)
+    await call(one, VIDEO, "video")
+    await one.until("webrtc:ringing")
+    await settled(one, other)
+    assert "webrtc:offer" not in [name for name, _ in other.heard]
+
+
+@pytest.mark.parametrize("line", ["a=sendrecv x", "a=sendrecv ", "a=sendrecv:1"])
+def test_directions_are_read_as_browsers_read_them(line: str) -> None:
+    # Chromium answers `recvonly` to each of these, and `inactive` without it.
+    assert sends_video(f"{SDP}m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=inactive\r\n{line}\r\n")
+
+
+async def test_an_answer_with_a_picture_to_a_call_with_sound_is_asked_for(server: InsideServer) -> None:
+    two = await meet(server)
+    await call(two.other, SDP + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=recvonly\r\n")
+    offer = await two.one.until("webrtc:offer")
+    sending = {"type": "answer", "sdp": SDP + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=sendonly\r\n"}
+    await two.one.emit("webrtc:answer", {"answer": sending, "callId": offer["callId"]})
+    await settled(two.one, two.other)
+    assert "webrtc:answer" not in [name for name, _ in two.other.heard]
+
+
+async def test_a_picture_that_was_asked_for_is_withdrawn_with_its_call(server: InsideServer) -> None:
+    two = await meet(server)
+    await answer(two.other, "audio", allowed=True)
+    await call(two.one)
+    offer = await two.other.until("webrtc:offer")
+    await two.other.emit("webrtc:answer", {"answer": {"type": "answer", "sdp": SDP}, "callId": offer["callId"]})
+    await two.one.until("webrtc:answer")
+    await call(two.one, VIDEO, callId=offer["callId"])
+    await two.other.until("consent:ask")
+    await two.one.emit("webrtc:call-end", {"callId": offer["callId"]})
+    await settled(two.one, two.other)
+    assert "consent:withdrawn" in [name for name, _ in two.other.heard]
+
+
+async def test_an_answer_is_for_whom_it_was_meant(server: InsideServer) -> None:
+    two = await meet(server)
+    await send(two.one, await two.upload(png()), "file")
+    await two.other.until("consent:ask")
+    await two.one.emit("chat:clear")
+    await two.other.until("chat:cleared")
+    account, third = await server.visitor()
+    matched = await server.match(two.other, third)
+    # It was on its way when the first one left.
+    await two.other.emit("consent:answer", {"step": "pictures", "allowed": True, "userId": two.anna.id})
+    await settled(two.other, third)
+    later = Two(server, (account, third), (account, third), {"roomId": matched["roomId"], "epoch": matched["epoch"]})
+    await send(third, await later.upload(png()), "file")
+    assert (await outcome(third))[0] == "consent:waiting"

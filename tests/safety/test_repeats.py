@@ -161,6 +161,15 @@ def test_many_of_one_address_may_say_more_but_not_anything(repeats: Repeats) -> 
     assert said == [SENT] * (PARTNERS * LENIENCY) + [SLOWED]
 
 
+def test_nobody_is_accused_for_what_others_of_their_address_say(
+    repeats: Repeats, noticed: list[tuple[LiveGuest, str, str]]
+) -> None:
+    bucket = TokenBucket(Rate(1, 1), 0)
+    said = [text for _ in range(100) for text in Author(repeats, bucket=bucket).tell_many(SPAM, 1)]
+    assert set(said) == {SENT, SLOWED}
+    assert noticed == []
+
+
 async def test_after_an_hour_all_is_forgotten(repeats: Repeats, clock: ManualClock) -> None:
     author = Author(repeats)
     author.tell_many(SPAM, 4)

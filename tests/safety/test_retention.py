@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from passerby.background import Background
+from passerby.clock import SystemClock
 from passerby.safety.retention import Retention
 from tests.database.conftest import opened
 from tests.database.test_kept import DAY, case, decision
@@ -81,3 +82,21 @@ async def test_it_looks_soon_after_the_start_then_each_hour_and_soon_after_a_fai
     assert store.asked[2] == 7260
     assert 7320 <= store.asked[3] <= 7380
     await background.stop(1)
+
+
+async def test_a_clock_that_jumps_removes_no_evidence() -> None:
+    clock = SystemClock()
+    ahead = 0.0
+    clock.time = lambda: SystemClock.time() + ahead
+    asked: list[float] = []
+
+    class Cases:
+        async def forget(self, *, evidence_before: float, **_: float) -> tuple[int, int]:
+            asked.append(evidence_before)
+            return 0, 0
+
+    retention = Retention(Cases(), clock, evidence_days=30, record_days=365)  # type: ignore[arg-type]
+    retention._pause = 0
+    ahead = 40 * 86_400
+    await retention.keep()
+    assert asked[0] < SystemClock.time() - 29 * 86_400

@@ -94,6 +94,8 @@ class Side(Struct, eq=False):
     """The ICE user name fragments of its last description."""
     leaving: Timer | None = None
     """Runs while its page is reloading; the call ends when it fires."""
+    held: Held | None = None
+    """The picture that it wants to add, and that waits for the other side's consent."""
 
     def keep(self, signal: Signal) -> None:
         """Number a signal of this side and keep it; drop what it replaces, and the oldest candidates over the bounds.

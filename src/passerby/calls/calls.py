@@ -220,6 +220,10 @@ class Calls(RoomObserver):
         held = Held(
             "video", partial(self._negotiate_late, call, member, payload), partial(self._refuse_video, call, member)
         )
+        own, _ = call.sides(member)
+        if own.held is not None:
+            self._consent.withdraw(member, own.held)  # this offer is instead of that one
+        own.held = held
         self._consent.wait(member, held)
 
     def _negotiate_late(self, call: Call, member: Member, payload: SendOffer) -> None:
@@ -251,6 +255,8 @@ class Calls(RoomObserver):
             return
         if not other.offering or call.is_hidden_from(own):
             raise ConflictError(Code.NO_OFFER, "There is nothing to answer")
+        if call.kind != "video" and sends_video(payload.answer.sdp) and not self._consent.allows(own.member, "video"):
+            raise ConflictError(Code.CONSENT_PENDING, "Answer with sound, then offer the picture: that is asked for")
         taken = call.state is State.RINGING
         own.relay_only = own.relay_only or payload.relay_only
         answer = self._description(own, payload.answer)
@@ -398,6 +404,9 @@ class Calls(RoomObserver):
         call.callee.stay()
         if call.held is not None:
             self._consent.withdraw(call.caller.member, call.held)
+        for side in (call.caller, call.callee):
+            if side.held is not None:
+                self._consent.withdraw(side.member, side.held)
         del self._calls[call.caller.member.room]
 
     def _end_for_both(self, call: Call, act: Act, event: type[CallEnded | CallTimedOut]) -> None:

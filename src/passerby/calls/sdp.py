@@ -295,7 +295,8 @@ def _is_refused(section: str) -> bool:
 
 
 def _direction(section: str) -> str | None:
-    found = re.findall(r"^a=(sendrecv|sendonly|recvonly|inactive)\r?$", section, re.MULTILINE)
+    # Browsers read no further than to the end of the word, whatever comes after it.
+    found = re.findall(r"^a=(sendrecv|sendonly|recvonly|inactive)(?![^\s:])", section, re.MULTILINE)
     return found[-1] if found else None
 
 

@@ -38,6 +38,7 @@ from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.models import TRAIT_LENGTH, BanNotice, Guest, OnlineUser
 from passerby.safety.devices import under_age
+from passerby.safety.links import has_link
 from passerby.safety.newcomers import UnderAgeError
 
 
@@ -119,8 +120,8 @@ class GuestController(Controller):
             raise
         guest, token = await services.guests.create(
             wish.username,
-            _one_string(wish.location),
-            wish.gender,
+            _no_link(_one_string(wish.location), "location"),
+            _no_link(wish.gender, "gender"),
             wish.language,
             former=former,
             device=(device.digest, device.since),
@@ -172,9 +173,9 @@ class GuestController(Controller):
         """Change the given fields; null clears a field."""
         traits: dict[str, str | None] = {}
         if data.location is not UNSET:
-            traits["location"] = _one_string(data.location)
+            traits["location"] = _no_link(_one_string(data.location), "location")
         if data.gender is not UNSET:
-            traits["gender"] = data.gender
+            traits["gender"] = _no_link(data.gender, "gender")
         if data.language is not UNSET:
             traits["language"] = data.language
         updated = await services.guests.update(guest, **traits)
@@ -203,6 +204,13 @@ def _own_view(guest: Guest) -> GuestUser:
         gender=guest.gender,
         language=guest.language,
     )
+
+
+def _no_link(trait: str | None, field: str) -> str | None:
+    """Return what a stranger is shown before they have allowed anything. Raises InvalidInputError if it has a link."""
+    if trait is not None and has_link(trait):
+        raise InvalidInputError(Code.INVALID_PAYLOAD, "Links are not possible here", field=field)
+    return trait
 
 
 def _one_string(location: str | LegacyLocation | None) -> str | None:

@@ -150,7 +150,9 @@ class ModerationController(Controller):
     ) -> Response[Success[Console]]:
         """Begin a session, which is kept in a cookie."""
         _check_origin(request)
-        session = await _answered(moderation.logins.log_in(data.name, data.password, data.code))
+        session = await _answered(
+            moderation.logins.log_in(data.name, data.password, data.code, services.address_of(request))
+        )
         cookie = Cookie(
             COOKIE,
             path=PATH,

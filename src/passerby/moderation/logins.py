@@ -40,13 +40,13 @@ _DUMMY: Final = "$argon2id$v=19$m=65536,t=3,p=4$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAA
 _ATTEMPTS: Final = "attempts to log in"
 _USED_UP: Final = "This link does not work any more"
 _FAILURES: Final = 5
-"""Failed attempts for one name after which it is locked for a while; the while doubles with each failure."""
+"""Failed attempts for a name from one address after which it is locked there for a while, which doubles each time."""
 _LOCKED: Final = 30.0
 _LONGEST_LOCK: Final = 3600.0
 _SEEN: Final = 25.0
 """Seconds for which somebody counts as looking at a case, after the last sign."""
 _MOST_NAMES: Final = 1000
-"""Names whose failures are remembered."""
+"""Names, with addresses, whose failures are remembered."""
 
 
 class Session(Struct, frozen=True):
@@ -77,8 +77,8 @@ class Logins:
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
         """Passwords that are checked, or wait for it."""
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        """How often a log-in has failed in a row, and when it was last so (monotonic seconds), by name."""
+        self._failures: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+        """How often a log-in has failed in a row, and when it was last so (monotonic), by name and address."""
         self._is_any = (-1e9, False)
 
     async def is_any(self) -> bool:
@@ -90,13 +90,13 @@ class Logins:
 
     # ── log in ────────────────────────────────────────────────────────────────────────────────────
 
-    async def log_in(self, name: str, password: str, code: str) -> Session:
-        """Begin a session.
+    async def log_in(self, name: str, password: str, code: str, address: str = "") -> Session:
+        """Begin a session, from an address.
 
         Raises UnauthorizedError (login_failed), which does not say what was wrong, and RateLimitedError.
         """
         moderator = await self._staff.by_name(name)
-        self._count(name)
+        self._count((name, address))
         hashed = moderator.password_hash if moderator is not None else ""
         is_right = await self._verify(hashed or _DUMMY, password) and bool(hashed)
         step = _matching_step(moderator.totp_secret if moderator is not None else "", code, self._clock.time())
@@ -105,22 +105,25 @@ class Logins:
             if moderator is not None:
                 await self._journal.append(name, "login.failed", name, {})
             raise UnauthorizedError(Code.LOGIN_FAILED, "Name, password or code is wrong")
-        self._failures.pop(name, None)
+        self._failures.pop((name, address), None)
         await self._journal.append(name, "login", name, {})
         token = secrets.token_urlsafe(32)
         now = self._clock.time()
         await self._staff.begin(_digest(token), moderator.id, now, now + LONGEST)
         return Session(moderator, token)
 
-    def _count(self, name: str) -> None:
-        """Count an attempt as failed before it has, so that many at once count too. Raises RateLimitedError."""
-        count, at = self._failures.get(name, (0, 0.0))
+    def _count(self, who: tuple[str, str]) -> None:
+        """Count an attempt as failed before it has, so that many at once count too. Raises RateLimitedError.
+
+        It counts for a name at an address: else whoever knows a name could lock its moderator out.
+        """
+        count, at = self._failures.get(who, (0, 0.0))
         if count >= _FAILURES:
             wait = at + min(_LOCKED * 2 ** (count - _FAILURES), _LONGEST_LOCK) - self._clock.monotonic()
             if wait > 0:
                 raise RateLimitedError(wait, _ATTEMPTS)
-        self._failures[name] = (min(count + 1, 20), self._clock.monotonic())
-        self._failures.move_to_end(name)
+        self._failures[who] = (min(count + 1, 20), self._clock.monotonic())
+        self._failures.move_to_end(who)
         while len(self._failures) > _MOST_NAMES:
             self._failures.popitem(last=False)
 

@@ -190,7 +190,9 @@ class Gateway:
         )
         on(
             safety_events.AnswerConsent,
-            lambda live, payload, _ack: self._consent.answer(live, payload.step, allowed=payload.allowed),
+            lambda live, payload, _ack: self._consent.answer(
+                live, payload.step, allowed=payload.allowed, to=payload.user_id
+            ),
             rate="events",
             error=safety_events.ConsentError,
             payload=safety_events.AnswerConsent,
@@ -232,7 +234,7 @@ class Gateway:
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
 
     async def _authenticate(self, socket: Socket) -> None:
-        self._check_ban(address=socket.address)  # first: nothing was spent on them yet
+        self._check_address(socket)  # first: nothing was spent on them yet
         if not socket.is_passed_on:  # the node with the connection has checked it
             self._check_pace(await self._connects(socket.address))
         auth = _auth(socket)
@@ -277,9 +279,14 @@ class Gateway:
         live.address_bucket = self._addresses.bucket(socket.address)
         return SocketLink(socket, self._background)
 
-    def _check_ban(self, *, address: str) -> None:
+    def _check_address(self, socket: Socket) -> None:
+        """Refuse whose address is banned. Who is meant, and not a neighbour, is told more; only the token shows it."""
+        if self._bans.find(address=socket.address) is None:
+            return
+        token = _auth(socket).token or socket.query.get("token")
+        session_id = self._guests.session_of(token) if token else None
         try:
-            self._bans.check(address=address)
+            self._bans.check(session_id=session_id, address=socket.address)
         except BannedError as error:
             raise _refusal(error) from error
 
@@ -480,7 +487,7 @@ class Gateway:
                 languages=_spoken(member),
             )
 
-        checks.check(member, item, deliver, refuse, payload.client_id)
+        checks.check(member, item, deliver, refuse, content=content, client_id=payload.client_id)
 
     def _hold(
         self,

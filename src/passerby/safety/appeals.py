@@ -37,8 +37,13 @@ class Appeals:
         return found
 
     async def make(self, code: str, words: str) -> tuple[Sanction, Appeal | None]:
-        """Keep an appeal; return what `find` does. Raises what it raises, and ConflictError (already_appealed)."""
+        """Keep an appeal; return what `find` does. Raises what it raises, and ConflictError.
+
+        already_appealed: there is one; already_decided: the ban is over.
+        """
         sanction, _ = await self.find(code)
+        if sanction.lifted_at is not None or (sanction.ends_at is not None and sanction.ends_at <= self._clock.time()):
+            raise ConflictError(Code.ALREADY_DECIDED, "The ban is over")
         try:
             is_first = await self._store.appeal(sanction.id, self._clock.time(), words)
         except OSError as error:

@@ -44,6 +44,8 @@ class _Waiting(Struct, eq=False):
     deliver: Callable[[], None]
     refuse: Callable[[PasserbyError], None]
     client_id: str | None
+    content: object
+    """What is checked: with the same client id, but another content, it is another message."""
     verdict: Verdict | None = None
     """None: it is not known yet."""
 
@@ -116,21 +118,24 @@ class Checks(RoomObserver):
         item: Callable[[], Awaitable[Item]],
         deliver: Callable[[], None],
         refuse: Callable[[PasserbyError], None],
+        *,
+        content: object,
         client_id: str | None,
     ) -> None:
         """Ask the hooks about an item, then `deliver` it, or `refuse` it with the reason; after those before it.
 
-        A message with the same `client_id` that is being checked is replaced: its author has come back.
+        One with the same `client_id` and `content` that is being checked is answered instead of the one before: its
+        author has come back.
         Raises RateLimitedError if too many of this author are being checked.
         """
         line = self._lines.setdefault(author, deque())
-        again = next((one for one in line if client_id and one.client_id == client_id), None)
+        again = next((one for one in line if client_id and (one.client_id, one.content) == (client_id, content)), None)
         if again is not None:
             again.deliver, again.refuse = deliver, refuse
             return
         if len(line) >= MOST_WAITING:
             raise RateLimitedError(_RETRY, "messages that are being checked")
-        waiting = _Waiting(deliver, refuse, client_id)
+        waiting = _Waiting(deliver, refuse, client_id, content)
         line.append(waiting)
         self._background.start("check of a message", self._check(author, item, waiting))
 

@@ -150,8 +150,6 @@ class Consent(RoomObserver):
             raise ConflictError(
                 Code.NEW_DEVICE, "This is not possible in the first moments with a new browser", retry_after=wait
             )
-        if self._checks_new and not author.live.is_established and self._new.wait(author.live, "links"):
-            return True
         recipient = author.partner
         live = recipient.live
         if CONSENT not in live.features:
@@ -203,9 +201,14 @@ class Consent(RoomObserver):
 
     # ── the recipient ─────────────────────────────────────────────────────────────────────────────
 
-    def answer(self, guest: LiveGuest, step: Step, *, allowed: bool) -> None:
-        """Allow the partner a step from now on, or not now. Raises ConflictError (not_in_room)."""
+    def answer(self, guest: LiveGuest, step: Step, *, allowed: bool, to: str | None = None) -> None:
+        """Allow the partner a step from now on, or not now. Raises ConflictError (not_in_room).
+
+        `to` is whom the answer is for, if the client says so: it may have been on its way when they left.
+        """
         member = guest.membership()
+        if to not in (None, member.partner.guest.id):
+            return
         side = self._sides.setdefault(member, _Asking())
         side.answers[step] = allowed
         self._keep(member, side)

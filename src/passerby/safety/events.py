@@ -22,6 +22,13 @@ class AnswerConsent(Event):
     event: ClassVar[str] = "consent:answer"
     step: Step
     allowed: bool
+    user_id: (
+        Annotated[
+            str,
+            Meta(max_length=64, description="Whom it is for, of consent:ask: ignored if that is not the partner now"),
+        ]
+        | None
+    ) = None
 
 
 class OpenConsent(Event):

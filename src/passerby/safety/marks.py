@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _LOOK: Final = 600.0
 """Seconds between two looks whether the keys are still the newest."""
-_BITS: Final = {4: 24, 6: 48}
-"""Of the address, by version of IP: what is one network."""
+_BITS: Final = {4: (32, 24), 6: (64, 48)}
+"""Of the address, by version of IP: what is one line, and what one network. A line has 2^64 addresses of IPv6."""
 
 
 class Marks:
@@ -88,5 +88,5 @@ def _networks(address: str) -> tuple[tuple[MarkKind, bytes], ...]:
     parsed = parse(address.partition("%")[0])
     if parsed is None:
         return ()
-    network = ipaddress.ip_network((parsed, _BITS[parsed.version]), strict=False)
-    return ("address", f"address {parsed}".encode()), ("network", f"network {network}".encode())
+    line, network = (ipaddress.ip_network((parsed, bits), strict=False) for bits in _BITS[parsed.version])
+    return ("address", f"address {line}".encode()), ("network", f"network {network}".encode())

@@ -141,18 +141,16 @@ class Repeats:
         """Count one more room, beside so many `before`, and refuse what is too much.
 
         A device, or the first of a chain of sessions, stands for all of them; the bucket of an address for the address,
-        which nobody keeps.
+        which nobody keeps. An address may be a whole school: it is slowed down, and nobody there is accused for others.
         """
         live, guest, now = author.live, author.live.guest, self._clock.monotonic()
         fingerprint = hashlib.blake2b(text.encode(), digest_size=16, key=self._key).digest()
         most = self._partners * leniency
-        senders: tuple[tuple[Hashable, int], ...] = (
-            (id(live.address_bucket), most * LENIENCY),
-            (guest.device or guest.root, most),
-        )
+        own = guest.device or guest.root
+        senders: tuple[tuple[Hashable, int], ...] = ((id(live.address_bucket), most * LENIENCY), (own, most))
         for sender, limit in senders:
             place, free_at = self._place((fingerprint, sender), hash(author.room.id), now, limit - before)
-            if place + before >= 2 * limit:
+            if place + before >= 2 * limit and sender is own:
                 self._notice(sender, live)
                 raise ConflictError(
                     Code.MESSAGE_HELD, "So many have got this from you that somebody has to look at it first"

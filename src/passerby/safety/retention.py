@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from passerby.clock import sleep
+from passerby.clock import SteadyClock, sleep
 
 if TYPE_CHECKING:
     from passerby.clock import Clock
@@ -26,14 +26,15 @@ class Retention:
     def __init__(self, cases: CaseStore, clock: Clock, *, evidence_days: float, record_days: float) -> None:
         """See the settings of the same names."""
         self._cases = cases
-        self._clock = clock
+        self._wait_clock = clock
+        self._clock = SteadyClock(clock)  # a wall clock that is set removes nothing
         self._evidence = evidence_days * _DAY
         self._records = record_days * _DAY
         self._pause = _FIRST
 
     async def keep(self) -> None:
         """Wait until it is time, then remove what is too old. A failure is tried again soon: see Background.repeat."""
-        await sleep(self._clock, self._pause)
+        await sleep(self._wait_clock, self._pause)
         self._pause = _FIRST
         now = self._clock.time()
         evidence, records = await self._cases.forget(

@@ -198,7 +198,13 @@ export function consent(state: State, step: ConsentStep, allowed: boolean): Step
   if (!ready || !conversation || conversation.ending) return [state, []];
   return [
     { ...state, conversation: talk.answered(conversation, step, allowed) },
-    [{ do: 'emit', event: 'consent:answer', payload: { step, allowed } }],
+    [
+      {
+        do: 'emit',
+        event: 'consent:answer',
+        payload: { step, allowed, userId: conversation.partner.id },
+      },
+    ],
   ];
 }
 

@@ -37,7 +37,9 @@ describe('what the partner asks for', () => {
     expect(asked.conversation?.asked).toEqual(['video', 'links']);
     const { state, effects } = run(asked, { type: 'consent', step: 'links', allowed: true });
     expect(state.conversation).toMatchObject({ asked: ['video'], answers: { links: true } });
-    expect(emitted(effects)).toEqual([['consent:answer', { step: 'links', allowed: true }]]);
+    expect(emitted(effects)).toEqual([
+      ['consent:answer', { step: 'links', allowed: true, userId: PARTNER.id }],
+    ]);
   });
 
   it('is gone when they do not want it any more', () => {

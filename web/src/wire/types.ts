@@ -166,6 +166,7 @@ export interface AnswerAppeal {
 export interface AnswerConsent {
   allowed: boolean;
   step: 'audio' | 'files' | 'links' | 'pictures' | 'video' | 'voice';
+  userId?: string | null;
 }
 /**
  * An appeal that waits, and what it is against.
