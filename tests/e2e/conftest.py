@@ -34,8 +34,10 @@ addEventListener('securitypolicyviolation', (event) => {
 class Tabs:
     """Browsers with one tab each. They are used again: to open one costs more than most tests."""
 
-    def __init__(self, browser: Browser) -> None:
+    def __init__(self, browser: Browser, scale: int = 1) -> None:
+        """Each CSS pixel of their screens is `scale` by `scale`."""
         self._browser = browser
+        self._scale = scale
         self._free: list[Page] = []
 
     async def take(self, *, touch: bool = False, still: bool = False) -> Page:
@@ -50,7 +52,9 @@ class Tabs:
         return page
 
     async def _open(self, *, touch: bool) -> Page:
-        opened = await self._browser.new_context(locale="en-GB", has_touch=touch, is_mobile=touch)
+        opened = await self._browser.new_context(
+            locale="en-GB", has_touch=touch, is_mobile=touch, device_scale_factor=self._scale
+        )
         opened.set_default_timeout(WITHIN_MS)
         await opened.add_init_script(_REPORT_VIOLATIONS)
         await opened.add_init_script(NOTE)

@@ -15,12 +15,26 @@ TARGET = Path(__file__).parents[2] / "docs" / "screenshots"
 MOST_BYTES = 180_000
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
+DATE = "1 May 2027 23:45"
 TIMES = ("23:41", "23:42", "23:42", "23:43", "23:44", "23:45", "23:45", "23:58", "23:58", "23:59")
 CALL_TIME = "4:07"
 
 STILL = """
-([times, callTime]) => {
-  document.querySelectorAll('time').forEach((time, index) => { time.textContent = times[index] ?? ''; });
+([times, callTime, date]) => {
+  const clocks = Array.from(document.querySelectorAll('time'))
+    .filter((time) => /^\\d\\d:\\d\\d$/.test(time.textContent));
+  clocks.forEach((time, index) => { time.textContent = times[index] ?? ''; });
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const dated = [];
+  while (texts.nextNode()) {
+    const [, day, clock] = /(\\d+ \\p{L}+ \\d{4}) at (\\d+:\\d+)/u.exec(texts.currentNode.data) ?? [];
+    if (day) dated.push([texts.currentNode, Date.parse(`${day} ${clock}`)]);
+  }
+  // As long after each other as they are.
+  const first = Math.min(...dated.map(([, at]) => at));
+  const { format } = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short' });
+  for (const [text, at] of dated)
+    text.data = text.data.replace(/\\d+ \\p{L}+ \\d{4} at \\d+:\\d+/u, format(Date.parse(date) + at - first));
   document.querySelectorAll('[role="timer"]').forEach((timer) => { timer.textContent = callTime; });
   const words = {
     '[data-testid="elapsed"]': 'Searching for 8 seconds',
@@ -109,7 +123,7 @@ class Photographer:
         await page.mouse.move(0, 0)
         for scheme in SCHEMES:
             await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            await page.evaluate(STILL, [TIMES, CALL_TIME])
+            await page.evaluate(STILL, [TIMES, CALL_TIME, DATE])
             path = TARGET / f"{name}-{self.size.width}-{scheme}.png"
             picture = await page.screenshot(animations="disabled", caret="hide")
             size = path.write_bytes(await self._smoothed(picture, await page.evaluate(VIDEO)))

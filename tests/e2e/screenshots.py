@@ -2,8 +2,8 @@
 
     python -m tests.e2e.screenshots
 
-takes them all anew: the start, the search, two who have met, a conversation, Next and how it is taken back, files, and
-calls, on a phone and on a desk, light and dark.
+takes them all anew: the start, the search, two who have met, a conversation, Next and how it is taken back, files,
+calls, what keeps strangers safe, and the moderators' console, on a phone and on a desk, light and dark.
 Names, times, colours and what cameras see are set to be the same every time; what is shown is otherwise as it comes.
 """
 
@@ -21,9 +21,12 @@ import socketio  # type: ignore[import-untyped]  # has no types
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.e2e import browser as chromium
+from tests.e2e import tours
+from tests.e2e.conftest import Street, Tabs
 from tests.e2e.pictures import TARGET, Photographer, Size
 from tests.e2e.scenes import FILES, give_camera, sees
 from tests.e2e.serving import serving
+from tests.e2e.test_console import desks_of
 from tests.e2e.visitor import Visitor
 
 SIZES = (Size(390, 844, 2), Size(1280, 840, 1))
@@ -48,6 +51,10 @@ AFTER = ("received", "received", "delivered")
 PARTNERS_CAMERA = (960, 720)
 CAMERAS = {390: (720, 960), 1280: (1280, 720)}
 """What the own one takes, by the window's width: a phone's is held upright."""
+
+SAFETY = {"consent": "consent", "report": "report", "banned": "banned", "queue": "queue", "case": "case"}
+"""The screens of safety that are shown, and the names of their pictures."""
+REPORTED = ("Nobody wants you here. Go away.", "I told you to go.")
 
 SETTLED = re.compile(r"^0:(0[6-9]|[1-5]\d)$")
 """So long after it began, the picture of a call is as good as it gets."""
@@ -135,6 +142,7 @@ async def share(visitor: Visitor, partner: Visitor, photographer: Photographer) 
     await partner.part("send").click()
     await expect(visitor.part("picture")).to_have_js_property("naturalWidth", 480)
     await expect(visitor.messages).to_have_count(len(TALK) + len(FILES))
+    await visitor.unveils()
     await visitor.page.context.grant_permissions(["microphone"])
     await visitor.part("record").focus()
     await visitor.page.keyboard.press("Enter")
@@ -166,6 +174,7 @@ async def call(visitor: Visitor, partner: Visitor, photographer: Photographer) -
     await visitor.part("join-call").click()
     await expect(visitor.part("call")).to_have_attribute("data-state", "active")
     await sees(visitor.page, *PARTNERS_CAMERA)
+    await visitor.part("reveal").click()
     await expect(visitor.part("call-time")).to_have_text(SETTLED)
     await photographer.take(visitor.page, "call")
 
@@ -182,6 +191,26 @@ async def show(browser: Browser, url: str, photographer: Photographer) -> None:
             await call(visitor, partner, photographer)
 
 
+async def show_safety(browser: Browser, photographer: Photographer) -> None:
+    """Go past all screens of safety and of the console, and take pictures of some."""
+    size = photographer.size
+    tabs = Tabs(browser, size.scale)
+
+    async def look(visitor: Visitor, screen: str) -> None:
+        if screen in SAFETY:
+            await visitor.page.set_viewport_size({"width": size.width, "height": size.height})
+            await visitor.page.evaluate("scrollTo(0, 0)")
+            await photographer.take(visitor.page, SAFETY[screen])
+
+    for tour in (tours.among_strangers, tours.told_by_a_moderator):
+        async with serving() as server, contextlib.AsyncExitStack() as stack:
+            street = Street(tabs, server, stack)
+            await tour(street, look)
+            await street.tidy()
+    async with desks_of(tabs) as desks:
+        await tours.at_the_desks(desks, look, texts=REPORTED)
+
+
 async def main() -> int:
     """Take them all; return the exit code."""
     try:
@@ -195,7 +224,9 @@ async def main() -> int:
         browser = await playwright.chromium.launch(executable_path=path, args=list(chromium.ARGS))
         darkroom = await browser.new_page()
         for size in SIZES:
-            await show(browser, server.url, Photographer(darkroom, size))
+            photographer = Photographer(darkroom, size)
+            await show(browser, server.url, photographer)
+            await show_safety(browser, photographer)
         await browser.close()
     return 0
 

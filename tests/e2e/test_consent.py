@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from tests.e2e.calling import devices, is_active
 from tests.e2e.conftest import Street
-from tests.e2e.test_accessibility import PHONE, everything_is_named, targets_are_large_enough
+from tests.e2e.test_accessibility import CUT_OFF, PHONE, everything_is_named, targets_are_large_enough
 from tests.e2e.test_files import PICTURE, share
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -36,6 +36,8 @@ async def test_a_picture_is_asked_for_allowed_and_shown_when_it_is_tapped(street
     await expect(ask).to_have_count(0)
 
     await expect(anna.part("picture")).to_have_css("filter", "blur(28px) grayscale(1)")
+    # It is a small picture, and what it says is larger.
+    assert await anna.page.evaluate(CUT_OFF) == []
     await everything_is_named(anna)
     await targets_are_large_enough(anna)
     await anna.unveils()

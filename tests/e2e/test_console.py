@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pyotp
@@ -110,8 +110,9 @@ class Desks:
         assert not complaints, "\n".join(complaints)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def desks(tabs: Tabs) -> AsyncIterator[Desks]:
+@asynccontextmanager
+async def desks_of(tabs: Tabs) -> AsyncIterator[Desks]:
+    """A server with a console, until this ends; nobody looks after it yet."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(inside(database_url="sqlite:///", evidence_key=KEY, limits_scale=100))
         opened = Desks(Office(server), tabs, stack)
@@ -119,6 +120,12 @@ async def desks(tabs: Tabs) -> AsyncIterator[Desks]:
         opened.tidy()
         for browser in opened.office.browsers:
             await browser.http.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desks(tabs: Tabs) -> AsyncIterator[Desks]:
+    async with desks_of(tabs) as opened:
+        yield opened
 
 
 def rows(visitor: Visitor) -> Locator:

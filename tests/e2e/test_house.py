@@ -43,13 +43,18 @@ Be kind. See [our page](https://example.com/), or [this](javascript:alert(1)).
 """
 
 
+def house_files(folder: Path) -> dict[str, str]:
+    """Write the operator's pages into a folder; return the settings that name them."""
+    texts = {"rules": RULES, "privacy": "Nothing is kept.", "contact": "Write to [us](mailto:us@example.com)."}
+    for name, text in texts.items():
+        (folder / f"{name}.md").write_text(text)
+    return {f"{name}_file": str(folder / f"{name}.md") for name in texts}
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, str]:
     """The operator's pages, as settings."""
-    texts = {"rules": RULES, "privacy": "Nothing is kept.", "contact": "Write to [us](mailto:us@example.com)."}
-    for name, text in texts.items():
-        (tmp_path / f"{name}.md").write_text(text)
-    return {f"{name}_file": str(tmp_path / f"{name}.md") for name in texts}
+    return house_files(tmp_path)
 
 
 async def newcomer(street: Street, viewport: ViewportSize | None = None, *, dark: bool = False) -> Visitor:

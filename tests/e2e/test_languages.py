@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.conftest import Street
+from tests.e2e import tours
+from tests.e2e.conftest import Street, Tabs
 from tests.e2e.test_accessibility import CUT_OFF, PHONE, tab_to
+from tests.e2e.test_console import desks_of
 from tests.e2e.visitor import BROKEN_CONNECTION, Visitor, end_session
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -22,6 +24,30 @@ NO_STORAGE = """
 Object.defineProperty(window, 'localStorage', {
   get: () => { throw new DOMException('forbidden', 'SecurityError'); },
 });
+"""
+
+# The page's own words that do not fit into one line, and letters of controls that are smaller than those around them.
+BROKEN_OR_SMALL = """
+() => {
+  const found = [];
+  for (const element of document.querySelectorAll('h2, dt, label, legend, nav a, .button')) {
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const node = walker.currentNode;
+      for (const { 0: word, index } of node.data.matchAll(/[^\\s-]+-?/g)) {
+        const range = document.createRange();
+        range.setStart(node, index);
+        range.setEnd(node, index + word.length);
+        if (range.getClientRects().length > 1) found.push(`${word} is broken`);
+      }
+    }
+  }
+  for (const control of document.querySelectorAll('input, select, textarea')) {
+    const [own, around] = [control, control.parentElement].map((one) => parseFloat(getComputedStyle(one).fontSize));
+    if (own < around) found.push(`${control.dataset.testid} is written in ${own} px, what is around it in ${around}`);
+  }
+  return found;
+}
 """
 
 
@@ -165,3 +191,18 @@ async def test_large_german_words_fit_on_a_phone_whichever_way_one_reads(street:
         await berta.part("leave").click()
         await anna.sees_ended("ist weitergezogen")
         await nothing_is_cut_off()
+
+
+async def test_the_console_in_german_fits_on_a_phone_also_with_large_text(tabs: Tabs) -> None:
+    found: list[str] = []
+
+    async def look(visitor: Visitor, screen: str) -> None:
+        await visitor.page.set_viewport_size(PHONE)
+        for size in ("200%", "100%"):
+            await visitor.page.evaluate("size => { document.documentElement.style.fontSize = size; }", size)
+            for wrong in (CUT_OFF, BROKEN_OR_SMALL):
+                found.extend(f"{screen} at {size}: {what}" for what in await visitor.page.evaluate(wrong))
+
+    async with desks_of(tabs) as desks:
+        await tours.at_the_desks(desks, look, language="de")
+    assert not found, "\n".join(found)
