@@ -534,3 +534,13 @@ async def test_others_cannot_lock_a_moderator_out(start_server: StartServer) -> 
     assert [answer.status_code for answer in answers] == [401] * 5 + [429]
     assert (await browser.log_in()).status_code == 200
     await browser.http.aclose()
+
+
+async def test_what_comes_after_a_report_can_be_reported(office: Office) -> None:
+    two, _ = await office.reported(leave=False)
+    await two.other.emit("chat:message", {"type": "text", "content": "a threat"})
+    await two.one.until("chat:message", content="a threat")
+    assert "receipt" in await two.one.ask("safety:report", {"reason": "threats", "leave": False})
+    assert (await two.one.ask("safety:report", {"reason": "threats"}))["code"] == "already_reported"
+    found = await office.server.application.services.adapters.kept.cases.page("open")
+    assert sorted(case.rule for case in found.cases) == ["hate", "threats"]

@@ -542,7 +542,8 @@ class Talk:
         self.said: list[str] = []
         self.left: tuple[int, float] | None = None
         """Who has left it, and when."""
-        self.reported: set[int] = set()
+        self.reported: dict[int, int] = {}
+        """Who has reported it, and how much was said before."""
 
 
 class Model:
@@ -623,13 +624,13 @@ class Model:
 
     async def report(self, who: int, talk: Talk | None, epoch: int | None) -> None:
         report = Report(reason="spam", leave=False, epoch=epoch)
-        if talk is None or who in talk.reported:
+        if talk is None or talk.reported.get(who) == len(talk.said):
             with pytest.raises(ConflictError) as caught:
                 await self.house.reports.report(self.people[who].live, report)
             assert caught.value.code == ("nothing_to_report" if talk is None else "already_reported")
             return
         reported = await self.house.reports.report(self.people[who].live, report)
-        talk.reported.add(who)
+        talk.reported[who] = len(talk.said)
         cases = self.house.adapters.kept.cases
         found = [await cases.load(one.id) for one in (await cases.page("open", limit=50)).cases]
         (case,) = (case for case in found if case is not None and case.overview.id not in self.cases)

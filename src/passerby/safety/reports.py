@@ -104,6 +104,8 @@ class Talk(Struct, eq=False):
     """When it cannot be reported any more; monotonic seconds."""
     ended_at: float | None = None
     """Seconds since the Unix epoch; None: it goes on."""
+    seq: int = 0
+    """The number of its newest message."""
 
     def sides(self, session_id: str) -> tuple[Person, Person]:
         """Return the guest of this session, who is one of the two, and the partner."""
@@ -181,7 +183,7 @@ class Reports(RoomObserver):
         """Those with messages, the one that ended first comes first; among them some that are forgotten."""
         self._is_due = False
         """Whether a timer is set for the first one that is to be forgotten."""
-        self._reported: OrderedDict[tuple[str, str, int], None] = OrderedDict()
+        self._reported: OrderedDict[tuple[str, str, int], int] = OrderedDict()
         self._noticed: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._waiting: deque[_Draft] = deque()
         self._waiting_bytes = 0
@@ -225,7 +227,7 @@ class Reports(RoomObserver):
     def _talk(self, room: Room) -> Talk:
         one, other = (Person(member.guest, member.live.address, member.live) for member in room.members)
         entries = self._entries(room.id, room.epoch)
-        return Talk(room.id, room.epoch, (one, other), entries, sum(map(len, entries)))
+        return Talk(room.id, room.epoch, (one, other), entries, sum(map(len, entries)), seq=room.seq)
 
     def _forget(self, session_id: str) -> None:
         talk = self._ended.pop(session_id, None)
@@ -354,15 +356,15 @@ class Reports(RoomObserver):
             raise ConflictError(Code.REPORTS_CLOSED, "This place takes no reports")
         talk = self._find(live, report.epoch)
         session_id = live.guest.session_id
-        with self._once(session_id, talk):
+        with self._once(session_id, talk) as name:
             if isinstance(talk, Ended):
-                return await self._take_elsewhere(live, talk, report)
+                return await self._take_elsewhere(live, talk, report, name)
             _, subject = talk.sides(session_id)
 
             async def leave() -> None:
                 await self._leave(live, subject.guest.id, subject.guest.root)
 
-            return await self._take(session_id, talk, report, leave if report.leave else None, _PATIENCE)
+            return await self._take(session_id, talk, name, report, leave if report.leave else None)
 
     async def report_here(self, session_id: str, report: Report) -> Reported:
         """Take the report of a guest who is on another node, which lets them leave. Raises what `report` raises."""
@@ -370,8 +372,8 @@ class Reports(RoomObserver):
         talk = self._ended.get(session_id)
         if talk is None or talk.epoch != report.epoch:
             raise _nothing()
-        with self._once(session_id, talk):
-            return await self._take(session_id, talk, report, None, _PATIENCE_FOR_OTHERS)
+        with self._once(session_id, talk) as name:
+            return await self._take(session_id, talk, name, report, None, patience=_PATIENCE_FOR_OTHERS)
 
     def _find(self, live: LiveGuest, epoch: int | None) -> Talk | Ended:
         """Return the conversation with this epoch; None: that of now, else the last one. Raises ConflictError."""
@@ -383,22 +385,32 @@ class Reports(RoomObserver):
         return last
 
     @contextmanager
-    def _once(self, session_id: str, talk: Talk | Ended) -> Iterator[None]:
-        """Nobody reports a conversation twice. A report that was not taken does not count."""
-        key = (session_id, talk.room_id, talk.epoch)
-        if key in self._reported:
-            raise _already()
-        self._reported[key] = None
+    def _once(self, session_id: str, talk: Talk | Ended) -> Iterator[str]:
+        """Nobody reports the same twice: only if the conversation has gone on since. What was not taken does not count.
+
+        Yield the name of what is reported.
+        """
+        key, name = (session_id, talk.room_id, talk.epoch), f"{talk.room_id} {talk.epoch}"
+        before = self._reported.get(key)
+        seq = talk.seq if isinstance(talk, Talk) else 0
+        if before is not None:
+            if seq <= before:
+                raise _already()
+            name = f"{name} {before}"
+        self._reported[key] = seq
         while len(self._reported) > _REMEMBERED:
             self._reported.popitem(last=False)
         try:
-            yield
+            yield name
         except BaseException as error:
             if not (isinstance(error, ConflictError) and error.code is Code.ALREADY_REPORTED):
-                self._reported.pop(key, None)
+                if before is None:
+                    self._reported.pop(key, None)
+                else:
+                    self._reported[key] = before
             raise
 
-    async def _take_elsewhere(self, live: LiveGuest, ended: Ended, report: Report) -> Reported:
+    async def _take_elsewhere(self, live: LiveGuest, ended: Ended, report: Report, name: str) -> Reported:
         """Let the node take a report that has the conversation; take it without messages if that node is gone."""
         asked = msgspec.structs.replace(report, epoch=ended.epoch)
         reported = await self.ask(ended.node, live.guest.session_id, asked)
@@ -406,7 +418,7 @@ class Reports(RoomObserver):
             subject = Subject(
                 guest_id=ended.guest_id, username=ended.username, language=ended.language, marks=_marks_of(ended)
             )
-            case, receipt = self._case(report, subject, f"{ended.room_id} {ended.epoch}", ())
+            case, receipt = self._case(report, subject, name, ())
             self._check_space()
             is_written = await self._write_or_wait(_Draft(case, None, live.guest, _size(case)), _PATIENCE)
             reported = Reported(receipt=receipt, queued=not is_written, has_messages=False)
@@ -415,9 +427,16 @@ class Reports(RoomObserver):
         return reported
 
     async def _take(
-        self, session_id: str, talk: Talk, report: Report, leave: Callable[[], Awaitable[None]] | None, patience: float
+        self,
+        session_id: str,
+        talk: Talk,
+        name: str,
+        report: Report,
+        leave: Callable[[], Awaitable[None]] | None,
+        *,
+        patience: float = _PATIENCE,
     ) -> Reported:
-        """Take a report, with the evidence first: `leave` ends the conversation."""
+        """Take a report, with the evidence first: `leave` ends the conversation. `name` is that of `_once`."""
         reporter, subject = talk.sides(session_id)
         self._check_space()
         sizes: list[int] = []
@@ -425,7 +444,7 @@ class Reports(RoomObserver):
             pieces = await self._pieces(talk, subject, reporter, report.messages, sizes)
             if leave is not None:
                 await leave()
-            case, receipt = self._case(report, _subject(subject), f"{talk.room_id} {talk.epoch}", pieces)
+            case, receipt = self._case(report, _subject(subject), name, pieces)
             is_written = await self._write_or_wait(_Draft(case, subject, reporter.guest, _size(case)), patience)
         finally:
             self._files_in_hand -= sum(sizes)
