@@ -85,11 +85,12 @@ screenshots: $(DEV) $(CLIENT) ## retake the screenshots in docs/
 	@$(PY) -m tests.e2e.browser >/dev/null
 	$(PY) -m tests.e2e.screenshots $(ARGS)
 
-# One resolution for all platforms and Python versions; dev.txt contains the same versions as run.txt.
+# One resolution for all platforms and Python versions; the others contain the same versions as run.txt.
 COMPILE = $(PY) -m uv pip compile --quiet --universal --generate-hashes --no-annotate \
 	--extra workers --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) pyproject.toml
 lock: $(DEV) ## regenerate requirements/ from pyproject.toml (UPGRADE=1: newest versions)
 	$(COMPILE) --group build --output-file requirements/run.txt
+	$(COMPILE) --extra postgres --constraint requirements/run.txt --output-file requirements/image.txt
 	$(COMPILE) --extra postgres --extra images --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
 
 clean: ## remove everything that make created

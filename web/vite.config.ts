@@ -2,6 +2,7 @@ import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { createLogger, type Plugin, type ProxyOptions } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { compress } from './scripts/compress';
+import { recordSources } from './scripts/sources';
 
 /** Where the server is. `make dev` sets it; `npm run dev` alone expects what `make run` starts. */
 const given = process.env.PASSERBY_SERVER;
@@ -40,7 +41,13 @@ const console: Plugin = {
 // Two builds into one folder: whatever the guests' page and the console have in common, each has of its own, so that
 // guests load nothing that only the console needs.
 export default defineConfig(({ mode }) => ({
-  plugins: [svelte(), compress(), console, given !== undefined && underMake],
+  plugins: [
+    svelte(),
+    compress(),
+    mode === 'console' && recordSources(), // of the last build: if one fails, there is no record
+    console,
+    given !== undefined && underMake,
+  ],
   ...(given !== undefined && { customLogger: logger }),
   build: {
     outDir: '../src/passerby/static',

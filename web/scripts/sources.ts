@@ -1,0 +1,43 @@
+// Writes beside the built files which sources they were built from, as `sha256sum` would. With it, what packs the server
+// (tools/client_hook.py) knows whether the client is that of these sources, also where there is no Node.
+import { createHash } from 'node:crypto';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join, relative, resolve, sep } from 'node:path';
+import type { Plugin } from 'vite';
+
+/** All of these folders and, of the folder above them, files that end so. tools/client_hook.py looks at the same. */
+const FOLDERS = ['public', 'scripts', 'src'];
+const SUFFIXES = /\.(html|js|json|ts)$/;
+
+async function sources(root: string): Promise<string[]> {
+  const top = (await readdir(root, { withFileTypes: true })).filter(
+    (entry) => entry.isFile() && SUFFIXES.test(entry.name),
+  );
+  const below = await Promise.all(
+    FOLDERS.map((folder) => readdir(join(root, folder), { recursive: true, withFileTypes: true })),
+  );
+  return [...top, ...below.flat().filter((entry) => entry.isFile())]
+    .filter((entry) => !entry.name.startsWith('.')) // what editors and systems leave
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .sort();
+}
+
+export function recordSources(): Plugin {
+  let root = '';
+  let folder = '';
+  return {
+    name: 'record-sources',
+    apply: 'build',
+    configResolved(config) {
+      root = config.root;
+      folder = resolve(config.root, config.build.outDir);
+    },
+    async closeBundle() {
+      const lines = (await sources(root)).map(async (path) => {
+        const hash = createHash('sha256').update(await readFile(join(root, path)));
+        return `${hash.digest('hex')}  ${path}\n`;
+      });
+      await writeFile(join(folder, '.sources'), (await Promise.all(lines)).join(''));
+    },
+  };
+}
