@@ -140,15 +140,16 @@ def _copy(stage: Stage, stages: dict[str, Stage], words: list[str]) -> None:
 
 
 def _in(stage: Stage, command: Sequence[str]) -> None:
-    """Run a command in a stage that is being built, with the network of this machine."""
+    """Run a command in a stage that is being built, with the network of this machine. Raises SystemExit if it fails."""
     resolver = stage.place("/etc/resolv.conf")
     resolver.unlink(missing_ok=True)
     shutil.copyfile("/etc/resolv.conf", resolver)
     mounts = "/bin/mount -t proc proc $0/proc; /bin/mount --rbind /dev $0/dev"
-    _enter(stage, mounts, command)
+    if code := _enter(stage, mounts, command):
+        raise SystemExit(f"{command[-1]}: exit code {code}")
 
 
-def run(stage: Stage, command: Sequence[str]) -> None:
+def run(stage: Stage, command: Sequence[str]) -> int:
     """Run a command as in a container whose root cannot be written, with an empty /tmp and one volume."""
     for name in ("proc", "dev"):
         stage.place(f"/{name}").mkdir(exist_ok=True)
@@ -157,13 +158,13 @@ def run(stage: Stage, command: Sequence[str]) -> None:
         "/bin/mount -o remount,bind,ro $0; /bin/mount -t tmpfs -o mode=1777 tmp $0/tmp; "
         "/bin/mount -t proc proc $0/proc; /bin/mount --rbind /dev $0/dev"
     )
-    _enter(stage, mounts, command)
+    return _enter(stage, mounts, command)
 
 
-def _enter(stage: Stage, mounts: str, command: Sequence[str]) -> None:
+def _enter(stage: Stage, mounts: str, command: Sequence[str]) -> int:
     script = f'{mounts}; root=$0; exec /usr/sbin/chroot --userspec={stage.user} $root "$@"'
     namespace = ("/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-ec", script)
-    subprocess.run((*namespace, stage.folder, *command), env=stage.environment, check=True)
+    return subprocess.run((*namespace, stage.folder, *command), env=stage.environment, check=False).returncode
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -183,7 +184,7 @@ def main(arguments: Sequence[str]) -> int:
         name, environment, user = json.loads(description.read_text(encoding="utf-8"))
         stage = Stage(given.work / name)
         stage.environment, stage.user = environment, user
-        run(stage, given.run)
+        return run(stage, given.run)
     return 0
 
 

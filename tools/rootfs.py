@@ -28,7 +28,7 @@ _SOURCES: Final = ("*.a", "*.c", "*.h", "*.pxd", "*.pyi", "*.pyx", "__pycache__"
 _LIBRARY: Final = (
     *("config-*", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "tkinter", "turtle*"),
     *("dist-packages", "site-packages"),
-    *("_ctypes_test*", "_dbm*", "_test*", "_xxtest*", "xxlimited*"),
+    *("_ctypes_test*", "_dbm*", "_test*", "_tkinter*", "_xxtest*", "xxlimited*"),
 )
 """Of the standard library, what no server needs."""
 _PACKAGES: Final = ("pip", "pip-*", "faker", "testing", "mssql", "mysql", "oracle")
@@ -79,7 +79,7 @@ def make(environment: Path, root: Path) -> None:
     for library in set(_libraries(root)):
         _copy_program(library, root)
     temporary = root / "tmp"
-    temporary.mkdir()
+    temporary.mkdir(exist_ok=True)
     temporary.chmod(0o1777)
     _compile(environment, root)
     subprocess.run(("/usr/bin/strip", "--strip-unneeded", *_programs(root)), check=True)
