@@ -268,8 +268,8 @@ def _blobs(settings: Settings, clock: Clock, redis: Redis | None) -> BlobStore:
         raise SettingsError(f"FILE_DIRECTORY={settings.file_directory or ''!r}: {error.strerror}") from error
 
 
-def _hooks(settings: Settings, clock: Clock) -> list[Hook]:
-    """Return what looks at messages: built-in lists first, then the operator's own. Raises SettingsError."""
+def _built_in_hooks(settings: Settings) -> list[Hook]:
+    """Return the lists that look at messages. Raises SettingsError."""
     hooks: list[Hook] = []
     if settings.word_list is not None:
         from passerby.safety.hook_words import WordList, WordListError  # noqa: PLC0415 - only if it is used
@@ -285,6 +285,12 @@ def _hooks(settings: Settings, clock: Clock) -> list[Hook]:
             hooks.append(PictureList(settings.picture_list, pixels=settings.picture_pixels))
         except PictureListError as error:
             raise SettingsError(f"PICTURE_LIST={settings.picture_list!r}: {error}") from error
+    return hooks
+
+
+def _hooks(settings: Settings, clock: Clock) -> list[Hook]:
+    """Return the operator's own code and service that look at messages. Raises SettingsError."""
+    hooks: list[Hook] = []
     for point in metadata.entry_points(group=_HOOKS):
         try:
             hooks.append(point.load()())
@@ -587,13 +593,14 @@ class Assembly:
 
     def _make_checks(self, settings: Settings) -> Checks | None:
         """Return the checks by hooks; None if there are no hooks. Raises SettingsError."""
-        hooks = _hooks(settings, self.clock)
-        if not hooks:
+        built_in, hooks = _built_in_hooks(settings), _hooks(settings, self.clock)
+        if not built_in and not hooks:
             return None
         return Checks(
             hooks,
             self.clock,
             self.background,
+            built_in=built_in,
             deadline=settings.hook_timeout,
             fails_open=settings.hook_fails == "open",
             noticed=lambda live, rule: self.reports.notice(live, "hook", rule),

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from passerby.errors import InvalidInputError
-from passerby.files.content import extras_of
+from passerby.files.content import extras_of, text_of
 
 
 def written(fields: object) -> dict[str, msgspec.Raw]:
@@ -28,3 +28,8 @@ def test_fields_with_an_address_are_dropped_and_do_not_count() -> None:
 def test_far_more_than_that_is_refused_unread(fields: dict[str, object]) -> None:
     with pytest.raises(InvalidInputError, match="too large"):
         extras_of(written(fields))
+
+
+def test_what_stands_in_unknown_fields_is_one_text() -> None:
+    content = {"fileId": "file_1", "filename": "a.png", "caption": "one", "more": [{"two": "three"}, 4, ["five"]]}
+    assert text_of(content).split("\n") == ["caption", "one", "more", "two", "three", "five"]

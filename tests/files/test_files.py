@@ -35,6 +35,7 @@ from tests.support.valkey import connected, valkey
 from tests.support.weighed import Weighed
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from passerby.files.blobs import BlobStore
@@ -509,6 +510,21 @@ async def test_what_is_being_read_ends_when_the_file_expires(house: FileHouse) -
     await house.pass_time(TTL)
 
     assert [part async for part in parts] == []
+
+
+async def test_a_part_of_a_file_is_not_taken_for_all_of_it(house: FileHouse) -> None:
+    anna, _ = await house.pair()
+    file = await house.bring(anna, noise(MIB))
+    assert await house.files.whole(file) == noise(MIB)
+
+    reading = house.files.read
+
+    async def cut(file: StoredFile, start: int, stop: int) -> AsyncIterator[bytes]:
+        yield await anext(aiter(reading(file, start, stop)))
+
+    house.files.read = cut  # type: ignore[method-assign]
+    with pytest.raises(NotFoundError):
+        await house.files.whole(file)
 
 
 async def test_a_room_is_forgotten_even_if_it_had_no_files(house: FileHouse) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 from contextlib import AsyncExitStack
 from importlib import metadata
 from pathlib import Path
@@ -14,14 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passerby.safety.checks import MOST_WAITING
+from passerby.errors import Code, NotFoundError
+from passerby.safety.checks import MOST_WAITING, Checks
 from passerby.safety.hook import ALLOW, Item, ItemKind, Verdict
 from passerby.safety.hook_pdq import PictureList, PictureListError
 from passerby.safety.hook_words import WordList, WordListError, fold
 from passerby.safety.links import hosts
 from passerby.settings import SettingsError
 from tests.support.clock import turns
-from tests.support.conversation import Two, png
+from tests.support.conversation import Two, chunk, png
 from tests.support.hook_service import SECRET, HookService, hold_what_is_bad, hook_service, response
 from tests.support.house import House
 
@@ -289,6 +291,15 @@ Mist
         ("look at notspam.example/x", (), None),
         ("spam.example.org/x", (), None),
         ("", (), None),
+        ("_buy_ __followers__", (), "other"),
+        ("__heck__", ("en",), "hate"),
+        ("h\ufe0fe\U000e0063ck", ("en",), "hate"),
+        ("look at _spam.example_", (), "other"),
+        ("look at https://sp%61m.example/", (), "other"),
+        ("look at http://spam%2eexample/", (), "other"),
+        ("look at https://spam.ex\ufe0fample/", (), "other"),
+        ("look at https://\U0001e922.spam.example/", (), "other"),  # a letter that is newer than IDNA 2003
+        ("so much...spam.example", (), "other"),
     ],
 )
 def test_words_are_found_whole_however_they_are_written(
@@ -392,11 +403,97 @@ async def test_a_known_picture_is_known_smaller_and_in_another_format(known: Pic
     assert not (await known.check(picture(png()))).holds
 
 
-async def test_a_picture_that_cannot_be_decoded_is_no_verdict(known: PictureList) -> None:
-    with pytest.raises(OSError, match="cannot identify"):
-        await known.check(picture(b"no picture"))
-    with pytest.raises(OSError, match="too many pixels"):
-        await known.check(picture(painted(1, 1001)))
+BROKEN = png().partition(b"IDAT")[0][:-4] + chunk(b"IDAT", b"garbage!") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("content", [b"no picture", BROKEN, painted(1)[:-2000], painted(3, 1001)])
+async def test_a_picture_that_cannot_be_decoded_is_held_and_not_counted(known: PictureList, content: bytes) -> None:
+    verdict = await known.check(picture(content))
+    assert verdict.holds
+    assert not verdict.checked
+    assert "could not be checked" in verdict.words
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+async def test_a_known_picture_is_known_however_it_is_turned(known: PictureList, orientation: int) -> None:
+    from PIL import Image, ImageOps  # noqa: PLC0415 - an extra
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    in_metadata, turned = io.BytesIO(), io.BytesIO()
+    with Image.open(io.BytesIO(painted(1))) as original:
+        original.save(in_metadata, "JPEG", quality=95, exif=exif)
+    with Image.open(io.BytesIO(in_metadata.getvalue())) as shown:
+        ImageOps.exif_transpose(shown).save(turned, "JPEG", quality=95, exif=exif)
+    assert (await known.check(picture(in_metadata.getvalue()))).rule == "threats"
+    assert (await known.check(picture(turned.getvalue()))).rule == "threats"
+
+
+async def test_a_large_known_picture_is_known(known: PictureList) -> None:
+    assert (await known.check(picture(painted(1, 990)))).rule == "threats"
+    assert (await known.check(picture(painted(1, 990, "JPEG", 60)))).rule == "threats"
+
+
+def animated(*contents: bytes, kind: str = "GIF") -> bytes:
+    from PIL import Image  # noqa: PLC0415 - an extra
+
+    frames = [Image.open(io.BytesIO(content)).convert("RGB") for content in contents]
+    out = io.BytesIO()
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:])
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("place", [0, 1, 2, 4, 6])
+async def test_a_known_picture_in_an_animation_is_known(known: PictureList, kind: str, place: int) -> None:
+    contents = [painted(number + 3, 64) for number in range(7)]
+    assert not (await known.check(picture(animated(*contents, kind=kind)))).holds
+    contents[place] = painted(1, 64)
+    assert (await known.check(picture(animated(*contents, kind=kind)))).rule == "threats"
+
+
+def blinking(size: tuple[int, int], frames: int) -> bytes:
+    """Return a GIF that is small in bytes, whatever it is decoded."""
+    from PIL import Image  # noqa: PLC0415 - an extra
+
+    one = io.BytesIO()
+    Image.new("P", size).save(one, "GIF")
+    head, descriptor, rest = one.getvalue().partition(b"\x2c\0\0\0\0")
+    return head + (descriptor + rest.removesuffix(b";")) * frames + b";"
+
+
+@pytest.mark.parametrize(("size", "frames"), [((1000, 1000), 5), ((2, 2), 1001)])
+async def test_an_animation_that_is_too_large_is_held(known: PictureList, size: tuple[int, int], frames: int) -> None:
+    assert not (await known.check(picture(blinking(size, frames - 1)))).holds
+    verdict = await known.check(picture(blinking(size, frames)))
+    assert verdict.holds
+    assert not verdict.checked
+
+
+async def test_when_the_time_is_over_no_more_of_an_animation_is_looked_at(
+    known: PictureList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    looked: list[object] = []
+
+    def find(frame: object) -> None:
+        looked.append(frame)
+        begun.set()
+        go_on.wait()
+
+    monkeypatch.setattr(known, "_find", find)
+    late = asyncio.create_task(known.check(picture(animated(*(painted(number, 64) for number in range(3, 6))))))
+    await asyncio.to_thread(begun.wait)
+    late.cancel()
+    await asyncio.wait({late})
+    begun.clear()
+    following = asyncio.create_task(known.check(picture(painted(3))))
+    await turns()
+    assert len(looked) == 1  # the thread is still busy, so the next one waits
+    go_on.set()
+    assert await following is ALLOW
+    assert len(looked) == 2
+    await known.close()
 
 
 @pytest.mark.parametrize("text", ["abc", "0" * 64 + " nonsense", "g" * 64])
@@ -414,6 +511,129 @@ async def test_a_known_picture_is_held_over_the_wire(start_server: StartServer, 
     info = await two.upload(painted(1, 300, "JPEG"), "a.jpg")
     await two.one.emit("chat:message", {"type": "file", "content": info, "clientId": "a"})
     await refused(two, "a", "message_held")
+
+
+async def test_broken_pictures_do_not_let_known_ones_pass(start_server: StartServer, tmp_path: Path) -> None:
+    path = tmp_path / "pictures.txt"
+    path.write_text(hash_of(painted(1)))
+    server = await start_server(picture_list=str(path), consent=(), limits_scale=100)
+    noticed: list[object] = []
+    assert server.application.services.checks is not None
+    server.application.services.checks._noticed = lambda _live, rule: noticed.append(rule)
+    two = await Two.meet(server)
+    for number in range(5):
+        info = await two.upload(BROKEN, "a.png")
+        await two.one.emit("chat:message", {"type": "file", "content": info, "clientId": f"broken {number}"})
+        assert "could not be checked" in (await refused(two, f"broken {number}", "message_held"))["message"]
+    assert noticed == []
+    info = await two.upload(painted(1), "a.png")
+    await two.one.emit("chat:message", {"type": "file", "content": info, "clientId": "known"})
+    await refused(two, "known", "message_held")
+    assert noticed == ["sexual"]
+
+
+# ── what is written beside a file ─────────────────────────────────────────────────────────────────
+
+
+async def test_fields_beside_a_file_are_checked_as_a_text_is(start_server: StartServer, tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text(LIST, encoding="utf-8")
+    two = await Two.meet(await start_server(word_list=str(path), consent=()))
+    info = await two.upload(png())
+    unknown: list[dict[str, Any]] = [{"caption": "buy followers"}, {"a": [{"spam.example": 1}]}]
+    for number, fields in enumerate(unknown):
+        await two.one.emit("chat:message", {"type": "file", "content": {**info, **fields}, "clientId": f"{number}"})
+        await refused(two, f"{number}", "message_held")
+    await two.tell({**info, "caption": "my cat"})
+    assert (await two.other.until("chat:message"))["content"]["caption"] == "my cat"
+
+
+async def test_a_service_for_texts_is_asked_about_fields_beside_a_file(
+    start_server: StartServer, service: HookService
+) -> None:
+    service.answer = hold_what_is_bad
+    two = await meet(start_server, service, consent=(), hook_checks=("text",))
+    info = await two.upload(png())
+    await two.tell(info)
+    await two.other.until("chat:message")
+    assert service.asked == []
+    await two.one.emit("chat:message", {"type": "file", "content": {**info, "caption": "bad"}, "clientId": "a"})
+    await refused(two, "a", "message_held")
+    assert [(about["kind"], body) for about, body in service.asked] == [("text", b"caption\nbad")]
+
+
+# ── what cannot be checked ────────────────────────────────────────────────────────────────────────
+
+
+class Failing:
+    """A hook that never answers."""
+
+    name = "failing"
+    kinds: tuple[ItemKind, ...] = ("text",)
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def check(self, _item: Item) -> Verdict:
+        self.asked += 1
+        raise OSError
+
+    async def close(self) -> None:
+        return
+
+
+async def ten_checks(hooks: Checks, house: House, item: Callable[[], Awaitable[Item]]) -> list[str]:
+    """Return what becomes of ten messages."""
+    member = (await house.pair())[0].live.membership()
+    became: list[str] = []
+    for number in range(10):
+        hooks.check(
+            member,
+            item,
+            lambda: became.append("delivered"),
+            lambda error: became.append(error.code),
+            content=number,
+            client_id=None,
+        )
+        await house.background.settle()
+    return became
+
+
+async def say_hello() -> Item:
+    return Item(kind="text", content=b"hello", author="guest_1")
+
+
+async def read_a_lost_file() -> Item:
+    raise NotFoundError(Code.FILE_NOT_FOUND, "gone")
+
+
+async def test_a_hook_of_ours_never_rests_and_what_it_cannot_check_is_held() -> None:
+    house, hook = House(), Failing()
+    noticed: list[object] = []
+    checks = Checks(
+        [],
+        house.clock,
+        house.background,
+        built_in=[hook],
+        deadline=2,
+        fails_open=True,
+        noticed=lambda *about: noticed.append(about),
+    )
+    assert await ten_checks(checks, house, say_hello) == ["message_held"] * 10
+    assert hook.asked == 10
+    assert noticed == []
+    await house.stop()
+
+
+async def test_what_cannot_be_read_is_held_also_if_hooks_fail_open() -> None:
+    house, hook = House(), Failing()
+    checks = Checks(
+        [hook], house.clock, house.background, deadline=2, fails_open=True, noticed=lambda _live, _rule: None
+    )
+    assert await ten_checks(checks, house, say_hello) == ["delivered"] * 10
+    assert hook.asked == 5
+    assert await ten_checks(checks, house, read_a_lost_file) == ["message_held"] * 10
+    await house.stop()
 
 
 # ── a model ───────────────────────────────────────────────────────────────────────────────────────
@@ -436,8 +656,6 @@ async def test_what_is_allowed_is_delivered_once_and_in_order(steps: list[tuple[
     async with AsyncExitStack() as stack:
         house = House()
         stack.push_async_callback(house.stop)
-        from passerby.safety.checks import Checks  # noqa: PLC0415 - beside its use
-
         held: list[int] = []
         noticed: list[str] = []
         checks = Checks(

@@ -14,7 +14,7 @@ from passerby.errors import (
 from passerby.models import FileInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 _EXTRAS_LIMIT: Final = 2048
@@ -60,6 +60,24 @@ def extras_of(written: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
             extras[name] = value
     _check_size({name: unknown[name] for name in extras}, _EXTRAS_LIMIT)
     return extras
+
+
+def text_of(content: Mapping[str, Any]) -> str:
+    """Return all that the client has written into the extra fields of a content, and how it calls them, in lines."""
+    return "\n".join(_strings({name: value for name, value in content.items() if name not in _KNOWN}))
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Yield the strings within `value`, of which `extras_of` has bounded the depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            yield name
+            yield from _strings(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part)
 
 
 def _check_size(fields: Mapping[str, msgspec.Raw], limit: int) -> None:

@@ -274,6 +274,13 @@ class Files(RoomObserver):
                 start += len(part)
                 yield part
 
+    async def whole(self, file: StoredFile) -> bytes:
+        """Return all bytes of a file. Raises NotFoundError if it is gone before its end, and what `read` raises."""
+        content = b"".join([part async for part in self.read(file, 0, file.size)])
+        if len(content) != file.size:
+            raise _not_found()
+        return content
+
     @contextlib.contextmanager
     def serving(self, file: StoredFile, cut: Callable[[], None]) -> Iterator[None]:
         """Call `cut` if the room closes during the download, so that slow clients do not keep the file available."""

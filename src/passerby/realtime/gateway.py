@@ -25,6 +25,7 @@ from passerby.errors import (
     UnavailableError,
 )
 from passerby.events import ErrorEvent, Event
+from passerby.files.content import text_of
 from passerby.limits import TokenBucket, take_both
 from passerby.live import LiveGuest
 from passerby.logs import Sampled
@@ -477,12 +478,12 @@ class Gateway:
             if isinstance(content, str):
                 return Item(kind="text", content=content.encode(), author=member.guest.id, languages=_spoken(member))
             file = await self._files.of_member(content["fileId"], member.live)
-            parts = [part async for part in self._files.read(file, 0, file.size)]
             return Item(
                 kind="picture" if file.category == "image" else "file",
-                content=b"".join(parts),
+                content=await self._files.whole(file),
                 mime_type=file.mime_type,
                 name=file.filename,
+                beside=text_of(content),
                 author=member.guest.id,
                 languages=_spoken(member),
             )
@@ -517,7 +518,11 @@ class Gateway:
         if live.membership() is not member:
             raise ConflictError(Code.NOT_IN_ROOM, "The conversation is over")
         checks = self._checks
-        if checks is not None and (not checks.kinds.isdisjoint(("picture", "file")) or checks.is_busy(member)):
+        if checks is not None and (
+            not checks.kinds.isdisjoint(("picture", "file"))
+            or ("text" in checks.kinds and text_of(content))
+            or checks.is_busy(member)
+        ):
             self._check(checks, member, payload, content, ack)
         else:
             self._deliver_file(member, payload, content, ack)

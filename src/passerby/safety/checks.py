@@ -13,7 +13,7 @@ from passerby.clock import time_limit
 from passerby.errors import Code, ConflictError, RateLimitedError
 from passerby.live import RoomObserver, not_in_room
 from passerby.logs import Sampled
-from passerby.safety.hook import ALLOW, Verdict
+from passerby.safety.hook import ALLOW, Item, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from passerby.errors import PasserbyError
     from passerby.live import LiveGuest, Member, Room
     from passerby.models import Rule
-    from passerby.safety.hook import Hook, Item, ItemKind
+    from passerby.safety.hook import Hook, ItemKind
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ _FAILURES: Final = 5
 _PAUSE: Final = 10.0
 """How long, in seconds. Until then it counts as failed at once: nobody waits for a deadline again and again."""
 _HELD: Final = "This was held, and is not delivered"
+_LATER: Final = Verdict(holds=True, words="This cannot be checked now, try again later", checked=False)
 
 
 class _Waiting(Struct, eq=False):
@@ -53,17 +54,20 @@ class _Waiting(Struct, eq=False):
 class _Asked:
     """A hook, and how it has fared."""
 
-    def __init__(self, hook: Hook, clock: Clock) -> None:
+    def __init__(self, hook: Hook, clock: Clock, *, without: Verdict, rests: bool) -> None:
+        """`without` is the verdict if it gives none. `rests`: it is not asked for some time after failures in a row."""
         self.hook = hook
+        self._without = without
+        self._rests = rests
         self._clock = clock
         self._failures = 0
         self._rests_until = 0.0
         self._failed = Sampled(log.warning, f"{hook.name} has not answered", clock.monotonic)
 
-    async def check(self, item: Item, deadline: float) -> Verdict | None:
-        """Return its verdict; None: it has none."""
+    async def check(self, item: Item, deadline: float) -> Verdict:
+        """Return its verdict, or the one without it."""
         if self._clock.monotonic() < self._rests_until:
-            return None
+            return self._without
         try:
             async with time_limit(self._clock, deadline):
                 verdict = await self.hook.check(item)
@@ -72,9 +76,9 @@ class _Asked:
                 raise
             self._failures += 1
             self._failed.note()
-            if self._failures >= _FAILURES:
+            if self._rests and self._failures >= _FAILURES:
                 self._rests_until = self._clock.monotonic() + _PAUSE
-            return None
+            return self._without
         self._failures = 0
         return verdict
 
@@ -88,22 +92,26 @@ class Checks(RoomObserver):
         clock: Clock,
         background: Background,
         *,
+        built_in: Sequence[Hook] = (),
         deadline: float,
         fails_open: bool,
         noticed: Callable[[LiveGuest, Rule], object],
     ) -> None:
         """`deadline` is in seconds, for each item. `fails_open` is what becomes of an item if a hook does not answer.
 
+        Those that are `built_in` are asked first. They fail for what guests do, and not because a service is away: what
+        they cannot check is held, and they never rest, or one guest could switch them off for all.
         `noticed` is called with the author of what was held, and why.
         """
-        self._hooks = [_Asked(hook, clock) for hook in hooks]
-        self.kinds: frozenset[ItemKind] = frozenset(kind for hook in hooks for kind in hook.kinds)
+        without = ALLOW if fails_open else _LATER
+        self._hooks = [
+            *(_Asked(hook, clock, without=_LATER, rests=False) for hook in built_in),
+            *(_Asked(hook, clock, without=without, rests=True) for hook in hooks),
+        ]
+        self.kinds: frozenset[ItemKind] = frozenset(kind for asked in self._hooks for kind in asked.hook.kinds)
         """What hooks look at: nothing else needs to be given to `check`, unless something is being checked."""
         self._background = background
         self._deadline = deadline
-        self._without = (
-            ALLOW if fails_open else Verdict(holds=True, words="This cannot be checked now, try again later")
-        )
         self._noticed = noticed
         self._lines: dict[Member, deque[_Waiting]] = {}
         """What is being checked of each author, in order."""
@@ -140,7 +148,7 @@ class Checks(RoomObserver):
         self._background.start("check of a message", self._check(author, item, waiting))
 
     async def _check(self, author: Member, item: Callable[[], Awaitable[Item]], waiting: _Waiting) -> None:
-        verdict = self._without
+        verdict = _LATER  # what cannot be read whole has not been checked, whatever HOOK_FAILS says
         try:
             verdict = await self._ask(await item())
         finally:
@@ -149,12 +157,14 @@ class Checks(RoomObserver):
 
     async def _ask(self, item: Item) -> Verdict:
         """Ask one hook after the other: the built-in ones are the first, and cost the least."""
+        parts = [item, _text_beside(item)] if item.beside else [item]
         for asked in self._hooks:
-            if item.kind not in asked.hook.kinds:
-                continue
-            verdict = await asked.check(item, self._deadline) or self._without
-            if verdict.holds:
-                return verdict
+            for part in parts:
+                if part.kind not in asked.hook.kinds:
+                    continue
+                verdict = await asked.check(part, self._deadline)
+                if verdict.holds:
+                    return verdict
         return ALLOW
 
     def _go_on(self, author: Member) -> None:
@@ -171,10 +181,9 @@ class Checks(RoomObserver):
         if author.live.member is not author:
             waiting.refuse(not_in_room())
         elif verdict is not None and verdict.holds:
-            is_checked = verdict is not self._without
-            retry = None if is_checked else _PAUSE
+            retry = _PAUSE if verdict is _LATER else None
             waiting.refuse(ConflictError(Code.MESSAGE_HELD, verdict.words or _HELD, retry_after=retry))
-            if is_checked:
+            if verdict.checked:
                 self._noticed(author.live, verdict.rule)
         else:
             waiting.deliver()
@@ -194,3 +203,8 @@ class Checks(RoomObserver):
         """Release the hooks."""
         for asked in self._hooks:
             await self._background.finish(f"closing of {asked.hook.name}", asked.hook.close, self._deadline)
+
+
+def _text_beside(item: Item) -> Item:
+    """Return what was written beside a file as an item of its own."""
+    return Item(kind="text", content=item.beside.encode(), author=item.author, languages=item.languages)

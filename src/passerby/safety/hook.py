@@ -24,6 +24,8 @@ class Item(Struct, frozen=True, kw_only=True):
     """Of a file."""
     author: str
     """The guest's public id."""
+    beside: str = ""
+    """What the author's client has written beside a file. Hooks get it as a text of its own."""
     languages: tuple[str, ...] = ()
     """What the two guests may speak: primary language subtags in lower case; none: unknown."""
 
@@ -36,6 +38,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """Why it is held."""
     words: str = ""
     """What its author is told; empty: a text of ours."""
+    checked: bool = True
+    """False: it is held because it cannot be checked. Nobody looks at its author for that."""
 
 
 ALLOW: Final = Verdict(holds=False)
@@ -55,7 +59,9 @@ class Hook(Protocol):
     async def check(self, item: Item) -> Verdict:
         """Return whether `item` is delivered. Raises anything if it cannot say: `HOOK_FAILS` decides then.
 
-        The caller has a deadline. The work must not hold up the event loop.
+        What is wrong with one item, such as a picture that cannot be decoded, is a verdict about it, and no failure: a
+        hook that has failed for some items is not asked about those of others. The caller has a deadline. The work must
+        not hold up the event loop.
         """
 
     async def close(self) -> None:

@@ -22,9 +22,9 @@ from passerby.safety.links import MOST_LABELS, hosts
 
 MOST_ENTRIES: Final = 100_000
 """Maximum lines of a list."""
-_UNSEEN: Final = regex.compile(r"[\p{Mn}\p{Me}\p{Cf}\u115f\u1160\u17b4\u17b5\u3164\uffa0]")
+_UNSEEN: Final = regex.compile(r"[\p{Mn}\p{Me}\p{Cf}\p{Default_Ignorable_Code_Point}]")
 """Accents, and what is not seen."""
-_WORD: Final = regex.compile(r"[\w]+")
+_WORD: Final = regex.compile(r"[^\W_]+")
 _UNSPACED: Final = regex.compile(
     r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}"
     r"\p{Script=Myanmar}]"

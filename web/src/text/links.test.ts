@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+// What the server must see, too: tests/safety/test_links.py reads the same.
+import shared from '../../../tests/safety/links.json';
 import { partsOf, type Link } from './links';
 
 function links(text: string): Link[] {
@@ -50,6 +52,10 @@ describe('the links of a text', () => {
     ['https://example.com%2eevil.example', 'example.com.evil.example', false],
   ])('%s leads to %s', (text, host, plain) => {
     expect(links(text)).toMatchObject([{ text, host, plain }]);
+  });
+
+  it.each(shared)('of $text lead to $leadsTo', ({ text, leadsTo }) => {
+    expect(links(text).map((link) => link.host)).toEqual(leadsTo);
   });
 
   it('are a hundred at most, and none is longer than 2048 characters', () => {
