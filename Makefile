@@ -45,6 +45,7 @@ test: $(DEV) $(CLIENT) ## run all tests, including those in a browser (ARGS="-k 
 	@$(PY) -m tests.proxies.proxy >/dev/null || true
 	@$(PY) -m tests.support.postgres >/dev/null || true
 	@$(PY) -m tests.media.exiftool >/dev/null || true
+	@$(PY) -m tests.metrics.prometheus >/dev/null || true
 	$(PY) -m pytest $(ARGS)
 	cd web && CI=1 npm run --silent --if-present test
 

@@ -92,7 +92,7 @@ async def _rest(plan: Plan, passerby: Passerby, refresh_interval: str, settle: f
             probe = await join(server, Probe)
             await asyncio.sleep(settle)
             written = (await store.command_stats())["setex"]
-            rest = await _watch(server, probe, plan.idle_window)
+            rest = await watch(server, probe, plan.idle_window)
             written = (await store.command_stats())["setex"] - written
             check([*guests, probe])
             for guest in (*guests, probe):
@@ -100,7 +100,7 @@ async def _rest(plan: Plan, passerby: Passerby, refresh_interval: str, settle: f
     return replace(rest, written=written)
 
 
-async def _watch(server: Server, probe: Probe, seconds: float) -> Rest:
+async def watch(server: Server, probe: Probe, seconds: float) -> Rest:
     """Ask every millisecond how long the server takes to answer, and how much it works meanwhile."""
     work = wait = 0.0
     pid = server.process.pid

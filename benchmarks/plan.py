@@ -97,6 +97,7 @@ class Plan:
     flood: float = 10.0
 
     idle_guests: int = 10_000
+    scrape_window: float = 20.0
     idle_window: float = 60.0
     """Also REFRESH_INTERVAL: each session is refreshed once."""
 
@@ -162,6 +163,7 @@ QUICK = Plan(
     searches=200,
     flood=3.0,
     idle_guests=1000,
+    scrape_window=3.0,
     idle_window=20.0,
 )
 """Shows that everything works; its figures decide nothing."""

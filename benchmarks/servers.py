@@ -130,7 +130,7 @@ class Passerby:
         found = shutil.which(words[0], path=f"{beside_python}{os.pathsep}{os.environ['PATH']}")
         if found is None:
             raise ServerFailedError(f"no command {words[0]!r}: install the project first")
-        port = _free_port()
+        port = free_port()
         arguments = [found, *words[1:], "serve", "--host", ADDRESS, "--port", str(port)]
         return _run("passerby", port, arguments, {**self.settings, "HOST": ADDRESS, "PORT": str(port)})
 
@@ -139,14 +139,14 @@ def socketio_relay() -> contextlib.AbstractContextManager[Server]:
     """Start the bare Socket.IO relay on Node; its packages are installed if missing."""
     if not (RELAY_FOLDER / "node_modules" / "socket.io").is_dir():
         subprocess.run(["npm", "ci", "--silent"], cwd=RELAY_FOLDER, check=True)
-    port = _free_port()
+    port = free_port()
     arguments = ["node", str(RELAY_FOLDER / "relay.js"), str(port)]
     return _run("socket.io", port, arguments, {"NODE_ENV": "production"})
 
 
 def picows_relay(sizes: FrameSizes) -> contextlib.AbstractContextManager[Server]:
     """Start the raw picows relay, padding its frames to ``sizes``."""
-    port = _free_port()
+    port = free_port()
     numbers = [str(number) for number in (port, sizes.message, sizes.delivered, sizes.sent)]
     arguments = [sys.executable, "-m", "benchmarks.peers.picows_relay", *numbers]
     return _run("picows", port, arguments, {})
@@ -158,7 +158,7 @@ def nginx() -> Iterator[Server]:
     path = nginx_peer.find()
     if path is None:
         raise ServerFailedError("nginx is missing: install the package nginx")
-    port = _free_port()
+    port = free_port()
     with nginx_peer.command(path, port) as arguments, _run("nginx", port, arguments, {}) as server:
         yield server
 
@@ -217,7 +217,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((ADDRESS, 0))
         port: int = probe.getsockname()[1]

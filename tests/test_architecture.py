@@ -28,7 +28,7 @@ DOCTOR = "passerby.doctor"
 SIMULATOR = "passerby.matching.simulate"
 """The command that lets guests who are not real meet by the queue in memory: an entry point too."""
 WIRING = "passerby.assembly"
-TRANSPORTS = ("passerby.socketio", "passerby.http", "passerby.realtime")
+TRANSPORTS = ("passerby.socketio", "passerby.http", "passerby.realtime", "passerby.metrics")
 SERVICES = (
     "passerby.guests",
     "passerby.matching",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import re
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,9 +16,13 @@ import pytest
 
 from passerby import logs
 from passerby.guests.store_memory import MemorySessionStore
+from passerby.logs import SAMPLE
 from passerby.moderation.staff import Moderator
+from passerby.summary import Summary
 from tests.database.conftest import opened
 from tests.support.client import Client, RefusedError
+from tests.support.clock import ManualClock
+from tests.support.friction import NO_FRICTION_IN_ENVIRONMENT
 from tests.support.server import SECRET, RunningServer, http_client
 from tests.support.sio_client import Line
 
@@ -115,6 +121,8 @@ async def test_a_busy_server_is_discreet_even_when_it_fails(
         answer = await server.http.get("/api/guest/me", headers=victim.headers)
         assert answer.status_code == 500
         assert answer.json() == {"success": False, "message": "Internal server error", "code": "internal"}
+        again = await server.http.get("/api/guest/me", headers=victim.headers)
+        ids = [answer.headers["request-id"], again.headers["request-id"]]
         with pytest.raises(RefusedError, match="Internal server error"):
             await Client.connect(server.url, {"token": victim.token})
         monkeypatch.undo()
@@ -124,6 +132,8 @@ async def test_a_busy_server_is_discreet_even_when_it_fails(
     text = buffer.getvalue()
     assert "out of order" in text, "the failure is in the log"
     assert "test_logs.py" in text, "with its traceback"
+    assert len(set(ids)) == 2
+    assert all(text.count(number) == 1 for number in ids), "also if the same has failed just before"
     assert_discreet(text, [*accounts, victim])
 
 
@@ -167,6 +177,62 @@ async def test_broken_requests_are_one_line(start_server: StartServer, caplog: p
     assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == [
         "invalid HTTP requests"
     ]
+
+
+async def test_an_operator_reads_each_step_of_a_server(start_process: Callable[..., ServerProcess]) -> None:
+    process = start_process(
+        "--grace", "7", JWT_SECRET=SECRET, METRICS_PORT="0", MAX_CONNECTIONS="99"
+    ).wait_until_ready()
+    process.terminate()
+    records = process.records()
+
+    steps = [
+        re.sub(r"[\d.]+$|[\d.]+(?= starts)|(?<=:)\d+", "N", record["message"])
+        for record in records
+        if record["level"] == "info"
+    ]
+    assert steps == [
+        "passerby N starts",
+        "metrics on http://127.0.0.1:N/metrics",
+        "serving on http://localhost:N",
+        "the server stops",
+        "stopped",
+    ]
+    told = {name: text for name, text in records[0]["settings"].items() if name not in NO_FRICTION_IN_ENVIRONMENT}
+    assert told == {
+        "PORT": "0",
+        "GRACE": "7",
+        "METRICS_PORT": "0",
+        "LOG_FORMAT": "json",
+        "JWT_SECRET": "(set)",
+        "MAX_CONNECTIONS": "99",
+    }
+    (stops,) = [record for record in records if record["message"] == "the server stops"]
+    assert (stops["guests"], stops["rooms"]) == (0, 0)
+    assert all(list(record)[:4] == ["timestamp", "level", "logger", "message"] for record in records)
+
+
+async def test_refusals_and_closings_are_summed_up(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    closings: Counter[str] = Counter()
+    summary = Summary(clock, {"connections ended": lambda: closings})
+    caplog.set_level(logging.INFO)
+    keeping = asyncio.ensure_future(repeat(summary))
+    for happened in (["stalled", "stalled", "replaced"], [], ["stalled"]):
+        closings.update(happened)
+        await clock.run(SAMPLE)
+    keeping.cancel()
+
+    told = [(record.message, record.counts) for record in caplog.records]  # type: ignore[attr-defined]  # `extra`
+    assert told == [
+        ("connections ended", {"stalled": 2, "replaced": 1}),
+        ("connections ended", {"stalled": 1}),
+    ]
+
+
+async def repeat(summary: Summary) -> None:
+    while True:
+        await summary.keep()
 
 
 @pytest.mark.parametrize("style", ["console", "json"])

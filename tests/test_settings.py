@@ -66,6 +66,8 @@ GOOD: dict[str, tuple[str, object]] = {
     "MEETING_HOURS": ("19:00-22:00,sat 15:00-17:00", ("19:00-22:00", "sat 15:00-17:00")),
     "MEETING_TIMEZONE": ("Europe/Berlin", "Europe/Berlin"),
     "EMBEDDED_MEMORY": ("67108864", 67_108_864),
+    "METRICS_PORT": ("9464", 9464),
+    "METRICS_HOST": ("10.0.0.5", "10.0.0.5"),
     "LOG_LEVEL": ("debug", "debug"),
     "LOG_FORMAT": ("json", "json"),
     "CORS_ORIGIN": ("https://a.example, http://b.example:8080", ("https://a.example", "http://b.example:8080")),
@@ -204,6 +206,7 @@ BAD: list[tuple[str, str]] = [
     *(("MEETING_TIMEZONE", text) for text in ("Berlin", "Europe", "+01:00", "/etc/localtime")),
     *(("MEMORY_LIMIT", text) for text in ("-1", "2g", "1048576")),
     *(("EMBEDDED_MEMORY", text) for text in ("0", "1g", "1048576")),
+    *(("METRICS_PORT", text) for text in ("-1", "65536", "http", "9464.5", "3001")),  # the last one is PORT
     *(("LOG_LEVEL", text) for text in ("loud", "DEBUG ", "0")),
     *(("LOG_FORMAT", text) for text in ("xml", "JSON!")),
     *(("CORS_ORIGIN", text) for text in ("chat.example", "ftp://chat.example", "https://a.example,b.example")),
@@ -296,6 +299,25 @@ def test_several_workers_keep_files_where_all_find_them() -> None:
     settings.load({"WORKERS": "2", "FILE_STORE": "redis", "FILE_DIRECTORY": "/srv/files"})
 
 
+def test_workers_have_ports_for_their_metrics_that_are_not_the_guests() -> None:
+    settings.load({"METRICS_PORT": "3002", "WORKERS": "4"})
+    settings.load({"METRICS_PORT": "0", "PORT": "0", "WORKERS": "4"})
+    with pytest.raises(SettingsError, match="METRICS_PORT=2999: takes PORT 3001, where the guests are"):
+        settings.load({"METRICS_PORT": "2999", "WORKERS": "4"})
+    with pytest.raises(SettingsError, match="METRICS_PORT=65535: there are fewer ports behind it than WORKERS"):
+        settings.load({"METRICS_PORT": "65535", "WORKERS": "2"})
+
+
+def test_what_differs_from_the_defaults_can_be_told_without_secrets() -> None:
+    chosen = settings.load(
+        {"JWT_SECRET": SECRET, "REDIS_URL": "redis://:hush@db.example", "GRACE": "5", "PORT": "3001"}
+    )
+
+    assert settings.changed(chosen) == {"REDIS_URL": "(set)", "JWT_SECRET": "(set)", "GRACE": "5"}
+    secret = {name for name in Settings.__struct_fields__ if name.endswith(("_secret", "_key", "_previous", "_url"))}
+    assert secret - settings.SECRETS == {"hook_url", "age_url"}
+
+
 def test_auto_is_at_least_one_worker() -> None:
     assert settings.load({"WORKERS": "auto"}).worker_count >= 1
 
@@ -308,6 +330,7 @@ def test_every_setting_is_described_and_tried_here() -> None:
     assert set(GOOD) == {row.variable for row in rows}
     assert {name for name, _ in BAD} >= set(GOOD) - {
         "HOST",
+        "METRICS_HOST",
         "FILE_DIRECTORY",
         "TURN_SECRET",
         "JWT_ISSUER",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -26,6 +28,7 @@ from passerby.http.services import Services
 from passerby.limits import AddressLimit
 from passerby.machine import ClockWatch, DiskWatch
 from passerby.matching.preferences import Preferences
+from passerby.measures import Refusals
 from passerby.moderation.export import signing_key
 from passerby.nodes.asking import Asking
 from passerby.nodes.edges import Edges
@@ -36,11 +39,13 @@ from passerby.nodes.rounds import SEARCHES, STATISTICS, Rounds
 from passerby.nodes.uploads import Uploads
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
+from passerby.settings import SettingsError
 from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.handshake import join_headers
 from passerby.socketio.origins import Origins
 from passerby.socketio.polling import Polling
 from passerby.socketio.websocket import protocol_factory
+from passerby.summary import Summary
 from passerby.watch import PatientClock, Watch, make_room
 
 if TYPE_CHECKING:
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
     from types import FrameType
 
+    from passerby.metrics.server import Metrics
     from passerby.nodes.bus import Bus
     from passerby.nodes.membership import Membership
     from passerby.settings import Settings
@@ -55,6 +61,8 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 CONSOLE_FILE: Final = "/moderate.html"
 CONSOLE_PATHS: Final = ("/moderate", "/moderate/", CONSOLE_FILE)
@@ -69,6 +77,8 @@ _CLOSE_TIMEOUT: Final = 10.0
 class Crew(Handover, Protocol):
     """The other workers of this machine, if there are several; see `workers`."""
 
+    number: int
+    """1 is the first worker."""
     tag: str
     """Begins the `sid`s of this worker."""
     drain_seconds: float
@@ -100,6 +110,9 @@ class Application:
         self.edges: Edges | None = None
         """Connections that are passed on to other nodes, or come from there."""
         self.watch = Watch()
+        self.refusals = Refusals()
+        self.metrics: Metrics | None = None
+        """None: they are not wanted."""
         clock = clock or PatientClock(self.watch)
         background = Background(clock)
         self.services = services = Assembly(
@@ -146,6 +159,7 @@ class Application:
             addresses=AddressLimit(settings.rate("address_events"), clock),
             connects=self._connects.take,
             reporting=services.adapters.buckets["reports"].take,
+            refusals=self.refusals,
         )
         if services.adapters.cluster is not None:
             self._join(services.adapters.cluster, gateway)
@@ -203,6 +217,7 @@ class Application:
                 Timestamps(clock),
                 self.moderation,
                 clock,
+                self.refusals,
             ),
             cors_origin=settings.cors_origin,
         )
@@ -343,8 +358,10 @@ class Application:
                 else:
                     await refusal(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - of any part outside Litestar, which answers its own
-            self.services.background.failed("request", error)
-            await http.FAILED.send(send)  # uvicorn refuses it and closes the connection if an answer has begun
+            number = http.new_request_id()
+            self.services.background.failed("request", error, request_id=number)
+            self.refusals.request(Code.INTERNAL)
+            await http.failure(number).send(send)  # uvicorn refuses it and closes the connection if an answer has begun
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["path"].rstrip("/") == "/socket.io":
@@ -354,8 +371,10 @@ class Application:
         elif (asset := self.client_files.find(scope["path"])) is not None:
             await self.client_files.send(asset, scope, send)
         elif http.is_forbidden_preflight(self.http, scope):
+            self.refusals.request(http.ORIGIN_FORBIDDEN.code)
             await http.ORIGIN_FORBIDDEN.send(send)
         elif (refusal := await self.door.refuse(scope)) is not None:
+            self.refusals.request(refusal.code)
             await refusal.send(send)
         else:
             if scope["method"] == "HEAD":
@@ -387,8 +406,78 @@ class Application:
         services.start()
         services.background.repeat("watch of descriptors", lambda: self.watch.look_at_descriptors(services.clock))
         services.background.repeat("collection of garbage", self.collector.keep)
+        services.background.repeat("summary of refusals", self._summary().keep)
         services.background.repeat("look at the disk", DiskWatch(self._folders(), services.clock).keep)
         services.background.repeat("look at the clock", ClockWatch(services.clock).keep)
+
+    def _summary(self) -> Summary:
+        engine, refusals = self.server.engine, self.refusals
+        return Summary(
+            self.services.clock,
+            {
+                "refusals": lambda: sum(
+                    (refusals.events, refusals.connects, refusals.requests, engine.refusals, self.guard.refusals),
+                    Counter(),
+                ),
+                "rate limits met": lambda: refusals.limits,
+                "connections ended": lambda: engine.closings,
+            },
+        )
+
+    async def prepare_metrics(self) -> None:
+        """Take the address of the metrics, if they are wanted, and count from now on.
+
+        Raises SettingsError if the address cannot be had.
+        """
+        settings, services, crew = self.services.settings, self.services, self.crew
+        if settings.metrics_port is None:
+            return
+        # Nothing of it is imported or measured without the setting.
+        from passerby.chat.lengths import Conversations  # noqa: PLC0415
+        from passerby.metrics.collector import Parts  # noqa: PLC0415
+        from passerby.metrics.probes import LoopLag, Pauses, TimedTurn  # noqa: PLC0415
+        from passerby.metrics.server import Metrics  # noqa: PLC0415
+
+        conversations, turn = Conversations(services.clock), TimedTurn()
+        services.rooms.observe(conversations)
+        self.server.engine.turn = turn
+        cluster = services.adapters.cluster
+        parts = Parts(
+            guests=services.guests,
+            rooms=services.rooms,
+            conversations=conversations,
+            matchmaking=services.matchmaking,
+            calls=services.calls,
+            files=services.files,
+            reports=services.reports,
+            bans=services.bans,
+            checks=services.checks,
+            background=services.background,
+            engine=self.server.engine,
+            guard=self.guard,
+            refusals=self.refusals,
+            watch=self.watch,
+            turn=turn,
+            lag=LoopLag(),
+            pauses=Pauses(),
+            redis=services.adapters.redis_stats,
+            memory_limit=settings.memory_limit,
+            bus=None if cluster is None else cluster.bus.pairs,
+            nodes=() if cluster is None else cluster.membership.others(),
+        )
+        number = 1 if crew is None else crew.number
+        port = settings.metrics_port and settings.metrics_port + number - 1
+        metrics = Metrics(parts, number)
+        try:
+            await metrics.listen(settings.metrics_host, port)
+        except OSError as error:
+            raise SettingsError(f"METRICS_PORT={port}: {error.strerror or error}") from error
+        self.metrics = metrics
+
+    def log(self, step: str) -> None:
+        """Log a step at the end of the process, and who is here then."""
+        tally = self.services.stats.tally()
+        log.info(step, extra={"guests": tally.online, "rooms": tally.pairs})
 
     def _folders(self) -> dict[str, Path]:
         """Return where is written to a disk, by setting."""
@@ -451,6 +540,9 @@ class _Uvicorn(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()  # before clients are told to reconnect
+        if self._application.metrics is not None:
+            self._application.metrics.release()  # a worker that follows this one may need the port
+        self._application.log("the server stops" if self._application.crew is None else "the worker drains")
         if self._application.crew is not None:
             await self._drain(self._application.crew)
         await self._application.stop()
@@ -523,9 +615,12 @@ async def serve(
         timeout_graceful_shutdown=5,
     )
     server = _Uvicorn(config, application)
+    await application.prepare_metrics()  # before others rely on this process: it may be refused
     if crew is not None:
         await crew.begin()
     application.start()
+    if application.metrics is not None:
+        await application.metrics.start()
     asyncio.get_running_loop().set_exception_handler(application.watch.handle)
     collection.tune()
     if crew is not None:
@@ -542,5 +637,9 @@ async def serve(
         await serving
     finally:
         await application.stop()  # also if uvicorn has not called `shutdown`, e.g. because the port is in use
+        if application.metrics is not None:
+            await application.metrics.stop()
+        if server.started:
+            log.info("stopped")
         if crew is not None:
             await crew.close()

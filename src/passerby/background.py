@@ -87,13 +87,18 @@ class Background:
 
     # ── failures ──────────────────────────────────────────────────────────────────────────────────
 
-    def failed(self, name: str, error: BaseException) -> None:
-        """Count a failure of the work called `name`, and log it, at most once a second for each name."""
+    def failed(self, name: str, error: BaseException, **details: str) -> None:
+        """Count a failure of the work called `name`, and log it, at most once a second for each name.
+
+        With `details`, by which somebody may look for it later, there is at least a short line each time.
+        """
         self.failures[name] += 1
         now = self.clock.monotonic()
         if now - self._logged.get(name, -LOG_INTERVAL) >= LOG_INTERVAL:
             self._logged[name] = now
-            log.error("%s failed", name, exc_info=error, extra={"failures": self.failures[name]})
+            log.error("%s failed", name, exc_info=error, extra={"failures": self.failures[name], **details})
+        elif details:
+            log.error("%s failed", name, extra={"error": type(error).__name__, **details})
 
     def attempt(self, name: str, work: Callable[..., object], *arguments: object) -> bool:
         """Call `work(*arguments)`; return whether it succeeded. An exception is logged, so later steps still run."""

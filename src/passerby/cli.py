@@ -97,6 +97,7 @@ def _others(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> li
 
 def _serve(chosen: settings.Settings) -> int:
     logs.configure(chosen.log_level, chosen.log_format)
+    log.info(f"passerby {__version__} starts", extra={"settings": settings.changed(chosen)})  # noqa: G004 - as below
     if chosen.jwt_secret is None and chosen.redis_url is None:
         log.warning("JWT_SECRET is not set: a random one is used, and tokens become invalid on restart")
     if chosen.limits_scale != 1:

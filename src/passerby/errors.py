@@ -303,8 +303,9 @@ class RateLimitedError(PasserbyError):
     status = 429
     retryable = True
 
-    def __init__(self, retry_after: float, what: str = "requests") -> None:
-        """`retry_after` is in seconds; `what` names the limited action."""
+    def __init__(self, retry_after: float, what: str = "requests", *, limit: str = "other") -> None:
+        """`retry_after` is in seconds; `what` names the limited action, `limit` the limit, for counts."""
+        self.limit = limit
         super().__init__(Code.RATE_LIMITED, f"Too many {what}, slow down", retry_after=retry_after)
 
 

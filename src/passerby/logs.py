@@ -6,11 +6,12 @@ logger. tests/test_logs.py checks the log of a busy server.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -31,7 +32,7 @@ def configure(level: str, style: str, worker: int | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(serializer=_in_order)
         if style == "json"
         # The default formatter prints local variables of every frame; they contain message bodies and tokens.
         else structlog.dev.ConsoleRenderer(
@@ -88,6 +89,15 @@ def _numbered(worker: int) -> structlog.typing.Processor:
         return event
 
     return add
+
+
+_FIRST: Final = ("timestamp", "level", "logger", "message")
+"""The keys that collectors of logs expect, before all others."""
+
+
+def _in_order(event: structlog.typing.EventDict, **options: Any) -> str:  # noqa: ANN401 - of structlog, for json.dumps
+    event["message"] = event.pop("event")
+    return json.dumps({**{key: event[key] for key in _FIRST if key in event}, **event}, **options)
 
 
 def _keep(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -201,6 +201,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=16_777_216, description="Maximum bytes that the Valkey takes which workers share without `REDIS_URL`"),
     ] = 1_073_741_824
+    metrics_port: Annotated[
+        int | None,
+        Meta(
+            description="Port of the metrics for Prometheus, at `/metrics`; of several workers the first one's, and "
+            "the next ones those of the others. If unset, there are none",
+        ),
+    ] = None
+    metrics_host: Annotated[str, Meta(description="Address of the metrics; guests must not reach it")] = "127.0.0.1"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="Minimum level of logged messages: `debug`, `info`, `warning` or `error`"),
@@ -427,6 +435,26 @@ def _cores() -> int:
     return min(cores, MOST_WORKERS)
 
 
+SECRETS: Final = frozenset(
+    {
+        *("database_url", "redis_url"),
+        *("age_secret", "evidence_key", "hook_secret", "jwt_secret", "jwt_secret_previous", "turn_secret"),
+    }
+)
+"""Settings whose values nobody may read: keys, and URLs that may contain a password."""
+
+
+def changed(settings: Settings) -> dict[str, str]:
+    """Return the settings that differ from their defaults, as text, by variable. Secrets are only said to be set."""
+    fields = msgspec.structs.fields(Settings)
+    values = {field.name: (getattr(settings, field.name), field.default) for field in fields}
+    return {
+        name.upper(): "(set)" if name in SECRETS else _show(value)
+        for name, (value, default) in values.items()
+        if value != default
+    }
+
+
 class Description(Struct, frozen=True):
     """A setting for the documentation: environment variable, default as text, meaning."""
 
@@ -519,6 +547,7 @@ def _check(settings: Settings) -> None:
     if 0 < settings.memory_limit < _LEAST_MEMORY:
         raise SettingsError(f"MEMORY_LIMIT={settings.memory_limit}: must be 0 or at least {_LEAST_MEMORY}")
     _check_workers(settings)
+    _check_metrics(settings)
     _check_redis(settings)
     _check_calls(settings)
     _check_hours(settings)
@@ -535,6 +564,19 @@ def _check_workers(settings: Settings) -> None:
     if settings.worker_count > 1 and settings.files_in != "redis":
         which = f"FILE_STORE={settings.file_store!r}" if settings.file_store != "auto" else "FILE_DIRECTORY"
         raise SettingsError(f"{which}: several WORKERS need FILE_STORE=redis, which they share")
+
+
+def _check_metrics(settings: Settings) -> None:
+    first = settings.metrics_port
+    if first is None:
+        return
+    if not 0 <= first <= 65_535:  # noqa: PLR2004 - of TCP
+        raise SettingsError(f"METRICS_PORT={first}: must be a port from 0 to 65535")
+    last = first + settings.worker_count - 1
+    if last > 65_535:  # noqa: PLR2004 - the highest port
+        raise SettingsError(f"METRICS_PORT={first}: there are fewer ports behind it than WORKERS")
+    if first and first <= settings.port <= last:
+        raise SettingsError(f"METRICS_PORT={first}: takes PORT {settings.port}, where the guests are")
 
 
 def _check_redis(settings: Settings) -> None:

@@ -383,7 +383,7 @@ async def test_a_process_out_of_descriptors_says_so_once_and_recovers(
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (40, 40))
 
     def said() -> list[str]:
-        return [record["event"] for record in process.records() if "no file descriptors" in record["event"]]
+        return [record["message"] for record in process.records() if "no file descriptors" in record["message"]]
 
     async with AsyncExitStack() as open_ones:
         for _ in range(60):

@@ -148,7 +148,7 @@ async def test_a_refusal_can_be_read_by_a_listed_origin(start_server: StartServe
 
     assert answer.status_code == 401
     assert answer.headers["access-control-allow-origin"] == FRIEND
-    assert answer.headers["access-control-expose-headers"] == "Device, Retry-After"
+    assert answer.headers["access-control-expose-headers"] == "Device, Request-Id, Retry-After"
 
 
 async def test_a_listed_origin_may_send_a_token(start_server: StartServer) -> None:

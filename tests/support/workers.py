@@ -85,7 +85,7 @@ class Workers:
 
     def records(self, event: str) -> list[dict[str, Any]]:
         """Return the log records whose event contains `event`."""
-        return [record for record in self.process.records() if event in record["event"]]
+        return [record for record in self.process.records() if event in record["message"]]
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds: processes tell nobody what they do."""

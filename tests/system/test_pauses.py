@@ -65,7 +65,7 @@ async def test_after_a_pause_everybody_is_still_there(start_process: Callable[..
         assert not [client for _, client in guests if client.ended.is_set()]
         await one.emit("chat:typing:start")
         await other.until("chat:typing:start")
-        pauses = [record for record in process.records() if "stood still" in record["event"]]
+        pauses = [record for record in process.records() if "stood still" in record["message"]]
         assert len(pauses) == 1
         assert PAUSE - 1 <= pauses[0]["seconds"] <= PAUSE + 4
         await server.close()

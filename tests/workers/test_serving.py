@@ -236,7 +236,7 @@ def test_a_port_that_is_taken_is_said_as_by_a_single_process(start_process: Call
         assert (single.wait(), several.wait()) == (1, 1)
         (one,) = [record for record in single.records() if record["level"] == "error"]
         (other,) = [record for record in several.records() if record["level"] == "error"]
-    assert (one["event"], one["logger"]) == (other["event"], other["logger"])
+    assert (one["message"], one["logger"]) == (other["message"], other["logger"])
 
 
 def test_without_a_valkey_there_is_one_line(start_process: Callable[..., ServerProcess], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ the old connection. What waits is sent in portions, as fast as the client reads,
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +38,7 @@ from passerby.calls.saved import SavedPast
 from passerby.calls.sdp import is_mid, is_ufrag, relayed, relayed_only, sends_video
 from passerby.errors import Code, ConflictError, InvalidInputError
 from passerby.live import RoomObserver
+from passerby.measures import Histogram
 from passerby.safety.consent import Held
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from passerby.background import Background
     from passerby.calls.events import (
+        CallType,
         Hangup,
         IceCandidate,
         ReportConnected,
@@ -67,6 +69,16 @@ _MAX_MISSED: Final = 16
 """Maximum number of ended calls kept for a member who is away: the newest. Each is a name and ids, some 200 bytes."""
 _PAUSES: Final = (10.0, 30.0, 120.0, 600.0)
 """Seconds after which one may call again who was declined: once, twice, … in this conversation."""
+_CONNECTS: Final = (0.25, 0.5, 1, 2, 3, 5, 10, 20, 30)
+"""Bounds of the histogram of times to connect: most take a second, and whoever waits for ten gives up."""
+_ENDS: Final = {
+    (State.RINGING, Act.REJECT): "declined",
+    (State.RINGING, Act.TIME_OUT): "unanswered",
+    (State.RINGING, Act.END): "cancelled",
+    (State.CONNECTING, Act.END): "not_connected",
+    (State.ACTIVE, Act.END): "completed",
+}
+"""How a call has ended, by what it was and what was done; where nothing else stands, it was ended."""
 _NOTE: Final = "call"
 """The note about a room's calls."""
 _KEEP_PAUSE: Final = 0.1
@@ -115,8 +127,18 @@ class Calls(RoomObserver):
         """Of members whose calls were declined: how often, and when they may call again (monotonic)."""
         self._missed: dict[Member, deque[Signal]] = {}
         """Events about calls that ended while a member was away."""
+        self.begun: Counter[CallType] = Counter()
+        self.ended: Counter[str] = Counter()
+        """How calls have ended, see `_ENDS`."""
+        self.connects = Histogram(_CONNECTS)
+        """Seconds from the answer until a client says that media flows."""
         self._told: dict[Member, Signal] = {}
         """The event about the last ended call, for members who seemed connected, but may have lost the connection."""
+
+    @property
+    def count(self) -> int:
+        """Return the number of calls, also of those that ring."""
+        return len(self._calls)
 
     def extend(self, seconds: float) -> None:
         """Let every call ring `seconds` longer, as its timer does: the process was paused."""
@@ -164,6 +186,7 @@ class Calls(RoomObserver):
             call.held = Held(step, partial(self._admit, call), partial(self._turn_away, call))
             self._consent.wait(member, call.held)
         self._calls[member.room] = call
+        self.begun[call.kind] += 1
         self._had_calls.add(member.room)
         for one in member.room.members:
             self._told.pop(one, None)
@@ -294,6 +317,8 @@ class Calls(RoomObserver):
         """Media flows. Raises ConflictError (not_in_room, no_call)."""
         call, own, other = self._current(guest, payload.call_id)
         if call is not None:
+            if call.state is State.CONNECTING and call.started is not None:
+                self.connects.add(max(0.0, self._clock.time() - call.started))
             self._step(call, Act.CONNECTED)
             for side in (own, other):
                 side.withdraw(Answer, Candidate)
@@ -398,7 +423,9 @@ class Calls(RoomObserver):
         call.state = following
 
     def _end(self, call: Call, act: Act) -> None:
+        state = call.state
         self._step(call, act)
+        self.ended[_ENDS.get((state, act)) or _ENDS[state, Act.END]] += 1
         self._stop_ringing(call)
         call.caller.stay()
         call.callee.stay()

@@ -113,6 +113,9 @@ class Rooms:
         self.is_one_of_several = False
         """Whether there are others again if there is none now."""
         self._is_stopping = False
+        self.replays = self.gaps = self.undelivered = 0
+        """Replays after a lost connection, those of them that lacked messages, and messages of rooms that have ended
+        whose author was told that they did not arrive."""
         self.online_members = 0
         """Number of connected members, of all rooms."""
 
@@ -246,6 +249,7 @@ class Rooms:
                 ],
             )
             survivor.guest.in_chat, survivor.guest.connected_user = False, None
+            self.undelivered += len(survivor.notice.undelivered)
             self._changed(survivor)
         self._forget_log(room.room_id, room.epoch)
 
@@ -422,6 +426,8 @@ class Rooms:
             if guest.member is not member or guest.link is not link or member.replay is not replaying:
                 return  # disconnected, or replaced by a connection that resumes itself, or left and come back
             if replay.gap or not announced:  # messages may also be evicted during a long replay
+                self.replays += not announced
+                self.gaps += replay.gap > 0
                 announced = True
                 link.send(self._resumed(member, replay.gap))
             for message in _portion(replay.messages):
@@ -539,8 +545,8 @@ class Rooms:
         finally:
             self._close(room)
 
-    @staticmethod
     def _closed(
+        self,
         member: Member,
         reason: Departure | Literal["user_disconnected", "partner_offline"],
         message: str,
@@ -548,7 +554,8 @@ class Rooms:
         """Return the event that informs `member`: the partner is gone, and these messages did not reach the partner."""
         gone = member.partner
         guest = gone.guest
-        lost = map(read_identity, gone.pending[-MAX_PENDING:])
+        lost = [read_identity(message) for message in gone.pending[-MAX_PENDING:]]
+        self.undelivered += len(lost)
         return RoomClosed(
             user_id=guest.id,
             username=guest.username,

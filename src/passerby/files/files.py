@@ -107,6 +107,8 @@ class Files(RoomObserver):
         """The rooms on other nodes."""
         self.check_memory: Callable[[], None] = nothing
         """Called before an upload. Raises StorageFullError if there is no memory for it."""
+        self.sent_bytes = 0
+        """Bytes that downloads have taken."""
         self._turns = Turns()
         self._open: dict[str, Room] = {}
         """The open rooms by their ids."""
@@ -201,7 +203,7 @@ class Files(RoomObserver):
         bucket = guest.buckets.setdefault("uploads", TokenBucket(self._rate, now))
         wait = bucket.take(now)
         if wait:
-            raise RateLimitedError(wait, "files")
+            raise RateLimitedError(wait, "files", limit="uploads")
         room_files = self._by_room.get(room.id)
         if room_files is None:
             room_files = self._by_room[room.id] = RoomFiles(room)

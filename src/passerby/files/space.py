@@ -128,6 +128,8 @@ class Reservation:
         self.check()
         self.cover(file.size)
         self._room_files.files[file.id] = (file, self)
+        self._space.stored += 1
+        self._space.stored_bytes += file.size
         self.keep(file.size)
 
     def cover(self, needed: int) -> None:
@@ -200,6 +202,8 @@ class Space:
         """Start with no bytes used."""
         self.quotas = quotas
         self.used = 0
+        self.stored = self.stored_bytes = 0
+        """Files that guests have sent since the start, and their bytes."""
         self.addresses = AddressCount(quotas.address, quotas.process)
 
     def reserve(self, room_files: RoomFiles, owner: str, address: str, size: int | None) -> Reservation:

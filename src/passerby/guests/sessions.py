@@ -101,6 +101,8 @@ class Guests:
         self._answers = AnswerLimit(clock, _ANSWER_LIMIT)
         self._ttl = session_ttl
         self._limit = limit
+        self.created = 0
+        """Sessions that this process has created."""
         self._creating = 0
         self._unused: OrderedDict[str, float] = OrderedDict()
         """When the sessions that have never had a connection were created, the oldest first."""
@@ -163,6 +165,7 @@ class Guests:
             await self._store.save(guest, self._ttl)
         finally:
             self._creating -= 1
+        self.created += 1
         self._note_unused(guest.session_id)
         token, _ = self._tokens.issue(guest.session_id)
         return guest, token

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from litestar import Litestar, Request, Response, Router
 from litestar.config.cors import CORSConfig
@@ -69,6 +70,9 @@ _SECURITY_HEADERS: Final[Headers] = [
         ),
     ),
 ]
+REQUEST_ID: Final = "request-id"
+"""Header of the answer to a request that has failed on the server: its line in the log has the same."""
+_Handle: TypeAlias = Callable[[Request[Any, Any, Any], Any], Response[Failure]]
 _HEADERS: Final[Headers] = [(b"cache-control", b"no-store"), *_SECURITY_HEADERS]
 """Of every answer that has none of its own: what a route says is true now, and many say it with a token."""
 
@@ -76,7 +80,9 @@ _HEADERS: Final[Headers] = [(b"cache-control", b"no-store"), *_SECURITY_HEADERS]
 def _cors(origins: list[str]) -> CORSConfig | None:
     if not origins:
         return None
-    return CORSConfig(allow_origins=origins, allow_credentials=True, expose_headers=["Retry-After", "Device"])
+    return CORSConfig(
+        allow_origins=origins, allow_credentials=True, expose_headers=["Retry-After", "Device", "Request-Id"]
+    )
 
 
 class Answer:
@@ -84,6 +90,7 @@ class Answer:
 
     def __init__(self, status: int, failure: Failure, *headers: tuple[bytes, bytes]) -> None:
         """Make the response, with `headers` of its own."""
+        self.code = failure.code
         body = encode(failure)
         described = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         self._start = {"type": "http.response.start", "status": status, "headers": [*described, *headers, *_HEADERS]}
@@ -116,10 +123,19 @@ STOPPED: Final = Answer(
     Failure(success=False, message="The server is stopping", code=Code.UNAVAILABLE),
     (b"connection", b"close"),
 )
-FAILED: Final = Answer.of(InternalError())
 ORIGIN_FORBIDDEN: Final = Answer(
     400, Failure(success=False, message="Disallowed CORS Origin", code=Code.ORIGIN_FORBIDDEN)
 )
+
+
+def new_request_id() -> str:
+    """Return what an answer to a failed request has in common with its line in the log."""
+    return secrets.token_hex(8)
+
+
+def failure(request_id: str) -> Answer:
+    """Return the answer to a request that has failed outside the framework."""
+    return Answer(InternalError.status, Failure.of(InternalError()), (REQUEST_ID.encode(), request_id.encode()))
 
 
 def is_forbidden_preflight(application: Litestar, scope: MutableMapping[str, Any]) -> bool:
@@ -152,11 +168,23 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
         if limit is not None:
             wait = await services.rates[limit].take(services.address_of(connection))
             if wait:
-                raise RateLimitedError(wait, f"{_LIMITED[limit]} from your address")
+                what = f"{_LIMITED[limit]} from your address"
+                raise RateLimitedError(wait, what, limit=f"address_{limit}")
 
     def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
-        services.background.failed("request", error)
-        return _refused(request, InternalError())
+        number = new_request_id()
+        services.background.failed("request", error, request_id=number)
+        response = _refused(request, InternalError())
+        response.headers[REQUEST_ID] = number
+        return response
+
+    def counted(handle: _Handle) -> _Handle:
+        def refuse(request: Request[Any, Any, Any], error: Any) -> Response[Failure]:  # noqa: ANN401 - as registered
+            response = handle(request, error)
+            services.refusals.request(response.content.code, error)
+            return response
+
+        return refuse
 
     return Litestar(
         [
@@ -178,12 +206,12 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
         guards=[limited],
         cors_config=_cors([normal_origin(origin) for origin in cors_origin]),
         exception_handlers={
-            PasserbyError: _refused,
-            ValidationException: _invalid,
-            HTTPException: _http_error,
-            RecursionError: _malformed,
-            UnicodeDecodeError: _malformed,
-            Exception: failed,
+            PasserbyError: counted(_refused),
+            ValidationException: counted(_invalid),
+            HTTPException: counted(_http_error),
+            RecursionError: counted(_malformed),
+            UnicodeDecodeError: counted(_malformed),
+            Exception: counted(failed),
         },
         before_send=[_add_headers],
         request_max_body_size=MAX_JSON_BODY,

@@ -67,7 +67,7 @@ class Door:
         wait = await self._limit.take(address)
         try:
             if wait:
-                raise RateLimitedError(wait, "sessions from your address")
+                raise RateLimitedError(wait, "sessions from your address", limit="address_sessions")
             self._proofs.check(address, None)
         except PasserbyError as error:
             return Answer.of(error)

@@ -491,6 +491,7 @@ async def _sent(
         try:
             async for part in services.files.read(file, start, stop):
                 start += len(part)
+                services.files.sent_bytes += len(part)
                 yield part
         except ConnectionError:
             pass  # the store is away, and says so itself

@@ -15,6 +15,7 @@ import logging
 import re
 import struct
 import sys
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -109,6 +110,8 @@ class Guard:
         self.addresses = AddressCount(address_connections, connections)
         self.count = 0
         """Accepted connections."""
+        self.refusals: Counter[str] = Counter()
+        """Connections and requests that were refused, by code."""
         self.refused = 0
         """Refused connections that are not closed yet."""
         self.buffer = memoryview(bytearray(READ_SIZE))
@@ -144,8 +147,10 @@ class Guard:
         """Count a new connection; or return why it is refused."""
         if self.count >= self._limit:
             self._full.note()
+            self.refusals[Code.UNAVAILABLE] += 1
             return Code.UNAVAILABLE
         if not self.address.is_proxy(peer) and not self.addresses.take(peer):
+            self.refusals[Code.RATE_LIMITED] += 1
             return Code.RATE_LIMITED
         self.count += 1
         return None
@@ -157,6 +162,7 @@ class Guard:
         if client is None:
             yield None
         elif not self.addresses.take(client):
+            self.refusals[Code.RATE_LIMITED] += 1
             yield _refuse_request
         else:
             try:

@@ -106,7 +106,7 @@ async def _session(request: Request[Any, Any, Any], moderation: NamedDependency[
         session.check_csrf(request.headers.get("x-csrf-token", ""))
     wait = moderation.requests.take(session.moderator.name)
     if wait:
-        raise RateLimitedError(wait)
+        raise RateLimitedError(wait, limit="moderation")
     return session
 
 

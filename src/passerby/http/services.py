@@ -18,6 +18,7 @@ from passerby.http.moderation_parts import Moderation
 from passerby.http.probes import Probes
 from passerby.matching.matchmaking import Matchmaking
 from passerby.matching.pulse import Pulse
+from passerby.measures import Refusals
 from passerby.models import Limits, RedisState, RedisStats
 from passerby.nodes.buckets import Buckets
 from passerby.presence import Presence
@@ -72,6 +73,7 @@ class Services(NamedTuple):
     timestamps: Timestamps
     moderation: Moderation
     clock: Clock
+    refusals: Refusals
 
     def redis_state(self) -> RedisState:
         """Return whether Redis is in use."""

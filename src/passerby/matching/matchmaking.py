@@ -26,6 +26,7 @@ from passerby.clock import AnswerLimit, sleep
 from passerby.errors import Code, ConflictError, InternalError
 from passerby.matching.events import MatchCancelled, MatchError, MatchNoUsers, MatchSearching
 from passerby.matching.preferences import shared
+from passerby.measures import Histogram
 from passerby.models import Ticket, Wish
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ _TELL_AFTER: Final = 0.05
 told with one write."""
 _REMINDER: Final = 3600.0
 """Seconds after which a durable queue is told again of a search that waits, because it forgets in the end."""
+_WAITS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
+"""Bounds of the histogram of waits: from those who find somebody at once to those who should have given up."""
 _SOON: Final = 0.01
 """Seconds until the next look at least: a timer may be early, by the clock that counts the seconds of a search."""
 _MESSAGES: Final[dict[Stage, str]] = {
@@ -127,6 +130,10 @@ class Matchmaking:
         self._is_telling = False
         """Whether `_tell_all` is due."""
         self._recovery: Timer | None = None
+        self.begun = 0
+        """Searches that have begun here."""
+        self.waits = Histogram(_WAITS)
+        """How long those took that have ended with a match, in seconds."""
 
     @property
     def waiting(self) -> int:
@@ -151,6 +158,7 @@ class Matchmaking:
         if former is None:
             self._admit(guest)
             self._rooms.moved_on(guest)
+            self.begun += 1
         since = former.entered_at if former is not None else self._clock.time()
         ticket = Ticket(ids.ticket_id(), guest.guest.id, since, self._node, wish)
         self._set(guest, ticket)
@@ -437,7 +445,10 @@ class Matchmaking:
         tickets = guest.ticket, partner.ticket
         assert tickets[0] is not None and tickets[1] is not None  # noqa: S101, PT018 - the callers have looked
         wishes = tickets[0].wish, tickets[1].wish
-        self._pulse.met(max(self._elapsed(tickets[0]), self._elapsed(tickets[1])))
+        waits = self._elapsed(tickets[0]), self._elapsed(tickets[1])
+        self._pulse.met(max(waits))
+        for wait in waits:
+            self.waits.add(wait)
         self._tell(guest)
         self._tell(partner)
         self._assign(guest, None)

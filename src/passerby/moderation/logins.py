@@ -121,7 +121,7 @@ class Logins:
         if count >= _FAILURES:
             wait = at + min(_LOCKED * 2 ** (count - _FAILURES), _LONGEST_LOCK) - self._clock.monotonic()
             if wait > 0:
-                raise RateLimitedError(wait, _ATTEMPTS)
+                raise RateLimitedError(wait, _ATTEMPTS, limit="logins")
         self._failures[who] = (min(count + 1, 20), self._clock.monotonic())
         self._failures.move_to_end(who)
         while len(self._failures) > _MOST_NAMES:
@@ -242,7 +242,7 @@ class Logins:
     async def _in_turn(self, work: Callable[..., Any], *arguments: str) -> Any:  # noqa: ANN401 - what `work` returns
         """Run `work` in a thread, when it is its turn. Raises RateLimitedError if too many wait."""
         if self._waiting >= _MOST_WAITING:
-            raise RateLimitedError(1.0, _ATTEMPTS)
+            raise RateLimitedError(1.0, _ATTEMPTS, limit="logins")
         self._waiting += 1
         try:
             async with self._turn:

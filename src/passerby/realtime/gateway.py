@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from passerby.live import Member
     from passerby.matching.matchmaking import Matchmaking
     from passerby.matching.preferences import Preferences
+    from passerby.measures import Refusals
     from passerby.models import Guest, MessageType, Step
     from passerby.presence import Presence
     from passerby.safety.banlist import BanList
@@ -116,6 +117,7 @@ class Gateway:
         addresses: AddressLimit,
         connects: Callable[[str], Awaitable[float]],
         reporting: Callable[[str], Awaitable[float]],
+        refusals: Refusals,
     ) -> None:
         """`text_limit` is in characters. `checks` are those of hooks, None if there is none.
 
@@ -142,13 +144,14 @@ class Gateway:
         self._addresses = addresses
         self._connects = connects
         self._reporting = reporting
+        self._refusals = refusals
         self._families: dict[str, type[ErrorEvent]] = {}
         self._closed = Sampled(log.info, "connections closed after repeated rate-limit errors", clock.monotonic)
         self.settle: Callable[[Guest, chat_events.Resume | None], Awaitable[str | None]] | None = None
         """Lets a guest who is not live here live here, or returns the node where they live. Raises OSError."""
         self.hand_over: Callable[[str, Client, str], None]
         """Gives a client to another node; its CONNECT is handled there."""
-        namespace.use(self._authenticate)
+        namespace.use(self._admit)
         namespace.on_connect = self._connected
         namespace.on_disconnect = self._disconnected
         namespace.on_error = self._malformed
@@ -233,6 +236,14 @@ class Gateway:
         return hang_up
 
     # ── connecting ────────────────────────────────────────────────────────────────────────────────
+
+    async def _admit(self, socket: Socket) -> None:
+        try:
+            await self._authenticate(socket)
+        except ConnectError as error:
+            if isinstance(error.data, dict):
+                self._refusals.connect(error.data["code"])
+            raise
 
     async def _authenticate(self, socket: Socket) -> None:
         self._check_address(socket)  # first: nothing was spent on them yet
@@ -339,7 +350,8 @@ class Gateway:
             bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
             wait = take_both(bucket, live.address_bucket, now)
             if wait:
-                self._refuse(live, family, RateLimitedError(wait), payload, ack)
+                limited = RateLimitedError(wait, limit=_limit(bucket, rate, now))
+                self._refuse(live, family, limited, payload, ack)
                 return None
             try:
                 work = call(live, payload, ack)
@@ -371,7 +383,7 @@ class Gateway:
         bucket = live.buckets.get(rate) or self._bucket(live, rate, now)
         wait = take_both(bucket, live.address_bucket, now)
         if wait:
-            raise RateLimitedError(wait)
+            raise RateLimitedError(wait, limit=_limit(bucket, rate, now))
 
     def _bucket(self, live: LiveGuest, rate: str, now: float) -> TokenBucket:
         bucket = live.buckets.get(rate)
@@ -387,6 +399,7 @@ class Gateway:
         payload: object,
         ack: Ack | None,
     ) -> None:
+        self._refusals.event(error)
         fields: dict[str, Any] = {"message": error.message, "code": error.code}
         if error.field is not None and family is match_events.MatchError:
             fields["field"] = error.field
@@ -564,7 +577,7 @@ class Gateway:
     async def _report(self, live: LiveGuest, payload: safety_events.Report, ack: Ack | None) -> None:
         wait = await self._reporting(live.address)
         if wait:
-            raise RateLimitedError(wait, "reports")
+            raise RateLimitedError(wait, "reports", limit="address_reports")
         reported = await self._reports.report(live, payload)
         live.send(reported)
         if ack is not None:
@@ -584,6 +597,11 @@ class Gateway:
 
     async def _get_stats(self, live: LiveGuest, _payload: object, _ack: Ack | None) -> None:
         live.send(await self._stats.snapshot())
+
+
+def _limit(own: TokenBucket, name: str, now: float) -> str:
+    """Return which limit was met: the guest's own, or the one of the address."""
+    return name if own.ready_at > now else "address_events"
 
 
 def _refusal(error: PasserbyError) -> ConnectError:

@@ -76,6 +76,8 @@ class BanList:
         self._by_mark: dict[tuple[str, bytes], list[Sanction]] = {}
         self.is_active = False
         """Whether anybody is kept out: while nobody is, nothing is looked up."""
+        self.bans = 0
+        """Bans that are in force."""
         self._has_addresses = False
         self._needs_keys = False
         """Whether there are marks of addresses that may have been made with newer keys than are known here."""
@@ -199,6 +201,7 @@ class BanList:
         self._by_mark = by_mark
         self._has_addresses = any(_is_of_address(mark) for one in self._sanctions.values() for mark in one.marks)
         self.is_active = bool(by_mark)
+        self.bans = sum(one.kind == "banned" for one in self._sanctions.values())
 
     async def _tell_all(self) -> None:
         for place, live in enumerate(list(self._lives())):

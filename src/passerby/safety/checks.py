@@ -62,11 +62,14 @@ class _Asked:
         self._clock = clock
         self._failures = 0
         self._rests_until = 0.0
+        self.unanswered = 0
+        """Questions that it has not answered."""
         self._failed = Sampled(log.warning, f"{hook.name} has not answered", clock.monotonic)
 
     async def check(self, item: Item, deadline: float) -> Verdict:
         """Return its verdict, or the one without it."""
         if self._clock.monotonic() < self._rests_until:
+            self.unanswered += 1
             return self._without
         try:
             async with time_limit(self._clock, deadline):
@@ -75,6 +78,7 @@ class _Asked:
             if not is_failure(error):
                 raise
             self._failures += 1
+            self.unanswered += 1
             self._failed.note()
             if self._rests and self._failures >= _FAILURES:
                 self._rests_until = self._clock.monotonic() + _PAUSE
@@ -113,8 +117,15 @@ class Checks(RoomObserver):
         self._background = background
         self._deadline = deadline
         self._noticed = noticed
+        self.held = self.passed = 0
+        """Items that were held, and those that were delivered."""
         self._lines: dict[Member, deque[_Waiting]] = {}
         """What is being checked of each author, in order."""
+
+    @property
+    def unanswered(self) -> int:
+        """Return how many questions the hooks have not answered."""
+        return sum(asked.unanswered for asked in self._hooks)
 
     def is_busy(self, author: Member) -> bool:
         """Return whether something of `author` is being checked: what follows must wait for it."""
@@ -142,7 +153,7 @@ class Checks(RoomObserver):
             again.deliver, again.refuse = deliver, refuse
             return
         if len(line) >= MOST_WAITING:
-            raise RateLimitedError(_RETRY, "messages that are being checked")
+            raise RateLimitedError(_RETRY, "messages that are being checked", limit="checks")
         waiting = _Waiting(deliver, refuse, client_id, content)
         line.append(waiting)
         self._background.start("check of a message", self._check(author, item, waiting))
@@ -153,6 +164,8 @@ class Checks(RoomObserver):
             verdict = await self._ask(await item())
         finally:
             waiting.verdict = verdict
+            self.held += verdict.holds
+            self.passed += not verdict.holds
             self._go_on(author)
 
     async def _ask(self, item: Item) -> Verdict:

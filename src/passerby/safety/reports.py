@@ -189,6 +189,8 @@ class Reports(RoomObserver):
         self._waiting_bytes = 0
         self._files_in_hand = 0
         """Bytes of files of reports that are just being written."""
+        self.taken = self.noticed = 0
+        """Reports of guests, and cases that the server has opened itself."""
         self.held = 0
         """Bytes of ended conversations and of reports that wait."""
 
@@ -448,6 +450,7 @@ class Reports(RoomObserver):
             is_written = await self._write_or_wait(_Draft(case, subject, reporter.guest, _size(case)), patience)
         finally:
             self._files_in_hand -= sum(sizes)
+        self.taken += 1
         return Reported(receipt=receipt, queued=not is_written, has_messages=bool(pieces))
 
     def _case(self, report: Report, subject: Subject, room: str, pieces: tuple[Piece, ...]) -> tuple[NewCase, str]:
@@ -589,6 +592,7 @@ class Reports(RoomObserver):
         )
         self._check_space()
         await self._write_or_wait(_Draft(case, subject, None, _size(case)), _PATIENCE)
+        self.noticed += 1
 
 
 def _subject(person: Person) -> Subject:

@@ -67,7 +67,7 @@ class Skips(RoomObserver):
         row = self._rows.get(_key(guest.guest))
         wait = 0.0 if row is None else row.free_at - self._monotonic()
         if wait > 0:
-            raise RateLimitedError(wait, "searches that end at once")
+            raise RateLimitedError(wait, "searches that end at once", limit="skips")
 
     def room_opened(self, room: Room) -> None:
         """See RoomObserver."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
@@ -86,6 +87,14 @@ class Engine:
         self._sid_prefix = sid_prefix
         self.sessions: dict[str, Session] = {}
         self._final_payloads: dict[str, bytes] = {}
+        self.opened = 0
+        """Sessions that were opened."""
+        self.websockets = 0
+        """Sessions that are on a WebSocket now."""
+        self.closings: Counter[str] = Counter()
+        """Sessions that have ended, by the code of the reason."""
+        self.refusals: Counter[str] = Counter()
+        """Requests that were refused, by code."""
         self.turn = Turn()
 
     def start(self, scheduler: Scheduler | None = None) -> None:
@@ -134,6 +143,12 @@ class Engine:
 
     def check(self, request: Request) -> Refusal | None:
         """Return why `request` must not open or use a session, or None."""
+        refusal = self._judge(request)
+        if refusal is not None:
+            self.refusals[refusal.code] += 1
+        return refusal
+
+    def _judge(self, request: Request) -> Refusal | None:
         if not self.origins.allow(request):
             return handshake.FORBIDDEN
         if request.query.get("EIO") != str(PROTOCOL):
@@ -166,6 +181,7 @@ class Engine:
         if websocket is not None:
             session.attach(websocket)
         self.sessions[session.sid] = session
+        self.opened += 1
         hello = Open(
             sid=session.sid,
             upgrades=[] if websocket is not None else ["websocket"],
@@ -214,8 +230,9 @@ class Engine:
         """Return whether the pong is late; the timer may not have fired yet."""
         return self._pongs.due(session) <= self.scheduler.time()
 
-    def forget(self, session: Session) -> None:
+    def forget(self, session: Session, reason: Closing) -> None:
         """Remove a closed session."""
+        self.closings[reason.code] += 1
         self.sessions.pop(session.sid, None)
         self._pings.discard(session)
         self._pongs.discard(session)

@@ -158,6 +158,11 @@ class Session:
         """`websocket` or `polling`."""
         return "polling" if self._websocket is None else "websocket"
 
+    @property
+    def unread(self) -> int:
+        """Return the bytes that wait for a poll."""
+        return self._outbox_bytes
+
     # ── sending ───────────────────────────────────────────────────────────────────────────────────
 
     def send(self, packet: bytes) -> None:
@@ -334,6 +339,7 @@ class Session:
     def attach(self, websocket: WebSocket) -> None:
         """Use `websocket` as transport."""
         self._websocket = websocket
+        self._engine.websockets += 1
         websocket.bind(self.receive_text, self.receive_binary, self._finish, self.on_drained)
 
     @property
@@ -424,9 +430,10 @@ class Session:
         self.state = State.CLOSED
         # Sessions, transports and receivers reference each other. Breaking the cycles frees them at once, without the
         # garbage collector.
+        self._engine.websockets -= self._websocket is not None
         self._websocket = None
         receiver, self.receiver = self.receiver, _NOBODY
         self._outbox.clear()
         self.on_drained()
-        self._engine.forget(self)
+        self._engine.forget(self, reason)
         receiver.on_close(reason)

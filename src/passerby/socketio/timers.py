@@ -59,6 +59,10 @@ class DelayQueue(Generic[T]):
         """Return whether `item` is waiting."""
         return item in self._due
 
+    def waiting(self) -> list[T]:
+        """Return the waiting items."""
+        return list(self._due)
+
     def add(self, item: T, start: float | None = None) -> None:
         """Start or restart the delay of `item`: now, or at `start`, which must never decrease between calls."""
         due = (self._scheduler.time() if start is None else start) + self._delay

@@ -115,6 +115,11 @@ class WebSocket(WSListener):
         self._on_closed = on_closed
         self._on_drained = on_drained
 
+    @property
+    def unread(self) -> int:
+        """Return the bytes of the write buffer."""
+        return self._wire.get_write_buffer_size()
+
     # ── outgoing ──────────────────────────────────────────────────────────────────────────────────
 
     def flush(self) -> None:

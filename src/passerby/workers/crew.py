@@ -53,6 +53,7 @@ class Crew:
 
     def __init__(self, line: socket.socket, begin: Begin, lines: Lines) -> None:
         """`line` leads to the parent, which has sent `begin`; `lines` has what was read behind it."""
+        self.number = begin.number
         self.tag = begin.tag
         self.drain_seconds = begin.settings.drain_seconds
         self._folder = begin.folder

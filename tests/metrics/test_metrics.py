@@ -1,0 +1,258 @@
+"""What the metrics say of a server with guests, and where they say it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from passerby.errors import Code
+from passerby.socketio.closing import CLOSINGS
+from tests.metrics.test_watching import DASHBOARD, DOCUMENT, RULES
+from tests.support.client import RefusedError
+from tests.support.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prometheus_client import Metric
+
+    from tests.conftest import StartServer
+    from tests.support.server import InsideServer, ServerProcess
+
+_UNITS: Final = ("_seconds", "_bytes", "_fds", "_info")
+
+
+class Scrape:
+    """What one scrape has told."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.families: list[Metric] = list(text_string_to_metric_families(text))
+        self._samples = [sample for family in self.families for sample in family.samples]
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of all samples of this name with these labels."""
+        return sum(
+            sample.value for sample in self._samples if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def labels(self, name: str) -> set[str]:
+        """Return all values of a label."""
+        return {sample.labels[name] for sample in self._samples if name in sample.labels}
+
+
+async def scrape(server: InsideServer) -> Scrape:
+    """Ask the server for its metrics."""
+    metrics = server.application.metrics
+    assert metrics is not None
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(f"http://127.0.0.1:{metrics.port}/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    return Scrape(answer.text)
+
+
+@pytest.fixture
+async def server(start_server: StartServer) -> InsideServer:
+    """Run a server with metrics."""
+    return await start_server(metrics_port=0)
+
+
+async def test_guests_searches_and_connections_are_counted(server: InsideServer) -> None:
+    (_, one), (_, other), _ = await server.pair()
+    _, third = await server.visitor()
+    await third.emit("user:match")
+    await third.until("user:match:searching")
+
+    told = await scrape(server)
+
+    assert told.value("passerby_guests", state="online") == 3
+    assert told.value("passerby_connections", transport="websocket") == 3
+    assert told.value("passerby_connections_opened_total") == 3
+    assert told.value("passerby_sessions_created_total") == 3
+    assert (told.value("passerby_searching"), told.value("passerby_searches_total")) == (1, 3)
+    assert told.value("passerby_search_wait_seconds_count") == 2
+    assert (told.value("passerby_rooms"), told.value("passerby_rooms_opened_total")) == (1, 1)
+    await other.cut()
+    await one.until("room:partner_away")
+    told = await scrape(server)
+    assert told.value("passerby_guests", state="away") == 1
+    assert told.value("passerby_closings_total", reason="transport_close") == 1
+
+
+async def test_messages_are_counted_also_when_the_room_is_over(server: InsideServer) -> None:
+    (_, one), (_, other), _ = await server.pair()
+    for _ in range(3):
+        await one.say("hello", None)
+        await other.until("chat:message")
+    assert (await scrape(server)).value("passerby_messages_total") == 3
+    await other.emit("leave-room")  # and has confirmed none of them
+    await other.until("chat:clear:confirmed")
+    for guest in (one, other):
+        await guest.emit("user:match")
+    await one.until("user:matched")
+    await one.say("hello again")
+    await other.until("chat:message")
+
+    told = await scrape(server)
+
+    assert told.value("passerby_messages_total") == 4
+    assert told.value("passerby_rooms_opened_total") == 2
+    assert told.value("passerby_room_length_seconds_count") == 1
+    assert told.value("passerby_undelivered_messages_total") == 3
+    assert told.value("passerby_turn_seconds_count") > 0
+
+
+async def test_replays_and_their_gaps_are_counted(start_server: StartServer) -> None:
+    server = await start_server(metrics_port=0, room_log_messages=2)
+    (_, one), (berta, other), room = await server.pair()
+    await other.cut()
+    await one.until("room:partner_away")
+    for _ in range(3):
+        await one.say("hello")
+    back = await server.connect(berta, {**room, "seq": 0})
+    await back.until("room:resumed")
+
+    told = await scrape(server)
+
+    assert (told.value("passerby_replays_total"), told.value("passerby_replay_gaps_total")) == (1, 1)
+
+
+async def test_refusals_are_counted_by_code_and_place(start_server: StartServer) -> None:
+    server = await start_server(metrics_port=0, limits_scale=0.1)
+    anna, one = await server.visitor()
+    await one.emit("chat:message", {"type": "text", "content": "to nobody"})
+    await one.until("chat:error", code="not_in_room")
+    await server.http.get("/api/nothing")
+    await server.http.get("/socket.io/?EIO=3&transport=polling")
+    with pytest.raises(RefusedError):
+        await server.connect(type(anna)("no token", {"id": "", "username": "", "sessionId": ""}))
+    for _ in range(5):
+        await one.emit("user:match:cancel")
+    await one.until("user:match:cancel:error", code="rate_limited")
+
+    told = await scrape(server)
+
+    assert told.value("passerby_refusals_total", at="event", code="not_in_room") == 1
+    assert told.value("passerby_refusals_total", at="request", code="not_found") == 1
+    assert told.value("passerby_refusals_total", at="handshake", code="protocol_unsupported") == 1
+    assert told.value("passerby_refusals_total", at="connect", code="token_invalid") == 1
+    assert told.value("passerby_limits_hit_total", limit="matching") >= 1
+    assert told.labels("code") <= set(Code)
+    assert told.labels("reason") <= {closing.code for closing in CLOSINGS}
+
+
+async def test_what_a_client_does_not_read_is_counted_in_bytes(server: InsideServer) -> None:
+    anna = await server.newcomer()
+    path = "/socket.io/?EIO=4&transport=polling"
+    opened = json.loads((await server.http.get(path)).text[1:])
+    answer = await server.http.post(f"{path}&sid={opened['sid']}", content="40" + json.dumps({"token": anna.token}))
+    assert answer.text == "ok"
+
+    told = await scrape(server)
+
+    assert told.value("passerby_connections", transport="polling") == 1
+    assert told.value("passerby_outbox_bytes") > 100  # the greeting
+    await server.http.get(f"{path}&sid={opened['sid']}")
+    assert (await scrape(server)).value("passerby_outbox_bytes") == 0
+
+
+async def test_files_are_counted(server: InsideServer) -> None:
+    (anna, one), _, room = await server.pair()
+    answer = await server.http.put(f"/api/files/{room['roomId']}", content=b"hello", headers=anna.headers)
+    assert answer.is_success, answer.text
+    link = answer.json()["data"]["fileUrl"]
+    assert (await server.http.get(link)).content == b"hello"
+
+    told = await scrape(server)
+
+    assert told.value("passerby_files_received_total") == 1
+    assert told.value("passerby_files_received_bytes_total") == 5
+    assert told.value("passerby_files_sent_bytes_total") == 5
+    assert told.value("passerby_files_bytes") == 5
+    assert one.is_open
+
+
+async def test_nothing_in_it_is_about_a_guest(server: InsideServer) -> None:
+    (anna, one), (berta, _), room = await server.pair()
+    await one.say("a secret")
+    told = await scrape(server)
+
+    for word in (anna.id, anna.username, anna.session_id, berta.id, room["roomId"], "a secret", "127.0.0.1"):
+        assert word not in told.text
+
+
+async def test_names_are_as_prometheus_wants_them_and_documented(server: InsideServer) -> None:
+    told = await scrape(server)
+    document = DOCUMENT.read_text(encoding="utf-8")
+
+    for family in told.families:
+        assert family.documentation
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        assert f"`{name}`" in document, name
+        if family.type == "histogram":
+            assert name.endswith(_UNITS)
+        assert all("worker" in sample.labels for sample in family.samples), name
+
+
+def test_what_is_documented_or_used_is_a_metric() -> None:
+    known = set(re.findall(r"`((?:passerby|process)_\w+)`", DOCUMENT.read_text(encoding="utf-8")))
+    text = RULES.read_text(encoding="utf-8") + json.dumps(json.loads(DASHBOARD.read_text(encoding="utf-8")))
+    used = {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"(?:passerby|process)_\w+", text)}
+
+    assert used <= known
+
+
+async def test_the_public_port_has_no_metrics(server: InsideServer) -> None:
+    answer = await server.http.get("/metrics")
+
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not_found"
+
+
+async def test_other_paths_say_where_they_are(server: InsideServer) -> None:
+    assert server.application.metrics is not None
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(f"http://127.0.0.1:{server.application.metrics.port}/")
+
+    assert (answer.status_code, answer.text) == (404, "The metrics are at /metrics\n")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_an_address_that_is_taken_is_named(
+    start_process: Callable[..., ServerProcess], server: InsideServer, workers: str
+) -> None:
+    assert server.application.metrics is not None
+    port = server.application.metrics.port
+    process = start_process(METRICS_PORT=str(port), WORKERS=workers)
+
+    assert process.wait() == 2
+    assert any(f"METRICS_PORT={port}: Address already in use" in line for line in process.lines)
+
+
+def test_nothing_of_it_is_loaded_without_the_setting() -> None:
+    source = (
+        "import sys, passerby.app\n"
+        "print([name for name in sys.modules if name.startswith(('prometheus', 'passerby.metrics'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+async def test_each_worker_has_a_port_and_a_label(start_process: Callable[..., ServerProcess]) -> None:
+    port = free_port()
+    start_process(METRICS_PORT=str(port), WORKERS="2").wait_until_ready()
+
+    async with httpx.AsyncClient(trust_env=False) as http:
+        scrapes = [Scrape((await http.get(f"http://127.0.0.1:{port + place}/metrics")).text) for place in range(2)]
+
+    assert [told.labels("worker") for told in scrapes] == [{"1"}, {"2"}]
+    assert [told.value("passerby_nodes") for told in scrapes] == [2, 2]
