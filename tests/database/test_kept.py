@@ -94,6 +94,7 @@ async def test_what_is_not_there_is_not_there(store: Kept) -> None:
         assert await store.sanctions.changed(0) == []
         assert await store.sanctions.by_code(b"x" * 32) is None
         assert await store.sanctions.appeals() == []
+        assert (await store.sanctions.page()).sanctions == []
         assert not await store.sanctions.lift(1, 0, "max", "")
         assert not await store.sanctions.answer(1, 0, "max", "upheld", "")
         assert not await store.staff.is_any()
@@ -218,6 +219,23 @@ async def test_what_ended_long_ago_is_not_told(store: Kept, clock: ManualClock) 
         await store.sanctions.add(replace(sanction(ends_at=ends_at, code=str(ends_at)), begins_at=now - 3 * DAY))
     await store.sanctions.add(replace(sanction("warning", code=""), begins_at=now - 3 * DAY))
     assert [one.ends_at for one in await store.sanctions.changed(0)] == [now - 1, None]
+
+
+async def test_sanctions_come_in_parts_the_last_changed_first(store: Kept, clock: ManualClock) -> None:
+    now = clock.time()
+    await store.sanctions.add(sanction(ends_at=now - 2 * DAY, code="over"))
+    first, second, third = [await store.sanctions.add(sanction(code=str(number))) for number in range(3)]
+    page = await store.sanctions.page(limit=2)
+    assert [one.id for one in page.sanctions] == [third.id, second.id]
+    assert set(page.sanctions[0].marks) == {SESSION, DEVICE}
+    assert page.next is not None
+    await store.sanctions.lift(second.id, now, "eva", "a mistake")
+    rest = await store.sanctions.page(after=page.next, limit=2)
+    assert ([one.id for one in rest.sanctions], rest.next) == ([first.id], None)
+    assert [one.id for one in (await store.sanctions.page()).sanctions] == [second.id, third.id, first.id]
+    for nonsense in ("", "-1", "x", "1.5", "\u0663", "9" * 19):
+        with pytest.raises(ValueError, match="not a place"):
+            await store.sanctions.page(after=nonsense)
 
 
 async def test_an_appeal_is_made_once_and_answered_by_somebody_else(store: Kept) -> None:

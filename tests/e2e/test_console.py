@@ -13,12 +13,13 @@ from pathlib import Path
 import pyotp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, ViewportSize, expect
+from playwright.async_api import Locator, Route, ViewportSize, expect
 
 from passerby.moderation.staff import Role
 from passerby.safety.cases import NewCase, Subject
 from passerby.safety.marks import session_mark
 from tests.database.conftest import KEY
+from tests.database.test_kept import sanction
 from tests.e2e.conftest import Tabs
 from tests.e2e.test_accessibility import (
     CUT_OFF,
@@ -40,8 +41,23 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 MARKUP = "<img src=x onerror=alert(1)> <b>bad</b>"
 MOST_BYTES = 40_000
 """JavaScript of the console with the words of one language, as gzip makes it."""
-REFUSED = "status of 4[0-9][0-9]"
-"""What a browser says of an answer that refuses."""
+REFUSED = "status of (4[0-9][0-9]|503)|net::ERR_"
+"""What a browser says of an answer that refuses, and of none."""
+MOVING = bytes.fromhex(
+    "474946383961010001008000 00ff00000000ff"  # one pixel; red, blue
+    "21ff0b4e45545343415045322e300301000000"  # again and again
+    "21f904000a000000 2c000000000100010000 0202440100"  # a tenth of a second of red
+    "21f904000a000000 2c000000000100010000 02024c0100"  # and one of blue
+    "3b"
+)
+"""A GIF that moves."""
+PIXEL = """
+canvas => {
+  const copy = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  return [...copy.getImageData(0, 0, 1, 1).data];
+}
+"""
 
 
 class Desks:
@@ -196,12 +212,118 @@ async def test_whoever_is_logged_out_comes_back_to_where_they_were(desks: Desks)
     await expect(visitor.part("case")).to_have_count(0)
     await desks.log_in(visitor, colleague)
     await expect(visitor.part("case")).to_have_attribute("data-case", case)
+    await visitor.part("cancel").click()
     await visitor.part("log-out").click()
     await expect(visitor.part("log-in")).to_be_visible()
     kept = await visitor.page.evaluate(
         "[JSON.stringify(localStorage), JSON.stringify(sessionStorage), document.cookie]"
     )
     assert kept == ["{}", "{}", ""]
+
+
+async def test_what_was_typed_is_there_again_for_who_has_typed_it(desks: Desks) -> None:
+    await desks.office.reported()
+    kept = desks.office.server.application.services.adapters.kept
+    await kept.sanctions.add(sanction(code=""))
+    eva, max_ = await desks.colleague("eva"), await desks.colleague("max")
+    visitor = await desks.open()
+    await desks.log_in(visitor, eva)
+    await rows(visitor).click()
+    await expect(visitor.part("case")).to_be_visible()
+    await visitor.page.keyboard.press("b")
+    await expect(visitor.part("decide-words")).not_to_have_value("")
+    await visitor.part("length").select_option("3600")
+    await visitor.part("decide-words").fill("Only this.")
+    await visitor.page.context.clear_cookies()
+    await visitor.part("confirm").click()
+    await desks.log_in(visitor, eva)
+    await expect(visitor.part("decide-words")).to_have_value("Only this.")
+    await expect(visitor.part("length")).to_have_value("3600")
+    await visitor.part("cancel").click()
+    await visitor.page.keyboard.press("b")
+    await expect(visitor.part("decide-words")).to_have_value(re.compile("^You "))
+    await visitor.part("cancel").click()
+
+    await visitor.part("nav-bans").click()
+    await visitor.part("lift").click()
+    await visitor.part("say-words").fill("It was somebody else.")
+    await visitor.page.context.clear_cookies()
+    await visitor.part("confirm").click()
+    await desks.log_in(visitor, eva)
+    await expect(visitor.part("say-words")).to_have_value("It was somebody else.")
+    await visitor.page.context.clear_cookies()
+    await visitor.part("confirm").click()
+    await desks.log_in(visitor, max_)
+    await expect(visitor.part("ban")).to_be_visible()
+    await expect(visitor.part("say")).to_have_count(0)
+    await visitor.part("lift").click()
+    await expect(visitor.part("say-words")).to_have_value("")
+
+
+@pytest.mark.parametrize("notices", ["when something is sent", "on the way back to the tab"])
+async def test_nothing_is_sent_in_the_name_of_who_logs_in_in_another_tab(desks: Desks, notices: str) -> None:
+    (case,) = await desks.cases(1)
+    visitor = await desks.seated("eva")
+    await opens(visitor, case)
+    await visitor.page.keyboard.press("n")
+    await visitor.part("decide-words").fill("of eva")
+    max_ = await desks.colleague("max")
+    await max_.log_in()
+    ((name, value),) = max_.http.cookies.items()
+    await visitor.page.context.clear_cookies()
+    await visitor.page.context.add_cookies([{"name": name, "value": value, "url": f"{desks.url}/api/moderate"}])
+    if notices == "when something is sent":
+        await visitor.part("confirm").click()
+    else:
+        await visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(visitor.part("said")).to_contain_text("somebody else is logged in now: max, moderator")
+    await expect(visitor.part("who")).to_have_text("max, moderator")
+    await dialog_is(visitor, there=False)
+    await expect(visitor.part("case")).to_have_attribute("data-case", case)
+    found = await desks.office.server.application.services.adapters.kept.cases.load(case)
+    assert found is not None
+    assert found.decisions == []
+
+
+# ── the network ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("part", ["", "appeals", "bans", "people", "audit", "cases"])
+async def test_what_could_not_be_loaded_is_there_when_the_network_returns(desks: Desks, part: str) -> None:
+    (case,) = await desks.cases(1)
+    visitor = await desks.seated("eva", "admin", "/moderate#/nowhere")
+    await visitor.page.context.set_offline(True)
+    await visitor.page.evaluate("hash => { location.hash = hash }", f"#/{part}{f'/{case}' if part == 'cases' else ''}")
+    trouble = visitor.part("trouble").last
+    await expect(trouble).to_contain_text("The server cannot be reached.")
+    await trouble.get_by_role("button").click()
+    await expect(trouble).to_contain_text("The server cannot be reached.")
+    await visitor.page.context.set_offline(False)
+    await expect(visitor.part("trouble")).to_have_count(0)
+    await expect(visitor.words("Loading…")).to_have_count(0)
+
+
+async def test_a_decision_without_an_answer_is_not_made_again(desks: Desks) -> None:
+    (case,) = await desks.cases(1)
+    visitor = await desks.seated()
+    await opens(visitor, case)
+    await visitor.page.keyboard.press("n")
+    await visitor.part("decide-words").fill("seen")
+    asked: list[str] = []
+
+    async def lose(route: Route) -> None:
+        asked.append(route.request.url)
+        await route.abort()
+
+    await visitor.page.route(re.compile("/decisions"), lose)
+    await visitor.part("confirm").click()
+    await expect(visitor.part("decide-trouble")).to_contain_text("look before you try again")
+    await visitor.page.evaluate("dispatchEvent(new Event('online'))")
+    await expect(visitor.part("decide-words")).to_have_value("seen")
+    await visitor.page.unroute(re.compile("/decisions"))
+    await visitor.part("confirm").click()
+    await expect(visitor.part("decisions")).to_contain_text("seen")
+    assert len(asked) == 1
 
 
 # ── the queue and a case ──────────────────────────────────────────────────────────────────────────
@@ -288,12 +410,61 @@ async def test_keys_decide_with_a_step_between(desks: Desks) -> None:
     await dialog_is(visitor, there=False)
 
 
+async def test_single_keys_can_be_switched_off(desks: Desks) -> None:
+    (case,) = await desks.cases(1)
+    visitor = await desks.seated()
+    await opens(visitor, case)
+    keyboard = visitor.page.keyboard
+    await keyboard.press("?")
+    await visitor.part("keys-on").uncheck()
+    await keyboard.press("Escape")
+    await expect(visitor.page.locator("kbd")).to_have_count(0)
+    for key in "?nj":
+        await keyboard.press(key)
+    await expect(visitor.page.locator("dialog")).to_have_count(0)
+    await visitor.page.reload()
+    await expect(visitor.part("case")).to_be_visible()
+    await keyboard.press("n")
+    await dialog_is(visitor, there=False)
+    await visitor.part("keys").click()
+    await visitor.part("keys-on").check()
+    await keyboard.press("Escape")
+    await keyboard.press("n")
+    await dialog_is(visitor, there=True)
+    await visitor.part("decide-words").press_sequentially("bed?")
+    await expect(visitor.part("decide-words")).to_have_value("bed?")
+
+
+async def test_bans_come_in_parts(desks: Desks) -> None:
+    store = desks.office.server.application.services.adapters.kept.sanctions
+    for number in range(60):
+        await store.add(sanction(code=str(number)))
+    visitor = await desks.seated(path="/moderate#/bans")
+    await expect(visitor.part("ban")).to_have_count(50)
+    await visitor.part("more").click()
+    await expect(visitor.part("ban")).to_have_count(60)
+    await expect(visitor.part("more")).to_have_count(0)
+    await visitor.part("lift").last.click()
+    await visitor.part("say-words").fill("It was somebody else.")
+    await visitor.part("confirm").click()
+    await expect(visitor.part("lifted")).to_have_count(1)
+    await expect(visitor.part("ban")).to_have_count(60)
+
+
 async def test_a_long_queue_goes_on(desks: Desks) -> None:
     ids = await desks.cases(60)
     visitor = await desks.seated()
     await expect(visitor.part("total")).to_have_text("60 cases")
     await expect(rows(visitor)).to_have_count(50)
     await rows(visitor).last.click()
+    await expect(visitor.part("case")).to_have_attribute("data-case", ids[49])
+    await visitor.page.go_back()
+    await visitor.part("more").click()
+    await expect(rows(visitor)).to_have_count(60)
+    async with visitor.page.expect_response(re.compile("/cases.*after=")):
+        await visitor.part("state-open").click()
+    await expect(rows(visitor)).to_have_count(60)
+    await rows(visitor).nth(49).click()
     await expect(visitor.part("case")).to_have_attribute("data-case", ids[49])
     await visitor.page.keyboard.press("j")
     await expect(visitor.part("case")).to_have_attribute("data-case", ids[50])
@@ -357,7 +528,6 @@ async def test_pictures_are_hidden_until_asked_and_nothing_plays(desks: Desks) -
     await rows(visitor).click()
     picture = visitor.part("picture")
     await expect(picture).to_have_css("filter", "blur(24px) grayscale(1)")
-    await visitor.page.wait_for_function("() => document.querySelector('[data-testid=picture]').naturalWidth > 0")
     await visitor.part("show").click()
     await expect(picture).to_have_css("filter", "grayscale(1)")
     await visitor.part("colour").click()
@@ -373,6 +543,71 @@ async def test_pictures_are_hidden_until_asked_and_nothing_plays(desks: Desks) -
         await visitor.page.keyboard.press("Enter")
     assert content(await (await download.value).path())[:2] == b"PK"
     await expect(visitor.part("said")).to_have_text("The archive was downloaded.")
+
+
+async def reported_file(desks: Desks, body: bytes, name: str) -> str:
+    """Report a file; return the id of the case."""
+    two = Two(desks.office.server, *await desks.office.server.pair())
+    info = await two.upload(body, name, by=two.berta)
+    await two.other.emit("chat:message", {"type": "file", "content": info})
+    message = await two.one.until("chat:message")
+    await two.one.ask("safety:report", {"reason": "sexual", "messages": [message["id"]]})
+    (case,) = (await desks.office.server.application.services.adapters.kept.cases.page("open")).cases
+    return case.id
+
+
+async def test_a_picture_that_moves_is_still_until_asked(desks: Desks) -> None:
+    case = await reported_file(desks, MOVING, "dance.gif")
+    visitor = await desks.seated()
+    await opens(visitor, case)
+    picture = visitor.part("picture")
+    for _ in ("hidden", "grey"):
+        await expect(picture).to_have_js_property("tagName", "CANVAS")
+        await expect(picture).to_have_js_property("width", 1)
+        assert await picture.evaluate(PIXEL) == [255, 0, 0, 255]
+        await visitor.part("show").or_(visitor.part("colour")).click()
+    await expect(picture).to_have_js_property("tagName", "IMG")
+    await expect(picture).to_have_js_property("naturalWidth", 1)
+    await visitor.part("hide").click()
+    await expect(picture).to_have_js_property("tagName", "CANVAS")
+
+
+async def test_a_file_that_cannot_be_had_says_why(desks: Desks) -> None:
+    case = await reported_file(desks, PICTURE["buffer"], "garden.png")
+    refusals: dict[str, tuple[int, str] | None] = {"code": (503, "unavailable")}
+
+    async def refuse(route: Route) -> None:
+        if refusals["code"] is None:
+            await route.continue_()
+            return
+        status, code = refusals["code"]
+        await route.fulfill(status=status, json={"success": False, "code": code})
+
+    visitor = await desks.seated()
+    await visitor.page.route(re.compile("/files/|/export"), refuse)
+    await opens(visitor, case)
+    evidence = visitor.part("evidence")
+    await expect(evidence.get_by_test_id("trouble")).to_contain_text("The database cannot be reached right now.")
+    await visitor.part("download").click()
+    await expect(visitor.part("file-trouble")).to_have_text("The database cannot be reached right now.")
+    refusals["code"] = (404, "file_not_found")
+    await visitor.part("download").click()
+    await expect(visitor.part("file-trouble")).to_have_text("The file is not there, or not any more.")
+    await visitor.page.keyboard.press("x")
+    await visitor.part("confirm").click()
+    await expect(visitor.part("decide-trouble")).to_have_text("The file is not there, or not any more.")
+    await visitor.part("cancel").click()
+    refusals["code"] = None
+    await evidence.get_by_test_id("again").click()
+    await expect(visitor.part("picture")).to_be_visible()
+    async with visitor.page.expect_download() as download:
+        await visitor.part("download").click()
+    assert (await download.value).suggested_filename == "garden.png"
+    await expect(visitor.part("file-trouble")).to_have_text("")
+    refusals["code"] = (401, "login_required")
+    await visitor.part("download").click()
+    await expect(visitor.part("log-in")).to_be_visible()
+    await expect(visitor.part("said")).to_contain_text("Your session has ended.")
 
 
 async def test_two_on_one_case_see_each_other_and_one_decides(desks: Desks) -> None:

@@ -18,6 +18,7 @@ import pytest
 from passerby.http.moderation_models import LONGEST_BAN
 from passerby.limits import Rate
 from tests.database.conftest import KEY
+from tests.database.test_kept import sanction
 from tests.moderation.conftest import PASSWORD, Browser, Office
 from tests.support.client import RefusedError
 from tests.support.conversation import Two
@@ -257,7 +258,19 @@ async def test_the_longest_ban_can_be_shown(office: Office) -> None:
     browser = await office.moderator()
     _, case = await office.reported()
     await browser.post(f"/cases/{case}/decisions", action="ban", rule="hate", seconds=LONGEST_BAN)
-    assert (await browser.get("/sanctions"))["data"][0]["endsAt"] > "2100"
+    assert (await browser.get("/sanctions"))["data"]["sanctions"][0]["endsAt"] > "2100"
+
+
+async def test_sanctions_come_in_parts(office: Office) -> None:
+    browser = await office.moderator(role="triage")
+    store = office.server.application.services.adapters.kept.sanctions
+    bans = [await store.add(sanction(code=str(number))) for number in range(60)]
+    first = (await browser.get("/sanctions"))["data"]
+    assert [one["id"] for one in first["sanctions"]] == [one.id for one in reversed(bans[10:])]
+    rest = (await browser.get(f"/sanctions?after={first['next']}"))["data"]
+    assert [one["id"] for one in rest["sanctions"]] == [one.id for one in reversed(bans[:10])]
+    assert rest["next"] is None
+    assert (await browser.get("/sanctions?after=nonsense"))["code"] == "invalid_payload"
 
 
 # ── cases ─────────────────────────────────────────────────────────────────────────────────────────
@@ -518,7 +531,7 @@ async def test_against_a_ban_that_is_over_nobody_appeals(office: Office) -> None
     two, case = await office.reported(leave=False)
     await moderator.post(f"/cases/{case}/decisions", action="ban", rule="hate", by=["session"])
     code = (await two.other.until("safety:told"))["appealCode"]
-    (ban,) = (await moderator.get("/sanctions"))["data"]
+    (ban,) = (await moderator.get("/sanctions"))["data"]["sanctions"]
     await moderator.post(f"/sanctions/{ban['id']}/lift", words="a mistake")
     answered = await office.server.http.post("/api/appeals", json={"code": code, "words": "why?"})
     assert answered.status_code == 409

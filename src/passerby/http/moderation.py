@@ -43,6 +43,7 @@ from passerby.http.moderation_models import (
     LogIn,
     ModeratorLine,
     SanctionLine,
+    SanctionList,
     SetUp,
     Template,
 )
@@ -369,14 +370,24 @@ class ModerationController(Controller):
         await _answered(moderation.desk.answer(session.moderator, appeal_id, data.verdict, data.words))
         return Success(success=True, data=None)
 
-    @get("/sanctions", summary="Get the sanctions in force", responses=refusals(*_REFUSALS))
+    @get("/sanctions", summary="Get a part of the sanctions in force", responses=refusals(*_REFUSALS))
     async def sanctions(
-        self, moderation: NamedDependency[Moderation], session: NamedDependency[Session]
-    ) -> Success[list[SanctionLine]]:
-        """Return bans and ended sessions that are in force, and those that ended since yesterday, the newest first."""
+        self,
+        moderation: NamedDependency[Moderation],
+        session: NamedDependency[Session],
+        after: FromQuery[str | None] = None,
+    ) -> Success[SanctionList]:
+        """Return bans and ended sessions that are in force, and those that ended since yesterday.
+
+        The last changed come first. `after` is `next` of the part before.
+        """
         require(session.moderator, "triage")
-        found = await _answered(moderation.desk.sanctions.changed(0))
-        return Success(success=True, data=[_sanction(moderation, one) for one in reversed(found)])
+        try:
+            page = await _answered(moderation.desk.sanctions.page(after=after))
+        except ValueError as error:
+            raise InvalidInputError(Code.INVALID_PAYLOAD, "Not a place among the sanctions", field="after") from error
+        lines = [_sanction(moderation, one) for one in page.sanctions]
+        return Success(success=True, data=SanctionList(sanctions=lines, next=page.next))
 
     @post(
         "/sanctions/{sanction_id:int}/lift",

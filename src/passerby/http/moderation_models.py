@@ -152,6 +152,13 @@ class SanctionLine(Struct, rename="camel", frozen=True, kw_only=True):
     marks: list[str]
 
 
+class SanctionList(Struct, rename="camel", frozen=True, kw_only=True):
+    """A part of the sanctions."""
+
+    sanctions: list[SanctionLine]
+    next: str | None
+
+
 class AppealLine(Struct, rename="camel", frozen=True, kw_only=True):
     """An appeal that waits, and what it is against."""
 
@@ -213,7 +220,7 @@ CONSOLE_MODELS: tuple[type, ...] = (
     CaseList,
     CaseView,
     Decide,
-    SanctionLine,
+    SanctionList,
     AppealLine,
     AnswerAppeal,
     LiftBan,

@@ -25,6 +25,14 @@ class Appeal(Struct, frozen=True, kw_only=True):
     decided_by: str = ""
 
 
+class SanctionPage(Struct, frozen=True, kw_only=True):
+    """A part of a list."""
+
+    sanctions: list[Sanction]
+    next: str | None
+    """Where the next part begins; None: this is the last one."""
+
+
 class SanctionStore(Protocol):
     """Where sanctions and appeals are kept. All methods raise OSError when the database cannot be used now."""
 
@@ -37,6 +45,13 @@ class SanctionStore(Protocol):
         Without bans that ended more than a day ago, and without warnings and ended sessions of before that.
 
         Ends at once if the database was never used: that costs less than a query, because it is asked each second.
+        """
+
+    async def page(self, *, after: str | None = None, limit: int = 50) -> SanctionPage:
+        """Return the sanctions of `changed(0)` in parts, the last changed first.
+
+        What changes meanwhile moves to the front: nothing else is left out. Raises ValueError if `after` is not a
+        `next` of an earlier page.
         """
 
     async def lift(self, sanction_id: int, at: float, moderator: str, words: str) -> bool:

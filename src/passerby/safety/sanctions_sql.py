@@ -11,7 +11,7 @@ from passerby.database import journal
 from passerby.database.sanctions import insert_sanction, next_version
 from passerby.errors import Code, ForbiddenError
 from passerby.safety.cases import Mark, Sanction
-from passerby.safety.sanctions import Appeal
+from passerby.safety.sanctions import Appeal, SanctionPage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from passerby.safety.sanctions import Verdict
 
 _DAY: Final = 86_400.0
+_DIGITS: Final = 18
+"""Of a version, at most: what has more may not fit into the column."""
 
 
 class SqlSanctionStore:
@@ -43,21 +45,38 @@ class SqlSanctionStore:
         """See SanctionStore."""
         if self._database.is_empty:
             return []
-        yesterday = self._clock.time() - _DAY
         async with self._database.read() as session:
             sql, tables = session.sql, session.tables
             if await session.scalar(sql.select(tables.facts.c.sanction_version)) <= after:
                 return []
-            table = tables.sanctions.c
-            is_told = sql.and_(table.kind != "banned", table.begins_at < yesterday)
-            wanted = sql.select(tables.sanctions).where(
-                table.version > after,
-                sql.not_(is_told),
-                sql.or_(table.ends_at.is_(None), table.ends_at >= yesterday),
-                sql.or_(table.lifted_at.is_(None), table.lifted_at >= yesterday),
-            )
-            rows = (await session.execute(wanted.order_by(table.version))).all()
-            return await self._sanctions(session, rows)
+            version = tables.sanctions.c.version
+            wanted = self._recent(session).where(version > after).order_by(version)
+            return await self._sanctions(session, (await session.execute(wanted)).all())
+
+    async def page(self, *, after: str | None = None, limit: int = 50) -> SanctionPage:
+        """See SanctionStore."""
+        before = None if after is None else _version_of(after)
+        if self._database.is_empty:
+            return SanctionPage(sanctions=[], next=None)
+        async with self._database.read() as session:
+            version = session.tables.sanctions.c.version
+            wanted = self._recent(session).order_by(version.desc()).limit(limit + 1)
+            if before is not None:
+                wanted = wanted.where(version < before)
+            rows = (await session.execute(wanted)).all()
+            sanctions = await self._sanctions(session, rows[:limit])
+        return SanctionPage(sanctions=sanctions, next=str(rows[limit - 1].version) if len(rows) > limit else None)
+
+    def _recent(self, session: Session) -> Any:  # noqa: ANN401 - of SQLAlchemy
+        """Select what is in force, and what was until yesterday."""
+        yesterday = self._clock.time() - _DAY
+        sql, table = session.sql, session.tables.sanctions.c
+        is_told = sql.and_(table.kind != "banned", table.begins_at < yesterday)
+        return sql.select(session.tables.sanctions).where(
+            sql.not_(is_told),
+            sql.or_(table.ends_at.is_(None), table.ends_at >= yesterday),
+            sql.or_(table.lifted_at.is_(None), table.lifted_at >= yesterday),
+        )
 
     @staticmethod
     async def _sanctions(session: Session, rows: Sequence[Any]) -> list[Sanction]:
@@ -222,6 +241,14 @@ class SqlSanctionStore:
 async def _forget_keys(session: Session, at: float, lifetime: float) -> None:
     table = session.tables.address_keys
     await session.execute(table.delete().where(table.c.begun_at <= at - 2 * lifetime))
+
+
+def _version_of(text: str) -> int:
+    """Return where a page begins. Raises ValueError."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        message = f"not a place: {text[:40]!r}"
+        raise ValueError(message)
+    return int(text)
 
 
 def _sanction(row: Any, marks: tuple[Mark, ...]) -> Sanction:  # noqa: ANN401 - of SQLAlchemy

@@ -25,14 +25,24 @@ export function keyOf(action: Action): string {
 
 type Press = Pick<
   KeyboardEvent,
-  'key' | 'ctrlKey' | 'metaKey' | 'altKey' | 'repeat' | 'isComposing' | 'defaultPrevented'
+  | 'key'
+  | 'shiftKey'
+  | 'ctrlKey'
+  | 'metaKey'
+  | 'altKey'
+  | 'repeat'
+  | 'isComposing'
+  | 'defaultPrevented'
 >;
 
 /** What a press asks for; null: nothing, or it is of a field that is written in. */
 export function commandOf(press: Press, isWriting: boolean): Command | null {
   if (isWriting || press.isComposing || press.defaultPrevented) return null;
   if (press.ctrlKey || press.metaKey || press.altKey) return null;
-  const command = Object.hasOwn(KEYS, press.key) ? KEYS[press.key] : undefined;
+  // With caps lock a letter is a capital, without Shift; "?" needs Shift on most keyboards.
+  const key = press.key.toLowerCase();
+  if (press.shiftKey && key !== '?') return null;
+  const command = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
   if (!command || (press.repeat && command !== 'next' && command !== 'previous')) return null;
   return command;
 }

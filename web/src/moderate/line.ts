@@ -1,10 +1,29 @@
-/** The part of the queue that was loaded, and the ways through it. */
-import type { CaseLine, CaseList } from './models';
+/** The part of a list that was loaded, and the ways through the queue. */
+import type { CaseLine, CaseList, SanctionList } from './models';
 
-/** `more` after what is there; a case that has moved meanwhile is there once. */
+/** `more` after what is there; what has moved meanwhile is there once. */
+function united<T extends { id: unknown }>(list: readonly T[], more: readonly T[]): T[] {
+  const known = new Set(list.map((one) => one.id));
+  return [...list, ...more.filter((one) => !known.has(one.id))];
+}
+
 export function joined(list: CaseList, more: CaseList): CaseList {
-  const known = new Set(list.cases.map((one) => one.id));
-  return { ...more, cases: [...list.cases, ...more.cases.filter((one) => !known.has(one.id))] };
+  return { ...more, cases: united(list.cases, more.cases) };
+}
+
+export function joinedBans(list: SanctionList, more: SanctionList): SanctionList {
+  return { ...more, sanctions: united(list.sanctions, more.sanctions) };
+}
+
+/** A list from its start, as far as it is wanted: whoever has gone down it keeps the place when it is loaded again. */
+export async function loadedAgain<L extends { next: string | null }>(
+  load: (after: string | null) => Promise<L>,
+  join: (list: L, more: L) => L,
+  isEnough: (list: L) => boolean,
+): Promise<L> {
+  let list = await load(null);
+  while (list.next && !isEnough(list)) list = join(list, await load(list.next));
+  return list;
 }
 
 export function without(list: CaseList, id: string): CaseList {

@@ -14,6 +14,7 @@ export type {
   Figures,
   ModeratorLine,
   SanctionLine,
+  SanctionList,
   SetUp,
   Template,
 } from '../wire/types';

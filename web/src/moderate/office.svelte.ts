@@ -1,12 +1,13 @@
 /** The state of the console: who is logged in, where, and the queue. */
-import { Api, Failure } from './api';
-import { after, beside, joined, replaced, without } from './line';
+import { Api, Failure, isOfNetwork } from './api';
+import { Drafts } from './drafts';
+import { after, beside, joined, loadedAgain, replaced, without } from './line';
 import { hasRole, moves } from './may';
 import type { CaseList, CaseState, CaseView, Console, Decide, Role, Template } from './models';
 import { caseHash, routeOf, type Route } from './route';
 import { words } from './words/spoken.svelte';
 
-/** Milliseconds between two looks at the clock: it is compared with dates of the server, and measures no durations. */
+/** Milliseconds between two looks at the clock. */
 const TICK = 10_000;
 
 export function troubleText(error: unknown): string {
@@ -23,6 +24,7 @@ export class Office {
   /** Undefined: not known yet. */
   console = $state.raw<Console | null | undefined>(undefined);
   route = $state.raw<Route>({ name: 'queue' });
+  /** By the server's clock: this machine's may be wrong. */
   now = $state.raw(Number(new Date()));
   /** What has just happened, for everybody to hear. */
   said = $state.raw('');
@@ -31,6 +33,10 @@ export class Office {
 
   queueState = $state.raw<CaseState>('open');
   queue = $state.raw<CaseList | null>(null);
+  readonly drafts = new Drafts();
+  /** Who was logged in last, and whose drafts there are. */
+  private owner = '';
+  private resuming: Promise<void> | null = null;
   private turn = 0;
   private readonly templates = new Map<string, Promise<Template[]>>();
 
@@ -38,7 +44,11 @@ export class Office {
     this.api = new Api((code) => {
       // Another tab may have logged in as somebody else, or anew.
       if (code === 'csrf_invalid') void this.resume();
-      else this.leave();
+      else {
+        const wasHere = !!this.console;
+        this.leave();
+        if (wasHere) this.said = words().ended;
+      }
     }, fetching);
   }
 
@@ -50,19 +60,38 @@ export class Office {
     addEventListener('hashchange', follow);
     follow();
     setInterval(() => {
-      this.now = Number(new Date());
+      this.tick();
     }, TICK);
+    addEventListener('online', () => {
+      if (isOfNetwork(this.closed)) void this.resume();
+    });
+    document.addEventListener('visibilitychange', () => {
+      // Perhaps somebody else has logged in meanwhile, in another tab.
+      if (!document.hidden && this.console) void this.resume();
+    });
     void this.resume();
   }
 
-  /** Find out whether somebody is logged in. */
-  async resume(): Promise<void> {
+  private tick(): void {
+    this.now = Number(new Date()) + this.api.ahead;
+  }
+
+  /** Find out who is logged in, if anybody. */
+  resume(): Promise<void> {
+    this.resuming ??= this.identify().finally(() => {
+      this.resuming = null;
+    });
+    return this.resuming;
+  }
+
+  private async identify(): Promise<void> {
     this.closed = null;
     try {
       this.enter(await this.api.session());
     } catch (error) {
-      if (error instanceof Failure && error.code === 'login_required') this.leave();
-      else this.closed = error;
+      const isNobody = error instanceof Failure && error.code === 'login_required';
+      // What is open stays: only the token of who opened it goes with what they do.
+      if (!isNobody && !this.console) this.closed = error;
     }
   }
 
@@ -73,6 +102,7 @@ export class Office {
   async logOut(): Promise<void> {
     await this.api.logOut();
     this.leave();
+    this.drafts.forget();
     this.go('#/');
   }
 
@@ -80,15 +110,26 @@ export class Office {
   private leave(): void {
     this.api.csrf = '';
     this.console = null;
+    this.clear();
+  }
+
+  private clear(): void {
+    this.turn++;
     this.queue = null;
     this.said = '';
     this.templates.clear();
   }
 
   private enter(console: Console): void {
+    const before = this.console;
+    if (console.name !== this.owner) this.drafts.forget();
+    if (before?.name !== console.name) this.clear();
+    if (before && before.name !== console.name)
+      this.said = words().changed(words().who(console.name, words().role[console.role]));
+    this.owner = console.name;
     this.api.csrf = console.csrf;
     this.console = console;
-    this.now = Number(new Date());
+    this.tick();
   }
 
   has(role: Role): boolean {
@@ -105,15 +146,22 @@ export class Office {
     const turn = ++this.turn;
     if (state !== this.queueState) this.queue = null;
     this.queueState = state;
-    const list = await this.api.cases(state, null);
+    const list = await loadedAgain(
+      (after) => this.api.cases(state, after),
+      joined,
+      // "More" may have come meanwhile.
+      ({ cases }) => turn !== this.turn || cases.length >= (this.queue?.cases.length ?? 0),
+    );
     if (turn === this.turn) this.queue = list;
   }
 
   async loadMore(): Promise<void> {
-    const { queue, turn } = this;
+    const { queue, queueState } = this;
     if (!queue?.next) return;
-    const more = await this.api.cases(this.queueState, queue.next);
-    if (turn === this.turn && this.queue === queue) this.queue = joined(queue, more);
+    const more = await this.api.cases(queueState, queue.next);
+    if (this.queue === queue) this.queue = joined(queue, more);
+    // It was loaded again, or a case has left it: what was asked for may not be what follows now.
+    else if (this.queueState === queueState) await this.loadMore();
   }
 
   /** Go to the case beside one; at the end of what was loaded, to the first of what follows. */

@@ -2301,6 +2301,16 @@ export interface RoomResumed {
   seq: number;
 }
 /**
+ * A part of the sanctions.
+ *
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "SanctionList".
+ */
+export interface SanctionList {
+  next: string | null;
+  sanctions: SanctionLine[];
+}
+/**
  * How many guests search in each mode: those of different modes never meet.
  *
  * This interface was referenced by `Wire`'s JSON-Schema

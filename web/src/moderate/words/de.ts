@@ -11,6 +11,10 @@ const german = (f: Formats): Words => ({
   keys: 'Tasten',
   logOut: 'Abmelden',
   who: (name, role) => `${name}, ${role}`,
+  ended:
+    'Deine Sitzung ist zu Ende. Was du geschrieben hast, ist wieder da, wenn du dich angemeldet hast.',
+  changed: (who) =>
+    `In diesem Browser ist jetzt jemand anderes angemeldet: ${who}. Was vorher begonnen war, wurde nicht gesendet.`,
   loading: 'Wird geladen\u00a0…',
   again: 'Noch einmal versuchen',
   cancel: 'Abbrechen',
@@ -266,9 +270,15 @@ const german = (f: Formats): Words => ({
     hold: 'Belege aufbewahren oder freigeben',
     keys: 'Diese Tasten',
     confirm: 'Bestätigen, in einem Dialog',
+    on: 'Einzelne Tasten wirken',
+    onHint:
+      'Schalte sie aus, wenn du mit deinem Computer sprichst oder Tasten aus Versehen triffst.',
   },
   trouble: {
     offline: 'Der Server ist nicht zu erreichen.',
+    late: 'Der Server antwortet nicht.',
+    unsure:
+      'Der Server hat nicht geantwortet. Vielleicht ist es trotzdem geschehen: Sieh nach, bevor du es noch einmal versuchst.',
     login_failed: 'Name, Passwort oder Code ist falsch. Jeder Code gilt einmal.',
     login_required: 'Bitte melde dich an.',
     rate_limited: (seconds) =>

@@ -12,6 +12,9 @@ const english = (f: Formats) => ({
   keys: 'Keys',
   logOut: 'Log out',
   who: (name: string, role: string): string => `${name}, ${role}`,
+  ended: 'Your session has ended. What you have written is there again when you have logged in.',
+  changed: (who: string): string =>
+    `In this browser somebody else is logged in now: ${who}. What was begun before was not sent.`,
   loading: 'Loading…',
   again: 'Try again',
   cancel: 'Cancel',
@@ -285,9 +288,14 @@ const english = (f: Formats) => ({
     hold: 'Hold or release evidence',
     keys: 'These keys',
     confirm: 'Confirm, in a dialog',
+    on: 'Single keys do something',
+    onHint: 'Switch them off if you speak to your computer, or hit keys by accident.',
   },
   trouble: {
     offline: 'The server cannot be reached.',
+    late: 'The server does not answer.',
+    unsure:
+      'The server has not answered. Perhaps it was done all the same: look before you try again.',
     login_failed: 'Name, password or code is wrong. Each code works once.',
     login_required: 'Please log in.',
     rate_limited: (seconds: number): string =>

@@ -1,4 +1,5 @@
 /** The language that the console speaks now. Whoever reads `words()` in a component follows a change. */
+import { keep, kept } from '../kept';
 import { formatsOf, type Formats } from '../../words/formats';
 import type { Words } from './en';
 
@@ -56,21 +57,12 @@ export async function begin(): Promise<boolean> {
   return (await speak(remembered() ?? negotiate(navigator.languages))) || (await speak('en'));
 }
 
-/** The moderator's choice, now and the next time: the only thing that this page keeps in the browser. */
+/** The moderator's choice, now and the next time. */
 export async function choose(wanted: Language): Promise<void> {
-  if (!(await speak(wanted))) return;
-  try {
-    localStorage.setItem(KEY, wanted);
-  } catch {
-    // Storage may be forbidden or full: then the choice lasts as long as the page.
-  }
+  if (await speak(wanted)) keep(KEY, wanted);
 }
 
 function remembered(): Language | null {
-  try {
-    const kept = localStorage.getItem(KEY);
-    return kept !== null && isLanguage(kept) ? kept : null;
-  } catch {
-    return null;
-  }
+  const tag = kept(KEY);
+  return tag !== null && isLanguage(tag) ? tag : null;
 }
