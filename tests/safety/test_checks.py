@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import threading
+import time
 from contextlib import AsyncExitStack
 from importlib import metadata
 from pathlib import Path
@@ -300,6 +301,7 @@ Mist
         ("look at https://spam.ex\ufe0fample/", (), "other"),
         ("look at https://\U0001e922.spam.example/", (), "other"),  # a letter that is newer than IDNA 2003
         ("so much...spam.example", (), "other"),
+        (f"https://{'ä' * 64}.spam.example", (), "other"),
     ],
 )
 def test_words_are_found_whole_however_they_are_written(
@@ -324,6 +326,20 @@ def test_hosts_of_any_text_can_be_looked_up(text: str) -> None:
     for host in hosts(text):
         assert host.isascii()
         assert host == host.lower()
+
+
+def test_hosts_of_the_worst_texts_take_no_time() -> None:
+    texts = [
+        "".join(chr(0x4E00 + 7 * number) for number in range(998)) + ".ä",
+        " ".join(f"{chr(0x430 + number % 32)}{number}.ä" for number in range(180)),
+        " ".join("".join(chr(0x4E00 + 97 * line + 7 * number) for number in range(63)) + ".ä" for line in range(15)),
+        "%41\u200bä.。" * 120,
+    ]
+    for text in texts:
+        began = time.process_time()
+        for _ in range(10):
+            hosts(text[:1000])
+        assert time.process_time() - began < 0.2  # over a second, if labels of any length are encoded
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ _OWN: Final = "/api/temp-files/"
 _SCHEME: Final = re.compile(r"(?<![a-z0-9])(?:mailto|magnet|tel|sms|data|javascript):\S", re.IGNORECASE)
 MOST_LABELS: Final = 8
 """Parts of a host that are looked at, at most: the last ones."""
+_LONGEST_LABEL: Final = 63
+"""Characters of one of them (RFC 1035 §2.3.4). Longer ones lead nowhere, and their punycode takes long."""
 _NAME: Final = re.compile(r"(?<![\w-])[\w-]++(?:\.[\w-]++)++")
 _AROUND: Final = "_-."
 """What may stand around a host and looks like a part of it, such as the marks of Markdown."""
@@ -74,11 +76,13 @@ def _plain(text: str) -> str:
 
 def _host_of(name: str) -> str:
     labels = name.split(".")[-MOST_LABELS:]
-    return ".".join(label if label.isascii() else _punycode(label) for label in labels).lower()
+    return ".".join(map(_folded, labels))
 
 
-def _punycode(label: str) -> str:
-    try:
-        return label.encode("idna").decode("ascii")
-    except UnicodeError:  # too long, or with a letter that is newer than this codec: browsers know it
-        return "xn--" + label.lower().encode("punycode").decode("ascii")
+def _folded(label: str) -> str:
+    """Do as browsers do (UTS 46): Python's codec `idna` knows no letter that is newer than Unicode 3.2, and is slow."""
+    if len(label) > _LONGEST_LABEL:
+        return ""
+    if not label.isascii():
+        label = unicodedata.normalize("NFKC", label.casefold())
+    return label.lower() if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")
