@@ -74,7 +74,7 @@ async def _scrapes(plan: Plan, passerby: Passerby) -> list[Row]:
             values={f"scrape_{number}_ms": one for number, one in enumerate(times)},
         ),
         Row(
-            f"longest turn of the event loop meanwhile, {what}",
+            f"longest turn of the loop meanwhile, {what}",
             f"{rest.longest_work:.1f} ms of CPU",
             f"{rest.longest_wait:.1f} ms on the clock",
             rest.longest_work,

@@ -469,7 +469,7 @@ class Application:
         port = settings.metrics_port and settings.metrics_port + number - 1
         metrics = Metrics(parts, number)
         try:
-            await metrics.listen(settings.metrics_host, port)
+            await metrics.listen(settings.metrics_host, port, is_followed=crew is not None)
         except OSError as error:
             raise SettingsError(f"METRICS_PORT={port}: {error.strerror or error}") from error
         self.metrics = metrics

@@ -172,6 +172,35 @@ async def test_a_ringing_call_ends_as_either_side_says(how: type[Hangup], event:
     assert caller.got()[-1] == "webrtc:offer"
 
 
+async def test_calls_are_counted_by_how_they_have_ended_and_how_long_they_took_to_connect() -> None:
+    house = House()
+    caller, callee = await phones(house)
+    for how, by in ((EndCall, caller), (GiveUpCall, caller), (RejectCall, callee)):
+        caller.offer("audio")
+        by.hang_up(how)
+    callee.offer("audio")
+    caller.answer()
+    callee.hang_up()
+    callee.offer()
+    caller.answer()
+    await house.pass_time(2.5)
+    caller.connected()
+    callee.connected()
+    callee.hang_up()
+
+    assert house.calls.begun == {"audio": 4, "video": 1}
+    assert house.calls.ended == {
+        "cancelled": 1,
+        "unanswered": 1,
+        "declined": 1,
+        "not_connected": 1,
+        "completed": 1,
+    }
+    assert sum(house.calls.connects.counts) == 1
+    assert house.calls.connects.total == pytest.approx(2.5)
+    assert house.calls.count == 0
+
+
 async def test_who_was_declined_waits_before_the_next_call_and_longer_each_time() -> None:
     house = House()
     caller, callee = await phones(house)

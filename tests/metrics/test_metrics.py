@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
@@ -17,6 +19,7 @@ from passerby.socketio.closing import CLOSINGS
 from tests.metrics.test_watching import DASHBOARD, DOCUMENT, RULES
 from tests.support.client import RefusedError
 from tests.support.ports import free_port
+from tests.support.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -245,6 +248,23 @@ def test_nothing_of_it_is_loaded_without_the_setting() -> None:
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+async def test_a_worker_that_replaces_another_one_takes_its_port(start_process: Callable[..., ServerProcess]) -> None:
+    port = free_port()
+    process = start_process(METRICS_PORT=str(port), WORKERS="2", DRAIN_SECONDS="0").wait_until_ready()
+
+    async def began() -> list[float]:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            urls = [f"http://127.0.0.1:{port + place}/metrics" for place in range(2)]
+            return [Scrape((await http.get(url)).text).value("process_start_time_seconds") for url in urls]
+
+    before = await began()
+    os.kill(process.pid, signal.SIGHUP)
+    await Workers(process).logged("the workers are replaced", 2)  # that they will be, and that they are
+    after = await began()
+
+    assert all(new > old for old, new in zip(before, after, strict=True))
 
 
 async def test_each_worker_has_a_port_and_a_label(start_process: Callable[..., ServerProcess]) -> None:

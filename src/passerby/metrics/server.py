@@ -55,9 +55,12 @@ class Metrics:
         await self._collector.look()
         await self._exposition(scope, receive, send)
 
-    async def listen(self, host: str, port: int) -> None:
-        """Take the address; 0 is any free port. Raises OSError."""
-        self._listener = await _listen(host, port)
+    async def listen(self, host: str, port: int, *, is_followed: bool) -> None:
+        """Take the address; 0 is any free port. Raises OSError.
+
+        `is_followed`: a worker that replaces this one starts before this one drains, and takes the same address.
+        """
+        self._listener = await _bound(host, port, is_shared=is_followed)
         self.port = self._listener.getsockname()[1]
         self._host = f"[{host}]" if ":" in host else host
 
@@ -102,16 +105,22 @@ class Metrics:
             await server.shutdown()
 
 
-async def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises OSError."""
+async def _bound(host: str, port: int, *, is_shared: bool) -> socket.socket:
+    """Return a socket with this address, which others may share. Raises OSError.
+
+    One that is shared does not listen yet: all requests go to the one before it until then.
+    """
     family, kind, protocol, _, address = (
         await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     )[0]
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
-        listener.listen(_BACKLOG)
+        if not is_shared:
+            listener.listen(_BACKLOG)
         listener.setblocking(False)  # noqa: FBT003 - the name of the argument cannot be given
     except OSError:
         listener.close()

@@ -60,6 +60,8 @@ class _Asked:
         self._without = without
         self._rests = rests
         self._clock = clock
+        self.unanswered = 0
+        """Questions without an answer."""
         self._failures = 0
         self._rests_until = 0.0
         self.unanswered = 0
