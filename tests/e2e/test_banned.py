@@ -154,7 +154,7 @@ async def test_who_was_away_is_told_on_the_way_back_why_the_session_is_over(stre
 async def test_whose_neighbour_is_banned_reads_that_it_may_be_somebody_else(street: Street) -> None:
     answering = Answering(reports=True)
     answering.bodies["/api/guest"] = {"code": "banned", "ban": SHARED}
-    anna = await street.visitor(before=answering.join)
+    anna = await street.visitor(touch=True, before=answering.join)
     await expect(anna.page.get_by_role("heading", name="Your internet connection is banned")).to_be_focused()
     await expect(anna.part("shared")).to_contain_text("That may not be you")
     await expect(anna.part("rule")).to_have_text("No threats and no violence")
