@@ -208,6 +208,12 @@ def built() -> Iterable[str]:
     return paths
 
 
+def test_the_record_of_the_build_is_served_to_nobody(tmp_path: Path) -> None:
+    for name in ("index.html", ".sources"):
+        (tmp_path / name).write_text("text")
+    assert sorted(Assets(tmp_path, []).paths()) == ["/", "/index.html"]
+
+
 TINY = 200
 """Bytes of a text that compression may make larger."""
 

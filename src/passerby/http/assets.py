@@ -115,7 +115,7 @@ class Assets:
         """Read all files. Every answer gets `headers`."""
         self._headers = headers
         self._assets: dict[str, Asset] = {}
-        for path in sorted(directory.rglob("*")):
+        for path in sorted(directory.rglob("[!.]*")):  # what begins with a dot is of the build, and served to nobody
             if path.is_file() and not (path.suffix in CODINGS and path.with_suffix("").is_file()):
                 name = f"/{path.relative_to(directory).as_posix()}"
                 self._assets[name] = _read(path, IMMUTABLE if _HASHED.fullmatch(name) else REVALIDATED)
