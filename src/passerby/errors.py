@@ -302,6 +302,8 @@ class RateLimitedError(PasserbyError):
 
     status = 429
     retryable = True
+    limit = "other"
+    """The name of the limit, for counts; that of another node is not known."""
 
     def __init__(self, retry_after: float, what: str = "requests", *, limit: str = "other") -> None:
         """`retry_after` is in seconds; `what` names the limited action, `limit` the limit, for counts."""
