@@ -27,6 +27,12 @@ _MAX_LENGTH: Final = 2048
 """Our tokens have about 300 characters; longer input is not parsed."""
 
 
+def bearer(header: str) -> str | None:
+    """Return the token in an `Authorization` header (RFC 6750 §2.1); None: there is none."""
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
 def derive(secret: str, purpose: str) -> bytes:
     """Return a key for another purpose than tokens, derived from their secret."""
     return hmac.digest(secret.encode(), purpose.encode(), "sha256")

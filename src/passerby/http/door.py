@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from passerby.errors import BannedError, PasserbyError, RateLimitedError
+from passerby.guests.tokens import bearer
 from passerby.http.app import Answer
 from passerby.safety.devices import digest_of
 from passerby.socketio.handshake import join_headers
@@ -75,9 +76,9 @@ class Door:
 
     def _ban_of(self, headers: Mapping[bytes, bytes], address: str) -> Match | None:
         """Return the ban of an address, a browser, or the former session of who asks."""
-        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        token = bearer(headers.get(b"authorization", b"").decode("latin-1"))
         return self._bans.find(
-            session_id=self._session_of(token.strip()) if scheme.lower() == "bearer" else None,
+            session_id=None if token is None else self._session_of(token),
             device=digest_of(headers.get(b"device", b"").decode("latin-1")),
             address=address,
         )

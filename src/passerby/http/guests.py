@@ -23,6 +23,7 @@ from passerby.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from passerby.guests.tokens import bearer
 from passerby.http.models import (
     GuestCreated,
     GuestData,
@@ -53,8 +54,7 @@ async def authenticated(request: Request[Any, Any, Any], services: NamedDependen
 
 
 def _token_of(request: Request[Any, Any, Any]) -> str | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    return bearer(request.headers.get("authorization", ""))
 
 
 def _ended(request: Request[Any, Any, Any], services: Services) -> BanNotice | None:
