@@ -44,7 +44,11 @@ def runs(pid: int) -> bool:
 
 def descriptors_of(pid: int) -> set[str]:
     """Return what the descriptors of a process lead to."""
-    return {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    targets = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            targets.add(str(entry.readlink()))
+    return targets
 
 
 def children_of(pid: int) -> list[int]:
