@@ -25,7 +25,7 @@ given = $(if $(filter command line,$(origin $(1))),--$(2) $($(1)))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test e2e long soak check format types bench screenshots lock clean
+.PHONY: help setup run dev test e2e long soak check format settings types bench screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,9 @@ check: $(DEV) $(WEB) ## check formatting, lint, types, generated files; changes 
 format: $(DEV) ## format Python code, apply lint fixes
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+settings: $(DEV) ## write the tables of settings in README.md again
+	$(PY) -m tools.settings_table
 
 types: $(DEV) $(WEB) ## regenerate the schema and the client's types from the events
 	$(PY) -m passerby.schema

@@ -28,7 +28,7 @@ DOCTOR = "passerby.doctor"
 SIMULATOR = "passerby.matching.simulate"
 """The command that lets guests who are not real meet by the queue in memory: an entry point too."""
 WIRING = "passerby.assembly"
-TRANSPORTS = ("passerby.socketio", "passerby.http", "passerby.realtime", "passerby.metrics")
+TRANSPORTS = ("passerby.socketio", "passerby.http", "passerby.realtime", "passerby.metrics", "passerby.listening")
 SERVICES = (
     "passerby.guests",
     "passerby.matching",
@@ -216,7 +216,7 @@ def package_of(module: str) -> str:
 def is_base(module: str) -> bool:
     """Return whether a module is beside the packages, but is no coordinator, wiring or entry point."""
     beside = module.count(".") == 1 and module not in PACKAGES
-    return beside and module not in (*SHELLS, WIRING, *COORDINATORS)
+    return beside and module not in (*SHELLS, WIRING, *COORDINATORS, *TRANSPORTS)
 
 
 def pairs(graph: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:

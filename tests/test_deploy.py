@@ -121,7 +121,7 @@ def test_the_composed_server_has_settings_that_hold(compose: Compose) -> None:
 def test_caddy_accepts_the_composed_proxy() -> None:
     command = (proxy.ensure("caddy"), "adapt", "--adapter", "caddyfile", "--config", DEPLOY / "Caddyfile")
     adapted = subprocess.run(
-        command, env={"PASSERBY_HOST": "chat.example"}, capture_output=True, text=True, timeout=SECONDS, check=True
+        command, env={"CHAT_HOST": "chat.example"}, capture_output=True, text=True, timeout=SECONDS, check=True
     )
     assert '"dial":"passerby:3001"' in adapted.stdout
     assert '"host":["chat.example"]' in adapted.stdout

@@ -11,6 +11,7 @@ from passerby import settings
 from passerby.errors import Code
 from passerby.realtime.closings import CLOSINGS
 from passerby.realtime.contract import INBOUND, OUTBOUND
+from tools import settings_table
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -52,14 +53,21 @@ def test_relative_links_and_images_lead_somewhere(document: Path) -> None:
 
 
 def test_readme_has_every_setting_as_it_is() -> None:
-    section = prose(ROOT / "README.md").split("\n## Settings\n")[1].split("\n## ")[0]
-    rows = [
-        tuple(cell.strip() for cell in line.strip("|").split("|")) for line in section.splitlines() if line[:3] == "| `"
-    ]
-    expected = [
-        (f"`{row.variable}`", f"`{row.default}`" if row.default else "", row.meaning) for row in settings.describe()
-    ]
-    assert rows == expected
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme == settings_table.written(readme), "`make settings` writes the tables"
+    rows = re.findall(r"^\| `([A-Z_]+)` \|", "\n".join(settings_table.tables()), re.MULTILINE)
+    assert sorted(rows) == sorted(row.variable for row in settings.describe())
+    assert all(table in readme for table in settings_table.tables())
+
+
+def test_advice_is_about_settings_that_exist() -> None:
+    assert {*settings_table.SET, *settings_table.TUNED} <= {row.variable for row in settings.describe()}
+    assert set(settings_table.SET).isdisjoint(settings_table.TUNED)
+
+
+def test_readme_names_every_secret_that_can_be_in_a_file() -> None:
+    (said,) = re.findall(r"The secrets are (.+?)\.\n", prose(ROOT / "README.md"), re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", said)) == {name.upper() for name in settings.SECRETS}
 
 
 def test_protocol_has_every_event_and_no_other() -> None:

@@ -41,6 +41,8 @@ const console: Plugin = {
 // Two builds into one folder: whatever the guests' page and the console have in common, each has of its own, so that
 // guests load nothing that only the console needs.
 export default defineConfig(({ mode }) => ({
+  // Under whatever path the server is: see ROOT_PATH.
+  base: './',
   plugins: [
     svelte(),
     compress(),

@@ -51,36 +51,40 @@ _NEAR: Final = Networks(
 class ClientAddress:
     """Determines the client's address. `X-Forwarded-For` is used only from proxies in `trusted` networks (CIDR)."""
 
-    def __init__(self, trusted: Iterable[str]) -> None:
-        """Raises ValueError when an entry is not a network."""
+    def __init__(self, trusted: Iterable[str], *, has_unix: bool = False) -> None:
+        """Raises ValueError when an entry is not a network.
+
+        `has_unix`: the server listens at a Unix socket. Who may connect to it is a proxy, and has no address ("").
+        """
+        self._has_unix = has_unix
         self._trusted = Networks(trusted)
         self._has_complained = False
         self._has_doubted = False
 
     def is_proxy(self, peer: str) -> bool:
         """Return whether `peer` is a trusted proxy."""
-        return bool(self._trusted) and self._trusted.has(peer)
+        return (self._has_unix and not peer) or (bool(self._trusted) and self._trusted.has(peer))
 
     def of(self, peer: str, forwarded_for: str) -> str:
         """Return the client's address: the last hop that is not a trusted proxy."""
         address = parse(peer)
-        if address is None:
+        if address is None and (peer or not self._has_unix):
             return peer
-        proxy = None
+        has_passed = False
         for hop in reversed(forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
             text = hop.strip()
             if not text:
                 continue  # RFC 9110 §5.6.1: empty elements of a list do not count
-            if not self._trusted.hold(address):
-                if proxy is None:
+            if address is not None and not self._trusted.hold(address):
+                if not has_passed:
                     self._doubt(address)
                 break
             before = _parse_hop(text.strip('"'))
             if before is None:
                 self._complain()
                 break
-            proxy, address = address, before
-        return str(address)
+            has_passed, address = True, before
+        return "" if address is None else str(address)
 
     def _doubt(self, peer: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
         """Log once that there may be a proxy which nobody has named: all its guests would count as one address.

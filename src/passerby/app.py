@@ -26,6 +26,7 @@ from passerby.http.moderation_parts import Moderation
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
+from passerby.listening import Listeners, listen
 from passerby.machine import ClockWatch, DiskWatch
 from passerby.matching.preferences import Preferences
 from passerby.measures import Refusals
@@ -119,10 +120,11 @@ class Application:
             settings, clock, adapters(settings, clock, background), background, Publisher()
         )
         self.collector = collection.Collector(clock, lambda: services.guests.live_count)
-        self._address = ClientAddress(settings.trusted_proxies)
+        self._address = ClientAddress(settings.trusted_proxies, has_unix=settings.has_unix)
         self._connects = services.adapters.buckets["connects"]
         self.server = Server(
             Options(
+                root_path=settings.root_path,
                 ping_interval=settings.ping_interval,
                 ping_timeout=settings.ping_timeout,
                 connect_timeout=settings.connect_timeout,
@@ -220,6 +222,7 @@ class Application:
                 self.refusals,
             ),
             cors_origin=settings.cors_origin,
+            root_path=settings.root_path,
         )
 
     def _moderation(self, settings: Settings, clock: Clock) -> Moderation:
@@ -239,6 +242,7 @@ class Application:
             can_mark_addresses=services.marks.can_mark_addresses,
             signing_key=partial(signing_key, key),
             house="",
+            root_path=settings.root_path,
             timestamps=Timestamps(clock),
         )
 
@@ -346,7 +350,16 @@ class Application:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Serve one HTTP request: long polling at `/socket.io/`, a file of the web client, or a route of Litestar."""
+        """Serve one HTTP request: long polling at `/socket.io/`, a file of the web client, or a route of Litestar.
+
+        A proxy may have taken ROOT_PATH from the path, or not: both are understood.
+        """
+        root, path = self.services.settings.root_path, scope["path"]
+        if root and path.startswith(f"{root}/"):
+            scope = {**scope, "path": path[len(root) :], "raw_path": scope["raw_path"].removeprefix(root.encode())}
+        elif root and path == root:
+            await http.redirect(f"{root}/", scope, send)
+            return
         if self._stopping.has_begun:  # over a connection that was open before
             await http.STOPPED.send(send)
             return
@@ -393,6 +406,8 @@ class Application:
             is_open = False
         if asset is None or not is_open:
             await self.http({**scope, "path": CONSOLE_FILE}, receive, send)  # type: ignore[arg-type]  # as below
+        elif scope["path"].endswith("/"):  # the page has relative addresses
+            await http.redirect(f"{self.services.settings.root_path}/moderate", scope, send)
         else:
             await self.client_files.send(asset, scope, send, self._console_headers)
 
@@ -589,22 +604,33 @@ class _Uvicorn(uvicorn.Server):
 async def serve(
     settings: Settings,
     *,
-    ready: Callable[[int], None] | None = None,
+    ready: Callable[[Listeners], None] | None = None,
     sockets: list[socket.socket] | None = None,
     crew: Crew | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `ready` is called with the port once the server listens on it.
+    """Serve until SIGINT or SIGTERM. `ready` is called with where it listens once it serves. Raises ListenError.
 
-    With `sockets`, which listen already, it serves there instead. One of a `crew` of workers tells its clients over
-    DRAIN_SECONDS to come back, because the others serve them meanwhile. A process that is alone stops at once: the
-    earlier its clients are told, the shorter they find nobody.
+    With `sockets`, which listen already, it serves there instead, and `ready` is not called. One of a `crew` of workers
+    tells its clients over DRAIN_SECONDS to come back, because the others serve them meanwhile. A process that is alone
+    stops at once: the earlier its clients are told, the shorter they find nobody.
     """
+    if sockets is not None:
+        await _serve(settings, sockets, crew)
+        return
+    listeners = listen(settings.host, settings.port)
+    try:
+        await _serve(settings, listeners.sockets, crew, None if ready is None else partial(ready, listeners))
+    finally:
+        listeners.close()
+
+
+async def _serve(
+    settings: Settings, sockets: list[socket.socket], crew: Crew | None, ready: Callable[[], None] | None = None
+) -> None:
     application = Application(replace(settings, max_connections=make_room(settings.max_connections)), crew=crew)
     reads = None if crew is None else partial(HandingReads, handover=crew)
     config = uvicorn.Config(
         application,
-        host=settings.host,
-        port=settings.port,
         http=http_factory(application.guard, reads),
         ws=protocol_factory(application.server.engine),  # type: ignore[arg-type]  # uvicorn only calls it
         lifespan="off",
@@ -633,10 +659,10 @@ async def serve(
         if crew is not None and server.started:
             await crew.serve(application.services.adapters.node, server.adopt)
         if ready is not None and server.started:
-            ready(server.servers[0].sockets[0].getsockname()[1])
+            ready()
         await serving
     finally:
-        await application.stop()  # also if uvicorn has not called `shutdown`, e.g. because the port is in use
+        await application.stop()  # also if uvicorn has not called `shutdown`, because it could not start
         if application.metrics is not None:
             await application.metrics.stop()
         if server.started:

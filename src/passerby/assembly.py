@@ -366,7 +366,7 @@ class Assembly:
         is_durable = adapters.log.is_durable
         gate = Gate(clock, is_open=not is_durable)
         self.tokens = tokens
-        self._links = Links(tokens.derive(_LINKS), clock)
+        self._links = Links(tokens.derive(_LINKS), clock, settings.root_path)
         self.guests = Guests(
             adapters.store,
             tokens,

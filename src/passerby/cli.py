@@ -1,4 +1,4 @@
-"""The command line: `passerby serve`, `passerby doctor`, and the commands of `commands`."""
+"""The command line: `passerby serve`, `passerby doctor`, `passerby config`, and the commands of `commands`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from passerby import __version__, logs, settings
+from passerby import __version__, logs, settings, sources
 from passerby.doctor import command as doctor
+from passerby.listening import ListenError, Listeners
 from passerby.workers import parent
 from passerby.workers.loops import new_event_loop
 
@@ -22,28 +24,70 @@ USAGE_ERROR = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code.
 
-    2 for an invalid setting, or without what it needs. 1 when `serve` cannot open the port, or when `doctor` finds a
+    2 for invalid settings, or without what they need. 1 when `serve` cannot open the port, or when `doctor` finds a
     problem.
     """
     flags = vars(_parser().parse_args(arguments))
     command, url = flags.pop("command"), flags.pop("url", None)
+    found = settings.examine(os.environ, flags)
+    if command == "config":
+        return _quietly(lambda: _config(flags["action"] or "", found))
+    chosen = found.settings
+    if chosen is None:
+        _complain(found.problems)
+        return USAGE_ERROR
+    if command == "serve":
+        return _serve(chosen, found.warnings)
+    _complain(found.warnings)
+    return _quietly(lambda: _run(command, chosen, url, flags))
+
+
+def _run(command: str, chosen: settings.Settings, url: str | None, flags: dict[str, str | None]) -> int:
     try:
-        chosen = settings.load(os.environ, flags)
         if command in ("moderator", "audit", "transparency"):
             from passerby import commands  # noqa: PLC0415 - the others need nothing of it
 
             return commands.run(command, chosen, flags, sys.stdout)
-        if command == "doctor":
-            return doctor.run(chosen, url, sys.stdout)
+        return doctor.run(chosen, url, sys.stdout)
     except settings.SettingsError as error:
-        sys.stderr.write(f"passerby: {error}\n")
+        _complain(str(error).splitlines())
         return USAGE_ERROR
+
+
+def _quietly(command: Callable[[], int]) -> int:
+    """Run a command that prints; return its exit code, or 1 if it is interrupted or nobody reads on."""
+    try:
+        return command()
     except KeyboardInterrupt:
         return 1
-    except BrokenPipeError:  # nobody reads on, as in `passerby doctor | head -1`
+    except BrokenPipeError:  # as in `passerby doctor | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
         return 1
-    return _serve(chosen)
+
+
+def _complain(lines: Sequence[str]) -> None:
+    for line in lines:
+        sys.stderr.write(f"passerby: {line}\n")
+
+
+def _config(action: str, found: settings.Configuration) -> int:
+    """Say what is wrong, all at once; with `show`, print each setting and where it comes from."""
+    if action == "show":
+        width = max(len(f"{entry.variable}={entry.value}") for entry in found.entries if len(entry.value) < _WIDE)
+        encoding = sys.stdout.encoding
+        for entry in found.entries:
+            line = f"{f'{entry.variable}={entry.value}':<{width}}  # {entry.origin}"
+            sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    _complain([*found.problems, *found.warnings])
+    if found.problems:
+        return USAGE_ERROR
+    if action == "check":
+        sys.stdout.write("the settings are right; `passerby doctor` looks at what they need\n")
+    return 0
+
+
+_WIDE: Final = 40
+"""Characters of a value for which the others are not moved to the right."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,12 +104,29 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--url", metavar="VALUE", help="Address that guests use, such as https://chat.example, to check the proxy"
     )
-    for command in (serve, check, *_others(commands)):
-        for setting in settings.describe():
+    for command in (serve, check, *_configs(commands), *_others(commands)):
+        command.add_argument(
+            "--config", metavar="FILE", help=f"TOML file of settings (default: the variable {sources.CONFIG})"
+        )
+        described = settings.describe()
+        flags = {setting.variable for setting in described}
+        for setting in described:
             default = f" (default {setting.default})" if setting.default else ""
-            flag = setting.variable.lower().replace("_", "-")
-            command.add_argument(f"--{flag}", metavar="VALUE", help=f"{setting.meaning}{default}".replace("%", "%%"))
+            flag = sources.flag_of(setting.variable.lower())
+            command.add_argument(flag, metavar="VALUE", help=f"{setting.meaning}{default}".replace("%", "%%"))
+            if setting.variable.lower() in settings.SECRETS and f"{setting.variable}_FILE" not in flags:
+                command.add_argument(f"{flag}-file", metavar="FILE", help=f"File with {setting.variable}")
     return parser
+
+
+def _configs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> list[argparse.ArgumentParser]:
+    """Describe `passerby config`; return the parsers of its actions."""
+    actions = commands.add_parser("config", help="the settings: whether they are right, and where they come from")
+    parsers = actions.add_subparsers(dest="action", required=True)
+    return [
+        parsers.add_parser("check", help="say everything that is wrong with the settings, with exit code 2"),
+        parsers.add_parser("show", help="print each setting, its value, and where it comes from, without secrets"),
+    ]
 
 
 def _others(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> list[argparse.ArgumentParser]:
@@ -95,32 +156,34 @@ def _others(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> li
     return [add, reset, disable, *rest, transparency]
 
 
-def _serve(chosen: settings.Settings) -> int:
+def _serve(chosen: settings.Settings, warnings: Sequence[str]) -> int:
     logs.configure(chosen.log_level, chosen.log_format)
     log.info(f"passerby {__version__} starts", extra={"settings": settings.changed(chosen)})  # noqa: G004 - as below
+    for warning in warnings:
+        log.warning(warning)
     if chosen.jwt_secret is None and chosen.redis_url is None:
         log.warning("JWT_SECRET is not set: a random one is used, and tokens become invalid on restart")
     if chosen.limits_scale != 1:
         log.warning("LIMITS_SCALE multiplies every rate limit", extra={"factor": chosen.limits_scale})
 
-    def ready(port: int) -> None:
-        host = "localhost" if chosen.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else chosen.host  # noqa: S104 - only displayed
-        log.info(f"serving on http://{host}:{port}")  # noqa: G004 - the line that new users look for
-
-    if chosen.worker_count > 1:
-        return parent.run(chosen, ready)
-    from passerby import app  # noqa: PLC0415 - the parent of workers needs nothing of it
+    def ready(listeners: Listeners) -> None:
+        log.info(f"serving on {', '.join(listeners.places)}")  # noqa: G004 - the line that new users look for
 
     try:
+        if chosen.worker_count > 1:
+            return parent.run(chosen, ready)
+        from passerby import app  # noqa: PLC0415 - the parent of workers needs nothing of it
+
         with asyncio.Runner(loop_factory=new_event_loop()) as runner:
             runner.run(app.serve(chosen, ready=ready))
     except settings.SettingsError as error:
-        sys.stderr.write(f"passerby: {error}\n")
+        _complain(str(error).splitlines())
         return USAGE_ERROR
+    except ListenError as error:
+        log.error(error.strerror)  # noqa: TRY400 - the reason is all there is to say
+        return 1
     except KeyboardInterrupt:
         return 0
-    except SystemExit as error:  # uvicorn logs why it cannot bind, then exits
-        return 1 if error.code else 0
     return 0
 
 

@@ -1,25 +1,26 @@
-"""All settings, from flags (`--grace 30`) or the environment (`GRACE=30`), validated before anything starts."""
+"""All settings, validated before anything starts. `sources` says where they come from."""
 
 from __future__ import annotations
 
 import base64
 import ipaddress
-import math
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Final, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
+from passerby import values
 from passerby.hours import HoursError, parse_range, zone_of
 from passerby.limits import Rate
 from passerby.models import MOST_INTERESTS, STEPS, Step, Want
 from passerby.redis_url import RedisUrlError, check_prefix, parse
+from passerby.sources import UNIX, Given, addresses_of, collect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 _LEAST_MEMORY: Final = 128 << 20
@@ -29,20 +30,39 @@ _TURN: Final = re.compile(r"turns?:[^\s/?@]+(\?transport=(udp|tcp))?")
 _URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s#]*)?")
 _DATABASE: Final = re.compile(r"none|sqlite:///[^\s?#]*|postgresql://[^\s/]+/[^\s/#]+")
 AUTO: Final = "auto"
+_HOST: Final = re.compile(r"[0-9a-fA-F:.]+(%[\w.-]+)?|[A-Za-z0-9_]([\w.-]*[A-Za-z0-9_])?")
+_LONGEST_PATH: Final = 95
+"""Bytes of the path of a Unix socket: 107 by unix(7), less the end of the name that it has at first."""
+_ROOT: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+_OURS: Final = ("api", "assets", "health", "metrics", "moderate", "schema", "socket.io")
+"""How our own paths begin: behind a prefix that is one of them, they could not be told apart."""
+_LAST_PORT: Final = 65_535
 MOST_WORKERS: Final = 256
 """More processes than any machine has a use for."""
 _ORIGIN: Final = re.compile(r"https?://[^/?#@\s]+/?", re.IGNORECASE)
 
 
 class SettingsError(ValueError):
-    """A setting is invalid; the message is one line that names it."""
+    """Settings are invalid; the message is one line for each, which names it."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """The server's settings. Times are in seconds, sizes in bytes, rates are `BURST/PER_SECOND`."""
 
-    host: Annotated[str, Meta(description="Address to listen on; `0.0.0.0` for all interfaces")] = "127.0.0.1"
+    host: Annotated[
+        str,
+        Meta(
+            description="Addresses to listen on, comma-separated: `0.0.0.0` for all of IPv4, `::` for all of IPv4 and "
+            "IPv6, `unix:/run/passerby/socket` for a Unix socket"
+        ),
+    ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on")] = 3001
+    root_path: Annotated[
+        str,
+        Meta(
+            description="Beginning of the path of all that guests see, such as `/chat`, if the site is not ours alone"
+        ),
+    ] = ""
     workers: Annotated[
         str, Meta(description="Processes that serve, a number, or `auto`: as many as there are processor cores")
     ] = "1"
@@ -412,6 +432,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return _cores() if self.workers == AUTO else int(self.workers)
 
     @property
+    def has_unix(self) -> bool:
+        """Return whether the server listens at a Unix socket."""
+        return any(address.startswith(UNIX) for address in addresses_of(self.host))
+
+    @property
     def embeds_redis(self) -> bool:
         """Return whether the processes share a Valkey that is started with them."""
         return self.worker_count > 1 and self.redis_url is None
@@ -447,20 +472,22 @@ SECRETS: Final = frozenset(
 def changed(settings: Settings) -> dict[str, str]:
     """Return the settings that differ from their defaults, as text, by variable. Secrets are only said to be set."""
     fields = msgspec.structs.fields(Settings)
-    values = {field.name: (getattr(settings, field.name), field.default) for field in fields}
+    both = {field.name: (getattr(settings, field.name), field.default) for field in fields}
     return {
-        name.upper(): "(set)" if name in SECRETS else _show(value)
-        for name, (value, default) in values.items()
+        name.upper(): "(set)" if name in SECRETS else values.show(value)
+        for name, (value, default) in both.items()
         if value != default
     }
 
 
 class Description(Struct, frozen=True):
-    """A setting for the documentation: environment variable, default as text, meaning."""
+    """A setting for the documentation: environment variable, default as text, meaning, unit, what it may be."""
 
     variable: str
     default: str
     meaning: str
+    unit: str = ""
+    values: str = ""
 
 
 def describe() -> list[Description]:
@@ -468,182 +495,260 @@ def describe() -> list[Description]:
     hints = get_type_hints(Settings, include_extras=True)
     rows = []
     for field in msgspec.structs.fields(Settings):
-        meaning = next(
-            note.description for note in get_args(hints[field.name])[1:] if isinstance(note, Meta) and note.description
-        )
-        rows.append(Description(field.name.upper(), _show(field.default), meaning))
+        kind = hints[field.name]
+        meaning = next(note.description for note in values.notes(kind) if note.description)
+        unit = values.unit_of(field.name, kind)
+        rows.append(Description(field.name.upper(), values.show(field.default), meaning, unit, values.possible(kind)))
     return rows
 
 
-def _show(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, tuple):
-        return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value)
-    if isinstance(value, Rate):
-        return f"{value.burst:g}/{value.per_second:g}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Entry(Struct, frozen=True):
+    """A setting for `passerby config show`: variable, value without secrets, where it comes from."""
+
+    variable: str
+    value: str
+    origin: str
+
+
+class Configuration(Struct, frozen=True):
+    """What all sources say: the settings, or all that is wrong with them."""
+
+    settings: Settings | None
+    """None if there is a problem."""
+    problems: list[str]
+    """One line each."""
+    warnings: list[str]
+    """What was left aside, and may be a slip; one line each."""
+    entries: list[Entry]
+    """Every setting, in order."""
+
+
+def examine(environment: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Configuration:
+    """Return the settings of flags, environment and file, and everything that is wrong with them; see `sources`."""
+    hints = get_type_hints(Settings, include_extras=True)
+    found = collect(list(hints), SECRETS, environment, flags or {})
+    problems, wrong, chosen = list(found.problems), set(found.wrong), {}
+    for name in hints:
+        given = found.given.get(name)
+        if given is not None:
+            try:
+                chosen[name] = values.parse(given.text, hints[name], values.unit_of(name, hints[name]))
+            except ValueError as error:
+                problems.append(_problem(name, given.label, given.text, str(error)))
+                wrong.add(name)
+    settings = Settings(**chosen)
+    for broken in _broken(settings, wrong):
+        first = broken.names[0]
+        label = found.given[first].label if first in found.given else first.upper()
+        problems.append(_problem(first, label, broken.value, broken.reason))
+        wrong.add(first)
+    return Configuration(
+        None if problems else settings,
+        problems,
+        found.warnings,
+        [_entry(name, settings, found.given.get(name), wrong) for name in hints],
+    )
 
 
 def load(environment: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
-    """Return the settings. Flags take precedence over the environment; empty variables count as unset.
-
-    Raises SettingsError with one line that names the first invalid setting.
-    """
-    hints = get_type_hints(Settings, include_extras=True)
-    values = {}
-    for field in msgspec.structs.fields(Settings):
-        variable = field.name.upper()
-        text = (flags or {}).get(field.name)
-        name = f"--{field.name.replace('_', '-')}"
-        if text is None:
-            text, name = environment.get(variable) or None, variable
-        if text is not None:
-            values[field.name] = _parse(name, text, hints[field.name])
-    settings = Settings(**values)
-    _check(settings)
-    return settings
+    """Return the settings of `examine`. Raises SettingsError with all problems."""
+    found = examine(environment, flags)
+    if found.settings is None:
+        raise SettingsError("\n".join(found.problems))
+    return found.settings
 
 
-def _parse(name: str, text: str, kind: Any) -> Any:  # noqa: ANN401 - a type from the hints, and a value of it
-    bare = get_args(kind)[0]
-    value: object = text
-    if bare is Rate:
-        burst, _, per_second = text.partition("/")
-        value = {"burst": burst, "per_second": per_second}
-    elif get_origin(bare) is tuple:
-        value = [item.strip() for item in text.split(",") if item.strip()]
-    try:
-        converted = msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError as error:
-        if get_origin(bare) is Literal:
-            raise SettingsError(f"{name}={text!r}: must be one of {', '.join(get_args(bare))}") from None
-        hint = " (want BURST/PER_SECOND, such as 30/5)" if bare is Rate else ""
-        raise SettingsError(f"{name}={text!r}: {error}{hint}") from None
-    numbers = [converted.burst, converted.per_second] if isinstance(converted, Rate) else [converted]
-    if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
-        raise SettingsError(f"{name}={text!r}: must be finite")
-    return converted
+def _entry(name: str, settings: Settings, given: Given | None, wrong: set[str]) -> Entry:
+    value = getattr(settings, name)
+    text = values.show(value)
+    if name in wrong:
+        text = "(wrong)"
+    elif value is not None and name.endswith("_url"):
+        text = without_password(text)
+    elif value is not None and name in SECRETS:
+        text = "(secret)"
+    return Entry(name.upper(), text, "default" if given is None else given.origin)
 
 
-def _check(settings: Settings) -> None:
-    """Check rules that a field's type cannot express."""
-    for name in ("jwt_secret", "jwt_secret_previous"):
+_USER: Final = re.compile(r"([\w+.-]+://)(?:([^:/@]*):)?.*@")
+"""The beginning of a URL with a password, which may have any characters: up to the last `@`."""
+_PASSWORD: Final = re.compile(r"([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", re.IGNORECASE)
+
+
+def without_password(url: str) -> str:
+    """Return a URL for people to read: `redis://chat:(secret)@db.example`."""
+    hidden = _USER.sub(lambda found: f"{found[1]}{found[2] + ':' if found[2] else ''}(secret)@", url, count=1)
+    return _PASSWORD.sub(r"\1(secret)", hidden)
+
+
+def _problem(name: str, label: str, value: object, reason: str) -> str:
+    if value is None or name in SECRETS:
+        return f"{label}: {reason}"
+    text = str(value)
+    return f"{label}={text[:_SHOWN]!r}{'…' if len(text) > _SHOWN else ''}: {reason}"
+
+
+_SHOWN: Final = 60
+"""Characters of a wrong value that are shown."""
+
+
+# ── rules that a type cannot express ──────────────────────────────────────────────────────────────
+
+
+class _Broken(Struct, frozen=True):
+    """A rule that some settings break together. The first one is named."""
+
+    names: tuple[str, ...]
+    reason: str
+    value: object = None
+    """What is wrong of the first one; None if it is not its value."""
+
+
+def _broken(settings: Settings, wrong: set[str]) -> Iterator[_Broken]:
+    """Yield what is wrong, except about settings that are `wrong` already."""
+    for broken in _broken_alone(settings):
+        if broken.names[0] not in wrong:
+            wrong.add(broken.names[0])
+            yield broken
+    if "workers" in wrong:  # how many there are is asked for below
+        settings = msgspec.structs.replace(settings, workers="1")
+    for broken in _broken_together(settings):
+        if wrong.isdisjoint(broken.names):
+            yield broken
+
+
+def _broken_alone(settings: Settings) -> Iterator[_Broken]:
+    """Yield the rules that one setting breaks."""
+    for name in ("jwt_secret", "jwt_secret_previous", "hook_secret", "age_secret"):
         secret = getattr(settings, name)
         if secret is not None and len(secret) < 32:  # noqa: PLR2004 - RFC 7518 §3.2: 256 bits for HS256
-            raise SettingsError(f"{name.upper()}: must have at least 32 characters")
-    for network in settings.trusted_proxies:
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            raise SettingsError(f"TRUSTED_PROXIES={network!r}: is not a network such as 10.0.0.0/8") from None
-    for origin in settings.cors_origin:
-        if origin != "*" and not _ORIGIN.fullmatch(origin):
-            raise SettingsError(f"CORS_ORIGIN={origin!r}: is not an origin such as https://chat.example")
-    if settings.renew_before >= settings.session_ttl:
-        raise SettingsError("RENEW_BEFORE: must be shorter than SESSION_TTL")
-    if settings.refresh_interval >= settings.renew_before:
-        raise SettingsError("REFRESH_INTERVAL: must be shorter than RENEW_BEFORE")
+            yield _Broken((name,), f"must have at least 32 characters, and has {len(secret)}")
     if 0 < settings.memory_limit < _LEAST_MEMORY:
-        raise SettingsError(f"MEMORY_LIMIT={settings.memory_limit}: must be 0 or at least {_LEAST_MEMORY}")
-    _check_workers(settings)
-    _check_metrics(settings)
-    _check_redis(settings)
-    _check_calls(settings)
-    _check_hours(settings)
-    _check_safety(settings)
-
-
-def _check_workers(settings: Settings) -> None:
+        yield _Broken(("memory_limit",), f"must be 0 or at least {_LEAST_MEMORY} bytes", settings.memory_limit)
+    first = settings.metrics_port
+    if first is not None and not 0 <= first <= _LAST_PORT:
+        yield _Broken(("metrics_port",), f"must be a whole number from 0 to {_LAST_PORT}", first)
     number = settings.workers
     is_number = number.isascii() and number.isdecimal() and len(number) <= len(str(MOST_WORKERS))
     if number != AUTO and not (is_number and 1 <= int(number) <= MOST_WORKERS):
-        raise SettingsError(f"WORKERS={number!r}: must be a number from 1 to {MOST_WORKERS}, or auto")
-    if settings.worker_count > 1 and sys.platform == "win32":
-        raise SettingsError("WORKERS: must be 1 on this system")
-    if settings.worker_count > 1 and settings.files_in != "redis":
-        which = f"FILE_STORE={settings.file_store!r}" if settings.file_store != "auto" else "FILE_DIRECTORY"
-        raise SettingsError(f"{which}: several WORKERS need FILE_STORE=redis, which they share")
+        yield _Broken(("workers",), f"must be a number from 1 to {MOST_WORKERS}, or auto", number)
+    hours = settings.case_hours
+    if len(hours) != 3 or min(hours) <= 0:  # noqa: PLR2004 - severities
+        yield _Broken(("case_hours",), "must be three numbers of hours, such as 1,24,72", values.show(hours))
+    root = settings.root_path
+    if not _ROOT.fullmatch(root):
+        yield _Broken(("root_path",), "must be a path such as /chat: it begins with / and does not end with it", root)
+    elif root and root.split("/")[1] in _OURS:
+        yield _Broken(("root_path",), f"must not begin with a path of Passerby's own: {', '.join(_OURS)}", root)
+    yield from _broken_host(settings)
+    yield from _broken_places(settings)
+    yield from _broken_stores(settings)
+    yield from _broken_hours(settings)
 
 
-def _check_metrics(settings: Settings) -> None:
-    first = settings.metrics_port
-    if first is None:
-        return
-    if not 0 <= first <= 65_535:  # noqa: PLR2004 - of TCP
-        raise SettingsError(f"METRICS_PORT={first}: must be a port from 0 to 65535")
-    last = first + settings.worker_count - 1
-    if last > 65_535:  # noqa: PLR2004 - the highest port
-        raise SettingsError(f"METRICS_PORT={first}: there are fewer ports behind it than WORKERS")
-    if first and first <= settings.port <= last:
-        raise SettingsError(f"METRICS_PORT={first}: takes PORT {settings.port}, where the guests are")
+def _broken_host(settings: Settings) -> Iterator[_Broken]:
+    addresses = addresses_of(settings.host)
+    for address in addresses or [""]:
+        if address.startswith(UNIX):
+            path = address.removeprefix(UNIX)
+            if not path.startswith("/") or len(os.fsencode(path)) > _LONGEST_PATH or "\0" in path:
+                reason = f"must be {UNIX} and a path that begins with /, of at most {_LONGEST_PATH} bytes"
+                yield _Broken(("host",), reason, address)
+        elif not _HOST.fullmatch(address):
+            reason = "must be IP addresses, names or unix:/path, separated by commas; the port is PORT"
+            yield _Broken(("host",), reason, settings.host)
 
 
-def _check_redis(settings: Settings) -> None:
-    # The URL is not quoted: it contains a password.
+def _broken_places(settings: Settings) -> Iterator[_Broken]:
+    for name in ("trusted_proxies", "moderate_addresses"):
+        for network in getattr(settings, name):
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError:
+                yield _Broken((name,), "is not a network such as 10.0.0.0/8, or an address", network)
+    for origin in settings.cors_origin:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            yield _Broken(("cors_origin",), "is not an origin such as https://chat.example, without a path", origin)
+    for name, pattern in (("stun_urls", _STUN), ("turn_urls", _TURN)):
+        for url in getattr(settings, name):
+            if not pattern.fullmatch(url):
+                yield _Broken((name,), f"is not a URL such as {name[:4]}:turn.example:3478", url)
+
+
+def _broken_stores(settings: Settings) -> Iterator[_Broken]:
+    for name in ("hook_url", "age_url"):
+        url = getattr(settings, name)
+        if url is not None and not _URL.fullmatch(url):
+            yield _Broken((name,), "is not a URL such as https://check.example/", without_password(url))
+    # These URLs are not quoted: they contain passwords.
     try:
         if settings.redis_url is not None:
             parse(settings.redis_url)
     except RedisUrlError as error:
-        raise SettingsError(f"REDIS_URL: {error}") from None
+        yield _Broken(("redis_url",), str(error))
     try:
         check_prefix(settings.redis_prefix)
     except RedisUrlError as error:
-        raise SettingsError(f"REDIS_PREFIX={settings.redis_prefix!r}: {error}") from None
-    if settings.file_store == "redis" and settings.redis_url is None and not settings.embeds_redis:
-        raise SettingsError("FILE_STORE='redis': needs REDIS_URL")
+        yield _Broken(("redis_prefix",), str(error), settings.redis_prefix)
+    if settings.database_url is not None and not _DATABASE.fullmatch(settings.database_url):
+        yield _Broken(("database_url",), "is not sqlite:////srv/passerby.db, postgresql://user@host/name or none")
+    if settings.evidence_key is not None and not is_key(settings.evidence_key):
+        yield _Broken(("evidence_key",), "must be 32 bytes as Base64, such as from `openssl rand -base64 32`")
 
 
-def _check_calls(settings: Settings) -> None:
-    for name, pattern in (("stun_urls", _STUN), ("turn_urls", _TURN)):
-        for url in getattr(settings, name):
-            if not pattern.fullmatch(url):
-                raise SettingsError(f"{name.upper()}={url!r}: is not a URL such as {name[:4]}:turn.example:3478")
-    if settings.turn_urls and settings.turn_secret is None:
-        raise SettingsError("TURN_URLS: needs TURN_SECRET")
-    if settings.relay_only and not settings.turn_urls:
-        raise SettingsError("RELAY_ONLY: needs TURN_URLS, otherwise no call could connect")
-
-
-def _check_hours(settings: Settings) -> None:
+def _broken_hours(settings: Settings) -> Iterator[_Broken]:
     for text in settings.meeting_hours:
         try:
             parse_range(text)
         except HoursError as error:
-            raise SettingsError(f"MEETING_HOURS={text!r}: {error}") from None
+            yield _Broken(("meeting_hours",), str(error), text)
     try:
         zone_of(settings.meeting_timezone)
     except HoursError as error:
-        raise SettingsError(f"MEETING_TIMEZONE={settings.meeting_timezone!r}: {error}") from None
+        yield _Broken(("meeting_timezone",), str(error), settings.meeting_timezone)
 
 
-def _check_safety(settings: Settings) -> None:
-    _check_kept(settings)
+def _broken_together(settings: Settings) -> Iterator[_Broken]:
+    """Yield the rules that several settings break, each of which is right alone."""
+    for shorter, longer in (("renew_before", "session_ttl"), ("refresh_interval", "renew_before")):
+        time, limit = getattr(settings, shorter), getattr(settings, longer)
+        if time >= limit:
+            yield _Broken(
+                (shorter, longer), f"must be shorter than {longer.upper()}, which is {limit:g}", values.show(time)
+            )
+    if settings.worker_count > 1 and sys.platform == "win32":
+        yield _Broken(("workers",), "must be 1 on this system", settings.workers)
+    if settings.worker_count > 1 and settings.files_in != "redis":
+        name = "file_store" if settings.file_store != "auto" else "file_directory"
+        yield _Broken(
+            (name, "workers", "file_store"),
+            "several WORKERS need FILE_STORE=redis, which they share",
+            getattr(settings, name),
+        )
+    if settings.file_store == "redis" and settings.redis_url is None and not settings.embeds_redis:
+        yield _Broken(("file_store", "redis_url", "workers"), "needs REDIS_URL", settings.file_store)
+    yield from _broken_metrics(settings)
+    if settings.turn_urls and settings.turn_secret is None:
+        yield _Broken(("turn_urls", "turn_secret"), "needs TURN_SECRET")
+    if settings.relay_only and not settings.turn_urls:
+        yield _Broken(("relay_only", "turn_urls"), "needs TURN_URLS, otherwise no call could connect")
     for name in ("hook", "age"):
-        url, secret = getattr(settings, f"{name}_url"), getattr(settings, f"{name}_secret")
-        if url is not None and not _URL.fullmatch(url):
-            raise SettingsError(f"{name.upper()}_URL={url!r}: is not a URL such as https://check.example/")
-        if url is not None and secret is None:
-            raise SettingsError(f"{name.upper()}_URL: needs {name.upper()}_SECRET")
-        if secret is not None and len(secret) < 32:  # noqa: PLR2004 - as JWT_SECRET
-            raise SettingsError(f"{name.upper()}_SECRET: must have at least 32 characters")
-    for network in settings.moderate_addresses:
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            raise SettingsError(f"MODERATE_ADDRESSES={network!r}: is not a network such as 10.0.0.0/8") from None
-    if len(settings.case_hours) != 3 or min(settings.case_hours) <= 0:  # noqa: PLR2004 - severities
-        raise SettingsError("CASE_HOURS: must be three numbers of hours, such as 1,24,72")
+        if getattr(settings, f"{name}_url") is not None and getattr(settings, f"{name}_secret") is None:
+            yield _Broken((f"{name}_url", f"{name}_secret"), f"needs {name.upper()}_SECRET")
 
 
-def _check_kept(settings: Settings) -> None:
-    # The URL is not quoted: it may contain a password.
-    if settings.database_url is not None and not _DATABASE.fullmatch(settings.database_url):
-        raise SettingsError("DATABASE_URL: is not sqlite:////srv/passerby.db, postgresql://user@host/name or none")
-    if settings.evidence_key is not None and settings.evidence_key_file is not None:
-        raise SettingsError("EVIDENCE_KEY_FILE: cannot be set together with EVIDENCE_KEY")
-    if settings.evidence_key is not None and not is_key(settings.evidence_key):
-        raise SettingsError("EVIDENCE_KEY: must be 32 bytes as Base64")
+def _broken_metrics(settings: Settings) -> Iterator[_Broken]:
+    first = settings.metrics_port
+    if first is None:
+        return
+    last = first + settings.worker_count - 1
+    if last > _LAST_PORT:
+        yield _Broken(("metrics_port", "workers"), "there are fewer ports behind it than WORKERS", first)
+    elif first and first <= settings.port <= last:
+        yield _Broken(("metrics_port", "port", "workers"), f"takes PORT {settings.port}, where the guests are", first)
 
 
 def is_key(text: str) -> bool:

@@ -253,7 +253,7 @@ async def test_the_page_comes_compressed_and_guarded_and_can_be_asked_for_again(
     assert page.headers["cache-control"] == "no-cache"
     for name in ("x-content-type-options", "x-frame-options", "referrer-policy", "content-security-policy"):
         assert page.headers[name] == (await shared_server.http.get("/health")).headers[name]
-    scripts = re.findall(r'"(/assets/[^"]+)"', page.text)
+    scripts = re.findall(r'"\.(/assets/[^"]+)"', page.text)
     assert len(scripts) > 1
     for path in scripts:
         script = await shared_server.http.get(path)

@@ -193,3 +193,36 @@ async def test_a_token_is_stored_nowhere_on_the_way(street: OneServer) -> None:
     http = await street.http("127.0.0.2")
     async with http.post("/api/guest") as answer:
         assert (answer.status, answer.headers["Cache-Control"]) == (201, "no-store")
+
+
+_WAYS = {"nginx": "    location / {", "caddy": "\treverse_proxy "}
+_PREFIX = {
+    "nginx": {
+        "as it is": "    location /chat {",
+        "taken away": "    location /chat/ {\n        rewrite ^/chat/(.*)$ /$1 break;",
+    },
+    "caddy": {"as it is": "\treverse_proxy /chat* ", "taken away": "\turi strip_prefix /chat\n\treverse_proxy "},
+}
+
+
+@pytest.mark.parametrize("way", ["as it is", "taken away"])
+async def test_a_prefix_may_be_taken_away_or_not(
+    name: str, program: str, start_server: StartServer, tmp_path: Path, way: str
+) -> None:
+    server = await start_server(trusted_proxies=proxy.trusted_proxies(), root_path="/chat")
+    upstream = int(server.url.rpartition(":")[2])
+    async with AsyncExitStack() as stack:
+        before = stack.enter_context(
+            proxy.running(name, program, tmp_path, upstream, changes={_WAYS[name]: _PREFIX[name][way]})
+        )
+        http = await OneServer(server, before, stack).http("127.0.0.2")
+        async with http.get("/chat/", headers={"Accept-Encoding": "identity"}) as page:
+            assert page.status == 200
+            parts = re.findall(r'(?:src|href)="\./([^"]+)"', await page.text())
+        for part in parts:
+            async with http.get(f"/chat/{part}") as found:
+                assert found.status == 200
+        async with http.post("/chat/api/guest", json={}) as answer:
+            assert answer.status == 201
+        async with http.ws_connect("/chat/socket.io/?EIO=4&transport=websocket") as line:
+            assert (await line.receive_str()).startswith("0{")

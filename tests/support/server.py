@@ -154,7 +154,7 @@ async def inside(**changes: object) -> AsyncIterator[InsideServer]:
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     # `serve` tunes the garbage collector of its own process.
     with mock.patch.object(app, "_Uvicorn", Noted), mock.patch.object(collection, "tune"):
-        serving = asyncio.ensure_future(app.serve(settings, ready=port.set_result))
+        serving = asyncio.ensure_future(app.serve(settings, ready=lambda listeners: port.set_result(listeners.port)))
         serving.add_done_callback(lambda _: port.cancel())  # if it does not start, stop waiting
         await asyncio.wait_for(port, START_PATIENCE)
     uvicorn_server, application = made[0]
@@ -209,6 +209,14 @@ class ServerProcess:
             self._news.wait_for(self._ready, START_PATIENCE)
         assert self.url, f"the server did not start: {self.lines}"
         return self
+
+    def wait_for(self, text: str) -> list[str]:
+        """Wait for a log line with `text`, or for the end; return the messages that have it."""
+        with self._news:
+            self._news.wait_for(
+                lambda: any(text in line for line in self.lines) or not self._reader.is_alive(), START_PATIENCE
+            )
+        return [record["message"] for record in self.records() if text in record["message"]]
 
     def _ready(self) -> bool:
         for line in self.lines:

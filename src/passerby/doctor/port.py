@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from msgspec import MsgspecError, Struct, json
@@ -14,7 +16,9 @@ from msgspec import MsgspecError, Struct, json
 from passerby import __version__
 from passerby.doctor.connections import CONNECT, Answer, connected, exchange, request_head
 from passerby.doctor.findings import Check, Finding, Found, in_thread, ok, problem, warning
+from passerby.listening import is_live
 from passerby.settings import Settings
+from passerby.sources import UNIX, addresses_of
 
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - where the server listens
 """Where to ask a server that listens on all interfaces."""
@@ -37,7 +41,16 @@ def checks(settings: Settings) -> Iterator[Check]:
 
 async def port(settings: Settings) -> Sequence[Finding]:
     """Try to listen; if the port is in use, ask who uses it."""
-    host, number = settings.host, settings.port
+    found = [await _address(address, settings.port) for address in addresses_of(settings.host)]
+    if not settings.port and not all(address.startswith(UNIX) for address in addresses_of(settings.host)):
+        return [*found, ok("PORT is 0: the server takes a port that is free")]
+    return found
+
+
+async def _address(host: str, number: int) -> Finding:
+    """Try to listen at one address."""
+    if host.startswith(UNIX):
+        return await in_thread(lambda: _unix(host))
     name = f"port {number} of {host}"
     try:
         await in_thread(lambda: _listen(host, number))
@@ -53,8 +66,19 @@ async def port(settings: Settings) -> Sequence[Finding]:
             raise Found(problem(f"HOST={host} is no address of this machine. Use one that is, or 0.0.0.0")) from None
         if error.errno != errno.EADDRINUSE:
             raise Found(problem(f"{name} cannot be opened: {error.strerror}")) from None
-        return [await _user(_EVERYWHERE.get(host, host), number, name)]
-    return [ok(f"{name} is free" if number else "PORT is 0: the server takes a port that is free")]
+        return await _user(_EVERYWHERE.get(host, host), number, name)
+    return ok(f"{name} is free" if number else f"{host} is an address of this machine")
+
+
+def _unix(place: str) -> Finding:
+    """Try to listen at a Unix socket, unless a server does."""
+    path = place.removeprefix(UNIX)
+    if is_live(path):
+        return ok(f"at {place} a server listens already")
+    folder = Path(path).parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return problem(f"HOST={place}: this user cannot write to {folder}. Make it, or give it to the server's user")
+    return ok(f"{place} is free")
 
 
 def _listen(host: str, number: int) -> None:

@@ -26,8 +26,9 @@ PATH: Final = "/api/temp-files"
 class Links:
     """Signs and verifies links."""
 
-    def __init__(self, key: bytes, clock: Clock) -> None:
-        """Sign with `key`."""
+    def __init__(self, key: bytes, clock: Clock, root_path: str = "") -> None:
+        """Sign with `key`. Links begin with `root_path`."""
+        self._path = root_path + PATH
         self._keys = [key]
         self._clock = SteadyClock(clock)
         self._timestamps = Timestamps(clock)
@@ -53,9 +54,9 @@ class Links:
             file_type=file.category,
             mime_type=file.mime_type,
             file_size=file.size,
-            file_url=f"{PATH}/temp/{query}",
-            temp_url=f"{PATH}/temp/{query}",
-            download_url=f"{PATH}/download/{query}",
+            file_url=f"{self._path}/temp/{query}",
+            temp_url=f"{self._path}/temp/{query}",
+            download_url=f"{self._path}/download/{query}",
             is_image=file.category == "image",
             file_type_category=file.category,
             expires_at=self._timestamps.at(self._clock.wall(file.expires_at)),

@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException, NotFoundException, ValidationExce
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.types import Message, Scope
 from msgspec import UNSET
 from msgspec.json import encode
@@ -138,6 +138,16 @@ def failure(request_id: str) -> Answer:
     return Answer(InternalError.status, Failure.of(InternalError()), (REQUEST_ID.encode(), request_id.encode()))
 
 
+async def redirect(
+    path: str, scope: MutableMapping[str, Any], send: Callable[[dict[str, Any]], Awaitable[None]]
+) -> None:
+    """Lead one HTTP request (ASGI) to another path of this server, with its query."""
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    headers = [(b"location", path.encode() + query), (b"content-length", b"0"), *_HEADERS]
+    await send({"type": "http.response.start", "status": 308, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
 def is_forbidden_preflight(application: Litestar, scope: MutableMapping[str, Any]) -> bool:
     """Return whether the framework would refuse a CORS preflight (Fetch §3.2.2): it does so without a code."""
     cors = application.cors_config
@@ -160,7 +170,7 @@ def console_headers() -> Headers:
     ]
 
 
-def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
+def create(services: Services, *, cors_origin: tuple[str, ...], root_path: str = "") -> Litestar:
     """Return the ASGI application for all paths except Socket.IO's and those of the web client's files."""
 
     async def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -224,6 +234,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...]) -> Litestar:
                 "for too many of one address), or cannot read sessions now; and 400 `origin_forbidden` to a CORS "
                 "preflight of a page whose origin is not listed."
             ),
+            servers=[Server(url=root_path or "/")],
             path=_SCHEMA,
             render_plugins=[JsonRenderPlugin()],
             openapi_router=Router(_SCHEMA, route_handlers=[], include_in_schema=False, before_request=_only_documents),

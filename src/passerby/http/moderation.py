@@ -156,7 +156,7 @@ class ModerationController(Controller):
         )
         cookie = Cookie(
             COOKIE,
-            path=PATH,
+            path=moderation.root_path + PATH,
             value=session.token,
             max_age=int(LONGEST),
             httponly=True,
@@ -210,7 +210,7 @@ class ModerationController(Controller):
         """End the session."""
         await _answered(moderation.logins.log_out(session))
         response = Response(Success(success=True, message="You are logged out", data=None))
-        response.delete_cookie(COOKIE, path=PATH)
+        response.delete_cookie(COOKIE, path=moderation.root_path + PATH)
         return response
 
     @get("/figures", summary="Get the figures of a time", responses=refusals(*_REFUSALS))

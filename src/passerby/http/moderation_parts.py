@@ -33,6 +33,8 @@ class Moderation(NamedTuple):
     signing_key: Callable[[], Any]
     house: str
     """What authenticator apps call this place."""
+    root_path: str
+    """Where this place is on its site: empty, or a path such as `/chat`."""
     timestamps: Timestamps
 
     async def is_open(self, address: str) -> bool:

@@ -28,7 +28,7 @@ from passerby.models import House
 from passerby.safety.banlist import Match
 from passerby.safety.pages import NAMES
 
-_PAGE: Final = r"^https?://[^\s/?#@]+/$"
+_PAGE: Final = r"^https?://[^\s/?#@]+(/[\w.~-]+)*/$"
 """The page of an origin."""
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class HouseController(Controller):
         checks = services.newcomers.checks
         if checks is None or services.age_url is None:
             raise NotFoundError(Code.NOT_FOUND, "There is no age check")
-        if not services.origins.has(back.rstrip("/"), request.headers.get("host", "")):
+        origin, path = "/".join(back.split("/")[:3]), back.split("/", 3)[3]
+        is_ours = f"/{path}" in ("/", f"{services.moderation.root_path}/")
+        if not is_ours or not services.origins.has(origin, request.headers.get("host", "")):
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Not a page of this place", field="return")
         query = urlencode({"state": checks.begin(), "return": back})
         return Redirect(f"{services.age_url}{'&' if '?' in services.age_url else '?'}{query}", status_code=302)

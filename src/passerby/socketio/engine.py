@@ -36,6 +36,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """Times in seconds, sizes in bytes."""
 
     path: str = "/socket.io/"
+    root_path: str = ""
+    """What a WebSocket's path may have before it, as its client knows it."""
     ping_interval: Seconds = 25
     ping_timeout: Seconds = 20
     upgrade_timeout: Seconds = 10

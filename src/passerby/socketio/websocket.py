@@ -352,7 +352,7 @@ class WebSocketProtocol(WSProtocol):  # type: ignore[misc]  # picows' classes ar
         """Handle the request head that uvicorn passes."""
         request, path, headers = _parse_head(head, self.transport.underlying_transport)
         engine = self._engine
-        if path.rstrip("/") != engine.options.path.rstrip("/"):
+        if path.removeprefix(engine.options.root_path).rstrip("/") != engine.options.path.rstrip("/"):
             refusal: Refusal | None = Refusal(3, "not_found", "Not found", status=404)
         elif headers.get(b"sec-websocket-version") != b"13":
             refusal = _WRONG_VERSION

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from passerby.listening import Listeners, listen
 from passerby.workers import valkey
 from passerby.workers.backoff import Backoff
 from passerby.workers.children import Child, Children
@@ -53,8 +54,6 @@ _START_LIMIT: Final = 60.0
 """Seconds without a beat that a worker has to start."""
 _STOP_LIMIT: Final = 60.0
 """Seconds for a worker to end after it has drained: longer than all steps of its end together."""
-_BACKLOG: Final = 2048
-"""Connections that wait to be accepted, at most: as many as uvicorn has."""
 _PROGRAM: Final = "passerby.workers.worker"
 _TAG_CHARACTERS: Final = string.ascii_letters + string.digits
 
@@ -99,9 +98,9 @@ class Parent:
     """Runs the workers of `settings` until SIGTERM or SIGINT."""
 
     def __init__(
-        self, settings: Settings, ready: Callable[[int], None], program: Sequence[str] = ("-m", _PROGRAM)
+        self, settings: Settings, ready: Callable[[Listeners], None], program: Sequence[str] = ("-m", _PROGRAM)
     ) -> None:
-        """`ready` is called with the port once all workers serve. Python runs `program` as a worker."""
+        """`ready` is called with where they listen once all workers serve. Python runs `program` as a worker."""
         self._settings = settings
         self._program = program
         self._ready = ready
@@ -109,8 +108,7 @@ class Parent:
         self._places: list[Place] = []
         self._workers: set[Worker] = set()
         """All that run: also those that another one follows already."""
-        self._listeners: list[socket.socket] = []
-        self._port = 0
+        self._listeners = Listeners()
         self._is_announced = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._end = asyncio.Event()
@@ -120,17 +118,12 @@ class Parent:
         self._valkey: valkey.EmbeddedValkey | None = None
 
     async def run(self) -> int:
-        """Return the exit code: 1 if the port cannot be opened, 2 for settings with which no worker can start."""
+        """Return the exit code: 2 for settings with which no worker can start. Raises ListenError."""
         loop = asyncio.get_running_loop()
         program = valkey.find() if self._settings.embeds_redis else None
         if self._settings.embeds_redis and program is None:
             return _refuse(valkey.MISSING)
-        try:
-            self._listeners = await _listen(self._settings.host, self._settings.port)
-        except OSError as error:
-            logging.getLogger("uvicorn.error").error(error)  # noqa: TRY400 - the line of a single process
-            return 1
-        self._port = self._listeners[0].getsockname()[1]
+        self._listeners = listen(self._settings.host, self._settings.port)
         self._children.listen()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -139,6 +132,7 @@ class Parent:
             with private_folder() as self._folder:
                 return await self._run(program)
         finally:
+            self._listeners.close()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
                 loop.remove_signal_handler(number)
 
@@ -188,7 +182,7 @@ class Parent:
         with other:
             child = self._children.start(
                 [sys.executable, "-P", *self._program, str(other.fileno()), str(os.getpid())],
-                pass_fds=(other.fileno(), *(listener.fileno() for listener in self._listeners)),
+                pass_fds=(other.fileno(), *(listener.fileno() for listener in self._listeners.sockets)),
             )
         worker = Worker(number, self._next_tag(), child, own)
         self._workers.add(worker)
@@ -213,7 +207,7 @@ class Parent:
                 number=worker.number,
                 tag=worker.tag,
                 folder=str(self._folder),
-                listeners=[listener.fileno() for listener in self._listeners],
+                listeners=[listener.fileno() for listener in self._listeners.sockets],
                 settings=self._settings,
                 log_level=self._settings.log_level,
                 log_format=self._settings.log_format,
@@ -269,7 +263,7 @@ class Parent:
     def _announce(self) -> None:
         if not self._is_announced and all(place.worker.takes_clients for place in self._places):
             self._is_announced = True
-            self._ready(self._port)
+            self._ready(self._listeners)
 
     # ── all of them ───────────────────────────────────────────────────────────────────────────────
 
@@ -368,8 +362,7 @@ class Parent:
             worker.child.send(signal.SIGTERM)
 
     async def _drain(self) -> None:
-        for listener in self._listeners:
-            listener.close()  # who comes now is refused at once, and need not wait for an answer that never comes
+        self._listeners.close()  # who comes now is refused at once, and need not wait for an answer that never comes
         self._signal_all()
         await asyncio.gather(*(self._ends(worker) for worker in self._workers))
 
@@ -384,26 +377,13 @@ async def _first(*events: asyncio.Event) -> None:
             wait.cancel()
 
 
-async def _listen(host: str, port: int) -> list[socket.socket]:
-    """Return sockets that listen at every address of the host. Raises OSError, with asyncio's words."""
-    server = await asyncio.get_running_loop().create_server(
-        asyncio.Protocol, host=host, port=port, backlog=_BACKLOG, start_serving=False
-    )
-    listeners = [socket.socket(fileno=os.dup(bound.fileno())) for bound in server.sockets]
-    server.close()
-    for listener in listeners:
-        listener.settimeout(0)
-        listener.listen(_BACKLOG)
-    return listeners
-
-
 def _refuse(reason: str) -> int:
     sys.stderr.write(f"passerby: {reason}\n")
     return USAGE_ERROR
 
 
-def run(settings: Settings, ready: Callable[[int], None]) -> int:
-    """Serve with several workers until SIGTERM or SIGINT; return the exit code."""
+def run(settings: Settings, ready: Callable[[Listeners], None]) -> int:
+    """Serve with several workers until SIGTERM or SIGINT; return the exit code. Raises ListenError."""
     # Python's own event loop: libuv would take SIGCHLD for itself.
     with asyncio.Runner() as runner:
         return runner.run(Parent(settings, ready).run())

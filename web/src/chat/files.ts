@@ -1,9 +1,10 @@
 /** Files in messages: what the server says of one, and what may be shown of it. */
+import { BASE } from '../wire/base';
 import type { FileInfo } from '../wire/types';
 import { readPeaks } from './waveform';
 
 /** Where the server keeps files while the conversation lasts. No other address is loaded or linked. */
-const FILES_AT = '/api/temp-files/';
+const FILES_AT = `${BASE}api/temp-files/`;
 const NAME_MAX = 255;
 
 export type FileKind = FileInfo['fileTypeCategory'];

@@ -13,8 +13,9 @@ import type {
   SetUp,
   Template,
 } from './models';
+import { BASE as ROOT } from '../wire/base';
 
-const BASE = '/api/moderate';
+const BASE = `${ROOT}api/moderate`;
 /** Milliseconds until an answer has to be there, and one with a file in it. */
 const DEADLINE = 15_000;
 const FILE_DEADLINE = 120_000;

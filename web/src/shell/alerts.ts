@@ -1,4 +1,5 @@
 /** Notifications for who looks elsewhere; and the screen stays on for who is in a call. */
+import { BASE } from '../wire/base';
 
 export function canAskForAlerts(): boolean {
   return 'Notification' in window && Notification.permission === 'default';
@@ -25,7 +26,7 @@ export class Alert {
     try {
       const { lang, dir } = document.documentElement;
       this.#shown = new Notification(text, {
-        icon: '/icon.svg',
+        icon: `${BASE}icon.svg`,
         tag: this.#tag,
         lang,
         dir: dir === 'rtl' ? 'rtl' : 'ltr',

@@ -10,6 +10,7 @@ import type {
   MatchingStatus,
   UsernameData,
 } from '../wire/types';
+import { BASE } from '../wire/base';
 import { device, keepDevice } from './storage';
 
 const TIMEOUT_MS = 10_000;
@@ -60,7 +61,7 @@ export function dataOf(text: string): unknown {
 export async function request<T>(method: string, path: string, init: RequestInit = {}): Promise<T> {
   let text: string;
   try {
-    const response = await fetch(`/api/${path}`, {
+    const response = await fetch(`${BASE}api/${path}`, {
       method,
       signal: AbortSignal.timeout(TIMEOUT_MS),
       ...init,

@@ -1,6 +1,7 @@
 /** What a newcomer may read, and has answered elsewhere: at a provider that checks ages, or here some time ago. */
 import { ageProofOf } from '../chat/questions';
 import type { House, HousePage } from '../wire/types';
+import { BASE } from '../wire/base';
 import { request } from './api';
 
 export type PageName = NonNullable<House['pages']>[number];
@@ -56,7 +57,7 @@ export function takeAgeProof(): string | null {
 }
 
 export function ageCheckUrl(): string {
-  return `/api/age?return=${encodeURIComponent(`${location.origin}/`)}`;
+  return `${BASE}api/age?return=${encodeURIComponent(`${location.origin}${BASE}`)}`;
 }
 
 const UNDER_AGE = 'passerby.under_age';

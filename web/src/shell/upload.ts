@@ -3,6 +3,7 @@
  * XMLHttpRequest, for `fetch` tells no progress.
  */
 import type { Attached } from '../chat/attachments';
+import { BASE } from '../wire/base';
 import { ApiError, dataOf } from './api';
 import { jpegName, needsReencoding, reencoded } from './reencode';
 
@@ -144,7 +145,7 @@ function send(wanted: UploadRequest, { method, path, headers, body }: Way): Prom
     wanted.signal.addEventListener('abort', () => {
       request.abort();
     });
-    request.open(method, `/api/files/${path}`);
+    request.open(method, `${BASE}api/files/${path}`);
     request.setRequestHeader('Authorization', `Bearer ${wanted.token}`);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     watch();

@@ -1,5 +1,6 @@
 /** The connection: socket.io-client, with the contract's events as types and no buffering of its own. */
 import { io, type Socket } from 'socket.io-client';
+import { BASE } from './base';
 import type { Auth, BanNotice, ClientToServer, Code, ServerToClient } from './types';
 
 /** What comes with a CONNECT_ERROR. */
@@ -33,6 +34,7 @@ export class Wire {
     this.#caller = caller;
     this.#socket = io({
       autoConnect: false,
+      path: `${BASE}socket.io/`,
       // Straight to WebSocket; long polling only where a proxy or a firewall leaves nothing else.
       transports: ['websocket', 'polling'],
       tryAllTransports: true,

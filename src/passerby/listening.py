@@ -1,0 +1,210 @@
+"""Where the server listens: IP addresses with one port, and Unix sockets, as `HOST` and `PORT` name them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+import secrets
+import socket
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from passerby.sources import UNIX, addresses_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_BACKLOG: Final = 2048
+"""Connections that wait to be accepted, at most: as many as uvicorn has."""
+_MODE: Final = 0o660
+"""Who may connect to a Unix socket: its user and its group, which may be the proxy's."""
+_ATTEMPTS: Final = 20
+"""How often a free port is looked for that is free at all addresses."""
+_LOCAL: Final = ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104 - for comparison
+
+
+class ListenError(OSError):
+    """It cannot be listened at an address. The message is one line for people, and names the address."""
+
+
+class Listeners:
+    """Sockets that listen, and where."""
+
+    def __init__(self) -> None:
+        """There are none yet."""
+        self.sockets: list[socket.socket] = []
+        self.port = 0
+        """The same of all; 0 if there are only Unix sockets."""
+        self.places: list[str] = []
+        """Where the server is found, for people: URLs, and `unix:` with a path."""
+        self._files: dict[str, int] = {}
+        """The inodes of Unix sockets, by path."""
+
+    def add(self, listener: socket.socket, path: str | None = None) -> None:
+        """Take a socket, which is a Unix socket if it has a path."""
+        self.sockets.append(listener)
+        if path is not None:
+            self._files[path] = Path(path).lstat().st_ino
+            place = f"{UNIX}{path}"
+        else:
+            host, self.port = listener.getsockname()[:2]
+            shown = "localhost" if host in _LOCAL else f"[{host}]" if ":" in host else host
+            place = f"http://{shown}:{self.port}"
+        if place not in self.places:
+            self.places.append(place)
+
+    def close(self) -> None:
+        """Listen no more. Unix sockets are removed, unless another server has replaced them."""
+        for listener in self.sockets:
+            listener.close()
+        for path, inode in self._files.items():
+            with contextlib.suppress(OSError), _turn(path):
+                if Path(path).lstat().st_ino == inode:
+                    Path(path).unlink()
+        self._files.clear()
+
+
+def listen(host: str, port: int) -> Listeners:
+    """Listen at all addresses of `host`. Raises ListenError, and then listens at none.
+
+    `port` 0 is a free one, the same at each address. `::` takes IPv4, too, unless `host` names IPv4 addresses.
+    """
+    last: ListenError | None = None
+    for _ in range(_ATTEMPTS):
+        listeners = Listeners()
+        try:
+            _listen(listeners, addresses_of(host), port)
+        except ListenError as error:
+            listeners.close()
+            if port or error.errno != errno.EADDRINUSE or not listeners.port:
+                raise
+            last = error  # the port that is free at one address is not at another
+        else:
+            return listeners
+    raise last or AssertionError
+
+
+def _listen(listeners: Listeners, addresses: Sequence[str], port: int) -> None:
+    has_ipv4 = any(_is_ipv4(address) for address in addresses)
+    for address in addresses:
+        if address.startswith(UNIX):
+            path = address.removeprefix(UNIX)
+            listeners.add(_listen_unix(path), path)
+            continue
+        found = _resolved(address)
+        for family, place in found:
+            is_both = address == "::" and not has_ipv4
+            try:
+                listeners.add(_listen_ip(family, place, port or listeners.port, is_both=is_both))
+            except OSError as error:
+                if error.errno == errno.EAFNOSUPPORT and len(found) > 1:
+                    continue  # of a name, a family that this system lacks
+                shown = f"[{place[0]}]" if family == socket.AF_INET6 else place[0]
+                reason = (error.strerror or str(error)).lower()
+                raise ListenError(error.errno, f"cannot listen at {shown}:{port or listeners.port}: {reason}") from None
+
+
+def _resolved(address: str) -> list[tuple[int, tuple[str, ...]]]:
+    try:
+        found = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        reason = f"HOST={address!r}: has no address. Use an address of this machine"
+        raise ListenError(errno.EADDRNOTAVAIL, reason) from None
+    return list(dict.fromkeys((family, place) for family, _, _, _, place in found))  # type: ignore[misc]  # of IP
+
+
+def _listen_ip(family: int, place: tuple[str, ...], port: int, *, is_both: bool) -> socket.socket:
+    """Listen at one address. `is_both`: IPv4, too. Raises OSError."""
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not is_both)
+        listener.bind((place[0], port, *place[2:]))
+        listener.listen(_BACKLOG)
+        listener.settimeout(0)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _is_ipv4(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).version == 4  # noqa: PLR2004 - of IP
+    except ValueError:
+        return address == "localhost"
+
+
+# ── Unix sockets ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _listen_unix(path: str) -> socket.socket:
+    """Listen at a path. What a server that has crashed has left there is replaced; one that lives is not.
+
+    The socket appears complete, with its mode, under its name: nobody finds it half made.
+    """
+    if sys.platform == "win32":
+        raise ListenError(errno.EAFNOSUPPORT, "HOST: this system has no Unix sockets")
+    draft = f"{path}.{secrets.token_hex(4)}"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _turn(path):
+            _check_free(path)
+            listener.bind(draft)
+            try:
+                Path(draft).chmod(_MODE)
+                listener.listen(_BACKLOG)
+                listener.settimeout(0)
+                Path(draft).rename(path)
+            except OSError:
+                Path(draft).unlink()
+                raise
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise ListenError(error.errno, f"cannot listen at {UNIX}{path}: {reason[:1].lower()}{reason[1:]}") from None
+    return listener
+
+
+def _check_free(path: str) -> None:
+    """Raise OSError unless there is nothing, or a socket at which nobody listens."""
+    if is_live(path):
+        raise OSError(errno.EADDRINUSE, "another server listens there")
+    if os.path.lexists(path) and not stat.S_ISSOCK(Path(path).lstat().st_mode):
+        raise OSError(errno.EEXIST, "there is something that is no socket")
+
+
+@contextlib.contextmanager
+def _turn(path: str) -> Iterator[None]:
+    """Wait for others that are about to listen in the same folder, so that only one finds a stale socket."""
+    import fcntl  # noqa: PLC0415 - not on every system
+
+    folder = os.open(Path(path).parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def is_live(path: str) -> bool:
+    """Return whether a server listens there. One whose backlog is full does, too."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0)
+        try:
+            probe.connect(path)
+        except BlockingIOError:
+            return True
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError as error:
+            if error.errno == errno.ENOTSOCK:
+                return False
+            raise
+    return True
