@@ -25,7 +25,7 @@ given = $(if $(filter command line,$(origin $(1))),--$(2) $($(1)))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test e2e long soak check format settings types bench screenshots lock clean
+.PHONY: help setup run dev test e2e long soak fuzz check format settings types bench screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -64,11 +64,15 @@ soak: $(DEV) $(CLIENT) ## kill the server and Redis again and again while guests
 	EXAMPLES=500 $(PY) -m pytest tests/test_restarts_redis.py
 	FAULT_SCHEDULES=20 $(PY) -m pytest tests/nodes/test_schedule.py
 
-check: $(DEV) $(WEB) ## check formatting, lint, types, generated files; changes nothing
+fuzz: $(DEV) $(CLIENT) ## send thousands of requests made from the OpenAPI document, about two minutes
+	EXAMPLES=200 $(PY) -m pytest tests/http/test_schemathesis.py
+
+check: $(DEV) $(WEB) ## check formatting, lint, types, generated files, documents; changes nothing
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(PY) -m passerby.schema --check
+	$(PY) -m tools.documents --check
 	cd web && npm run --silent check
 
 format: $(DEV) ## format Python code, apply lint fixes
@@ -99,7 +103,7 @@ lock: $(DEV) ## regenerate requirements/ from pyproject.toml (UPGRADE=1: newest 
 
 clean: ## remove everything that make created
 	rm -rf $(VENV) src/passerby/static web/node_modules $(dir $(PEERS))
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis test-results
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(PY):

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -171,3 +172,25 @@ async def test_the_health_check_asks_the_server(start_server: StartServer) -> No
 def test_only_what_is_needed_gets_into_a_build(path: str, is_out: bool) -> None:
     patterns = (ROOT / ".containerignore").read_text(encoding="utf-8")
     assert container.ignored(patterns, path) is is_out
+
+
+def versions_in(lock: str) -> dict[str, str]:
+    lines = (ROOT / "requirements" / lock).read_text(encoding="utf-8").splitlines()
+    return dict(
+        line.removesuffix("\\").split(";")[0].strip().split("==") for line in lines if "==" in line.split(" ")[0]
+    )
+
+
+@pytest.mark.parametrize("lock", ["image.txt", "dev.txt"])
+def test_the_locks_agree(lock: str) -> None:
+    one, other = versions_in("run.txt"), versions_in(lock)
+    both = one.keys() & other.keys()
+    assert "litestar" in both
+    assert {name: one[name] for name in both} == {name: other[name] for name in both}
+
+
+@pytest.mark.parametrize("lock", ["run.txt", "image.txt", "dev.txt"])
+def test_the_locks_have_what_is_declared(lock: str) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = {re.split(r"[\[<>=~! ;]", one)[0].lower() for one in declared}
+    assert names <= versions_in(lock).keys()

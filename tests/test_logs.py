@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tests.conftest import StartServer
     from tests.support.server import Account, ServerProcess
 
+JSON = {"Content-Type": "application/json"}
 SAID = "nobody-but-us-may-read-this"
 PLACE = "a-very-particular-village"
 FORWARDED = "203.0.113.77"
@@ -75,8 +76,8 @@ async def live_a_little(server: RunningServer) -> list[Account]:
     await other.until("chat:message")
     await server.http.get(f"/api/guest/{anna.session_id}", headers={"X-Forwarded-For": FORWARDED})
     await server.http.get(f"/api/nothing/{anna.session_id}", headers={"X-Forwarded-For": FORWARDED})
-    await server.http.post("/api/guest", content=b'{"username":"' + SAID.encode() * 10 + b'"}')
-    await server.http.post("/api/guest", content=b'{"location":' + SAID.encode())
+    await server.http.post("/api/guest", content=b'{"username":"' + SAID.encode() * 10 + b'"}', headers=JSON)
+    await server.http.post("/api/guest", content=b'{"location":' + SAID.encode(), headers=JSON)
     for auth in ({"token": anna.token + "x"}, {"token": SAID}, {"token": anna.token, "resume": SAID}):
         try:
             await server.connect(anna, None) if auth.get("resume") else await Client.connect(server.url, auth)

@@ -18,7 +18,7 @@ PasserbyError
 │                               nothing_to_report, already_reported, reports_closed
 │                               already_appealed, already_decided
 ├── TooLargeError          413  file_too_large, room_storage_full, guest_storage_full, picture_too_large
-├── UnsupportedTypeError   415  unsupported_type, file_damaged, not_audio
+├── UnsupportedTypeError   415  unsupported_type, file_damaged, not_audio, unsupported_media_type
 ├── BadRangeError          416  range_not_satisfiable
 ├── RequiredError          428  proof_required, age_required, rules_required
 ├── RateLimitedError       429  rate_limited (retryable, with `retry_after`)
@@ -238,7 +238,7 @@ class TooLargeError(PasserbyError):
 
 
 class UnsupportedTypeError(PasserbyError):
-    """The type of the file is not accepted."""
+    """The type of the file, or of the body, is not accepted."""
 
     status = 415
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
+from passerby.errors import Code
+from passerby.http.examples import EXAMPLES
 from passerby.realtime.contract import INBOUND, OUTBOUND
 
 if TYPE_CHECKING:
@@ -137,7 +141,7 @@ async def test_openapi_has_every_route_of_the_contract_and_who_may_use_it(openap
         operation = operations[key]
         assert operation["summary"]
         assert any(status.startswith("2") for status in operation["responses"])
-        assert bool(operation.get("security")) is (key in NEED_A_TOKEN), key
+        assert (operation["security"] == [{"token": []}]) is (key in NEED_A_TOKEN), key
     assert "201" in operations["post", "/api/guest"]["responses"]
 
 
@@ -146,15 +150,15 @@ async def test_openapi_tells_how_each_route_refuses(openapi: dict[str, Any]) -> 
         for method, operation in item.items():
             answers = operation["responses"]
             assert ("429" in answers) is (path not in ("/health", "/health/ready")), (method, path)
-            if operation.get("security"):
+            if {} not in (operation["security"] or [{}]):
                 assert "401" in answers, (method, path)
             for status in answers:
-                if status >= "400":
+                if status >= "400":  # also `default`
                     schema = answers[status]["content"]["application/json"]["schema"]
                     assert set(resolve(openapi, schema["$ref"])["required"]) == {"success", "message", "code"}
                     assert answers[status]["description"]
     uploads = openapi["paths"]["/api/files/upload"]["post"]["responses"]
-    assert set(uploads) == {"201", "400", "401", "403", "408", "409", "413", "415", "429", "503", "507"}
+    assert set(uploads) == {"201", "400", "401", "403", "408", "409", "413", "415", "429", "503", "507", "default"}
     assert {"200", "206", "304", "416"} <= set(openapi["paths"]["/api/temp-files/temp/{file_id}"]["get"]["responses"])
 
 
@@ -166,6 +170,51 @@ async def test_openapi_shows_the_envelope_and_the_bounds(openapi: dict[str, Any]
     text = str([resolve(openapi, node["$ref"]) for node in nodes(body) if "$ref" in node] or body)
     assert "username" in text
     assert "'maxLength': 20" in text
+
+
+async def test_openapi_tells_what_the_console_needs_and_who_needs_nothing(openapi: dict[str, Any]) -> None:
+    for path, item in openapi["paths"].items():
+        for method, operation in item.items():
+            needs = operation["security"]
+            if not path.startswith("/api/moderate/"):
+                assert needs in ([], [{"token": []}], [{}, {"token": []}]), (method, path)
+            elif path == "/api/moderate/setup/{token}" or (method, path) == ("post", "/api/moderate/session"):
+                assert needs == [], (method, path)
+            else:
+                assert needs == [{"moderator": []} if method == "get" else {"moderator": [], "csrf": []}], (
+                    method,
+                    path,
+                )
+    assert openapi["paths"]["/api/guest"]["post"]["security"] == [{}, {"token": []}]
+
+
+async def test_openapi_knows_types_of_bodies_and_which_are_optional(openapi: dict[str, Any]) -> None:
+    paths = openapi["paths"]
+    assert paths["/api/guest"]["post"]["requestBody"]["required"] is False
+    assert paths["/api/reports/status"]["post"]["requestBody"]["required"] is True
+    assert set(paths["/api/files/{room_id}"]["put"]["requestBody"]["content"]) == {"application/octet-stream", "*/*"}
+    for path in ("/api/temp-files/temp/{file_id}", "/api/temp-files/download/{file_id}"):
+        answers = paths[path]["get"]["responses"]
+        for status in ("200", "206"):
+            assert set(answers[status]["content"]) == {"application/octet-stream", "*/*"}
+        assert "Content-Range" in answers["206"]["headers"]
+        assert "content" not in answers["304"]
+    assert set(paths["/api/moderate/cases/{case_id}/export"]["get"]["responses"]["200"]["content"]) == {
+        "application/zip"
+    }
+
+
+async def test_operation_ids_are_names_and_schemas_tell_of_no_module(openapi: dict[str, Any]) -> None:
+    identifiers = [operation["operationId"] for item in openapi["paths"].values() for operation in item.values()]
+
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name) for name in identifiers), identifiers
+    assert all(re.fullmatch(r"[A-Za-z]+", name) for name in openapi["components"]["schemas"])
+    assert set(openapi["components"]["schemas"]["Code"]["enum"]) == {code.value for code in Code}
+
+
+def test_bodies_have_examples_within_their_bounds() -> None:
+    for kind, example in EXAMPLES.items():
+        assert msgspec.json.decode(msgspec.json.encode(example), type=kind) == example
 
 
 async def test_asyncapi_has_every_event_of_the_contract(asyncapi: dict[str, Any]) -> None:

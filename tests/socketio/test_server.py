@@ -38,7 +38,7 @@ def noting(options: Options | None = None) -> tuple[Server, list[tuple[str, obje
     namespace = subject.namespace()
     namespace.on("note", Note, lambda _socket, note, _ack: told.append(("note", note)))
     namespace.on_error = lambda _socket, event, error, ack: told.append(("error", (event, type(error), ack is None)))
-    namespace.on_unknown = lambda _socket, event: told.append(("unknown", event))
+    namespace.on_unknown = lambda _socket, event, _ack: told.append(("unknown", event))
     namespace.on_disconnect = lambda _socket, reason: told.append(("disconnect", reason))
     return subject, told
 

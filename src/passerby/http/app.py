@@ -12,7 +12,7 @@ from litestar import Litestar, Request, Response, Router
 from litestar.config.cors import CORSConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.exceptions import HTTPException, NotFoundException, ValidationException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -22,13 +22,14 @@ from msgspec import UNSET
 from msgspec.json import encode
 
 from passerby import __version__
-from passerby.errors import Code, InternalError, PasserbyError, RateLimitedError
+from passerby.errors import Code, InternalError, PasserbyError, RateLimitedError, UnsupportedTypeError
 from passerby.http.assets import Assets, Headers
 from passerby.http.calls import CallController
 from passerby.http.files import FileController, TemporaryFileController, allowed
 from passerby.http.guests import GuestController, authenticated
 from passerby.http.models import Failure, FieldError
 from passerby.http.moderation import COOKIE, ModerationController
+from passerby.http.openapi import Documents
 from passerby.http.safety import AppealController, HouseController, ReportController
 from passerby.http.services import Services
 from passerby.http.status import StatusController
@@ -181,6 +182,11 @@ def create(services: Services, *, cors_origin: tuple[str, ...], root_path: str =
                 what = f"{_LIMITED[limit]} from your address"
                 raise RateLimitedError(wait, what, limit=f"address_{limit}")
 
+    async def typed(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Refuse a body whose type a page of another site could send without a preflight (Fetch §2.2.2)."""
+        if "data" in handler.parsed_fn_signature.parameters and _is_not_json(connection):
+            raise UnsupportedTypeError(Code.UNSUPPORTED_MEDIA_TYPE, "Send JSON, with Content-Type: application/json")
+
     def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
         number = new_request_id()
         services.background.failed("request", error, request_id=number)
@@ -213,7 +219,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...], root_path: str =
             "guest": Provide(authenticated),
             "file": Provide(allowed),
         },
-        guards=[limited],
+        guards=[limited, typed],
         cors_config=_cors([normal_origin(origin) for origin in cors_origin]),
         exception_handlers={
             PasserbyError: counted(_refused),
@@ -237,11 +243,12 @@ def create(services: Services, *, cors_origin: tuple[str, ...], root_path: str =
             servers=[Server(url=root_path or "/")],
             path=_SCHEMA,
             render_plugins=[JsonRenderPlugin()],
-            openapi_router=Router(_SCHEMA, route_handlers=[], include_in_schema=False, before_request=_only_documents),
+            openapi_router=Router(_SCHEMA, route_handlers=[], include_in_schema=False, before_request=Documents()),
             components=Components(
                 security_schemes={
                     "token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
                     "moderator": SecurityScheme(type="apiKey", name=COOKIE, security_scheme_in="cookie"),
+                    "csrf": SecurityScheme(type="apiKey", name="X-CSRF-Token", security_scheme_in="header"),
                 }
             ),
         ),
@@ -250,16 +257,37 @@ def create(services: Services, *, cors_origin: tuple[str, ...], root_path: str =
     )
 
 
-async def _add_headers(message: Message, _scope: Scope) -> None:
+async def _add_headers(message: Message, scope: Scope) -> None:
     if message["type"] == "http.response.start":
         own = {name.lower() for name, _ in message["headers"]}
-        message["headers"] = [*message["headers"], *(header for header in _HEADERS if header[0] not in own)]
+        message["headers"] = [
+            *(
+                (name, _allowed(value, scope) if name.lower() == b"allow" else value)
+                for name, value in message["headers"]
+            ),
+            *(header for header in _HEADERS if header[0] not in own),
+        ]
 
 
-def _only_documents(request: Request[Any, Any, Any]) -> None:
-    """Raise NotFoundException where the framework would answer with a page of its own."""
-    if request.path_params:
-        raise NotFoundException
+def _allowed(value: bytes, scope: Scope) -> bytes:
+    """Return the value of Allow with what the framework leaves out: HEAD, and some methods in answer to OPTIONS."""
+    methods = {*value.decode().split(", ")}
+    if scope.get("method") == "OPTIONS":
+        methods.update(
+            *(route.methods for route in scope["litestar_app"].routes if route.path_format == scope["path_template"])
+        )
+    if "GET" in methods:
+        methods.add("HEAD")
+    return ", ".join(sorted(methods)).encode()
+
+
+def _is_not_json(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Return whether there is a body, and its Content-Type is neither application/json nor one of `+json`."""
+    headers = connection.headers
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return False
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind != "application/json" and not kind.endswith("+json")
 
 
 def _refused(request: Request[Any, Any, Any], error: PasserbyError) -> Response[Failure]:
@@ -274,13 +302,22 @@ def _malformed(_request: Request[Any, Any, Any], _error: Exception) -> Response[
 _RULES: Final = {
     "username": "Use 3-20 of the characters A-Z a-z 0-9 _",
     "language": "Use a language tag such as en or pt-BR",
+    "return": "Use the page of an origin, such as https://chat.example/",
 }
+_NAMES: Final = {"back": "return", "begins": "from", "ends": "to", "case_state": "state"}
+"""Names on the wire of parameters that Python calls otherwise."""
+
+
+def _name(parameter: str) -> str:
+    return _NAMES.get(parameter, parameter)
 
 
 def _invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Response[Failure]:
     details = error.extra if isinstance(error.extra, list) else []
+    if any(isinstance(detail, dict) and detail.get("message") == "'data'" for detail in details):
+        return Response(Failure(success=False, message="A body is missing", code=Code.INVALID_PAYLOAD), status_code=400)
     fields = [
-        FieldError(key := str(detail.get("key", "")), _RULES.get(key) or str(detail.get("message", "")))
+        FieldError(key := _name(str(detail.get("key", ""))), _RULES.get(key) or str(detail.get("message", "")))
         for detail in details
         if isinstance(detail, dict)
     ]
@@ -303,4 +340,6 @@ _CODES: Final = {
 def _http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Failure]:
     code = _CODES.get(error.status_code, Code.HTTP_ERROR)
     message = "Not Found" if code is Code.NOT_FOUND else error.detail  # the framework's text repeats the path
-    return Response(Failure(success=False, message=message, code=code), status_code=error.status_code)
+    return Response(
+        Failure(success=False, message=message, code=code), status_code=error.status_code, headers=error.headers
+    )

@@ -6,9 +6,9 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 
 from passerby.calls.ice import IceServers
-from passerby.errors import ConflictError, UnauthorizedError
+from passerby.errors import ConflictError
 from passerby.http.models import Success
-from passerby.http.refusals import refusals
+from passerby.http.refusals import TOKEN, refusals
 from passerby.http.services import Services
 from passerby.models import Guest
 
@@ -20,9 +20,10 @@ class CallController(Controller):
     tags = ("calls",)
 
     @get(
+        operation_id="getIceServers",
         summary="Get ICE servers, including TURN with short-lived credentials",
         security=[{"token": []}],
-        responses=refusals(UnauthorizedError, ConflictError),
+        responses=refusals(*TOKEN, ConflictError),
     )
     async def servers(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[IceServers]:
         """Return ICE servers for a guest who is in a room; 409 for others."""

@@ -34,9 +34,9 @@ from passerby.errors import (
 from passerby.files.upload import Upload
 from passerby.http.guests import authenticated
 from passerby.http.models import Failure, Success
+from passerby.http.operations import Download, FormUpload, RawUpload, VoiceUpload
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
-from passerby.http.upload_docs import FormUpload, RawUpload, VoiceUpload
 from passerby.models import FileInfo, Guest, StoredFile
 
 _OVERHEAD: Final = 64 * 1024
@@ -73,7 +73,6 @@ _BYTES: Final = refusals(
     *_FETCH_REFUSALS,
     BadRangeError,
     meanings=_FETCH_MEANINGS,
-    others=[(206, "The requested range"), (304, "Not modified (If-None-Match)")],
 )
 
 
@@ -95,6 +94,7 @@ class FileController(Controller):
     @put(
         "/{room_id:str}",
         status_code=201,
+        operation_id="uploadRaw",
         summary="Upload a raw body",
         security=[{"token": []}],
         operation_class=RawUpload,
@@ -131,6 +131,7 @@ class FileController(Controller):
 
     @post(
         "/upload",
+        operation_id="uploadForm",
         summary="Upload a file as a form",
         security=[{"token": []}],
         operation_class=FormUpload,
@@ -144,6 +145,7 @@ class FileController(Controller):
 
     @post(
         "/voice",
+        operation_id="uploadVoiceForm",
         summary="Upload a voice note as a form",
         security=[{"token": []}],
         operation_class=VoiceUpload,
@@ -404,14 +406,28 @@ class TemporaryFileController(Controller):
     path = "/api/temp-files"
     tags = ("files",)
 
-    @get("/temp/{file_id:str}", summary="Get a file, inline if its type is safe", security=_ACCESS, responses=_BYTES)
+    @get(
+        "/temp/{file_id:str}",
+        operation_id="showFile",
+        operation_class=Download,
+        summary="Get a file, inline if its type is safe",
+        security=_ACCESS,
+        responses=_BYTES,
+    )
     async def temp(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], file: NamedDependency[StoredFile]
     ) -> Stream:
         """Return the bytes, or the requested range. Types that are not safe to display are sent as attachment."""
         return _answer(request, services, file, inline=file.inline)
 
-    @get("/download/{file_id:str}", summary="Get a file as an attachment", security=_ACCESS, responses=_BYTES)
+    @get(
+        "/download/{file_id:str}",
+        operation_id="downloadFile",
+        operation_class=Download,
+        summary="Get a file as an attachment",
+        security=_ACCESS,
+        responses=_BYTES,
+    )
     async def download(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], file: NamedDependency[StoredFile]
     ) -> Stream:
@@ -420,6 +436,7 @@ class TemporaryFileController(Controller):
 
     @get(
         "/info/{file_id:str}",
+        operation_id="getFileInfo",
         summary="Get a file's metadata",
         security=_ACCESS,
         responses=refusals(*_FETCH_REFUSALS, meanings=_FETCH_MEANINGS),

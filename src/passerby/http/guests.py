@@ -22,6 +22,7 @@ from passerby.errors import (
     TooLargeError,
     UnauthorizedError,
     UnavailableError,
+    UnsupportedTypeError,
 )
 from passerby.guests.tokens import bearer
 from passerby.http.models import (
@@ -35,7 +36,8 @@ from passerby.http.models import (
     TraitsUpdate,
     UsernameData,
 )
-from passerby.http.refusals import refusals
+from passerby.http.operations import NewSession
+from passerby.http.refusals import TOKEN, refusals
 from passerby.http.services import Services
 from passerby.models import TRAIT_LENGTH, BanNotice, Guest, OnlineUser
 from passerby.safety.devices import under_age
@@ -84,8 +86,13 @@ class GuestController(Controller):
 
     @post(
         opt={"limit": "sessions"},
+        operation_id="createSession",
+        operation_class=NewSession,
+        security=[{}, {"token": []}],
         summary="Create a session",
-        responses=refusals(InvalidInputError, ForbiddenError, TooLargeError, RequiredError, UnavailableError),
+        responses=refusals(
+            InvalidInputError, ForbiddenError, TooLargeError, UnsupportedTypeError, RequiredError, UnavailableError
+        ),
     )
     async def create(
         self,
@@ -137,20 +144,27 @@ class GuestController(Controller):
             ),
         )
 
-    @get("/username", summary="Get a random username", responses=refusals())
+    @get("/username", operation_id="getRandomUsername", summary="Get a random username", responses=refusals())
     async def username(self) -> Success[UsernameData]:
         """Return a username in the AdjectiveNounNumber pattern."""
         return Success(success=True, data=UsernameData(ids.random_username()))
 
-    @get("/me", summary="Get the authenticated guest", security=[{"token": []}], responses=refusals(UnauthorizedError))
+    @get(
+        "/me",
+        operation_id="getOwnSession",
+        summary="Get the authenticated guest",
+        security=[{"token": []}],
+        responses=refusals(*TOKEN),
+    )
     async def me(self, guest: NamedDependency[Guest]) -> Success[GuestData]:
         """Return the session of the token."""
         return Success(success=True, data=GuestData(_own_view(guest)))
 
     @get(
         "/{session_id:str}",
+        operation_id="getPublicSession",
         summary="Get a session's public view",
-        responses=refusals(InvalidInputError, NotFoundError),
+        responses=refusals(InvalidInputError, NotFoundError, UnavailableError),
     )
     async def public(self, services: NamedDependency[Services], session_id: FromPath[str]) -> Success[PublicGuestData]:
         """Return the public view of a session; 404 if it has expired or ended."""
@@ -160,9 +174,10 @@ class GuestController(Controller):
     @post(
         "/location",
         status_code=200,
+        operation_id="updateSession",
         summary="Change location, gender, language",
         security=[{"token": []}],
-        responses=refusals(InvalidInputError, UnauthorizedError, TooLargeError),
+        responses=refusals(InvalidInputError, *TOKEN, TooLargeError, UnsupportedTypeError),
     )
     async def update(
         self,
@@ -184,9 +199,10 @@ class GuestController(Controller):
     @delete(
         "/me",
         status_code=200,
+        operation_id="endSession",
         summary="End the session now",
         security=[{"token": []}],
-        responses=refusals(UnauthorizedError),
+        responses=refusals(*TOKEN),
     )
     async def end(self, services: NamedDependency[Services], guest: NamedDependency[Guest]) -> Success[None]:
         """Close the room, delete the session's data, and revoke the token."""

@@ -24,6 +24,7 @@ from passerby.errors import (
     TooLargeError,
     UnauthorizedError,
     UnavailableError,
+    UnsupportedTypeError,
 )
 from passerby.http.models import Success
 from passerby.http.moderation_models import (
@@ -48,6 +49,7 @@ from passerby.http.moderation_models import (
     Template,
 )
 from passerby.http.moderation_parts import Moderation
+from passerby.http.operations import Archive, EvidenceBytes, LoggingIn
 from passerby.http.refusals import refusals
 from passerby.http.services import Services
 from passerby.models import RULES
@@ -123,6 +125,9 @@ def _check_origin(request: Request[Any, Any, Any]) -> None:
         raise ForbiddenError(Code.CSRF_INVALID, "The request does not come from the console")
 
 
+_READS: Final[list[dict[str, list[str]]]] = [{"moderator": []}]
+_CHANGES: Final[list[dict[str, list[str]]]] = [{"moderator": [], "csrf": []}]
+"""For OpenAPI: whoever changes something also sends the token that `GET /session` tells, so no other page can."""
 _REFUSALS: Final = (InvalidInputError, UnauthorizedError, ForbiddenError, NotFoundError, UnavailableError)
 
 
@@ -132,15 +137,15 @@ class ModerationController(Controller):
     path = PATH
     tags = ("moderation",)
     dependencies = {"moderation": Provide(_open), "session": Provide(_session)}  # noqa: RUF012 - of the framework
-    security = [{"moderator": []}]  # noqa: RUF012 - of the framework
 
     @post(
         "/session",
         status_code=200,
         opt={"limit": "logins"},
+        operation_id="logIn",
+        operation_class=LoggingIn,
         summary="Log in",
-        security=[{}],
-        responses=refusals(*_REFUSALS, TooLargeError),
+        responses=refusals(*_REFUSALS, TooLargeError, UnsupportedTypeError),
     )
     async def log_in(
         self,
@@ -168,8 +173,8 @@ class ModerationController(Controller):
     @get(
         "/setup/{token:str}",
         opt={"limit": "logins"},
+        operation_id="getSetUp",
         summary="See what to set up",
-        security=[{}],
         responses=refusals(*_REFUSALS),
     )
     async def invited(self, moderation: NamedDependency[Moderation], token: FromPath[str]) -> Success[SetUp]:
@@ -185,9 +190,9 @@ class ModerationController(Controller):
         "/setup/{token:str}",
         status_code=200,
         opt={"limit": "logins"},
+        operation_id="finishSetUp",
         summary="Set up",
-        security=[{}],
-        responses=refusals(*_REFUSALS, TooLargeError),
+        responses=refusals(*_REFUSALS, TooLargeError, UnsupportedTypeError),
     )
     async def set_up(
         self, moderation: NamedDependency[Moderation], token: FromPath[str], data: RequestBody[FinishSetUp]
@@ -196,14 +201,27 @@ class ModerationController(Controller):
         await _answered(moderation.logins.set_up(token, data.password, data.code))
         return Success(success=True, message="You can log in now", data=None)
 
-    @get("/session", summary="See who is logged in", responses=refusals(*_REFUSALS))
+    @get(
+        "/session",
+        operation_id="getConsole",
+        security=_READS,
+        summary="See who is logged in",
+        responses=refusals(*_REFUSALS),
+    )
     async def session(
         self, moderation: NamedDependency[Moderation], session: NamedDependency[Session]
     ) -> Success[Console]:
         """Return the moderator of the cookie."""
         return Success(success=True, data=_console(moderation, session))
 
-    @delete("/session", status_code=200, summary="Log out", responses=refusals(*_REFUSALS))
+    @delete(
+        "/session",
+        status_code=200,
+        operation_id="logOut",
+        security=_CHANGES,
+        summary="Log out",
+        responses=refusals(*_REFUSALS),
+    )
     async def log_out(
         self, moderation: NamedDependency[Moderation], session: NamedDependency[Session]
     ) -> Response[Success[None]]:
@@ -213,7 +231,13 @@ class ModerationController(Controller):
         response.delete_cookie(COOKIE, path=moderation.root_path + PATH)
         return response
 
-    @get("/figures", summary="Get the figures of a time", responses=refusals(*_REFUSALS))
+    @get(
+        "/figures",
+        operation_id="getFigures",
+        security=_READS,
+        summary="Get the figures of a time",
+        responses=refusals(*_REFUSALS),
+    )
     async def figures(
         self,
         services: NamedDependency[Services],
@@ -229,7 +253,13 @@ class ModerationController(Controller):
         since = until - _MONTH if begins is None else _seconds(begins, "from")
         return Success(success=True, data=await _answered(moderation.figures.figures(since, until, moderation.hours)))
 
-    @get("/cases", summary="Get a part of the queue", responses=refusals(*_REFUSALS))
+    @get(
+        "/cases",
+        operation_id="getCases",
+        security=_READS,
+        summary="Get a part of the queue",
+        responses=refusals(*_REFUSALS),
+    )
     async def cases(
         self,
         moderation: NamedDependency[Moderation],
@@ -246,14 +276,27 @@ class ModerationController(Controller):
         lines = await _lines(moderation, session, page.cases)
         return Success(success=True, data=CaseList(cases=lines, next=page.next, total=page.total))
 
-    @get("/cases/{case_id:str}", summary="Get a case", responses=refusals(*_REFUSALS))
+    @get(
+        "/cases/{case_id:str}",
+        operation_id="getCase",
+        security=_READS,
+        summary="Get a case",
+        responses=refusals(*_REFUSALS),
+    )
     async def case(
         self, moderation: NamedDependency[Moderation], session: NamedDependency[Session], case_id: FromPath[str]
     ) -> Success[CaseView]:
         """Return a case with its evidence."""
         return Success(success=True, data=await _view(moderation, session, case_id))
 
-    @post("/cases/{case_id:str}/viewing", status_code=200, summary="Say that you look", responses=refusals(*_REFUSALS))
+    @post(
+        "/cases/{case_id:str}/viewing",
+        status_code=200,
+        operation_id="markViewing",
+        security=_CHANGES,
+        summary="Say that you look",
+        responses=refusals(*_REFUSALS),
+    )
     async def viewing(
         self, moderation: NamedDependency[Moderation], session: NamedDependency[Session], case_id: FromPath[str]
     ) -> Success[list[str]]:
@@ -266,8 +309,10 @@ class ModerationController(Controller):
     @post(
         "/cases/{case_id:str}/decisions",
         status_code=200,
+        operation_id="decideCase",
+        security=_CHANGES,
         summary="Decide",
-        responses=refusals(*_REFUSALS, ConflictError, TooLargeError),
+        responses=refusals(*_REFUSALS, ConflictError, TooLargeError, UnsupportedTypeError),
     )
     async def decide(
         self,
@@ -292,8 +337,11 @@ class ModerationController(Controller):
 
     @get(
         "/cases/{case_id:str}/files/{number:int}",
+        operation_id="getEvidenceFile",
+        security=_READS,
         summary="Get a file of the evidence",
         media_type="application/octet-stream",
+        operation_class=EvidenceBytes,
         responses=refusals(*_REFUSALS),
     )
     async def file(
@@ -314,8 +362,11 @@ class ModerationController(Controller):
 
     @get(
         "/cases/{case_id:str}/export",
+        operation_id="exportCase",
+        security=_READS,
         summary="Get a case as a signed archive",
         media_type="application/zip",
+        operation_class=Archive,
         responses=refusals(*_REFUSALS),
     )
     async def export(
@@ -335,7 +386,13 @@ class ModerationController(Controller):
         headers = {**_FILE_HEADERS, "content-disposition": f'attachment; filename="case-{case.overview.id}.zip"'}
         return Response(content, media_type="application/zip", headers=headers)
 
-    @get("/appeals", summary="Get the appeals that wait", responses=refusals(*_REFUSALS))
+    @get(
+        "/appeals",
+        operation_id="getAppeals",
+        security=_READS,
+        summary="Get the appeals that wait",
+        responses=refusals(*_REFUSALS),
+    )
     async def appeals(
         self, moderation: NamedDependency[Moderation], session: NamedDependency[Session]
     ) -> Success[list[AppealLine]]:
@@ -356,8 +413,10 @@ class ModerationController(Controller):
     @post(
         "/appeals/{appeal_id:int}",
         status_code=200,
+        operation_id="answerAppeal",
+        security=_CHANGES,
         summary="Answer an appeal",
-        responses=refusals(*_REFUSALS, TooLargeError),
+        responses=refusals(*_REFUSALS, TooLargeError, UnsupportedTypeError),
     )
     async def answer(
         self,
@@ -370,7 +429,13 @@ class ModerationController(Controller):
         await _answered(moderation.desk.answer(session.moderator, appeal_id, data.verdict, data.words))
         return Success(success=True, data=None)
 
-    @get("/sanctions", summary="Get a part of the sanctions in force", responses=refusals(*_REFUSALS))
+    @get(
+        "/sanctions",
+        operation_id="getSanctions",
+        security=_READS,
+        summary="Get a part of the sanctions in force",
+        responses=refusals(*_REFUSALS),
+    )
     async def sanctions(
         self,
         moderation: NamedDependency[Moderation],
@@ -392,8 +457,10 @@ class ModerationController(Controller):
     @post(
         "/sanctions/{sanction_id:int}/lift",
         status_code=200,
+        operation_id="liftBan",
+        security=_CHANGES,
         summary="Lift a ban",
-        responses=refusals(*_REFUSALS, TooLargeError),
+        responses=refusals(*_REFUSALS, TooLargeError, UnsupportedTypeError),
     )
     async def lift(
         self,
@@ -406,7 +473,13 @@ class ModerationController(Controller):
         await _answered(moderation.desk.lift(session.moderator, sanction_id, data.words))
         return Success(success=True, data=None)
 
-    @get("/moderators", summary="Get the moderators", responses=refusals(*_REFUSALS))
+    @get(
+        "/moderators",
+        operation_id="getModerators",
+        security=_READS,
+        summary="Get the moderators",
+        responses=refusals(*_REFUSALS),
+    )
     async def moderators(
         self, moderation: NamedDependency[Moderation], session: NamedDependency[Session]
     ) -> Success[list[ModeratorLine]]:
@@ -424,7 +497,13 @@ class ModerationController(Controller):
         ]
         return Success(success=True, data=lines)
 
-    @get("/audit", summary="Get entries of the audit", responses=refusals(*_REFUSALS))
+    @get(
+        "/audit",
+        operation_id="getAudit",
+        security=_READS,
+        summary="Get entries of the audit",
+        responses=refusals(*_REFUSALS),
+    )
     async def audit(
         self,
         moderation: NamedDependency[Moderation],
@@ -452,7 +531,13 @@ class ModerationController(Controller):
             raise UnavailableError(["the console"], retry_after=5) from error
         return Success(success=True, data=lines)
 
-    @get("/templates", summary="Get what guests are told", responses=refusals(*_REFUSALS))
+    @get(
+        "/templates",
+        operation_id="getTemplates",
+        security=_READS,
+        summary="Get what guests are told",
+        responses=refusals(*_REFUSALS),
+    )
     async def templates(
         self,
         session: NamedDependency[Session],

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from inspect import getdoc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from litestar.openapi.datastructures import ResponseSpec
 
-from passerby.errors import PasserbyError, RateLimitedError
+from passerby.errors import ForbiddenError, PasserbyError, RateLimitedError, UnauthorizedError, UnavailableError
 from passerby.http.models import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+TOKEN: Final = (UnauthorizedError, ForbiddenError, UnavailableError)
+"""Of each route that needs a guest's token: who is banned is refused too, and the session may not be readable now."""
 
 
 def refusals(

@@ -12,7 +12,15 @@ from litestar.response import Redirect
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from passerby.errors import Code, ConflictError, InvalidInputError, NotFoundError, TooLargeError, UnavailableError
+from passerby.errors import (
+    Code,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    TooLargeError,
+    UnavailableError,
+    UnsupportedTypeError,
+)
 from passerby.http.models import (
     AppealQuestion,
     AppealStatus,
@@ -28,8 +36,8 @@ from passerby.models import House
 from passerby.safety.banlist import Match
 from passerby.safety.pages import NAMES
 
-_PAGE: Final = r"^https?://[^\s/?#@]+(/[\w.~-]+)*/$"
-"""The page of an origin."""
+_PAGE: Final = r'^https?://[!"$-.0->A-~]+(/[A-Za-z0-9_.~-]+)*/$(?!\n)'
+"""The page of an origin: ASCII without spaces, `?`, `#` and `@`. Dialects differ about what else is a space."""
 
 if TYPE_CHECKING:
     from passerby.safety.cases import Sanction
@@ -41,13 +49,14 @@ class HouseController(Controller):
 
     tags = ("safety",)
 
-    @get("/api/house", summary="Get what is asked of newcomers", responses=refusals())
+    @get("/api/house", operation_id="getHouse", summary="Get what is asked of newcomers", responses=refusals())
     async def house(self, services: NamedDependency[Services]) -> Success[House]:
         """Return what POST /api/guest needs here, and which pages there are."""
         return Success(success=True, data=services.newcomers.house())
 
     @get(
         "/api/pages/{name:str}",
+        operation_id="getHousePage",
         summary="Get a page of the operator's",
         responses=refusals(InvalidInputError, NotFoundError),
     )
@@ -61,6 +70,7 @@ class HouseController(Controller):
     @get(
         "/api/age",
         status_code=302,
+        operation_id="beginAgeCheck",
         summary="Begin an age check at the provider",
         responses=refusals(InvalidInputError, NotFoundError),
     )
@@ -95,8 +105,9 @@ class ReportController(Controller):
         "/status",
         status_code=200,
         opt={"limit": "codes"},
+        operation_id="getReportStatus",
         summary="Look at what has become of a report",
-        responses=refusals(InvalidInputError, NotFoundError, TooLargeError, UnavailableError),
+        responses=refusals(InvalidInputError, NotFoundError, TooLargeError, UnsupportedTypeError, UnavailableError),
     )
     async def status(
         self, services: NamedDependency[Services], data: RequestBody[ReceiptQuestion]
@@ -125,8 +136,9 @@ class AppealController(Controller):
         "/status",
         status_code=200,
         opt={"limit": "codes"},
+        operation_id="getAppealStatus",
         summary="Look at a ban, and at the appeal against it",
-        responses=refusals(InvalidInputError, NotFoundError, TooLargeError, UnavailableError),
+        responses=refusals(InvalidInputError, NotFoundError, TooLargeError, UnsupportedTypeError, UnavailableError),
     )
     async def status(
         self, services: NamedDependency[Services], data: RequestBody[AppealQuestion]
@@ -136,8 +148,11 @@ class AppealController(Controller):
 
     @post(
         opt={"limit": "codes"},
+        operation_id="makeAppeal",
         summary="Appeal against a ban",
-        responses=refusals(InvalidInputError, NotFoundError, ConflictError, TooLargeError, UnavailableError),
+        responses=refusals(
+            InvalidInputError, NotFoundError, ConflictError, TooLargeError, UnsupportedTypeError, UnavailableError
+        ),
     )
     async def make(self, services: NamedDependency[Services], data: RequestBody[NewAppeal]) -> Success[AppealStatus]:
         """Keep an appeal, once for each ban. Somebody else than who decided the ban answers it."""

@@ -15,7 +15,7 @@ from msgspec.json import encode
 
 from passerby import __version__
 from passerby.clock import sleep
-from passerby.errors import UnauthorizedError, UnavailableError
+from passerby.errors import UnavailableError
 from passerby.http.models import (
     Health,
     MatchingStatus,
@@ -27,10 +27,10 @@ from passerby.http.models import (
     Success,
 )
 from passerby.http.probes import HEADER, PATH, PAUSE, Seen
-from passerby.http.refusals import refusals
+from passerby.http.refusals import TOKEN, refusals
 from passerby.http.services import Services
 from passerby.models import MODES, Guest, Limits
-from passerby.realtime.asyncapi import asyncapi
+from passerby.realtime.asyncapi import asyncapi, servers
 
 _STARTED = time.monotonic()
 _ASYNCAPI = asyncapi()
@@ -41,7 +41,13 @@ class StatusController(Controller):
 
     tags = ("status",)
 
-    @get("/api/stats", summary="Get the live counts", security=[{"token": []}], responses=refusals(UnauthorizedError))
+    @get(
+        "/api/stats",
+        operation_id="getStats",
+        summary="Get the live counts",
+        security=[{"token": []}],
+        responses=refusals(*TOKEN),
+    )
     async def stats(
         self,
         services: NamedDependency[Services],
@@ -53,9 +59,10 @@ class StatusController(Controller):
 
     @get(
         "/api/stats/online-users",
+        operation_id="getOnlineGuests",
         summary="Get the online guests",
         security=[{"token": []}],
-        responses=refusals(UnauthorizedError),
+        responses=refusals(*TOKEN),
     )
     async def online_users(
         self,
@@ -69,7 +76,12 @@ class StatusController(Controller):
             data=OnlineUsersData(now.online_users, now.stats.online_users, now.timestamp),
         )
 
-    @get("/api/socket/stats", summary="Get the counts of this process's connections", responses=refusals())
+    @get(
+        "/api/socket/stats",
+        operation_id="getConnectionCounts",
+        summary="Get the counts of this process's connections",
+        responses=refusals(),
+    )
     async def sockets(self, services: NamedDependency[Services]) -> Success[SocketStats]:
         """Return the number of connections by transport, and of guests, rooms and searches."""
         connections = services.server.engine.sessions.values()
@@ -88,12 +100,12 @@ class StatusController(Controller):
             ),
         )
 
-    @get("/api/limits", summary="Get the limits for clients", responses=refusals())
+    @get("/api/limits", operation_id="getLimits", summary="Get the limits for clients", responses=refusals())
     async def limits(self, services: NamedDependency[Services]) -> Success[Limits]:
         """Return the limits; `connection:established` contains them too."""
         return Success(success=True, data=services.limits)
 
-    @get("/api/matching", summary="Get how searches fare", responses=refusals())
+    @get("/api/matching", operation_id="getMatchingStatus", summary="Get how searches fare", responses=refusals())
     async def matching(self, services: NamedDependency[Services]) -> Success[MatchingStatus]:
         """Return how many guests search, with which interests, how long it usually takes, and when guests can meet."""
         usual_wait = services.pulse.usual_wait()
@@ -110,14 +122,20 @@ class StatusController(Controller):
             ),
         )
 
-    @get("/health", summary="Liveness", opt={"limit": None})
+    @get("/health", operation_id="getHealth", summary="Liveness", opt={"limit": None})
     async def health(self, services: NamedDependency[Services]) -> Success[Health]:
         """Answer 200 while the process runs; `uptime` is in seconds."""
         uptime = round(time.monotonic() - _STARTED, 3)
         redis = services.redis_state()
         return Success(success=True, data=Health(status="ok", version=__version__, uptime=uptime, redis=redis))
 
-    @get("/health/ready", summary="Readiness", opt={"limit": None}, responses=refusals(UnavailableError, limited=False))
+    @get(
+        "/health/ready",
+        operation_id="getReadiness",
+        summary="Readiness",
+        opt={"limit": None},
+        responses=refusals(UnavailableError, limited=False),
+    )
     async def ready(self, services: NamedDependency[Services]) -> Success[Readiness]:
         """Answer 200 while all storage adapters can serve, also without Redis; 503 names those that cannot."""
         failing = [name for name, is_well in (await services.check()).items() if not is_well]
@@ -147,6 +165,9 @@ class StatusController(Controller):
         return Stream(pieces(), media_type="application/json")
 
     @get("/schema/asyncapi.json", include_in_schema=False)
-    async def document(self) -> dict[str, Any]:
+    async def document(self, request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
         """Return the AsyncAPI document of the Socket.IO events."""
-        return _ASYNCAPI
+        host = request.headers.get("host") or "localhost"
+        options = services.server.engine.options
+        path = options.root_path + options.path
+        return {**_ASYNCAPI, "servers": servers(host, path, is_secure=services.is_secure(request))}

@@ -39,6 +39,10 @@ class Auth(Token, frozen=True):
     ] = []
 
 
+class Accepted(Struct, frozen=True):
+    """The acknowledgement of an event that was accepted, if it has no answer of its own."""
+
+
 INBOUND: tuple[type[Event], ...] = (*matching.INBOUND, *chat.INBOUND, *stats.INBOUND, *calls.INBOUND, *safety.INBOUND)
 """Events that a client may send."""
 OUTBOUND: tuple[type[Event | Message], ...] = (
@@ -50,3 +54,5 @@ OUTBOUND: tuple[type[Event | Message], ...] = (
     *safety.OUTBOUND,
 )
 """Events that the server may send."""
+ANSWERS: dict[str, type[Event]] = {chat.SendMessage.event: chat.MessageSent, safety.Report.event: safety.Reported}
+"""Acknowledgements that are the answer itself, by the name of the event. Those of all others are Accepted."""

@@ -30,7 +30,7 @@ from passerby.limits import TokenBucket, take_both
 from passerby.live import LiveGuest
 from passerby.logs import Sampled
 from passerby.matching import events as match_events
-from passerby.realtime.contract import Auth, Token
+from passerby.realtime.contract import ANSWERS, Accepted, Auth, Token
 from passerby.realtime.links import SocketLink
 from passerby.safety import events as safety_events
 from passerby.safety.consent import Held
@@ -77,6 +77,7 @@ _RETRY: Final = 1.0
 """Seconds until a guest may try again for whom another node has not answered."""
 _FILE_CONTENT: Final = 4096
 """Bytes of a message about a file at most, about: see `files.content`."""
+_ACCEPTED: Final = Accepted()
 _MESSAGE_LENGTH: Final = 256
 """Maximum characters of an error's message, which may quote the payload."""
 
@@ -342,6 +343,7 @@ class Gateway:
     ) -> Callable[[Socket, Any, Ack | None], Awaitable[None] | None]:
         """Return `call` as a handler of `event` that applies rate limits and sends errors to the client."""
         monotonic = self._monotonic
+        accept = _leave_it_to_the_call if event in ANSWERS else _accept
 
         def handle(socket: Socket, payload: Any, ack: Ack | None) -> Awaitable[None] | None:  # noqa: ANN401 - the type depends on the event
             live: LiveGuest = socket.data
@@ -358,7 +360,10 @@ class Gateway:
             except Exception as error:  # noqa: BLE001 - any error is reported to the client
                 self._refuse(live, family, self._known(event, error), payload, ack)
                 return None
-            return None if work is None else finish(work, live, payload, ack)
+            if work is not None:
+                return finish(work, live, payload, ack)
+            accept(ack)
+            return None
 
         async def finish(work: Awaitable[None], live: LiveGuest, payload: object, ack: Ack | None) -> None:
             try:
@@ -367,6 +372,8 @@ class Gateway:
                 if not is_failure(error):
                     raise
                 self._refuse(live, family, self._known(event, error), payload, ack)
+            else:
+                accept(ack)
 
         return handle
 
@@ -421,12 +428,15 @@ class Gateway:
             self._closed.note()
             live.link.close(Code.RATE_LIMITED)
 
-    def _unknown(self, socket: Socket, _event: str) -> None:
-        """Ignore an unknown event, but count it against the rate limit."""
+    def _unknown(self, socket: Socket, _event: str, ack: Ack | None) -> None:
+        """Ignore an unknown event, but count it against the rate limit, and say so to who asks."""
         try:
             self._charge(socket.data, "events")
         except RateLimitedError as limited:
-            self._refuse(socket.data, chat_events.ChatError, limited, None, None)
+            self._refuse(socket.data, chat_events.ChatError, limited, None, ack)
+        else:
+            if ack is not None:
+                ack(chat_events.ChatError(message="There is no such event", code=Code.NOT_FOUND))
 
     def _malformed(self, socket: Socket, event: str, error: Exception, ack: Ack | None) -> None:
         """Send an error for an event with an invalid payload."""
@@ -602,6 +612,16 @@ class Gateway:
 def _limit(own: TokenBucket, name: str, now: float) -> str:
     """Return which limit was met: the guest's own, or the one of the address."""
     return name if own.ready_at > now else "address_events"
+
+
+def _accept(ack: Ack | None) -> None:
+    """Acknowledge an event that has no answer of its own."""
+    if ack is not None:
+        ack(_ACCEPTED)
+
+
+def _leave_it_to_the_call(_ack: Ack | None) -> None:
+    """The call acknowledges the event, with its answer."""
 
 
 def _refusal(error: PasserbyError) -> ConnectError:

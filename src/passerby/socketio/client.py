@@ -120,11 +120,11 @@ class Client:
             if error.event in namespace.handlers:
                 tell(namespace.on_error, socket, error.event, error, ack)
             else:
-                tell(namespace.on_unknown, socket, error.event or "")
+                tell(namespace.on_unknown, socket, error.event or "", ack)
             return
         handler = namespace.handlers.get(event.name)
         if handler is None:
-            tell(namespace.on_unknown, socket, event.name)
+            tell(namespace.on_unknown, socket, event.name, ack)
             return
         try:
             payload = handler.payload(event, data, attachments)

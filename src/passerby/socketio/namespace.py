@@ -69,7 +69,7 @@ class Namespace:
 
     `on_connect(socket)` runs when a socket is accepted, `on_disconnect(socket, reason)` when it is disconnected,
     `on_error(socket, event, error, ack)` when an event's payload has the wrong type, and
-    `on_unknown(socket, event)` when an event has no handler.
+    `on_unknown(socket, event, ack)` when an event has no handler.
     """
 
     def __init__(self, name: str) -> None:
@@ -83,7 +83,7 @@ class Namespace:
         self.on_connect: Callable[[Socket], None] = _nothing
         self.on_disconnect: Callable[[Socket, str], None] = _nothing
         self.on_error: Callable[[Socket, str, Exception, Ack | None], None] = _nothing
-        self.on_unknown: Callable[[Socket, str], None] = _nothing
+        self.on_unknown: Callable[[Socket, str, Ack | None], None] = _nothing
 
     def on(
         self,
