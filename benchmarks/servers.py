@@ -182,7 +182,7 @@ def _run(name: str, port: int, arguments: Sequence[str], settings: Mapping[str, 
                 stdout=log,
                 stderr=log,
                 cwd=PROJECT_FOLDER,
-                env={**os.environ, "XDG_STATE_HOME": state, **settings},
+                env={**os.environ, "XDG_STATE_HOME": state, "STOP_NOTICE": "0", "STOP_PATIENCE": "0", **settings},
                 start_new_session=True,
                 preexec_fn=settle_in,  # noqa: PLW1509  (this process has no other thread)
             )

@@ -40,7 +40,7 @@ SERVICES = (
     "passerby.stats",
 )
 """The packages of services."""
-COORDINATORS = ("passerby.presence", "passerby.recovery")
+COORDINATORS = ("passerby.farewell", "passerby.presence", "passerby.recovery")
 """Services that use all packages, and that none of them uses."""
 REDIS = "passerby.redis"
 """The connection to Redis, which its adapters share."""

@@ -16,7 +16,9 @@ def main() -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # `make dev` prints only its own URL.
     logging.getLogger(cli.__name__).addFilter(lambda record: not record.getMessage().startswith("serving on"))
-    return cli.main(["serve", "--host", "127.0.0.1", "--port", sys.argv[1]])
+    # Who changes the code does not wait for the guests of a browser beside.
+    hurry = ("--stop-notice", "0", "--stop-patience", "0")
+    return cli.main(["serve", "--host", "127.0.0.1", "--port", sys.argv[1], *hurry])
 
 
 def _end_with_parent() -> None:

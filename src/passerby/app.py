@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -82,7 +83,6 @@ class Crew(Handover, Protocol):
     """1 is the first worker."""
     tag: str
     """Begins the `sid`s of this worker."""
-    drain_seconds: float
 
     def on_gone(self, callback: Callable[[str], object]) -> None:
         """Call `callback(node id)` as soon as another worker has ended, whatever the reason."""
@@ -92,6 +92,9 @@ class Crew(Handover, Protocol):
 
     async def serve(self, node: str, adopt: Callable[[socket.socket, bytes], Awaitable[object]]) -> None:
         """Serve from now on as the node `node`. `adopt(connection, data)` takes connections of the others."""
+
+    ends: frozenset[str] | None
+    """The node ids of all workers of this machine once all of them end; None before."""
 
     def drain(self) -> None:
         """Take no new clients from now on."""
@@ -147,6 +150,7 @@ class Application:
             calls=services.calls,
             consent=services.consent,
             bans=services.bans,
+            farewell=services.farewell,
             reports=services.reports,
             checks=services.checks,
             repeats=services.repeats,
@@ -522,6 +526,24 @@ class Application:
     async def _stop_watch(self) -> None:
         self.watch.stop()
 
+    def is_followed(self) -> bool:
+        """Return whether other processes serve who comes now: workers of this machine, or other machines."""
+        crew, cluster = self.crew, self.services.adapters.cluster
+        if crew is not None and crew.ends is None:
+            return True
+        here = () if crew is None or crew.ends is None else crew.ends
+        return cluster is not None and not set(cluster.membership.others()).issubset(here)
+
+    async def say_farewell(self, is_urgent: Callable[[], bool]) -> None:
+        """Tell the guests that nobody serves them soon, and let what is under way end; see `farewell`."""
+        settings, engine = self.services.settings, self.server.engine
+        await self.services.farewell.say(
+            notice=settings.stop_notice,
+            patience=settings.stop_patience,
+            away=settings.stop_away,
+            is_over=lambda: is_urgent() or not engine.sessions,
+        )
+
     async def drain(self, seconds: float, is_urgent: Callable[[], bool]) -> None:
         """Tell the clients to come back, one after the other over `seconds`, so that not all come back at once.
 
@@ -549,39 +571,62 @@ class _Uvicorn(uvicorn.Server):
         self._is_urgent = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._is_urgent = self.should_exit  # the second signal
+        # The second signal, or Ctrl-C: somebody waits. (A worker gets SIGTERM from its parent.)
+        self._is_urgent = self.should_exit or sig == signal.SIGINT
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()  # before clients are told to reconnect
-        if self._application.metrics is not None:
-            self._application.metrics.release()  # a worker that follows this one may need the port
-        self._application.log("the server stops" if self._application.crew is None else "the worker drains")
-        if self._application.crew is not None:
-            await self._drain(self._application.crew)
-        await self._application.stop()
+        application = self._application
+        crew = application.crew
+        application.log("the server stops" if crew is None else "the worker drains")
+        if crew is not None:
+            await asyncio.sleep(_LOOK)  # what the parent has said before the signal is read meanwhile
+        if application.is_followed():
+            self._close_ports()  # before clients are told to reconnect
+            await self._drain()
+        else:
+            await application.say_farewell(lambda: self._is_urgent)
+            self._close_ports()
+        await application.stop()
         await super().shutdown(sockets)
         # Otherwise uvicorn raises the signal again, and a clean exit looks like a crash to the parent process.
         self._captured_signals.clear()
 
-    async def _drain(self, crew: Crew) -> None:
-        """Let the other workers have the clients, for as long as DRAIN_SECONDS at most, or a moment if that is less."""
-        crew.drain()
-        leaving = asyncio.ensure_future(self._pass_connections_on(crew))
+    def _close_ports(self) -> None:
+        for server in self.servers:
+            server.close()
+        if self._application.metrics is not None:
+            self._application.metrics.release()  # a worker that follows this one may need the port
+
+    async def _drain(self) -> None:
+        """Let other workers or machines have the clients, one by one over DRAIN_SECONDS.
+
+        Requests under way, such as uploads, get STOP_PATIENCE to end, or a moment if that is less.
+        """
+        settings, crew = self._application.services.settings, self._application.crew
+        if crew is not None:
+            crew.drain()
+        leaving = asyncio.ensure_future(self._wait_for_requests(crew, max(settings.drain_seconds, _LEAST)))
         try:
-            async with asyncio.timeout(max(crew.drain_seconds, _LEAST)):
-                await self._application.drain(crew.drain_seconds, lambda: self._is_urgent)
+            async with asyncio.timeout(max(settings.drain_seconds, settings.stop_patience, _LEAST)):
+                await self._application.drain(settings.drain_seconds, lambda: self._is_urgent)
                 await leaving
         except TimeoutError:
             leaving.cancel()
 
-    async def _pass_connections_on(self, crew: Crew) -> None:
-        """Pass HTTP connections on to other workers as soon as their requests are answered, until none is left."""
+    async def _wait_for_requests(self, crew: Crew | None, seconds: float) -> None:
+        """Pass HTTP connections on to other workers, for `seconds`, as soon as their requests are answered.
+
+        Return when none is left; if nobody takes them, when no request is under way.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         while not self._is_urgent:
             await asyncio.sleep(_LOOK)  # first, because some are accepted and not known to uvicorn yet
             connections = [known for known in self.server_state.connections if isinstance(known, GuardedHttpProtocol)]
-            if not connections or crew.elsewhere() is None:
+            if crew is None or crew.elsewhere() is None or loop.time() > until:
+                connections = [connection for connection in connections if not connection.is_between_requests]
+            if not connections:
                 return
             for connection in connections:
                 reads = connection.reads
@@ -610,9 +655,9 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM. `ready` is called with where it listens once it serves. Raises ListenError.
 
-    With `sockets`, which listen already, it serves there instead, and `ready` is not called. One of a `crew` of workers
-    tells its clients over DRAIN_SECONDS to come back, because the others serve them meanwhile. A process that is alone
-    stops at once: the earlier its clients are told, the shorter they find nobody.
+    With `sockets`, which listen already, it serves there instead, and `ready` is not called. If others serve its
+    clients meanwhile, workers of this machine or other machines, it tells them over DRAIN_SECONDS to come back. A
+    process that is alone tells its guests STOP_NOTICE before it stops.
     """
     if sockets is not None:
         await _serve(settings, sockets, crew)

@@ -22,6 +22,7 @@ from passerby.clock import Clock, sleep
 from passerby.database.engine import Database
 from passerby.database.sealing import Sealer, sealer
 from passerby.errors import Code, PasserbyError
+from passerby.farewell import Farewell
 from passerby.files.blobs import BlobStore
 from passerby.files.blobs_disk import DiskBlobStore
 from passerby.files.blobs_memory import MemoryBlobStore
@@ -492,6 +493,7 @@ class Assembly:
             limits=self.limits,
         )
         self._look_after(settings)
+        self._ask_before_beginnings(settings)
         self.recovery = Recovery(
             log=adapters.log,
             guests=self.guests,
@@ -524,8 +526,6 @@ class Assembly:
             end=self._end_session,
             told=self.guests.touch,
         )
-        self.memory = MemoryBudget(settings.memory_limit, clock)
-        self.guests.check_memory, self.files.check_memory = self.memory.check_session, self.memory.check_upload
         self.guests.check_session = lambda session_id: self.bans.check(session_id=session_id)
         self.appeals = Appeals(kept.sanctions, clock)
         self.newcomers = self._make_newcomers(settings)
@@ -534,6 +534,14 @@ class Assembly:
         self.retention = Retention(
             kept.cases, clock, evidence_days=settings.evidence_days, record_days=settings.record_days
         )
+
+    def _ask_before_beginnings(self, settings: Settings) -> None:
+        """Build what knows whether anything may begin: nothing does near MEMORY_LIMIT, and before a stop."""
+        self.memory = MemoryBudget(settings.memory_limit, self.clock)
+        self.farewell = Farewell(self.guests, self.calls, self.files, self.clock, keeps=self.adapters.log.is_durable)
+        self.calls.check_new = self.farewell.check
+        self.guests.check_new = self._admit_session
+        self.files.check_new = self._admit_upload
 
     def _make_newcomers(self, settings: Settings) -> Newcomers:
         """Raises SettingsError."""
@@ -619,9 +627,20 @@ class Assembly:
         self._links.adopt(derive(secret, _LINKS) for secret in secrets)
 
     def _admit(self, live: LiveGuest) -> None:
-        """Let a search of the guest begin, or raise ClosedError or RateLimitedError."""
+        """Let a search of the guest begin, or raise StoppingError, ClosedError or RateLimitedError."""
+        self.farewell.check()
         self.hours.check(self.clock.time())
         self.skips.check(live)
+
+    def _admit_session(self) -> None:
+        """Let a session begin, or raise StoppingError or UnavailableError."""
+        self.farewell.check()
+        self.memory.check_session()
+
+    def _admit_upload(self) -> None:
+        """Let an upload begin, or raise StoppingError or StorageFullError."""
+        self.farewell.check()
+        self.memory.check_upload()
 
     async def _end_session(self, live: LiveGuest, is_banned: bool) -> None:  # noqa: FBT001 - of BanList
         await self.presence.end(live.guest, Code.BANNED if is_banned else Code.SESSION_ENDED)
@@ -690,10 +709,13 @@ class Assembly:
         await self.files.sweep()
 
     async def check(self) -> dict[str, bool]:
-        """Return for each adapter, by the name of its data, whether it can serve now."""
+        """Return for each adapter, by the name of its data, whether it can serve now; and whether guests may come."""
         return {
-            name: await self.background.finish(f"check of {name}", adapter.check, _CHECK_TIMEOUT)
-            for name, adapter in self.adapters.all().items()
+            "new guests": not self.farewell.has_begun,
+            **{
+                name: await self.background.finish(f"check of {name}", adapter.check, _CHECK_TIMEOUT)
+                for name, adapter in self.adapters.all().items()
+            },
         }
 
     def prepare_stop(self) -> None:

@@ -25,6 +25,7 @@ PasserbyError
 ├── InternalError          500  internal (retryable: the cause is the server's)
 ├── UnavailableError       503  unavailable (retryable)
 ├── ClosedError            503  house_closed (retryable, with `retry_after`)
+├── StoppingError          503  server_shutting_down (retryable, with `retry_after`)
 └── StorageFullError       507  storage_full (retryable, with `retry_after`)
 """
 
@@ -295,6 +296,17 @@ class ClosedError(PasserbyError):
     def __init__(self, retry_after: float) -> None:
         """`retry_after` is in seconds: then it opens."""
         super().__init__(Code.HOUSE_CLOSED, "Nobody can be met at this hour", retry_after=retry_after)
+
+
+class StoppingError(PasserbyError):
+    """The server is about to stop, so nothing begins any more."""
+
+    status = 503
+    retryable = True
+
+    def __init__(self, retry_after: float) -> None:
+        """`retry_after` is in seconds: then it is there again, if it was started again."""
+        super().__init__(Code.SERVER_SHUTTING_DOWN, "The server stops or starts again", retry_after=retry_after)
 
 
 class RateLimitedError(PasserbyError):

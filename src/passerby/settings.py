@@ -69,6 +69,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     drain_seconds: Annotated[
         float, Meta(ge=0, description="Time over which a worker that ends tells its clients to come back, one by one")
     ] = 10
+    stop_notice: Annotated[
+        float,
+        Meta(
+            ge=0, le=3600, description="Time that guests are told before the server stops, if nobody else serves them"
+        ),
+    ] = 10
+    stop_patience: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="Time after which a stop ends calls and uploads that are still under way"),
+    ] = 20
+    stop_away: Annotated[
+        float, Meta(ge=0, le=3600, description="Time that a restart takes: guests come back after it")
+    ] = 5
     match_patience: Annotated[
         float,
         Meta(

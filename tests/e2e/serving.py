@@ -16,8 +16,14 @@ STARTS_WITHIN = 30.0
 """Seconds; a machine that does much else at the same time needs some."""
 
 _SERVING = re.compile(r"serving on http://\S+:(\d+)")
-_NO_FRICTION = {"proof_of_work": "off", "new_device_seconds": "0", "repeat_partners": "0", "skip_partners": "0"}
-"""One machine fills the server with guests who leave at once and say the same. Pairs meet again as in the defaults."""
+_NO_FRICTION = {
+    **{"proof_of_work": "off", "new_device_seconds": "0", "repeat_partners": "0", "skip_partners": "0"},
+    **{"stop_notice": "0", "stop_patience": "0"},
+}
+"""One machine fills the server with guests who leave at once and say the same, and nobody waits for it to stop.
+
+Pairs meet again as in the defaults.
+"""
 _ERROR = re.compile(r"\[(error|critical) *\]|Traceback")
 
 

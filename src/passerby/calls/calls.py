@@ -36,13 +36,14 @@ from passerby.calls.events import (
 )
 from passerby.calls.saved import SavedPast
 from passerby.calls.sdp import is_mid, is_ufrag, relayed, relayed_only, sends_video
+from passerby.clock import nothing
 from passerby.errors import Code, ConflictError, InvalidInputError
 from passerby.live import RoomObserver
 from passerby.measures import Histogram
 from passerby.safety.consent import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from passerby.background import Background
     from passerby.calls.events import (
@@ -121,6 +122,8 @@ class Calls(RoomObserver):
         self._kept: set[Room] = set()
         """Rooms with a note about calls."""
         self._calls: dict[Room, Call] = {}
+        self.check_new: Callable[[], None] = nothing
+        """Called before a new call. Raises StoppingError if none may begin."""
         self._had_calls: set[Room] = set()
         """Rooms that had a call: late signals are ignored there instead of refused."""
         self._declined: dict[Member, tuple[int, float]] = {}
@@ -140,6 +143,10 @@ class Calls(RoomObserver):
         """Return the number of calls, also of those that ring."""
         return len(self._calls)
 
+    def rooms(self) -> Iterator[str]:
+        """Yield the ids of the rooms with a call, also with one that rings."""
+        return (room.id for room in self._calls)
+
     def extend(self, seconds: float) -> None:
         """Let every call ring `seconds` longer, as its timer does: the process was paused."""
         for room, call in self._calls.items():
@@ -152,7 +159,7 @@ class Calls(RoomObserver):
         """Start a call, or renegotiate within one.
 
         If both members call at once, the first offer counts. Raises ConflictError (not_in_room, call_active, no_call,
-        call_declined), InvalidInputError.
+        call_declined), StoppingError, InvalidInputError.
         """
         member = guest.membership()
         self._changes(member.room)
@@ -176,6 +183,7 @@ class Calls(RoomObserver):
             raise ConflictError(Code.CALL_ACTIVE, "The other one is calling: say first whether they may")
 
     def _begin(self, member: Member, payload: SendOffer) -> None:
+        self.check_new()
         self._check_pause(member)
         step: Step = "video" if payload.type == "video" or sends_video(payload.offer.sdp) else "audio"
         is_allowed = self._consent.allows(member, step)

@@ -105,8 +105,10 @@ class Files(RoomObserver):
         self.space = Space(quotas)
         self.elsewhere: Elsewhere = Nowhere()
         """The rooms on other nodes."""
-        self.check_memory: Callable[[], None] = nothing
-        """Called before an upload. Raises StorageFullError if there is no memory for it."""
+        self.check_new: Callable[[], None] = nothing
+        """Called before an upload. Raises StorageFullError if there is no memory for it, or StoppingError."""
+        self._uploads: set[Upload] = set()
+        """Those under way."""
         self.sent_bytes = 0
         """Bytes that downloads have taken."""
         self._turns = Turns()
@@ -163,7 +165,7 @@ class Files(RoomObserver):
     def _upload(
         self, share: Share, *, owner: str, name: str, claimed: str, voice: bool, file_id: str | None = None
     ) -> Upload:
-        return Upload(
+        upload = Upload(
             self._store,
             share,
             self._clock,
@@ -176,7 +178,14 @@ class Files(RoomObserver):
             claimed=claimed,
             voice=voice,
             file_id=file_id,
+            ended=self._uploads.discard,
         )
+        self._uploads.add(upload)
+        return upload
+
+    def rooms_of_uploads(self) -> Iterator[str]:
+        """Yield the id of the room of each upload that is under way."""
+        return (upload.room.id for upload in self._uploads)
 
     def reserve(
         self, guest: LiveGuest | None, *, size: int | None, address: str = "", room_id: str | None = None
@@ -186,7 +195,7 @@ class Files(RoomObserver):
         `address` is the client's. An announced size that does not fit now is refused now. Space is taken as bytes
         come, so `Upload.write` may raise TooLargeError and StorageFullError too.
         Raises ConflictError (not_in_room), ForbiddenError (not_your_room), RateLimitedError,
-        InvalidInputError (file_empty), TooLargeError, StorageFullError.
+        InvalidInputError (file_empty), TooLargeError, StorageFullError, StoppingError.
         """
         room = guest.member.room if guest is not None and guest.member is not None else None
         if guest is None or room is None or self._open.get(room.id) is not room:
@@ -198,7 +207,7 @@ class Files(RoomObserver):
             raise InvalidInputError(Code.FILE_EMPTY, "The file is empty", field="file")
         if size is not None and size > quotas.file:
             raise quotas.too_large()
-        self.check_memory()
+        self.check_new()
         now = self._clock.monotonic()
         bucket = guest.buckets.setdefault("uploads", TokenBucket(self._rate, now))
         wait = bucket.take(now)

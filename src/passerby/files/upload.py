@@ -63,10 +63,12 @@ class Upload:
         claimed: str,
         voice: bool,
         file_id: str | None = None,
+        ended: Callable[[Upload], object],
     ) -> None:
         """`share` grows with the file; `ttl` is the file's lifetime in seconds; all uploads share `turns`.
 
-        `discard` removes stored bytes, and retries after failures. `file_id` is of `new_id`, or a new one.
+        `discard` removes stored bytes, and retries after failures. `file_id` is of `new_id`, or a new one. `ended` is
+        called with the upload when it is finished or aborted.
         """
         self.id = file_id or new_id()
         self.room = share.room
@@ -78,6 +80,7 @@ class Upload:
         self._turns = turns
         self._ttl = ttl
         self._discard = discard
+        self._ended = ended
         self._name = clean_name(name)
         self._claimed = claimed.partition(";")[0].strip().lower()
         self.voice = voice
@@ -147,6 +150,7 @@ class Upload:
         await self._discard(self.id)
 
     def _let_go(self) -> None:
+        self._ended(self)
         self._stream.close()
         self._piece.clear()
 

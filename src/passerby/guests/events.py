@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from passerby.errors import Code
 from passerby.events import Event, Text
@@ -35,11 +35,18 @@ class ConnectionEstablished(Event):
 
 
 class ConnectionClosing(Event):
-    """Sent before the server closes this connection; contains the reason. The client should not reconnect."""
+    """Sent before the server closes this connection; contains the reason.
+
+    With `returnIn` the server stops: the connection goes on until then, and the client should come back.
+    Without it the connection closes now, and the client should not reconnect.
+    """
 
     event: ClassVar[str] = "connection:closing"
     code: Code
     message: Text
+    closes_in: Annotated[float, Meta(ge=0, description="Seconds until the connection is closed")] | UnsetType = UNSET
+    return_in: Annotated[float, Meta(ge=0, description="Seconds after which to come back")] | UnsetType = UNSET
+    kept: Annotated[bool, Meta(description="Whether session and conversation are still there then")] | UnsetType = UNSET
 
 
 class SessionRenewed(Event):

@@ -114,8 +114,8 @@ class Guests:
         self._ready = ready
         self.check_session: Callable[[str], None] = _everybody
         """Called with the session id of a token, before the store is asked. Raises BannedError."""
-        self.check_memory: Callable[[], None] = nothing
-        """Called before a session is created. Raises UnavailableError if there is no memory for it."""
+        self.check_new: Callable[[], None] = nothing
+        """Called before a session is created. Raises UnavailableError (no memory), StoppingError."""
         self.elsewhere: Elsewhere = Nowhere()
         """The guests who live on other nodes."""
         self.timestamps = Timestamps(clock)
@@ -147,7 +147,7 @@ class Guests:
         When there are too many, the oldest one that was never used is replaced, or UnavailableError is raised. It is
         also raised when the store cannot serve now.
         """
-        self.check_memory()
+        self.check_new()
         guest = self._new(username, location, gender, language)
         if former is not None:
             guest.met, guest.never, guest.origin = former.met, former.never, former.root

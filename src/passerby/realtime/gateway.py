@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from passerby.calls.calls import Calls
     from passerby.chat.rooms import Rooms
     from passerby.clock import Clock
+    from passerby.farewell import Farewell
     from passerby.files.files import Files
     from passerby.guests.sessions import Guests
     from passerby.limits import AddressLimit, Rate
@@ -104,6 +105,7 @@ class Gateway:
         calls: Calls,
         consent: Consent,
         bans: BanList,
+        farewell: Farewell,
         reports: Reports,
         checks: Checks | None,
         repeats: Repeats,
@@ -131,6 +133,7 @@ class Gateway:
         self._calls = calls
         self._consent = consent
         self._bans = bans
+        self._farewell = farewell
         self._reports = reports
         self._checks = checks
         self._repeats = repeats
@@ -306,6 +309,7 @@ class Gateway:
     def arrived(self, live: LiveGuest) -> None:
         """A guest who has moved lives here now. What both nodes have missed of them meanwhile is told now."""
         self._bans.greet(live)
+        self._farewell.greet(live)
 
     @staticmethod
     def _check_pace(wait: float) -> None:
@@ -325,6 +329,7 @@ class Gateway:
         )
         live.address, live.address_bucket = socket.address, self._addresses.bucket(socket.address)
         self._bans.greet(live)
+        self._farewell.greet(live)
         if not socket.connected:  # it closed meanwhile, when nobody could tell yet whose it was
             self._presence.disconnect(live, link)
 

@@ -20,7 +20,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from passerby.http.handover import Outcome
-from passerby.workers.messages import BEAT, Beat, Draining, Gone, Lines, Ready, Refused, Roster, encode
+from passerby.workers.messages import BEAT, Beat, Draining, Ending, Gone, Lines, Ready, Refused, Roster, encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -55,7 +55,8 @@ class Crew:
         """`line` leads to the parent, which has sent `begin`; `lines` has what was read behind it."""
         self.number = begin.number
         self.tag = begin.tag
-        self.drain_seconds = begin.settings.drain_seconds
+        self.ends: frozenset[str] | None = None
+        """The node ids of all workers of this machine once all of them end; None before."""
         self._folder = begin.folder
         self._line = line
         self._lines = lines
@@ -121,6 +122,9 @@ class Crew:
                     callback(message.node)
                 except Exception:
                     log.exception("telling of a worker that has ended failed")
+
+        elif isinstance(message, Ending):
+            self.ends = frozenset(message.nodes)
 
     def refuse(self, reason: str) -> None:
         """The worker cannot start with these settings, and says why. Then nothing works any more."""

@@ -48,6 +48,13 @@ class Gone(Struct, tag="gone"):
     node: str
 
 
+class Ending(Struct, tag="ending"):
+    """All workers of this machine end: SIGTERM follows. Only other machines, if any, serve their guests meanwhile."""
+
+    nodes: list[str]
+    """The node ids of all of them."""
+
+
 # ── from a worker ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -71,7 +78,7 @@ class Refused(Struct, tag="refused"):
     reason: str
 
 
-Message = Begin | Roster | Gone | Ready | Beat | Draining | Refused
+Message = Begin | Roster | Gone | Ending | Ready | Beat | Draining | Refused
 
 BEAT: Final = 0.5
 """Seconds between two beats."""

@@ -30,6 +30,7 @@ from passerby.workers.messages import (
     Beat,
     Begin,
     Draining,
+    Ending,
     Gone,
     Lines,
     Message,
@@ -114,6 +115,8 @@ class Parent:
         self._end = asyncio.Event()
         self._restart = asyncio.Event()
         self._refusal: str | None = None
+        self._signal = signal.SIGTERM
+        """What ends the workers."""
         self._tags = random.randrange(len(_TAG_CHARACTERS) ** 2)  # noqa: S311 - another one after each start
         self._valkey: valkey.EmbeddedValkey | None = None
 
@@ -125,8 +128,8 @@ class Parent:
             return _refuse(valkey.MISSING)
         self._listeners = listen(self._settings.host, self._settings.port)
         self._children.listen()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGTERM, self._stop)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
         loop.add_signal_handler(signal.SIGHUP, self._restart.set)
         try:
             with private_folder() as self._folder:
@@ -340,10 +343,16 @@ class Parent:
         await self._ends(old)
         return True
 
+    @property
+    def _longest_stop(self) -> float:
+        """Return the seconds that guests and requests may get before a worker ends."""
+        settings = self._settings
+        return max(settings.drain_seconds, settings.stop_notice, settings.stop_patience)
+
     async def _ends(self, worker: Worker) -> None:
         """Wait until a worker that drains has ended; kill it if that takes too long."""
         try:
-            async with asyncio.timeout(self._settings.drain_seconds + _STOP_LIMIT):
+            async with asyncio.timeout(self._longest_stop + _STOP_LIMIT):
                 await worker.child.ended.wait()
         except TimeoutError:
             log.error("a worker does not end and is killed", extra={"worker": worker.number})  # noqa: TRY400 - no news
@@ -357,12 +366,18 @@ class Parent:
             self._signal_all()
         self._end.set()
 
+    def _interrupt(self) -> None:
+        """Somebody at the terminal waits: let the workers hurry."""
+        self._signal = signal.SIGINT
+        self._stop()
+
     def _signal_all(self) -> None:
         for worker in self._workers:
-            worker.child.send(signal.SIGTERM)
+            worker.child.send(self._signal)
 
     async def _drain(self) -> None:
-        self._listeners.close()  # who comes now is refused at once, and need not wait for an answer that never comes
+        self._listeners.close()  # the workers have the port as long as they say goodbye to guests, and no longer
+        self._tell_all(Ending([worker.node for worker in self._workers if worker.node]))
         self._signal_all()
         await asyncio.gather(*(self._ends(worker) for worker in self._workers))
 

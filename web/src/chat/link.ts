@@ -102,9 +102,19 @@ export function refused(
   return [{ ...state, link: 'reconnecting' }, [{ do: 'timer', key: 'reconnect', ms }]];
 }
 
-export function closing(state: State, { code }: ConnectionClosing): Step {
+export function closing(state: State, event: ConnectionClosing): Step {
+  const { code, closesIn, returnIn, kept = false } = event;
   // Why was told before.
   if (state.barred) return [state, []];
+  if (closesIn !== undefined && returnIn !== undefined) {
+    return [
+      { ...state, stopping: { told: { closesIn, returnIn, kept }, over: false } },
+      [
+        { do: 'timer', key: 'stopping', ms: closesIn * 1000 },
+        { do: 'timer', key: 'comeBack', ms: returnIn * 1000 },
+      ],
+    ];
+  }
   if (code === 'session_ended') return anew(state);
   if (!STAY_AWAY.has(code)) return [{ ...state, notice: code }, []];
   return [{ ...state, link: 'stopped', ready: false, stopped: code }, [{ do: 'disconnect' }]];
@@ -112,12 +122,30 @@ export function closing(state: State, { code }: ConnectionClosing): Step {
 
 export function down(state: State, retrying: boolean): Step {
   if (state.link === 'stopped' || state.creating === 'expired') return [state, []];
-  const { conversation } = state;
+  const { conversation, stopping } = state;
   const quiet = conversation && { ...conversation, partnerTyping: false };
   return [
     { ...state, link: 'reconnecting', ready: false, conversation: quiet },
-    retrying ? [] : [{ do: 'timer', key: 'reconnect', ms: RECONNECT_MS }],
+    stopping?.over
+      ? [{ do: 'disconnect' }] // not before it asks for it: all would come at once
+      : retrying
+        ? []
+        : [{ do: 'timer', key: 'reconnect', ms: RECONNECT_MS }],
   ];
+}
+
+/** The server closes, or has just closed, the connections. */
+export function goodbyeOver(state: State): Step {
+  if (!state.stopping) return [state, []];
+  const stopping = { ...state.stopping, over: true };
+  return [{ ...state, stopping }, state.link === 'reconnecting' ? [{ do: 'disconnect' }] : []];
+}
+
+/** The server asked for it to be now. */
+export function comeBack(state: State): Step {
+  if (!state.stopping) return [state, []];
+  const away = state.link === 'reconnecting';
+  return [{ ...state, stopping: null }, away ? [{ do: 'connect' }] : []];
 }
 
 /** The network is back: do not wait for the next scheduled attempt. */
@@ -149,6 +177,7 @@ function arrived(state: State, event: ConnectionEstablished): Step {
     limits,
     link: 'connected',
     ready: true,
+    stopping: null,
     stopped: null,
   };
   const { conversation, leaving } = here;

@@ -36,6 +36,14 @@ export interface Undo {
   asked: boolean;
 }
 
+/** The server is about to stop, or has stopped and will be back. */
+export interface Stopping {
+  /** In seconds from when it came. */
+  told: { closesIn: number; returnIn: number; kept: boolean };
+  /** The time to say goodbye is over. */
+  over: boolean;
+}
+
 export interface State {
   view: View;
   token: string | null;
@@ -90,6 +98,7 @@ export interface State {
   /** One calm line for the guest. */
   notice: Trouble | null;
   nameTrouble: Trouble | null;
+  stopping: Stopping | null;
   stopped: Trouble | null;
 }
 
@@ -124,6 +133,8 @@ export type TimerKey =
   | 'upload'
   | 'session'
   | 'reconnect'
+  | 'stopping'
+  | 'comeBack'
   | 'undo'
   | 'return'
   | 'block'
@@ -233,6 +244,7 @@ export function initial(preferences = NO_PREFERENCES, open: State['open'] = null
     open,
     notice: null,
     nameTrouble: null,
+    stopping: null,
     stopped: null,
   };
 }

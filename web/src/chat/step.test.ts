@@ -435,6 +435,55 @@ describe('the connection', () => {
     });
   });
 
+  describe('of a server that stops', () => {
+    const told = { closesIn: 8, returnIn: 14, kept: true };
+    const closing = event('connection:closing', {
+      code: 'server_shutting_down',
+      message: '',
+      ...told,
+    });
+    const over: Input = { type: 'timer', key: 'stopping' };
+    const comeBack: Input = { type: 'timer', key: 'comeBack' };
+
+    it('goes on until then, and comes back when it was asked to', () => {
+      const { state, effects } = run(talking(), closing);
+      expect(effects).toEqual([
+        { do: 'timer', key: 'stopping', ms: 8000 },
+        { do: 'timer', key: 'comeBack', ms: 14_000 },
+      ]);
+      expect(state).toMatchObject({
+        link: 'connected',
+        ready: true,
+        stopping: { told, over: false },
+      });
+      expect(emitted(run(state, write('goodbye')).effects, 'chat:message')).toHaveLength(1);
+      const gone = run(state, over, DOWN);
+      expect(gone.effects).toEqual([{ do: 'disconnect' }]);
+      expect(gone.state).toMatchObject({ link: 'reconnecting', stopping: { told, over: true } });
+      const back = run(gone.state, comeBack);
+      expect(back.effects).toEqual([{ do: 'connect' }]);
+      expect(back.state.stopping).toBeNull();
+      expect(run(back.state, established(true)).state).toMatchObject({ view: 'conversation' });
+    });
+
+    it('is closed a moment before or after the clock here says so', () => {
+      const early = run(talking(), closing, DOWN);
+      expect(early.effects.filter((effect) => effect.do !== 'timer')).toEqual([]);
+      expect(run(early.state, over).effects).toEqual([{ do: 'disconnect' }]);
+    });
+
+    it('is found again at once when only the network broke', () => {
+      const again = run(talking(), closing, DOWN, established(true));
+      expect(again.state.stopping).toBeNull();
+      expect(run(again.state, comeBack).effects).toEqual([]);
+      expect(
+        run(again.state, closing, over, established(true), comeBack).effects,
+      ).not.toContainEqual({
+        do: 'connect',
+      });
+    });
+  });
+
   it('is retried by us when the server closed it without a reason to stay away', () => {
     const { state, effects } = run(connected(), { type: 'down', retrying: false });
     expect(effects).toMatchObject([{ do: 'timer', key: 'reconnect' }]);

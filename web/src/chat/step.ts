@@ -135,6 +135,10 @@ function timer(state: State, key: TimerKey): Step {
       ];
     case 'reconnect':
       return [state, state.link === 'reconnecting' ? [{ do: 'connect' }] : []];
+    case 'stopping':
+      return link.goodbyeOver(state);
+    case 'comeBack':
+      return link.comeBack(state);
     case 'undo':
       // Once asked, the server says whether it was in time.
       return [state.undo?.asked === true ? state : { ...state, undo: null }, []];

@@ -1051,17 +1051,32 @@ export interface SendOffer {
   type: 'audio' | 'video';
 }
 /**
- * Sent before the server closes this connection; contains the reason. The client should not reconnect.
+ * Sent before the server closes this connection; contains the reason.
+ *
+ *     With `returnIn` the server stops: the connection goes on until then, and the client should come back.
+ *     Without it the connection closes now, and the client should not reconnect.
  *
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "ConnectionClosing".
  */
 export interface ConnectionClosing {
+  /**
+   * Seconds until the connection is closed
+   */
+  closesIn?: number;
   code: Code;
+  /**
+   * Whether session and conversation are still there then
+   */
+  kept?: boolean;
   /**
    * English text for people; programs use `code`
    */
   message: string;
+  /**
+   * Seconds after which to come back
+   */
+  returnIn?: number;
 }
 /**
  * The first event after connecting.

@@ -28,6 +28,13 @@ const german = (f: Formats): Words => {
       stopped: 'Nicht verbunden',
       waits: 'Was du schreibst, geht raus, sobald die Verbindung wieder da ist.',
     },
+    stopping: {
+      kept: 'Der Server startet gleich neu. Dieses Gespräch geht danach weiter.',
+      lost: 'Der Server startet gleich neu, und dann endet dieses Gespräch. Zeit, sich zu verabschieden.',
+      alone: 'Der Server startet gleich neu. Bis dahin kann nichts Neues beginnen.',
+      away: 'Der Server wird neu gestartet. Gleich bist du wieder da.',
+      left: (seconds) => f.clock(Math.ceil(seconds)),
+    },
     start: {
       title: 'Sag Hallo im Vorbeigehen.',
       lede: 'Ein fremder Mensch, ein Gespräch. Ohne Anmeldung, und wenn ihr auseinandergeht, bleibt nichts zurück.',

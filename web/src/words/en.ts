@@ -41,6 +41,14 @@ const english = (f: Formats) => {
       stopped: 'Not connected',
       waits: 'What you write is sent when the connection is back.',
     },
+    /** The server is about to stop, or has stopped. */
+    stopping: {
+      kept: 'The server restarts in a moment. This conversation goes on afterwards.',
+      lost: 'The server restarts in a moment, and this conversation ends then. There is time to say goodbye.',
+      alone: 'The server restarts in a moment. Nothing new can begin until then.',
+      away: 'The server is being restarted. You will be back in a moment.',
+      left: (seconds: number): string => f.clock(Math.ceil(seconds)),
+    },
     start: {
       title: 'Say hello to a passer-by.',
       lede: 'One stranger, one conversation. No sign-up, and nothing is kept when you part.',

@@ -3,7 +3,7 @@ import type { Attachment } from '../chat/attachments';
 import type { Conversation } from '../chat/conversation';
 import type { SharedFile } from '../chat/files';
 import { told } from '../chat/preferences';
-import type { State } from '../chat/state';
+import type { State, Stopping } from '../chat/state';
 import type { Trouble } from '../chat/trouble';
 import { extensionOf } from '../text/extension';
 import type { Limits, ReportStatus, Shared } from '../wire/types';
@@ -85,6 +85,18 @@ export function stageText(words: Words, { search, preferences, limits }: State):
   const interests = preferences.interests.map((interest) => isolate(interest, words.dir));
   const stage = search.stage === 'interests' && interests.length === 0 ? 'language' : search.stage;
   return words.search.stage[stage](interests, told(preferences, limits));
+}
+
+/** What a guest is told of a server that stops. */
+export function stoppingText(
+  words: Words,
+  { view, conversation }: State,
+  stopping: Stopping,
+): string {
+  const { kept, lost, alone, away } = words.stopping;
+  if (stopping.over) return away;
+  if (view !== 'conversation' || !conversation || conversation.ending) return alone;
+  return stopping.told.kept ? kept : lost;
 }
 
 /** A wait of which nobody needs to be told. */
