@@ -1,0 +1,1 @@
+"""The documents, run: every example of a command, a program or a configuration does what is said of it."""
