@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(passerby.__file__).parent
 
-SHELLS = ("passerby.__main__", "passerby.app", "passerby.cli", "passerby.commands", "passerby.schema")
+SHELLS = (
+    *("passerby.__main__", "passerby.app", "passerby.cli", "passerby.commands", "passerby.health", "passerby.schema"),
+)
 """Entry points of processes and commands. Only other entry points import them."""
 WORKERS = "passerby.workers"
 """Several processes instead of one: entry points too, with sockets and processes of their own."""

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,13 +16,16 @@ import msgspec.yaml
 import pytest
 
 from passerby import __version__
-from passerby.settings import Settings, load
+from passerby.settings import SECRETS, Settings, load
 from tests.proxies import proxy
 from tests.support import packages
 from tests.support.ports import free_port
+from tests.support.server import ServerProcess
 from tools import container
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.conftest import StartServer
 
 ROOT: Final = Path(__file__).parents[1]
@@ -63,6 +67,21 @@ def test_systemd_understands_every_line_of_the_unit(analyze: str, tmp_path: Path
     unit.write_text(text.replace("UMask=", "Umask="))
     verified = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert "Umask" in verified.stderr
+
+
+def test_the_units_secrets_are_credentials_and_not_in_its_environment(tmp_path: Path) -> None:
+    lines = re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    given = dict(text.split("=", 1) for key, text in lines if key == "Environment")
+    loaded = dict(text.split(":", 1) for key, text in lines if key == "LoadCredential")
+
+    chosen = load(with_secrets(given, "%d/", loaded, tmp_path))
+
+    assert (chosen.jwt_secret, chosen.evidence_key_file) == ("jwt_secret" * 4, str(tmp_path / "evidence_key"))
+    assert set(loaded.values()) == {f"/etc/passerby/{name}" for name in loaded}
+    assert loaded.keys() == {"jwt_secret", "evidence_key"}
+    guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    for place in loaded.values():
+        assert f"> {place}\n" in guide, "the guide makes each file that the unit needs"
 
 
 def test_the_unit_stops_later_than_the_server_drains() -> None:
@@ -107,11 +126,21 @@ def test_what_the_services_refer_to_is_there(compose: Compose) -> None:
             assert source in compose["volumes"] or (DEPLOY / source).is_file(), volume
 
 
-def test_the_composed_server_has_settings_that_hold(compose: Compose) -> None:
+def with_secrets(given: dict[str, str], folder: str, names: Iterable[str], here: Path) -> dict[str, str]:
+    """Return an environment whose secrets are in files here, for those in `folder`; each has its name as its text."""
+    for name in names:
+        (here / name).write_text(f"{name * 4}\n")
+    assert {text.removeprefix(folder) for text in given.values() if text.startswith(folder)} == set(names)
+    return {name: text.replace(folder, f"{here}/") for name, text in given.items()}
+
+
+def test_the_composed_server_has_settings_that_hold(compose: Compose, tmp_path: Path) -> None:
     service = compose["services"]["passerby"]
     assert service["image"] == f"passerby:{__version__}"
     given = {name: text.replace("${TURN_HOST:?}", "turn.example") for name, text in service["environment"].items()}
-    chosen = load({**given, "TURN_SECRET": "s" * 32})
+    chosen = load(with_secrets(given, "/run/secrets/", service["secrets"], tmp_path))
+    assert (chosen.jwt_secret, chosen.turn_secret) == ("jwt_secret" * 4, "turn_secret" * 4)
+    assert not {name.upper() for name in SECRETS - {"redis_url"}} & given.keys()
     assert chosen.trusted_proxies == (compose["networks"]["front"]["ipam"]["config"][0]["subnet"],)
     assert chosen.redis_url == "redis://valkey:6379/0"
     assert compose["services"]["valkey"]["networks"] == ["store"]
@@ -142,15 +171,60 @@ def test_the_image_is_named_by_versions_and_runs_as_nobody_special() -> None:
     assert "--require-hashes" in installs
 
 
-async def test_the_health_check_asks_the_server(start_server: StartServer) -> None:
+async def test_the_health_check_asks_the_server(start_server: StartServer, tmp_path: Path) -> None:
+    server = await start_server()
+    port = server.url.rpartition(":")[2]
+    config = tmp_path / "passerby.toml"
+    config.write_text(f"port = {port}")
+    asked: list[tuple[dict[str, str], str]] = [
+        ({"PORT": port}, ""),
+        ({"PASSERBY_PORT": port, "PORT": "1"}, ""),
+        ({"PASSERBY_CONFIG": str(config)}, ""),
+        ({"PORT": port, "HOST": "0.0.0.0"}, ""),  # noqa: S104 - as in the image
+        ({"PORT": port, "HOST": "127.0.0.1,::1"}, ""),
+        ({"PORT": (free := str(free_port()))}, f"nothing answers at port {free} of 127.0.0.1"),
+        ({"PORT": "0"}, "PORT is 0"),
+        ({"PORT": "http"}, "PORT='http': must be a whole number"),
+        ({"PORT": port, "HOST": "unix:/nowhere/socket"}, "nothing answers at unix:/nowhere/socket"),
+    ]
+    for environment, problem in asked:
+        code, said = await asked_health(environment)
+        assert (code, said[: len(problem)], bool(said)) == (int(bool(problem)), problem, bool(problem)), said
+
+
+async def asked_health(environment: dict[str, str]) -> tuple[int | None, str]:
+    """Run the health check of the image; return its exit code and what it says."""
     ((_, text),) = [step for step in container.instructions(CONTAINERFILE) if step[0] == "HEALTHCHECK"]
     _, *check = json.loads(text.partition("CMD ")[2])
-    server = await start_server()
-    for port, is_healthy in ((server.url.rpartition(":")[2], True), (str(free_port()), False)):
-        asking = await asyncio.create_subprocess_exec(
-            *(sys.executable, *check), env={"PORT": port}, stderr=asyncio.subprocess.DEVNULL
-        )
-        assert (await asyncio.wait_for(asking.wait(), SECONDS) == 0) is is_healthy
+    asking = await asyncio.create_subprocess_exec(
+        *(sys.executable, *check), env={"PYTHONPATH": str(ROOT / "src"), **environment}, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(asking.communicate(), SECONDS)
+    return asking.returncode, said.decode()
+
+
+async def test_the_health_check_asks_at_a_unix_socket_and_under_a_path() -> None:
+    with tempfile.TemporaryDirectory(prefix="p") as folder:
+        environment = {"PASSERBY_HOST": f"unix:{folder}/s", "HOST": "0.0.0.0", "ROOT_PATH": "/chat"}  # noqa: S104 - as in the image
+        process = ServerProcess(**environment)
+        try:
+            await asyncio.to_thread(process.wait_for, "serving on")
+            assert await asked_health(environment) == (0, "")
+            other = {**environment, "ROOT_PATH": "/other"}
+            assert await asked_health(other) == (
+                1,
+                f"unix:{folder}/s answers, but not as a Passerby that is well\n",
+            )
+        finally:
+            await asyncio.to_thread(process.terminate)
+
+
+def test_the_health_check_loads_little() -> None:
+    source = "import sys, passerby.health; print(*(name.partition('.')[0] for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=SECONDS)
+
+    assert "msgspec" in done.stdout
+    assert not set(done.stdout.split()) & {"asyncio", "argparse", "http", "litestar", "logging", "uvicorn"}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +238,8 @@ async def test_the_health_check_asks_the_server(start_server: StartServer) -> No
         ("src/passerby/__pycache__/cli.pyc", True),
         ("web/node_modules", True),
         ("web/node_modules/vite/index.js", True),
-        ("deploy/secrets/passerby.env", True),
+        ("deploy/secrets/jwt_secret", True),
+        ("deploy/passerby.env", True),
         (".git/config", True),
         ("web/.env", True),
     ],

@@ -13,6 +13,7 @@ from passerby import settings
 from passerby.cli import main
 from passerby.limits import Rate
 from passerby.settings import Settings, SettingsError
+from passerby.sources import shorten, without_password
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,22 @@ def test_a_file_has_every_kind_of_value(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
+        ("port = 1\nport = 2\n", "A setting is there twice (at line 2, column 9)"),
+        ("port = " + "[" * 20_000, "has lists or tables in each other, too many to be settings"),
+        ("port = " + "9" * 5000, "has a number that is too long"),
+        ("port = [80]", "port='80': must be one value, not a list"),
+        ("word_list = ['one', 'other']", "word_list='one,other': must be one value, not a list"),
+        ("jwt_secret = ['hunter2']", "jwt_secret: must be one value, not a list"),
+        ("jwt_secret = 7", "jwt_secret: must have at least 32 characters, and has 1"),
+        ("port = true", "port='true': must be a whole number from 0 to 65535"),
+        ('file_directory = "a\\u0000b"', "file_directory='a\\x00b': must be one line of text (UTF-8)"),
+        ('"a\\nb\\u001b[31m" = 1', "'a\\nb\\x1b[31m': is not a setting"),
+        ("a.b = 1", "a: is a table. All settings are at the top of the file, without tables"),
+        (
+            "[jwt_secret]\nport = 1",
+            "jwt_secret: must be a text, a number, true or false, or a list of texts or numbers",
+        ),
+        ("[[port]]", "port: must be a text, a number, true or false, or a list of texts or numbers"),
         ("prot = 1", "prot: is not a setting; did you mean port?"),
         ("log-level = 'debug'", "log-level: is not a setting; did you mean log_level?"),
         ("GRACE = 1", "GRACE: is not a setting; did you mean grace?"),
@@ -91,7 +108,11 @@ def test_a_file_has_every_kind_of_value(tmp_path: Path) -> None:
         ("port = 'http'", "port='http': must be a whole number from 0 to 65535"),
         ("port = 80.5", "port='80.5': must be a whole number from 0 to 65535"),
         ("grace = inf", "grace='inf': must be a number of seconds, 0 or more"),
-        ("port = ", "Invalid value (at end of document)"),
+        ("port = ", "Invalid value (at end of document). A text needs quotes, such as host = '127.0.0.1'"),
+        (
+            "log_level = debug",
+            "Invalid value (at line 1, column 13). A text needs quotes, such as host = '127.0.0.1'",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named_with_the_file(tmp_path: Path, content: str, problem: str) -> None:
@@ -103,20 +124,46 @@ def test_what_is_wrong_in_a_file_is_named_with_the_file(tmp_path: Path, content:
 
 def test_a_file_that_cannot_be_read_is_named_as_it_was_given(tmp_path: Path) -> None:
     missing = tmp_path / "missing.toml"
-    reason = f"={str(missing)!r}: the file cannot be read: No such file or directory"
+    reason = f"={shorten(str(missing))}: the file cannot be read: No such file or directory"
 
     assert settings.examine({"PASSERBY_CONFIG": str(missing)}).problems == [f"PASSERBY_CONFIG{reason}"]
     assert settings.examine({"PASSERBY_CONFIG": "/other"}, {"config": str(missing)}).problems == [f"--config{reason}"]
     missing.write_bytes(b"port = '\xff'")
     assert settings.examine({}, {"config": str(missing)}).problems == [
-        f"--config={str(missing)!r}: the file is not text (UTF-8)"
+        f"--config={shorten(str(missing))}: the file is not text (UTF-8)"
     ]
+
+
+@pytest.mark.parametrize("size", [1 << 20, 10 << 20])
+def test_a_file_that_is_too_long_is_not_read(tmp_path: Path, size: int) -> None:
+    file = tmp_path / "passerby.toml"
+    file.write_bytes(b"port = 1\n" + b"#" * size)
+
+    assert settings.examine({}, {"config": str(file)}).problems == [
+        f"--config={shorten(str(file))}: the file is too long"
+    ]
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    for environment in ({"PASSERBY_CONFIG": str(tmp_path)}, {"TURN_SECRET_FILE": str(tmp_path)}):
+        (problem,) = settings.examine(environment).problems
+        assert problem.endswith(": the file cannot be read: Is a directory")
+
+
+def test_a_file_may_begin_with_the_mark_of_some_editors(tmp_path: Path) -> None:
+    config, secret = tmp_path / "passerby.toml", tmp_path / "secret"
+    config.write_text("port = 8080", encoding="utf-8-sig")
+    secret.write_text(SECRET, encoding="utf-8-sig")
+
+    chosen = settings.load({"PASSERBY_CONFIG": str(config), "JWT_SECRET_FILE": str(secret)})
+
+    assert (chosen.port, chosen.jwt_secret) == (8080, SECRET)
 
 
 # ── the environment ───────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["box", "box.example", "my-laptop.local", "host, other", "127.0.0.1,box", "::1]"])
+@pytest.mark.parametrize("name", ["box", "box.example", "my-laptop.local", "host, other", "127.0.0.1,box", "x1.2"])
 def test_the_name_of_the_machine_in_a_shells_host_harms_nobody(name: str) -> None:
     found = settings.examine({"HOST": name, "HOSTNAME": name})
 
@@ -129,9 +176,36 @@ def test_the_name_of_the_machine_in_a_shells_host_harms_nobody(name: str) -> Non
     assert named.warnings == []
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost", "127.0.0.1,::1", "unix:/run/passerby.sock"])  # noqa: S104
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("0.0.0.0", "::", "localhost", "127.0.0.1,::1", "unix:/run/passerby.sock", "[::1]", "fe80::1%eth0"),  # noqa: S104
+        "[::1], 127.0.0.1",
+    ],
+)
 def test_an_address_in_host_is_taken(host: str) -> None:
     assert settings.load({"HOST": host}).host == host
+
+
+@pytest.mark.parametrize("variable", ["HOST", "PASSERBY_HOST"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:80", "[::1]:80", "::1::2", "256.1.1.1", "1.2.3.4.5", "0", "http://box", "::ffff:127.0.0.1"]
+)
+def test_what_is_no_address_is_an_error_before_the_start(variable: str, host: str) -> None:
+    reason = "must be IP addresses, names or unix:/path, separated by commas; the port is PORT"
+    assert settings.examine({variable: host}).problems == [f"{variable}={host!r}: {reason}"]
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "-a", "a-", "*", "a b", ".".join(["x" * 50] * 6), "box:80"])
+def test_what_can_be_no_name_is_an_error(host: str) -> None:
+    (problem,) = settings.examine({}, {"host": host}).problems
+    assert problem.startswith("--host=")
+
+
+@pytest.mark.parametrize("host", ["unix:/run/m.sock", "127.0.0.1:9464", ",", "10.0.0.5,:::"])
+def test_metrics_are_at_addresses(host: str) -> None:
+    (problem,) = settings.examine({"METRICS_HOST": host}).problems
+    assert problem.endswith("must be IP addresses or names, separated by commas; the port is METRICS_PORT")
 
 
 def test_a_slip_in_a_variable_with_our_prefix_is_a_warning() -> None:
@@ -197,6 +271,8 @@ def test_a_secret_and_its_file_together_are_an_error(name: str) -> None:
         (b"\n", "the file is empty"),
         (b"\xff" * 40, "the file is not text (UTF-8)"),
         (b"x" * 70_000, "the file is too long"),
+        (b"x" * 40 + b"\n" + b"y" * 40, "the file must have one line of text, and nothing else"),
+        (b"\0" * 40, "the file must have one line of text, and nothing else"),
     ],
 )
 def test_a_file_that_has_no_secret_is_an_error(tmp_path: Path, content: bytes | None, reason: str) -> None:
@@ -207,7 +283,7 @@ def test_a_file_that_has_no_secret_is_an_error(tmp_path: Path, content: bytes | 
     with pytest.raises(SettingsError) as caught:
         settings.load({"TURN_SECRET_FILE": str(file)})
 
-    assert str(caught.value) == f"TURN_SECRET_FILE={str(file)!r}: {reason}"
+    assert str(caught.value) == f"TURN_SECRET_FILE={shorten(str(file))}: {reason}"
 
 
 def test_a_secret_from_a_file_is_checked_and_not_shown(tmp_path: Path) -> None:
@@ -217,6 +293,13 @@ def test_a_secret_from_a_file_is_checked_and_not_shown(tmp_path: Path) -> None:
     assert settings.examine({"JWT_SECRET_FILE": str(file)}).problems == [
         "JWT_SECRET_FILE: must have at least 32 characters, and has 7"
     ]
+
+
+@pytest.mark.parametrize("given", ["hunter2" * 5, "redis://:hunter2@db.example", "hunter2/hunter2="])
+def test_a_secret_in_the_place_of_its_file_is_not_shown(given: str) -> None:
+    for name in _BY_FILE:
+        (problem,) = settings.examine({f"{name.upper()}_FILE": given}).problems
+        assert problem == f"{name.upper()}_FILE: the file cannot be read: No such file or directory"
 
 
 def test_the_file_of_the_key_of_evidence_is_left_to_who_makes_it(tmp_path: Path) -> None:
@@ -323,10 +406,87 @@ def test_config_show_says_what_is_wrong_and_shows_the_rest(
         ("redis+sentinel://a:hunter2@x:1,y:2/name?db=1", "redis+sentinel://a:(secret)@x:1,y:2/name?db=1"),
         ("unix:///run/valkey.sock?db=1", "unix:///run/valkey.sock?db=1"),
         ("none", "none"),
+        ("chat:hunter2@db", "chat:(secret)@db"),
+        ("//chat:hunter2@db", "//chat:(secret)@db"),
+        ("hunter2@db", "(secret)@db"),
+        ("chat:hunter2\n@db", "chat:(secret)@db"),
     ],
 )
 def test_passwords_within_urls_are_hidden(url: str, shown: str) -> None:
-    assert settings.without_password(url) == shown
+    assert without_password(url) == shown
+
+
+_URLS = (
+    *(
+        "redis://a:hunter2@[x",
+        "redis://a:hunter2@h:abc/0",
+        "redis://a:hunter2@h/0?password=hunter2",
+        "a:hunter2@h",
+        "hunter2@h",
+    ),
+    *(
+        "postgresql://a:hunter2@[x/db",
+        "postgresql://a:hunter2@h:abc/db",
+        "postgresql://a:hunter2@h",
+        "//a:hunter2@h/db",
+    ),
+    *("https://a:hunter2@h/", "turn:a:hunter2@h", "https://a:hun\nter2@h/?token=hunter2", "mysql://a:hunter2@h/x"),
+)
+
+
+@pytest.mark.parametrize("url", _URLS)
+def test_no_error_and_no_line_of_show_has_a_password(
+    alone: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    for row in settings.describe():
+        if "\n" not in url:
+            alone.setenv(row.variable, url)
+    variables = {row.variable: url for row in settings.describe()}
+
+    found = settings.examine(variables)
+    main(["config", "show"])
+
+    output = capsys.readouterr()
+    assert len(found.problems) > 60
+    # What may be any text is shown as it is: nobody writes a password there.
+    free = ("JWT_ISSUER", "JWT_AUDIENCE", "REDIS_PREFIX", "WORD_LIST", "PICTURE_LIST", "FILE_DIRECTORY", "_FILE=")
+    lines = [*found.problems, *output.out.splitlines(), *output.err.splitlines()]
+    assert not [line for line in lines if "hunter2" in line and not any(name in line for name in free)]
+
+
+def test_the_log_of_the_start_has_no_password() -> None:
+    urls = {"hook_url": "https://check.example/?token=hunter2", "hook_secret": SECRET, "turn_secret": "hunter2"}
+
+    assert settings.changed(settings.load({}, urls)) == {
+        "HOOK_URL": "https://check.example/?token=(secret)",
+        "HOOK_SECRET": "(set)",
+        "TURN_SECRET": "(set)",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "is_right"),
+    [
+        ("postgresql://a:p[w@host/db", True),
+        ("postgresql://[::1]:5432/db?sslmode=require", True),
+        ("postgresql://a@/db", True),
+        ("postgresql://host:65535/db", True),
+        ("postgresql://host:65536/db", False),
+        ("postgresql://host:0/db", False),
+        ("postgresql://host:http/db", False),
+        ("postgresql://[::1/db", False),
+        ("postgresql://::1/db", False),
+    ],
+)
+def test_a_database_has_a_host_and_a_port_that_can_be(url: str, is_right: bool) -> None:
+    assert (settings.examine({"DATABASE_URL": url}).problems == []) is is_right
+
+
+@pytest.mark.parametrize("name", ["JWT_SECRET", "JWT_ISSUER", "REDIS_PREFIX", "FILE_DIRECTORY", "TURN_SECRET"])
+@pytest.mark.parametrize("text", ["\udcff" * 40, "x" * 40 + "\r", "\0" * 40])
+def test_what_is_no_text_is_an_error_before_the_start(name: str, text: str) -> None:
+    (problem,) = settings.examine({name: text}).problems
+    assert problem.endswith("must be one line of text (UTF-8)")
 
 
 @pytest.mark.parametrize("row", settings.describe(), ids=lambda row: row.variable)

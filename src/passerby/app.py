@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 from collections import Counter
@@ -27,7 +28,7 @@ from passerby.http.moderation_parts import Moderation
 from passerby.http.probes import PURPOSE, Probes
 from passerby.http.services import Services
 from passerby.limits import AddressLimit
-from passerby.listening import Listeners, listen
+from passerby.listening import ListenError, Listeners, listen
 from passerby.machine import ClockWatch, DiskWatch
 from passerby.matching.preferences import Preferences
 from passerby.measures import Refusals
@@ -489,8 +490,12 @@ class Application:
         metrics = Metrics(parts, number)
         try:
             await metrics.listen(settings.metrics_host, port, is_followed=crew is not None)
+        except ListenError as error:
+            raise SettingsError(error.strerror) from error
         except OSError as error:
-            raise SettingsError(f"METRICS_PORT={port}: {error.strerror or error}") from error
+            is_elsewhere = error.errno == errno.EADDRNOTAVAIL
+            name = f"METRICS_HOST={settings.metrics_host}" if is_elsewhere else f"METRICS_PORT={port}"
+            raise SettingsError(f"{name}: {error.strerror or error}") from error
         self.metrics = metrics
 
     def log(self, step: str) -> None:

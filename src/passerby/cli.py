@@ -102,7 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         "there is a problem.",
     )
     check.add_argument(
-        "--url", metavar="VALUE", help="Address that guests use, such as https://chat.example, to check the proxy"
+        "--url",
+        metavar="VALUE",
+        help="Address that guests use, such as https://chat.example or https://example.org/chat, to check the proxy",
     )
     for command in (serve, check, *_configs(commands), *_others(commands)):
         command.add_argument(

@@ -50,12 +50,14 @@ async def _run(command: str, chosen: Settings, arguments: dict[str, str | None],
             return await _verify(stores, arguments.get("known"), out)
         if command == "transparency":
             return await _transparency(stores, chosen, arguments, out)
-        return await _moderator(stores, Logins(stores.staff, stores.journal, clock), arguments, out)
+        return await _moderator(stores, Logins(stores.staff, stores.journal, clock), chosen, arguments, out)
     finally:
         await stores.database.close()
 
 
-async def _moderator(stores: Kept, logins: Logins, arguments: dict[str, str | None], out: TextIO) -> int:
+async def _moderator(
+    stores: Kept, logins: Logins, chosen: Settings, arguments: dict[str, str | None], out: TextIO
+) -> int:
     action, name = arguments["action"], arguments.get("name") or ""
     if action == "list":
         for one in await stores.staff.all():
@@ -81,7 +83,7 @@ async def _moderator(stores: Kept, logins: Logins, arguments: dict[str, str | No
             )
         except ValueError as error:
             raise SettingsError(str(error)) from None
-        house = (arguments.get("address") or "http://localhost:3001").rstrip("/")
+        house = (arguments.get("address") or f"http://localhost:{chosen.port}{chosen.root_path}").rstrip("/")
         out.write(f"{house}/moderate#/setup/{token}\nThe link works once, within 24 hours.\n")
     return 0
 

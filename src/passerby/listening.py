@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import os
 import secrets
 import socket
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from passerby.sources import UNIX, addresses_of
 
@@ -24,6 +23,9 @@ _MODE: Final = 0o660
 """Who may connect to a Unix socket: its user and its group, which may be the proxy's."""
 _ATTEMPTS: Final = 20
 """How often a free port is looked for that is free at all addresses."""
+_UNPRIVILEGED: Final = 1024
+"""The first port that anybody may take, unless the system says otherwise."""
+_EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - for comparison
 _LOCAL: Final = ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104 - for comparison
 
 
@@ -89,56 +91,82 @@ def listen(host: str, port: int) -> Listeners:
 
 
 def _listen(listeners: Listeners, addresses: Sequence[str], port: int) -> None:
-    has_ipv4 = any(_is_ipv4(address) for address in addresses)
+    for place in resolve("HOST", [address for address in addresses if not address.startswith(UNIX)]):
+        try:
+            listener = bind(place, port or listeners.port)
+        except OSError as error:
+            if error.errno == errno.EAFNOSUPPORT and place.is_one_of_several:
+                continue  # a family that this system lacks
+            reason = (error.strerror or str(error)).lower()
+            if isinstance(error, PermissionError) and port:
+                reason += f". Below {_UNPRIVILEGED} that needs more rights: use another PORT behind a proxy"
+            shown = f"{place.shown}:{port or listeners.port}"
+            raise ListenError(error.errno, f"cannot listen at {shown}: {reason}") from None
+        listener.listen(_BACKLOG)
+        listeners.add(listener)
     for address in addresses:
         if address.startswith(UNIX):
             path = address.removeprefix(UNIX)
             listeners.add(_listen_unix(path), path)
-            continue
-        found = _resolved(address)
-        for family, place in found:
-            is_both = address == "::" and not has_ipv4
-            try:
-                listeners.add(_listen_ip(family, place, port or listeners.port, is_both=is_both))
-            except OSError as error:
-                if error.errno == errno.EAFNOSUPPORT and len(found) > 1:
-                    continue  # of a name, a family that this system lacks
-                shown = f"[{place[0]}]" if family == socket.AF_INET6 else place[0]
-                reason = (error.strerror or str(error)).lower()
-                raise ListenError(error.errno, f"cannot listen at {shown}:{port or listeners.port}: {reason}") from None
 
 
-def _resolved(address: str) -> list[tuple[int, tuple[str, ...]]]:
-    try:
-        found = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError:
-        reason = f"HOST={address!r}: has no address. Use an address of this machine"
-        raise ListenError(errno.EADDRNOTAVAIL, reason) from None
-    return list(dict.fromkeys((family, place) for family, _, _, _, place in found))  # type: ignore[misc]  # of IP
+class Place(NamedTuple):
+    """An IP address at which it can be listened."""
+
+    family: int
+    address: tuple[str, ...]
+    """As the system has it: the address, a port that means nothing, and of IPv6 its flow and its zone."""
+    is_both: bool = False
+    """Whether `::` takes IPv4, too."""
+    is_one_of_several: bool = False
+    """Whether a name has this address and others."""
+
+    @property
+    def shown(self) -> str:
+        """Return it as in a URL."""
+        return f"[{self.address[0]}]" if self.family == socket.AF_INET6 else self.address[0]
 
 
-def _listen_ip(family: int, place: tuple[str, ...], port: int, *, is_both: bool) -> socket.socket:
-    """Listen at one address. `is_both`: IPv4, too. Raises OSError."""
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def resolve(setting: str, addresses: Sequence[str]) -> list[Place]:
+    """Return where to listen for IP addresses and names, each place once. Raises ListenError, which names `setting`.
+
+    What `0.0.0.0` or `::` take anyway is left out. `::` takes IPv4, too, unless IPv4 addresses are there.
+    """
+    found: dict[tuple[int, tuple[str, ...]], Place] = {}
+    for address in addresses:
+        try:
+            all_of_it = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except (OSError, UnicodeError):  # UnicodeError: a name that no DNS could have
+            reason = f"{setting}={address!r}: has no address. Use an address of this machine"
+            raise ListenError(errno.EADDRNOTAVAIL, reason) from None
+        places = list(dict.fromkeys((family, place) for family, _, _, _, place in all_of_it))
+        for family, place in places:
+            found.setdefault((family, place), Place(family, place, is_one_of_several=len(places) > 1))  # type: ignore[arg-type]  # of IP
+    everywhere = {place.family for place in found.values() if place.address[0] in _EVERYWHERE}
+    has_ipv4 = any(place.family == socket.AF_INET for place in found.values())
+    return [
+        place._replace(is_both=place.address[0] == "::" and not has_ipv4)
+        for place in found.values()
+        if place.family not in everywhere or place.address[0] in _EVERYWHERE
+    ]
+
+
+def bind(place: Place, port: int, *, is_shared: bool = False) -> socket.socket:
+    """Take an address; `is_shared`: others may take it, too. It is not listened yet. Raises OSError."""
+    listener = socket.socket(place.family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not is_both)
-        listener.bind((place[0], port, *place[2:]))
-        listener.listen(_BACKLOG)
+        if is_shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if place.family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not place.is_both)
+        listener.bind((place.address[0], port, *place.address[2:]))
         listener.settimeout(0)
     except OSError:
         listener.close()
         raise
     return listener
-
-
-def _is_ipv4(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).version == 4  # noqa: PLR2004 - of IP
-    except ValueError:
-        return address == "localhost"
 
 
 # ── Unix sockets ──────────────────────────────────────────────────────────────────────────────────
@@ -168,6 +196,8 @@ def _listen_unix(path: str) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError):
+            reason = f"there is no folder {Path(path).parent}"
         raise ListenError(error.errno, f"cannot listen at {UNIX}{path}: {reason[:1].lower()}{reason[1:]}") from None
     return listener
 
@@ -177,7 +207,7 @@ def _check_free(path: str) -> None:
     if is_live(path):
         raise OSError(errno.EADDRINUSE, "another server listens there")
     if os.path.lexists(path) and not stat.S_ISSOCK(Path(path).lstat().st_mode):
-        raise OSError(errno.EEXIST, "there is something that is no socket")
+        raise OSError(errno.EEXIST, "there is something that is no socket, and stays")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import ipaddress
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Final, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,7 +17,7 @@ from passerby.hours import HoursError, parse_range, zone_of
 from passerby.limits import Rate
 from passerby.models import MOST_INTERESTS, STEPS, Step, Want
 from passerby.redis_url import RedisUrlError, check_prefix, parse
-from passerby.sources import UNIX, Given, addresses_of, collect
+from passerby.sources import UNIX, Given, addresses_of, collect, shorten, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,9 +28,16 @@ _LEAST_MEMORY: Final = 128 << 20
 _STUN: Final = re.compile(r"stuns?:[^\s/?@]+")
 _TURN: Final = re.compile(r"turns?:[^\s/?@]+(\?transport=(udp|tcp))?")
 _URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s#]*)?")
-_DATABASE: Final = re.compile(r"none|sqlite:///[^\s?#]*|postgresql://[^\s/]+/[^\s/#]+")
+_DATABASE: Final = re.compile(
+    r"none|sqlite:///[^\s?#]*|postgresql://([^\s/]*@)?(\[[0-9A-Fa-f:.%]+\]|[^\s/@:\[\]]*)(:(?P<port>[0-9]{1,5}))?/[^\s/#]+"
+)
 AUTO: Final = "auto"
-_HOST: Final = re.compile(r"[0-9a-fA-F:.]+(%[\w.-]+)?|[A-Za-z0-9_]([\w.-]*[A-Za-z0-9_])?")
+_LONGEST_NAME: Final = 254
+"""Characters of a name, and one (RFC 1035 §2.3.4)."""
+_LABEL: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+"""A part of a name, between its dots."""
+_LISTS: Final = ("host", "metrics_host")
+"""Lists whose parts are not told apart until they are used."""
 _LONGEST_PATH: Final = 95
 """Bytes of the path of a Unix socket: 107 by unix(7), less the end of the name that it has at first."""
 _ROOT: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
@@ -241,7 +248,9 @@ class Settings(Struct, frozen=True, kw_only=True):
             "the next ones those of the others. If unset, there are none",
         ),
     ] = None
-    metrics_host: Annotated[str, Meta(description="Address of the metrics; guests must not reach it")] = "127.0.0.1"
+    metrics_host: Annotated[
+        str, Meta(description="Addresses of the metrics, comma-separated; guests must not reach them")
+    ] = "127.0.0.1"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="Minimum level of logged messages: `debug`, `info`, `warning` or `error`"),
@@ -487,7 +496,7 @@ def changed(settings: Settings) -> dict[str, str]:
     fields = msgspec.structs.fields(Settings)
     both = {field.name: (getattr(settings, field.name), field.default) for field in fields}
     return {
-        name.upper(): "(set)" if name in SECRETS else values.show(value)
+        name.upper(): "(set)" if name in SECRETS else without_password(values.show(value))
         for name, (value, default) in both.items()
         if value != default
     }
@@ -548,7 +557,7 @@ def examine(environment: Mapping[str, str], flags: Mapping[str, str | None] | No
         given = found.given.get(name)
         if given is not None:
             try:
-                chosen[name] = values.parse(given.text, hints[name], values.unit_of(name, hints[name]))
+                chosen[name] = _value(name, given, hints[name])
             except ValueError as error:
                 problems.append(_problem(name, given.label, given.text, str(error)))
                 wrong.add(name)
@@ -564,6 +573,13 @@ def examine(environment: Mapping[str, str], flags: Mapping[str, str | None] | No
         found.warnings,
         [_entry(name, settings, found.given.get(name), wrong) for name in hints],
     )
+
+
+def _value(name: str, given: Given, kind: Any) -> Any:  # noqa: ANN401 - a type from the hints, and a value of it
+    """Return the value of a setting. Raises ValueError that says what is allowed."""
+    if given.is_list and not values.is_list(kind) and name not in _LISTS:
+        raise ValueError("must be one value, not a list")
+    return values.parse(given.text, kind, values.unit_of(name, kind))
 
 
 def load(environment: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
@@ -586,26 +602,10 @@ def _entry(name: str, settings: Settings, given: Given | None, wrong: set[str]) 
     return Entry(name.upper(), text, "default" if given is None else given.origin)
 
 
-_USER: Final = re.compile(r"([\w+.-]+://)(?:([^:/@]*):)?.*@")
-"""The beginning of a URL with a password, which may have any characters: up to the last `@`."""
-_PASSWORD: Final = re.compile(r"([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", re.IGNORECASE)
-
-
-def without_password(url: str) -> str:
-    """Return a URL for people to read: `redis://chat:(secret)@db.example`."""
-    hidden = _USER.sub(lambda found: f"{found[1]}{found[2] + ':' if found[2] else ''}(secret)@", url, count=1)
-    return _PASSWORD.sub(r"\1(secret)", hidden)
-
-
 def _problem(name: str, label: str, value: object, reason: str) -> str:
     if value is None or name in SECRETS:
         return f"{label}: {reason}"
-    text = str(value)
-    return f"{label}={text[:_SHOWN]!r}{'…' if len(text) > _SHOWN else ''}: {reason}"
-
-
-_SHOWN: Final = 60
-"""Characters of a wrong value that are shown."""
+    return f"{label}={shorten(without_password(str(value)))}: {reason}"
 
 
 # ── rules that a type cannot express ──────────────────────────────────────────────────────────────
@@ -652,7 +652,7 @@ def _broken_alone(settings: Settings) -> Iterator[_Broken]:
     if len(hours) != 3 or min(hours) <= 0:  # noqa: PLR2004 - severities
         yield _Broken(("case_hours",), "must be three numbers of hours, such as 1,24,72", values.show(hours))
     root = settings.root_path
-    if not _ROOT.fullmatch(root):
+    if not is_root(root):
         yield _Broken(("root_path",), "must be a path such as /chat: it begins with / and does not end with it", root)
     elif root and root.split("/")[1] in _OURS:
         yield _Broken(("root_path",), f"must not begin with a path of Passerby's own: {', '.join(_OURS)}", root)
@@ -663,16 +663,27 @@ def _broken_alone(settings: Settings) -> Iterator[_Broken]:
 
 
 def _broken_host(settings: Settings) -> Iterator[_Broken]:
-    addresses = addresses_of(settings.host)
-    for address in addresses or [""]:
-        if address.startswith(UNIX):
-            path = address.removeprefix(UNIX)
-            if not path.startswith("/") or len(os.fsencode(path)) > _LONGEST_PATH or "\0" in path:
-                reason = f"must be {UNIX} and a path that begins with /, of at most {_LONGEST_PATH} bytes"
-                yield _Broken(("host",), reason, address)
-        elif not _HOST.fullmatch(address):
-            reason = "must be IP addresses, names or unix:/path, separated by commas; the port is PORT"
-            yield _Broken(("host",), reason, settings.host)
+    for name, ways in (("host", "IP addresses, names or unix:/path"), ("metrics_host", "IP addresses or names")):
+        for address in addresses_of(getattr(settings, name)) or [""]:
+            if name == "host" and address.startswith(UNIX):
+                path = address.removeprefix(UNIX)
+                if not path.startswith("/") or len(os.fsencode(path)) > _LONGEST_PATH:
+                    reason = f"must be {UNIX} and a path that begins with /, of at most {_LONGEST_PATH} bytes"
+                    yield _Broken((name,), reason, address)
+            elif not _is_place(address):
+                port = name.replace("host", "port").upper()
+                reason = f"must be {ways}, separated by commas; the port is {port}"
+                yield _Broken((name,), reason, address)
+
+
+def _is_place(address: str) -> bool:
+    """Return whether it is an IP address, or may be a name."""
+    if ":" in address or not address.strip("0123456789."):
+        try:
+            return getattr(ipaddress.ip_address(address), "ipv4_mapped", None) is None
+        except ValueError:
+            return False
+    return len(address) < _LONGEST_NAME and all(_LABEL.fullmatch(label) for label in address.split("."))
 
 
 def _broken_places(settings: Settings) -> Iterator[_Broken]:
@@ -706,7 +717,8 @@ def _broken_stores(settings: Settings) -> Iterator[_Broken]:
         check_prefix(settings.redis_prefix)
     except RedisUrlError as error:
         yield _Broken(("redis_prefix",), str(error), settings.redis_prefix)
-    if settings.database_url is not None and not _DATABASE.fullmatch(settings.database_url):
+    found = None if settings.database_url is None else _DATABASE.fullmatch(settings.database_url)
+    if settings.database_url is not None and (found is None or int(found["port"] or 1) not in range(1, _LAST_PORT + 1)):
         yield _Broken(("database_url",), "is not sqlite:////srv/passerby.db, postgresql://user@host/name or none")
     if settings.evidence_key is not None and not is_key(settings.evidence_key):
         yield _Broken(("evidence_key",), "must be 32 bytes as Base64, such as from `openssl rand -base64 32`")
@@ -762,6 +774,11 @@ def _broken_metrics(settings: Settings) -> Iterator[_Broken]:
         yield _Broken(("metrics_port", "workers"), "there are fewer ports behind it than WORKERS", first)
     elif first and first <= settings.port <= last:
         yield _Broken(("metrics_port", "port", "workers"), f"takes PORT {settings.port}, where the guests are", first)
+
+
+def is_root(path: str) -> bool:
+    """Return whether everything can be under a path: it is empty, or begins with / and does not end with it."""
+    return _ROOT.fullmatch(path) is not None
 
 
 def is_key(text: str) -> bool:

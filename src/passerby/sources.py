@@ -6,7 +6,6 @@ This module knows names and texts. What a text means, and whether it may be so, 
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 import tomllib
 from pathlib import Path
@@ -26,6 +25,14 @@ _FILE: Final = "_file"
 """Ends the name of a setting that names the file with a secret."""
 _LARGEST: Final = 64 << 10
 """Bytes of a file with a secret, at most."""
+_LARGEST_CONFIG: Final = 1 << 20
+"""Bytes of a TOML file, at most: all settings at length take a tenth of it."""
+_SHOWN: Final = 60
+"""Characters of a key or path that are shown."""
+_LOOKS_LIKE_A_PATH: Final = re.compile(r"(/|\.{1,2}/|~|[A-Za-z]:\\).*", re.DOTALL)
+"""Anything else may be the secret itself, where its file should be named."""
+_NO_TEXT: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and bytes that are not UTF-8."""
 _LIKE: Final = 0.8
 """How much a variable must be like a setting to be taken for a slip: others may use the prefix too."""
 _OF_KUBERNETES: Final = re.compile(r"(tcp|udp|sctp)://.*")
@@ -40,6 +47,8 @@ class Given(Struct, frozen=True):
     """How to name it in an error: `--port`, `PASSERBY_PORT`, or `/etc/passerby.toml: port`."""
     origin: str
     """Where it comes from, for `passerby config show`."""
+    is_list: bool = False
+    """Whether it was written as a list."""
 
 
 class Found(Struct):
@@ -110,27 +119,73 @@ def _choose(name: str, layers: list[_Layer], found: Found, names: Collection[str
 
 
 def _read_secret(name: str, file: Given, found: Found) -> None:
-    text = ""
     try:
-        with Path(file.text).open("rb") as source:
-            content = source.read(_LARGEST + 1)
-        text = content.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        reason = "the file is not text (UTF-8)"
-    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
-        reason = f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
-    else:
-        reason = "the file is empty" if not text else "the file is too long" if len(content) > _LARGEST else ""
-    if reason:
-        found.problems.append(f"{file.label}={file.text!r}: {reason}")
+        text = _secret(file.text)
+    except _UnreadableError as error:
+        shown = f"={shorten(file.text)}" if _LOOKS_LIKE_A_PATH.fullmatch(file.text) else ""
+        found.problems.append(f"{file.label}{shown}: {error}")
         found.wrong.add(name)
     else:
         found.given[name] = Given(text, file.label, f"{file.origin}, {file.text}")
 
 
+def _secret(path: str) -> str:
+    """Return the only line of a file. Raises _UnreadableError."""
+    text = _read(path, _LARGEST).rstrip("\r\n")
+    if not text:
+        raise _UnreadableError("the file is empty")
+    if is_no_text(text):
+        raise _UnreadableError("the file must have one line of text, and nothing else")
+    return text
+
+
+class _UnreadableError(Exception):
+    """A file cannot be used; the message says why."""
+
+
+def _read(path: str, largest: int) -> str:
+    """Return the text of a file, also if some editor has written a byte order mark. Raises _UnreadableError."""
+    try:
+        with Path(path).open("rb") as source:
+            content = source.read(largest + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "there is no such name"
+        raise _UnreadableError(f"the file cannot be read: {reason}") from None
+    if len(content) > largest:
+        raise _UnreadableError("the file is too long")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _UnreadableError("the file is not text (UTF-8)") from None
+
+
+def is_no_text(text: str) -> bool:
+    """Return whether a value has control characters, or bytes that are not UTF-8."""
+    return _NO_TEXT.search(text) is not None
+
+
+def shorten(text: str) -> str:
+    """Return what was written, in quotes, for an error: one line, and not too long."""
+    return f"{text[:_SHOWN]!r}{'…' if len(text) > _SHOWN else ''}"
+
+
+_USER: Final = re.compile(r"((?:[\w+.-]+:)?//)?(?:([^:/@]*):)?.*@", re.DOTALL)
+"""The beginning of a URL with a password, which may have any characters: up to the last `@`. It may lack its scheme."""
+_PASSWORD: Final = re.compile(r"([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", re.IGNORECASE)
+
+
+def without_password(url: str) -> str:
+    """Return a URL for people to read: `redis://chat:(secret)@db.example`."""
+    if begins := _USER.match(url):
+        user = f"{begins[2]}:" if begins[2] else ""
+        url = f"{begins[1] or ''}{user}(secret)@{url[begins.end() :]}"
+    return _PASSWORD.sub(r"\1(secret)", url)
+
+
 def addresses_of(host: str) -> list[str]:
-    """Return the addresses of `HOST`, without brackets."""
-    return [place.strip().removeprefix("[").removesuffix("]") for place in host.split(",") if place.strip()]
+    """Return the addresses of `HOST`, each once, without brackets."""
+    places = (place.strip() for place in host.split(","))
+    return list(dict.fromkeys(place[1:-1] if place[:1] + place[-1:] == "[]" else place for place in places if place))
 
 
 # ── the environment ───────────────────────────────────────────────────────────────────────────────
@@ -157,20 +212,15 @@ def _plain(names: Collection[str], environment: Mapping[str, str], found: Found)
         del layer["host"]
         if not environment.get(f"{PREFIX}HOST"):
             found.warnings.append(
-                f"HOST={host.text!r} is not used: some shells set it to the machine's name. If it is meant for "
-                f"Passerby, call it {PREFIX}HOST"
+                f"HOST={shorten(without_password(host.text))} is not used: some shells set it to the machine's "
+                f"name. If it is meant for Passerby, call it {PREFIX}HOST"
             )
     return layer
 
 
 def _is_no_name(place: str) -> bool:
-    if place == "localhost" or place.startswith(UNIX):
-        return True
-    try:
-        ipaddress.ip_address(place)
-    except ValueError:
-        return False
-    return True
+    """Return whether it is an address, right or wrong: no name of a machine has a colon, or only digits and dots."""
+    return place == "localhost" or ":" in place or not place.strip("0123456789.")
 
 
 def _slips(names: Collection[str], environment: Mapping[str, str]) -> Iterator[str]:
@@ -194,25 +244,35 @@ def _toml(
         if not place:
             return {}
     try:
-        content = tomllib.loads(Path(place).read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        found.problems.append(f"{label}={place!r}: the file is not text (UTF-8)")
+        content = tomllib.loads(_read(place, _LARGEST_CONFIG))
+    except _UnreadableError as error:
+        found.problems.append(f"{label}={shorten(place)}: {error}")
     except tomllib.TOMLDecodeError as error:
-        found.problems.append(f"{place}: {error}")
-    except (OSError, ValueError) as error:
-        found.problems.append(
-            f"{label}={place!r}: the file cannot be read: {getattr(error, 'strerror', None) or error}"
-        )
+        found.problems.append(f"{place}: {_in_words(str(error))}")
+    except RecursionError:
+        found.problems.append(f"{place}: has lists or tables in each other, too many to be settings")
+    except ValueError:  # of Python's own: a number of more than 4,300 digits
+        found.problems.append(f"{place}: has a number that is too long")
     else:
         return dict(_entries(content, place, names, found))
     return {}
+
+
+def _in_words(error: str) -> str:
+    """Return what the parser of TOML says, with what most often is meant by it."""
+    what, at, where = error.partition(" (at ")
+    if what == "Cannot overwrite a value":
+        return f"A setting is there twice{at}{where}"
+    if what in ("Invalid value", "Expected newline or end of document after a statement"):
+        return f"{error}. A text needs quotes, such as host = '127.0.0.1'"
+    return error
 
 
 def _entries(
     content: dict[str, object], place: str, names: Collection[str], found: Found
 ) -> Iterator[tuple[str, Given]]:
     for key, value in content.items():
-        label = f"{place}: {key}"
+        label = f"{place}: {key if key.isprintable() and len(key) <= _SHOWN else shorten(key)}"
         text = _text(value)
         if isinstance(value, dict) and key not in names:
             found.problems.append(f"{label}: is a table. All settings are at the top of the file, without tables")
@@ -223,7 +283,7 @@ def _entries(
             found.problems.append(f"{label}: must be a text, a number, true or false, or a list of texts or numbers")
             found.wrong.add(key)
         elif value != "":
-            yield key, Given(text, label, place)
+            yield key, Given(text, label, place, isinstance(value, list))
 
 
 def _text(value: object) -> str | None:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from passerby.limits import Rate
+from passerby.sources import is_no_text
 
 _BYTES: Final = (
     *("embedded_memory", "memory_limit", "report_memory", "redis_files_limit", "room_log_bytes", "outbox_limit"),
@@ -37,6 +38,11 @@ def unit_of(name: str, kind: Any) -> str:  # noqa: ANN401 - a type from the hint
     if name.endswith("_days"):
         return "days"
     return "seconds" if bare(kind) is float else ""
+
+
+def is_list(kind: Any) -> bool:  # noqa: ANN401 - a type from the hints
+    """Return whether a setting may have several values."""
+    return get_origin(bare(kind)) is tuple
 
 
 def show(value: object) -> str:
@@ -68,6 +74,8 @@ def parse(text: str, kind: Any, unit: str) -> Any:  # noqa: ANN401 - as above, a
     """Return the value of a text. Raises ValueError that says what is allowed."""
     plain = bare(kind)
     value: object = text
+    if is_no_text(text):
+        raise ValueError(_allowed(kind, unit) if plain is not str else "must be one line of text (UTF-8)")
     if plain is Rate:
         burst, _, per_second = text.partition("/")
         value = {"burst": burst, "per_second": per_second}

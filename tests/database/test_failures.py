@@ -20,7 +20,7 @@ from passerby.database.schema import metadata
 from passerby.database.sealing import Sealer, sealer
 from passerby.safety.cases import Piece
 from passerby.settings import Settings, SettingsError
-from tests.database.conftest import opened
+from tests.database.conftest import KEY, opened
 from tests.database.test_kept import case, decision
 from tests.support.clock import ManualClock
 
@@ -112,7 +112,7 @@ def test_several_processes_begin_at_once(url: str) -> None:
         return  # each has its own
     program = (
         "import asyncio, sys\n"
-        "from tests.database.conftest import opened\n"
+        "from tests.database.conftest import KEY, opened\n"
         "from tests.database.test_kept import case\n"
         "async def main():\n"
         "    async with opened(sys.argv[1]) as store:\n"
@@ -132,7 +132,7 @@ def test_several_processes_begin_at_once(url: str) -> None:
 def test_reading_makes_no_file_and_loads_nothing(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\n"
-        "from tests.database.conftest import opened\n"
+        "from tests.database.conftest import KEY, opened\n"
         "async def main():\n"
         "    async with opened(sys.argv[1]) as store:\n"
         "        await store.sanctions.changed(0)\n"
@@ -214,6 +214,19 @@ def test_a_key_file_is_made_once_and_read_again(tmp_path: Path, caplog: pytest.L
     sealer(None, str(path))
     assert "others can read the file" in caplog.text
     assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_credential_of_systemd_may_have_an_acl(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "evidence_key"
+    path.write_text(KEY)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+
+    for mode, is_told in ((0o440, False), (0o444, True)):
+        path.chmod(mode)
+        sealer(None, str(path))
+        assert ("others can read the file" in caplog.text) is is_told
 
 
 @pytest.mark.parametrize("content", [b"short", b"\xff\xfe", b"", b"A" * 44])

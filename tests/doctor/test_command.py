@@ -13,7 +13,7 @@ import pytest
 
 from passerby.doctor import command
 from passerby.doctor.findings import Check, Finding, Level, examine, in_thread
-from tests.doctor.diagnosis import diagnose
+from tests.doctor.diagnosis import chosen, diagnose
 from tests.support.ports import free_port
 from tests.support.server import SECRET, START_PATIENCE, settings_names
 
@@ -64,7 +64,9 @@ def test_a_problem_is_exit_code_1() -> None:
         (("--url", "chat.example"), {}, "--url"),
         (("--url", "ftp://chat.example"), {}, "--url"),
         (("--url", "https://chat.example:many"), {}, "--url"),
-        (("--url", "https://chat.example/path"), {}, "--url"),
+        (("--url", "https://chat.example/a/../b"), {}, "--url"),
+        (("--url", "https://chat.example//chat"), {}, "--url"),
+        (("--url", "https://chat.example/chat?a=1"), {}, "--url"),
         (("--url", "https://anna:hunter2@chat.example"), {}, "--url"),
         (("--url", "https://chat.example\r\nX: y"), {}, "--url"),
     ],
@@ -195,6 +197,15 @@ def test_a_terminal_is_not_controlled_and_any_name_can_be_printed() -> None:
     done = passerby("doctor", FILE_STORE="disk", FILE_DIRECTORY="/é", PYTHONIOENCODING="ascii", JWT_SECRET=SECRET)
     assert done.stderr == ""
     assert "/\\xe9" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://a:hunter[2@h/db", "postgresql://a:hunter%5B2@h/db", "postgresql://h/db?password=hunter%5B2"]
+)
+def test_the_password_of_the_database_is_known_however_it_is_written(url: str) -> None:
+    line = command.conceal("no hunter[2 here", command.secrets_of(chosen(database_url=url)))
+
+    assert line == "no (secret) here"
 
 
 def test_a_line_never_breaks_and_has_no_secret() -> None:

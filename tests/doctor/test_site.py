@@ -140,6 +140,82 @@ async def test_a_mistake_in_the_configuration_is_named(
     assert len(worse) == (level != "ok"), worse
 
 
+# ── a path ────────────────────────────────────────────────────────────────────────────────────────
+
+_NGINX, _CADDY = "    location / {", "\treverse_proxy "
+_WAYS = {
+    "nginx, as it is": ("nginx", {_NGINX: "    location /chat {"}),
+    "nginx, taken away": ("nginx", {_NGINX: "    location /chat/ {\n        rewrite ^/chat/(.*)$ /$1 break;"}),
+    "caddy, as it is": ("caddy", {_CADDY: "\treverse_proxy /chat* "}),
+    "caddy, taken away": ("caddy", {_CADDY: "\tredir /chat /chat/ 308\n\turi strip_prefix /chat\n\treverse_proxy "}),
+}
+
+
+@pytest.mark.parametrize("way", _WAYS)
+async def test_a_path_of_a_site_is_fine(
+    way: str, here: None, start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await start_server(trusted_proxies=proxy.trusted_proxies(), root_path="/chat")
+    name, changes = _WAYS[way]
+    with trusted(monkeypatch, through(name, tmp_path, server, **changes)) as before:
+        report = await look(f"{before.url}/chat")
+
+    lines = report.about(f"{before.url}/chat")
+    assert [line.split()[0] for line in lines] == ["ok"] * (len(FINE) + 1), lines
+    assert "/chat/ has the page, as ROOT_PATH says" in lines[1]
+
+
+_AS_IT_IS = {_NGINX: "    location /chat {"}
+_TAKEN = {_NGINX: "    location /chat/ {\n        rewrite ^/chat/(.*)$ /$1 break;"}
+_PART = {_NGINX: "    location = /chat/ { return 404; }\n    location /chat {"}
+_NO_ASSETS = {_NGINX: "    location /chat/assets { return 404; }\n    location /chat {"}
+_NO_SOCKETS = {_NGINX: "    location /chat/socket.io { return 404; }\n    location /chat {"}
+_NO_LEAD = {_NGINX: "    location = /chat { return 404; }\n    location /chat/ {"}
+_ALL_TAKEN = {_NGINX: "    location /chat {\n        rewrite ^/chat/?(.*)$ /$1 break;"}
+_TOO_MUCH = {_NGINX: "    location /chat {\n        rewrite ^/chat/(.*)$ /x/$1 break;"}
+MISFITS = [
+    ("/chat", "", _TAKEN, "problem", "takes /chat away, and the server does not know.*Set ROOT_PATH=/chat"),
+    ("/chat", "", _AS_IT_IS, "problem", "a Passerby that does not know this path. Set ROOT_PATH=/chat"),
+    ("/chat", "/chat", _TOO_MUCH, "problem", "take it away and nothing else"),
+    ("/chat", "/other", _TAKEN, "problem", "ROOT_PATH is /other in the server. Set it to /chat"),
+    ("", "/chat", {}, "problem", "ROOT_PATH is /chat in the server, so guests are at .*/chat/"),
+    ("", "/chat", _AS_IT_IS, "problem", "ROOT_PATH is set: check --url"),
+    ("/chat", "", {_NGINX: "    location /chat { return 404; }\n    location / {"}, "problem", "but .* does. Let the"),
+    ("/chat", "/chat", {_NGINX: "    location /other {"}, "problem", "Check where the proxy sends the path /chat"),
+    ("/chat", "/chat", _PART, "problem", "is not the page of Passerby .HTTP 404."),
+    ("/chat", "/chat", _NO_ASSETS, "problem", "is the page, but not what it loads .HTTP 404."),
+    ("/chat", "/chat", _NO_LEAD, "warning", "does not lead to the page .HTTP 404.. Let the proxy lead /chat to /chat/"),
+    ("/chat", "/chat", _ALL_TAKEN, "problem", "without / at its end is the page, which finds nothing"),
+    ("/chat", "/chat", _NO_SOCKETS, "problem", "does not pass long polling on .HTTP 404."),
+]
+
+
+@pytest.mark.parametrize(("at", "root", "changes", "level", "text"), MISFITS, ids=[row[-1] for row in MISFITS])
+async def test_a_path_that_does_not_fit_is_said(
+    *,
+    here: None,
+    start_server: StartServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at: str,
+    root: str,
+    changes: dict[str, str],
+    level: str,
+    text: str,
+) -> None:
+    server = await start_server(trusted_proxies=proxy.trusted_proxies(), root_path=root)
+    with trusted(monkeypatch, through("nginx", tmp_path, server, **changes)) as before:
+        report = await diagnose(
+            before.url + at,
+            trusted_proxies=proxy.trusted_proxies(),
+            file_limit=LARGE,
+            files_limit=10 * LARGE,
+            root_path=root,
+        )
+
+    assert report.level(text) == level
+
+
 async def test_a_proxy_that_the_server_does_not_trust(
     here: None, server: InsideServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,8 +289,8 @@ async def test_one_question_without_an_answer_does_not_hide_the_others(monkeypat
             writer.close()
         await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
-    levels = [line.split()[0] for line in report.about(HOST) + report.about("no answer") if "port 0" not in line]
-    assert levels == ["warning", "warning", "problem", "problem", "problem"]
+    lines = report.about(f"{HOST}:") + report.about("no answer")
+    assert [line.split()[0] for line in lines] == ["warning", "warning", *["problem"] * 4], lines
 
 
 async def test_a_name_without_address() -> None:
@@ -224,9 +300,13 @@ async def test_a_name_without_address() -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("https://Chat.Example/", ("https://chat.example", "chat.example", 443, "chat.example", True)),
-        ("http://chat.example:8080", ("http://chat.example:8080", "chat.example", 8080, "chat.example:8080", False)),
-        ("https://[2001:db8::5]:444", ("https://[2001:db8::5]:444", "2001:db8::5", 444, "[2001:db8::5]:444", True)),
+        ("https://Chat.Example/", ("https://chat.example", "chat.example", 443, "chat.example", True, "")),
+        ("https://a.example/x/chat/", ("https://a.example", "a.example", 443, "a.example", True, "/x/chat")),
+        (
+            "http://chat.example:8080",
+            ("http://chat.example:8080", "chat.example", 8080, "chat.example:8080", False, ""),
+        ),
+        ("https://[2001:db8::5]:444", ("https://[2001:db8::5]:444", "2001:db8::5", 444, "[2001:db8::5]:444", True, "")),
     ],
 )
 def test_a_url_is_read(url: str, expected: object) -> None:

@@ -127,10 +127,11 @@ class Desks:
 
 
 @asynccontextmanager
-async def desks_of(tabs: Tabs) -> AsyncIterator[Desks]:
+async def desks_of(tabs: Tabs, **changes: object) -> AsyncIterator[Desks]:
     """A server with a console, until this ends; nobody looks after it yet."""
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(inside(database_url="sqlite:///", evidence_key=KEY, limits_scale=100))
+        settings = {"database_url": "sqlite:///", "evidence_key": KEY, "limits_scale": 100, **changes}
+        server = await stack.enter_async_context(inside(**settings))
         opened = Desks(Office(server), tabs, stack)
         yield opened
         opened.tidy()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.conftest import Street
+from tests.e2e.conftest import Street, Tabs
+from tests.e2e.test_console import desks_of
 from tests.e2e.test_files import PDF
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -31,3 +32,15 @@ async def test_two_talk_and_send_a_file_under_a_prefix(street: Street) -> None:
     assert target.startswith("/chat/api/temp-files/download/")
     answer = await ben.page.request.get(f"{ben.url}{target}")
     assert await answer.body() == PDF["buffer"]
+
+
+async def test_a_moderator_logs_in_under_a_prefix_and_stays_so(tabs: Tabs) -> None:
+    async with desks_of(tabs, root_path="/chat") as desks:
+        visitor = await desks.seated(path="/chat/moderate/")
+        assert visitor.page.url.partition("#")[0] == f"{desks.url}/chat/moderate"
+
+        await visitor.page.reload()
+
+        await expect(visitor.part("who")).to_be_visible()
+        (cookie,) = await visitor.page.context.cookies(f"{desks.url}/chat/api/moderate")
+        assert cookie["path"] == "/chat/api/moderate"

@@ -240,6 +240,36 @@ async def test_an_address_that_is_taken_is_named(
     assert any(f"METRICS_PORT={port}: Address already in use" in line for line in process.lines)
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_metrics_are_at_several_addresses(start_process: Callable[..., ServerProcess], workers: str) -> None:
+    port = free_port()
+    process = start_process(METRICS_PORT=str(port), METRICS_HOST="127.0.0.1,127.0.0.2,[::1]", WORKERS=workers)
+    process.wait_until_ready()
+
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for host in ("127.0.0.1", "127.0.0.2", "[::1]"):
+            assert (await http.get(f"http://{host}:{port}/metrics")).status_code == 200
+    places = ", ".join(f"http://{host}:{port}/metrics" for host in ("127.0.0.1", "127.0.0.2", "[::1]"))
+    assert any(f"metrics on {places}" in line for line in process.lines)
+
+
+async def test_a_port_that_is_free_is_the_same_at_each(start_server: StartServer) -> None:
+    server = await start_server(metrics_port=0, metrics_host="127.0.0.1,::1")
+    assert server.application.metrics is not None
+
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for host in ("127.0.0.1", "[::1]"):
+            assert (await http.get(f"http://{host}:{server.application.metrics.port}/metrics")).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "127.0.0.1,nowhere.invalid"])
+async def test_an_address_of_another_machine_is_named(start_process: Callable[..., ServerProcess], host: str) -> None:
+    process = start_process(METRICS_PORT=str(free_port()), METRICS_HOST=host)
+
+    assert process.wait() == 2
+    assert any("METRICS_HOST=" in line and host.rpartition(",")[2] in line for line in process.lines)
+
+
 def test_nothing_of_it_is_loaded_without_the_setting() -> None:
     source = (
         "import sys, passerby.app\n"

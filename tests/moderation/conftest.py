@@ -23,10 +23,11 @@ PASSWORD = "correct horse battery"
 class Browser:
     """The browser of a moderator."""
 
-    def __init__(self, server: InsideServer, name: str) -> None:
+    def __init__(self, server: InsideServer, name: str, root: str = "") -> None:
+        """`root` is the ROOT_PATH of the server."""
         self.server = server
         self.name = name
-        self.http = httpx.AsyncClient(base_url=server.url)
+        self.http = httpx.AsyncClient(base_url=f"{server.url}{root}")
         self.csrf = ""
 
     async def set_up(self, role: Role) -> None:

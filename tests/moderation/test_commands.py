@@ -89,6 +89,12 @@ async def test_a_moderator_is_added_listed_reset_and_disabled(shell: Shell) -> N
     assert entries == [("command line", f"moderator.{what}", "eva") for what in ("add", "reset", "disable")]
 
 
+def test_the_link_leads_to_this_machine_if_nothing_else_is_said(shell: Shell) -> None:
+    printed = shell.ok("moderator", "add", "eva", "--port", "8080", "--root-path", "/chat")
+
+    assert printed.startswith("http://localhost:8080/chat/moderate#/setup/")
+
+
 def test_a_name_is_given_once_and_is_a_name(shell: Shell) -> None:
     shell.ok("moderator", "add", "eva")
     for name in ("eva", "", "x" * 65, "a\nb", "a\x1b[31m"):

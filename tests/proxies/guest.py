@@ -40,9 +40,10 @@ class Guest:
         "disconnect",
     )
 
-    def __init__(self, http: aiohttp.ClientSession, wire: aiohttp.ClientSession, address: str) -> None:
-        """The connection is made with `wire`, all else with `http`."""
+    def __init__(self, http: aiohttp.ClientSession, wire: aiohttp.ClientSession, address: str, root: str = "") -> None:
+        """The connection is made with `wire`, all else with `http`. `root` is the ROOT_PATH of the server."""
         self.http = http
+        self.root = root
         self.address = address
         self.token = ""
         self.client = socketio.AsyncClient(http_session=wire, reconnection=False)
@@ -60,14 +61,21 @@ class Guest:
 
     async def begin(self) -> None:
         """Create a session."""
-        async with self.http.post("/api/guest", json={}) as answer:
+        async with self.http.post(f"{self.root}/api/guest", json={}) as answer:
             assert answer.status == 201
             self.token = (await answer.json())["data"]["token"]
 
     async def connect(self, url: str, transports: list[str], resume: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - any JSON
         """Connect as a page of the proxy's origin would; return the greeting."""
         auth = {"token": self.token} | ({"resume": resume} if resume else {})
-        await self.client.connect(url, headers={"Origin": url}, auth=auth, transports=transports, retry=False)
+        await self.client.connect(
+            url,
+            headers={"Origin": url},
+            auth=auth,
+            transports=transports,
+            retry=False,
+            socketio_path=f"{self.root}/socket.io",
+        )
         return await self.next("connection:established")
 
     async def return_to(self, url: str, transports: list[str], resume: dict[str, Any]) -> None:
@@ -111,13 +119,13 @@ class Street:
         )
         return await self._stack.enter_async_context(session)
 
-    async def guest(self) -> Guest:
-        """Return a new guest with a session."""
+    async def guest(self, root: str = "") -> Guest:
+        """Return a new guest with a session. `root` is the ROOT_PATH of the server."""
         self._guests += 1
         address = f"127.0.0.{1 + self._guests}"
         # python-socketio forgets an answer that is an error, such as 502, as it is: then it must be closed already.
         wire = await self.http(address, raise_for_status=True)
-        guest = Guest(await self.http(address), wire, address)
+        guest = Guest(await self.http(address), wire, address, root)
         self._stack.push_async_callback(guest.leave)
         await guest.begin()
         return guest

@@ -34,9 +34,9 @@ class OneServer(Street):
         super().__init__(before, stack)
         self.server = server
 
-    async def pair(self, transports: list[str]) -> tuple[Guest, Guest, str]:
+    async def pair(self, transports: list[str], root: str = "") -> tuple[Guest, Guest, str]:
         """Return two guests in a conversation, and its room."""
-        anna, berta = await self.guest(), await self.guest()
+        anna, berta = await self.guest(root), await self.guest(root)
         for guest in (anna, berta):
             await guest.connect(self.proxy.url, transports)
         matched = await self.match(anna, berta)
@@ -114,7 +114,7 @@ async def test_a_page_of_another_origin_is_refused_through_the_proxy(street: One
 async def upload(guest: Guest, room: str, body: bytes, way: str) -> Any:  # noqa: ANN401 - any JSON
     if way == "raw":
         headers = guest.headers | {"X-File-Name": "a.bin"}
-        async with guest.http.put(f"/api/files/{room}", data=io.BytesIO(body), headers=headers) as answer:
+        async with guest.http.put(f"{guest.root}/api/files/{room}", data=io.BytesIO(body), headers=headers) as answer:
             assert answer.status == 201, await answer.text()
             return (await answer.json())["data"]
     form = aiohttp.FormData()
@@ -226,3 +226,35 @@ async def test_a_prefix_may_be_taken_away_or_not(
             assert answer.status == 201
         async with http.ws_connect("/chat/socket.io/?EIO=4&transport=websocket") as line:
             assert (await line.receive_str()).startswith("0{")
+        async with http.get("/chat/schema/openapi.json") as answer:
+            assert (await answer.json())["servers"] == [{"url": "/chat"}]
+        async with http.get("/chat/health") as answer:
+            assert answer.status == 200
+        for outside in ("/chatty/health", "/chatty"):
+            async with http.get(before.url + outside) as answer:
+                assert answer.status in (400, 404)
+
+
+@pytest.mark.parametrize("way", ["as it is", "taken away"])
+@pytest.mark.parametrize("transports", TRANSPORTS, ids="-".join)
+async def test_two_talk_under_a_prefix_and_send_a_file(
+    *, name: str, program: str, start_server: StartServer, tmp_path: Path, way: str, transports: list[str]
+) -> None:
+    server = await start_server(trusted_proxies=proxy.trusted_proxies(), root_path="/chat")
+    upstream = int(server.url.rpartition(":")[2])
+    async with AsyncExitStack() as stack:
+        before = stack.enter_context(
+            proxy.running(name, program, tmp_path, upstream, changes={_WAYS[name]: _PREFIX[name][way]})
+        )
+        street = OneServer(server, before, stack)
+        anna, berta, room = await street.pair(transports, "/chat")
+
+        await anna.say({"type": "text", "content": "hello"})
+        assert (await berta.next("chat:message"))["content"] == "hello"
+        sent = await upload(anna, room, b"a file", "raw")
+        await anna.say({"type": "file", "content": sent})
+        link = (await berta.next("chat:message"))["content"]["fileUrl"]
+        assert link.startswith("/chat/api/")
+        async with berta.http.get(link) as answer:
+            assert (answer.status, await answer.read()) == (200, b"a file")
+        assert anna.client.transport() == transports[-1]

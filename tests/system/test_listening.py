@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -138,7 +139,50 @@ def test_nothing_listens_if_one_address_cannot_be_had(folder: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("host", ["203.0.113.1", "nowhere.invalid"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1,127.0.0.1", "localhost,127.0.0.1", "0.0.0.0,127.0.0.1", "::,::1", "::,localhost", "[::1]"]
+)
+def test_an_address_that_is_named_twice_is_taken_once(host: str) -> None:
+    listeners = listen(host, 0)
+    try:
+        assert listeners.places == [f"http://localhost:{listeners.port}"]
+    finally:
+        listeners.close()
+
+
+def test_a_folder_that_is_missing_is_named(folder: Path) -> None:
+    with pytest.raises(ListenError, match=f"cannot listen at unix:{folder}/x/s: there is no folder {folder}/x"):
+        listen(f"127.0.0.1,unix:{folder}/x/s", 0)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_whatever_is_no_socket_stays(folder: Path, kind: str) -> None:
+    (folder / "mine").write_text("mine")
+    if kind == "link":
+        (folder / "s").symlink_to(folder / "mine")
+    else:
+        (folder / "s").mkdir()
+
+    with pytest.raises(ListenError, match="there is something that is no socket, and stays"):
+        listen(f"unix:{folder}/s", 0)
+
+    assert (folder / "mine").read_text() == "mine"
+    assert sorted(path.name for path in folder.iterdir()) == ["mine", "s"]
+
+
+def test_a_port_that_needs_rights_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(socket.socket):
+        """A socket of somebody without rights."""
+
+        def bind(self, address: object, /) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("passerby.listening.socket.socket", Refusing)
+    with pytest.raises(ListenError, match=r"127\.0\.0\.1:80: permission denied\. Below 1024 that needs more rights"):
+        listen("127.0.0.1", 80)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "nowhere.invalid", "x" * 70, "fe80::1%nowhere"])
 def test_an_address_of_another_machine_is_named(host: str) -> None:
     with pytest.raises(ListenError, match=host):
         listen(host, 0)

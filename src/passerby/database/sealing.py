@@ -98,7 +98,9 @@ def _read(path: Path) -> str:
         raise SettingsError(f"EVIDENCE_KEY_FILE={str(path)!r}: {reason}") from None
     if not is_key(text):
         raise SettingsError(f"EVIDENCE_KEY_FILE={str(path)!r}: does not hold 32 bytes as Base64")
-    if mode & 0o077:
+    # For a credential, systemd lets the server's user in by an ACL, which looks like rights of a group.
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if mode & (0o007 if credentials and path.is_relative_to(credentials) else 0o077):
         log.warning("others can read the file with the key of evidence", extra={"mode": f"{mode:o}"})
     return text
 

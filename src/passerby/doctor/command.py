@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final, TextIO
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote
 
 from passerby import redis_url
 from passerby.doctor import directory, port, process, redis_server, site, turn
@@ -59,10 +59,17 @@ async def _examine(checks: Sequence[Check], settings: Settings, output: TextIO, 
 def secrets_of(settings: Settings) -> list[str]:
     """Return what must not be printed."""
     password = None if settings.redis_url is None else redis_url.parse(settings.redis_url).password
-    kept = None if settings.database_url is None else urlsplit(settings.database_url).password
-    secrets = [settings.jwt_secret, settings.jwt_secret_previous, settings.turn_secret, password, kept]
+    secrets = [settings.jwt_secret, settings.jwt_secret_previous, settings.turn_secret, password]
+    secrets += _passwords(settings.database_url or "")
     secrets += [settings.evidence_key, settings.hook_secret, settings.age_secret]
     return [secret for secret in secrets if secret is not None and len(secret) >= _SHORT]
+
+
+def _passwords(url: str) -> list[str]:
+    """Return the passwords of a URL, which may have any characters, as they are written and as they are meant."""
+    _, _, rest = url.partition("://")
+    written = rest.rpartition("@")[0].partition(":")[2]
+    return [written, unquote(written), *parse_qs(rest.partition("?")[2]).get("password", [])]
 
 
 def conceal(line: str, secrets: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Checks of `--url`, the address that guests use: TLS, WebSockets, uploads, and what proxies tell the server."""
+"""Checks of `--url`, the address that guests use: TLS, its path, WebSockets, uploads, and what proxies tell."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import ipaddress
+import re
 import secrets
 import ssl
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from passerby.doctor.process import size
 from passerby.errors import Code
 from passerby.guests.tokens import derive
 from passerby.http.probes import HEADER, PATH, PAUSE, PURPOSE, Probes, Seen
-from passerby.settings import Settings, SettingsError
+from passerby.settings import Settings, SettingsError, is_root
 
 _SECONDS: Final = 4.0
 """Seconds for each question."""
@@ -43,6 +44,11 @@ _TIMES: Final = 12
 """Requests of one session: with two machines, chance sends all to the right one less often than once in 2,000 times."""
 _NOOP, _CLOSE = b"6", b"1"
 """Packets of Engine.IO: the first means nothing."""
+_SOCKETS: Final = "/socket.io/"
+_ASSET: Final = re.compile(rb"""["']\./(assets/[^"']+)""")
+"""The address of a part of the page."""
+_UNKNOWN: Final = b'"not_found"'
+"""The code in a Passerby's answer for a path that it does not know."""
 _WEBSOCKET: Final = "/socket.io/?EIO=4&transport=websocket"
 
 
@@ -53,13 +59,22 @@ class _Opened(Struct):
 
 
 class Site(NamedTuple):
-    """Where guests find the server. `netloc` is host and port as a browser sends them, `url` the origin."""
+    """Where guests find the server. `netloc` is host and port as a browser sends them, `url` the origin.
+
+    `root` is the beginning of all paths there, as in ROOT_PATH.
+    """
 
     url: str
     host: str
     port: int
     netloc: str
     is_tls: bool
+    root: str = ""
+
+    @property
+    def place(self) -> str:
+        """Return the address for people."""
+        return self.url + self.root
 
     def connected(self) -> contextlib.AbstractAsyncContextManager[Streams]:
         """Connect. Raises Found."""
@@ -70,7 +85,7 @@ class Site(NamedTuple):
     def head(self, method: str, path: str, **headers: str) -> bytes:
         """Return the head of a request as the page's own would be."""
         named = {name.replace("_", "-"): text for name, text in headers.items()}
-        return request_head(method, path, self.netloc, {"Origin": self.url, **named})
+        return request_head(method, self.root + path, self.netloc, {"Origin": self.url, **named})
 
     async def get(self, path: str, **headers: str) -> Answer:
         """Return the answer to a request on a connection of its own. Raises Found."""
@@ -83,7 +98,7 @@ class Site(NamedTuple):
             return await exchange(streams, head)
         except OSError as error:
             raise Found(
-                problem(f"{self.url} does not answer: {reason(error)}. Check the proxy and the server")
+                problem(f"{self.place} does not answer: {reason(error)}. Check the proxy and the server")
             ) from None
 
 
@@ -96,27 +111,30 @@ def parse(url: str) -> Site:
     except ValueError:
         raise wrong from None
     host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or parts.path.strip("/") or parts.query:
+    root = parts.path.rstrip("/")
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or parts.query or not is_root(root):
         raise wrong
     is_tls = parts.scheme == "https"
     netloc = parts.netloc.lower()
     if not all("!" <= letter <= "~" for letter in netloc):
         raise wrong
-    return Site(f"{parts.scheme}://{netloc}", host, port or (443 if is_tls else 80), netloc, is_tls)
+    return Site(f"{parts.scheme}://{netloc}", host, port or (443 if is_tls else 80), netloc, is_tls, root)
 
 
 def checks(settings: Settings, site: Site | None) -> Iterator[Check]:
     """Yield the check, if there is a site."""
     if site is not None:
-        yield Check(site.url, lambda: look_at(site, settings))
+        yield Check(site.place, lambda: look_at(site, settings))
 
 
 async def look_at(site: Site, settings: Settings) -> Sequence[Finding]:
     """Ask whether Passerby answers there; if so, ask everything else at once."""
-    version = version_of(await site.get("/health"))
+    answer = await site.get("/health")
+    version = version_of(answer)
     if version is None:
-        raise Found(problem(f"{site.url} answers, but not as Passerby does. Check where the proxy sends its requests"))
+        raise Found(await _elsewhere(site, settings, answer))
     parts = [
+        Check("its path", lambda: path(site)),
         Check("long polling", lambda: polling(site)),
         Check("a WebSocket", lambda: websocket(site)),
         Check("an upload", lambda: upload(site, settings)),
@@ -124,16 +142,117 @@ async def look_at(site: Site, settings: Settings) -> Sequence[Finding]:
     ]
     found = await asyncio.gather(*(findings_of(part, _SECONDS) for part in parts))
     return [
-        serving(f"{site.url} leads to a Passerby", version),
+        serving(f"{site.place} leads to a Passerby", version),
         *_scheme(site),
         *(one for part in found for one in part),
     ]
 
 
+# ── the path ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Server(Struct):
+    pathname: str
+
+
+class _Servers(Struct):
+    this: _Server
+
+
+class _Document(Struct):
+    servers: _Servers
+
+
+async def _elsewhere(site: Site, settings: Settings, answer: Answer) -> Finding:
+    """Return what may be wrong where `/health` is not Passerby's."""
+    if not site.root:
+        hint = f" ROOT_PATH is set: check --url {site.url}{settings.root_path}, too." if settings.root_path else ""
+        text = f"{site.place} answers, but not as Passerby does.{hint} Check where the proxy sends its requests"
+        return problem(text)
+    if _UNKNOWN in answer.body:
+        return problem(
+            f"{site.place} leads to a Passerby that does not know this path. Set ROOT_PATH={site.root} in the server, "
+            f"and let the proxy pass {site.root} on as it comes, or take it away and nothing else"
+        )
+    with contextlib.suppress(Found):
+        if version_of(await site._replace(root="").get("/health")) is not None:
+            return problem(
+                f"{site.place} does not lead to Passerby, but {site.url} does. Let the proxy send {site.root} to the "
+                f"server, and set ROOT_PATH={site.root}; or check --url {site.url}"
+            )
+    return problem(
+        f"{site.place} answers, but not as Passerby does. Check where the proxy sends the path {site.root}, "
+        f"and that ROOT_PATH={site.root} is set in the server"
+    )
+
+
+async def path(site: Site) -> Sequence[Finding]:
+    """Ask whether the server takes itself to be where it is; and under a path, whether the page works there."""
+    known = await _root_of(site)
+    if known is not None and known != site.root:
+        return [problem(_misfit(site, known))]
+    return [await _page(site)] if site.root else []
+
+
+async def _page(site: Site) -> Finding:
+    """Ask for the page under a path, for a part of it, and for the path without its last slash."""
+    page, bare = await asyncio.gather(site.get("/"), site.get(""))
+    asset = _ASSET.search(page.body)
+    if page.status != _OK or asset is None:
+        return problem(f"{site.place}/ is not the page of Passerby (HTTP {page.status}). Let the proxy pass it on")
+    loaded = await site.get(f"/{asset[1].decode()}")
+    if loaded.status != _OK:
+        text = f"{site.place}/ is the page, but not what it loads (HTTP {loaded.status}). Let all paths below pass"
+        return problem(text)
+    if bare.status == _OK:
+        return problem(f"{site.place} without / at its end is the page, which finds nothing from there. {_lead(site)}")
+    if urlsplit(bare.headers.get("location", "")).path != f"{site.root}/":
+        text = f"{site.place} without / at its end does not lead to the page (HTTP {bare.status}). {_lead(site)}"
+        return warning(text)
+    return ok(f"{site.place}/ has the page, as ROOT_PATH says")
+
+
+async def _root_of(site: Site) -> str | None:
+    """Return the ROOT_PATH of the server; None if it does not tell."""
+    try:
+        document = json.decode((await site.get("/schema/asyncapi.json")).body, type=_Document)
+    except MsgspecError:
+        return None
+    return document.servers.this.pathname.removesuffix(_SOCKETS)
+
+
+def _misfit(site: Site, known: str) -> str:
+    if not known:
+        return (
+            f"{site.place}: the proxy takes {site.root} away, and the server does not know: links of files and the "
+            f"console's cookie lead elsewhere. Set ROOT_PATH={site.root} in the server"
+        )
+    if not site.root:
+        return (
+            f"{site.place}: ROOT_PATH is {known} in the server, so guests are at {site.url}{known}/. "
+            f"Check --url {site.url}{known}, or unset ROOT_PATH"
+        )
+    return (
+        f"{site.place}: ROOT_PATH is {known} in the server. Set it to {site.root}, or lead {known} there in the proxy"
+    )
+
+
+def _lead(site: Site) -> str:
+    return (
+        f"Let the proxy lead {site.root} to {site.root}/ (nginx: `location = {site.root} "
+        f"{{ return 308 {site.root}/; }}`, Caddy: `redir {site.root} {site.root}/ 308`)"
+    )
+
+
+# ── what is passed on ─────────────────────────────────────────────────────────────────────────────
+
+
 def _scheme(site: Site) -> Sequence[Finding]:
     if site.is_tls or is_local(site.host):
         return []
-    text = f"{site.url} has no TLS: browsers give no microphone, camera or notification. Put a proxy with TLS in front"
+    text = (
+        f"{site.place} has no TLS: browsers give no microphone, camera or notification. Put a proxy with TLS in front"
+    )
     return [warning(text)]
 
 
@@ -150,13 +269,13 @@ async def polling(site: Site) -> Sequence[Finding]:
     answer = await site.get(_POLLING)
     if answer.status == _FORBIDDEN:
         text = (
-            f"{site.url} refuses its own page: the proxy must pass `Host` on as it comes "
+            f"{site.place} refuses its own page: the proxy must pass `Host` on as it comes "
             f"(nginx: `proxy_set_header Host $http_host`), or CORS_ORIGIN must list {site.url}"
         )
         return [problem(text)]
     if answer.status != _OK or not answer.body.startswith(b"0{"):
-        return [problem(f"{site.url} does not pass long polling on (HTTP {answer.status}). Let all paths pass")]
-    return [await _sticky(site, answer.body) or ok(f"{site.url} passes long polling and `Host` on")]
+        return [problem(f"{site.place} does not pass long polling on (HTTP {answer.status}). Let all paths pass")]
+    return [await _sticky(site, answer.body) or ok(f"{site.place} passes long polling and `Host` on")]
 
 
 async def _sticky(site: Site, opened: bytes) -> Finding | None:
@@ -164,14 +283,14 @@ async def _sticky(site: Site, opened: bytes) -> Finding | None:
     try:
         sid = json.decode(opened[1:], type=_Opened).sid
     except MsgspecError:
-        return problem(f"{site.url} changes the answers of long polling. Let it pass them on as they are")
+        return problem(f"{site.place} changes the answers of long polling. Let it pass them on as they are")
     answers = await asyncio.gather(*(_post(site, sid, _NOOP) for _ in range(_TIMES)))
     unknown = sum(answer.status != _OK for answer in answers)
     await _post(site, sid, _CLOSE)
     if not unknown:
         return None
     return problem(
-        f"{site.url} is not sticky for long polling: {unknown} of {_TIMES} requests of one session came to a machine "
+        f"{site.place} is not sticky for long polling: {unknown} of {_TIMES} requests of one session came to a machine "
         "that does not know it. Let the balancer send a guest always to the same machine "
         "(nginx: `hash $remote_addr consistent`, HAProxy: `balance source`)"
     )
@@ -206,14 +325,14 @@ async def websocket(site: Site) -> Sequence[Finding]:
             first = await reader.readuntil(b"\r\n\r\n")
             status = first.split(b" ", 2)[1].decode("ascii", "replace")
             if status == str(_SWITCHED) and (await _message(reader)).startswith(b"0{"):
-                return [ok(f"{site.url} passes WebSockets on")]
+                return [ok(f"{site.place} passes WebSockets on")]
             if status == str(_FORBIDDEN) and ORIGIN_FORBIDDEN in first + await reader.read(_READ):
                 return []  # long polling is refused for the same reason, and says which
             what = f"HTTP {status}"
         except (OSError, EOFError, IndexError, asyncio.LimitOverrunError):
             what = "the connection was closed"
     text = (
-        f"{site.url} does not pass WebSockets on ({what}): guests use long polling, which costs more. "
+        f"{site.place} does not pass WebSockets on ({what}): guests use long polling, which costs more. "
         "Let the proxy pass `Upgrade` and `Connection` on, with HTTP/1.1 to the server"
     )
     return [warning(text)]
@@ -237,19 +356,19 @@ async def upload(site: Site, settings: Settings) -> Sequence[Finding]:
                 answer = await _begin(site, streams, head, largest)
         except TimeoutError:
             text = (
-                f"{site.url} keeps uploads until they are complete. "
+                f"{site.place} keeps uploads until they are complete. "
                 "Let the proxy pass them on at once (nginx: `proxy_request_buffering off`)"
             )
             return [warning(text)]
     if answer.status == _TOO_LARGE:
         text = (
-            f"{site.url} refuses files of FILE_LIMIT ({size(largest)}). "
+            f"{site.place} refuses files of FILE_LIMIT ({size(largest)}). "
             "Let the proxy take larger requests (nginx: `client_max_body_size 0`)"
         )
         return [problem(text)]
     if answer.status != _UNAUTHORIZED:
-        return [problem(f"{site.url} does not pass uploads on (HTTP {answer.status}). Let PUT requests pass")]
-    return [ok(f"{site.url} passes files of FILE_LIMIT ({size(largest)}) on, as they come")]
+        return [problem(f"{site.place} does not pass uploads on (HTTP {answer.status}). Let PUT requests pass")]
+    return [ok(f"{site.place} passes files of FILE_LIMIT ({size(largest)}) on, as they come")]
 
 
 async def _begin(site: Site, streams: Streams, head: bytes, largest: int) -> Answer:
@@ -276,7 +395,7 @@ class _Envelope(Struct):
 async def forwarded(site: Site, settings: Settings) -> Sequence[Finding]:
     """Ask the server which address it sees, with an X-Forwarded-For as a guest could forge it."""
     if settings.jwt_secret is None:
-        text = f"{site.url}: what proxies tell of a guest's address can only be checked if JWT_SECRET is set"
+        text = f"{site.place}: what proxies tell of a guest's address can only be checked if JWT_SECRET is set"
         return [warning(text)]
     probes = Probes(derive(settings.jwt_secret, PURPOSE), SystemClock())
     async with site.connected() as streams:
@@ -287,8 +406,8 @@ async def forwarded(site: Site, settings: Settings) -> Sequence[Finding]:
         seen = json.decode(answer.body, type=_Envelope).data
     except MsgspecError:
         text = (
-            f"{site.url} did not accept the signature of this program: what proxies tell of a guest's address was not "
-            "checked. Run it with the JWT_SECRET of the server, in the same version, and with the right time"
+            f"{site.place} did not accept the signature of this program: what proxies tell of a guest's address was "
+            "not checked. Run it with the JWT_SECRET of the server, in the same version, and with the right time"
         )
         return [warning(text)]
     return [_address(site, seen, is_direct=seen.peer_port == own_port), *_spread(site, answer)]
@@ -298,7 +417,7 @@ def _spread(site: Site, answer: Answer) -> Sequence[Finding]:
     if answer.spread > PAUSE / 2:
         return []
     text = (
-        f"{site.url} keeps answers until they are complete, also files of guests. "
+        f"{site.place} keeps answers until they are complete, also files of guests. "
         "Let the proxy pass them on at once (nginx: `proxy_buffering off`)"
     )
     return [warning(text)]
@@ -309,25 +428,25 @@ def _address(site: Site, seen: Seen, *, is_direct: bool) -> Finding:
         return _direct(site, seen)
     if not seen.is_trusted:
         return problem(
-            f"{site.url}: the server sees all guests as {seen.peer}, so they share its limits. "
+            f"{site.place}: the server sees all guests as {seen.peer}, so they share its limits. "
             f"If that is your proxy, add {seen.peer} to TRUSTED_PROXIES"
         )
     hops = [hop.strip() for hop in seen.forwarded_for.split(",") if hop.strip()]
     wrong = _not_told(seen, hops)
     if wrong:
         return problem(
-            f"{site.url}: the proxy {seen.peer} {wrong}. Let it set X-Forwarded-For itself "
+            f"{site.place}: the proxy {seen.peer} {wrong}. Let it set X-Forwarded-For itself "
             "(nginx: `proxy_set_header X-Forwarded-For $remote_addr`)"
         )
     before = [hop for hop in hops[:-1] if hop != FORGED]
     if before and seen.address != FORGED:
         return warning(
-            f"{site.url}: the server takes {seen.address} for the guest, and {before[-1]} stands before it. "
+            f"{site.place}: the server takes {seen.address} for the guest, and {before[-1]} stands before it. "
             f"If {seen.address} is a proxy of yours, add it to TRUSTED_PROXIES"
         )
     mine = hops[-1] if seen.address == FORGED else seen.address  # this machine is a trusted proxy itself
     return ok(
-        f"{site.url}: through the proxy {seen.peer} the server sees this machine as {mine}, and no forged address"
+        f"{site.place}: through the proxy {seen.peer} the server sees this machine as {mine}, and no forged address"
     )
 
 
@@ -345,6 +464,6 @@ def _not_told(seen: Seen, hops: Sequence[str]) -> str:
 def _direct(site: Site, seen: Seen) -> Finding:
     if seen.address == FORGED and not is_local(seen.peer):
         return problem(
-            f"{site.url}: {seen.peer} is no proxy, but in TRUSTED_PROXIES, so it can choose its address. Remove it"
+            f"{site.place}: {seen.peer} is no proxy, but in TRUSTED_PROXIES, so it can choose its address. Remove it"
         )
-    return ok(f"{site.url}: no proxy stands between the server and this machine, which it sees as {seen.peer}")
+    return ok(f"{site.place}: no proxy stands between the server and this machine, which it sees as {seen.peer}")

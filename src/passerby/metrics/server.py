@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
-import socket
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from prometheus_client import CollectorRegistry, make_asgi_app
 
+from passerby.listening import bind, resolve
 from passerby.metrics.collector import Collector
+from passerby.sources import addresses_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    import socket
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 
+    from passerby.listening import Place
     from passerby.metrics.collector import Parts
 
 log = logging.getLogger(__name__)
 
 PATH: Final = "/metrics"
 _BACKLOG: Final = 16
+_ATTEMPTS: Final = 20
+"""How often a free port is looked for that is free at all addresses."""
 _CONNECTIONS: Final = 32
 """Requests at once, at most: more Prometheus servers than anybody has."""
 
@@ -36,7 +42,8 @@ class Metrics:
         registry.register(self._collector)
         self._exposition: Any = make_asgi_app(registry, disable_compression=True)
         self._server: uvicorn.Server | None = None
-        self._listener: socket.socket | None = None
+        self._listeners: list[socket.socket] = []
+        self._places: list[str] = []
         self.port = 0
         """Where they are served."""
 
@@ -56,13 +63,39 @@ class Metrics:
         await self._exposition(scope, receive, send)
 
     async def listen(self, host: str, port: int, *, is_followed: bool) -> None:
-        """Take the address; 0 is any free port. Raises OSError.
+        """Take all addresses of `host`; 0 is any port that is free, the same at each. Raises OSError.
 
-        `is_followed`: a worker that replaces this one starts before this one drains, and takes the same address.
+        `is_followed`: a worker that replaces this one starts before this one drains, and takes the same addresses.
         """
-        self._listener = await _bound(host, port, is_shared=is_followed)
-        self.port = self._listener.getsockname()[1]
-        self._host = f"[{host}]" if ":" in host else host
+        places = await asyncio.to_thread(resolve, "METRICS_HOST", addresses_of(host))
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._take(places, port, is_shared=is_followed)
+            except OSError as error:
+                self.release()
+                if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+    def _take(self, places: Sequence[Place], port: int, *, is_shared: bool) -> None:
+        """Take all addresses. Raises OSError.
+
+        One that is shared does not listen yet: all requests go to the one before it until then.
+        """
+        self.port = port
+        for place in places:
+            try:
+                listener = bind(place, self.port, is_shared=is_shared)
+            except OSError as error:
+                if error.errno == errno.EAFNOSUPPORT and place.is_one_of_several:
+                    continue  # a family that this system lacks
+                raise
+            self._listeners.append(listener)
+            if not is_shared:
+                listener.listen(_BACKLOG)
+            self.port = listener.getsockname()[1]
+            self._places.append(f"http://{place.shown}:{self.port}{PATH}")
 
     async def start(self) -> None:
         """Measure and serve from now on, in the running event loop. Only after `listen`."""
@@ -82,18 +115,19 @@ class Metrics:
         config.load()
         server = self._server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
-        await server.startup(sockets=[self._listener] if self._listener is not None else [])
+        await server.startup(sockets=self._listeners)
         self._parts.lag.start()
         self._parts.pauses.start()
-        log.info(f"metrics on http://{self._host}:{self.port}{PATH}")  # noqa: G004 - as the line of the server itself
+        log.info(f"metrics on {', '.join(self._places)}")  # noqa: G004 - as the line of the server itself
 
     def release(self) -> None:
         """Give the port back. Requests that have come are still answered."""
         if self._server is not None:
             for server in self._server.servers:
                 server.close()
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners, self._places = [], []
 
     async def stop(self) -> None:
         """Measure and serve no more."""
@@ -103,26 +137,3 @@ class Metrics:
         server, self._server = self._server, None
         if server is not None:
             await server.shutdown()
-
-
-async def _bound(host: str, port: int, *, is_shared: bool) -> socket.socket:
-    """Return a socket with this address, which others may share. Raises OSError.
-
-    One that is shared does not listen yet: all requests go to the one before it until then.
-    """
-    family, kind, protocol, _, address = (
-        await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if is_shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(address)
-        if not is_shared:
-            listener.listen(_BACKLOG)
-        listener.setblocking(False)  # noqa: FBT003 - the name of the argument cannot be given
-    except OSError:
-        listener.close()
-        raise
-    return listener
