@@ -34,8 +34,7 @@ class Goodbye:
             )
         )
 
-    @property
-    def is_said(self) -> bool:
+    def has_ended(self) -> bool:
         return self.saying.done()
 
 
@@ -67,9 +66,9 @@ async def test_everybody_is_told_and_it_ends_with_the_notice() -> None:
         anna.say("goodbye")
         assert berta.link.texts() == ["goodbye"]
         await house.clock.run(NOTICE - 0.1)
-        assert not saying.is_said
+        assert not saying.has_ended()
         await house.clock.run(0.1)
-        assert saying.is_said
+        assert saying.has_ended()
     assert {anna.link.closed, berta.link.closed, carla.link.closed} == {None}  # whoever stops the server does that
 
 
@@ -101,7 +100,7 @@ async def test_who_comes_back_meanwhile_is_told_the_time_that_is_left() -> None:
         house.farewell.greet(berta.live)
         (event,) = link.of(ConnectionClosing)
         assert event.closes_in == 3
-        assert not saying.is_said
+        assert not saying.has_ended()
         anna.say("you are back")
         assert link.texts() == ["you are back"]
 
@@ -123,17 +122,17 @@ async def test_what_is_under_way_gets_its_time(what: str) -> None:
         assert {carla.link.closed, dora.link.closed} == {Code.SERVER_SHUTTING_DOWN}
         assert {anna.link.closed, berta.link.closed} == {None}
         await house.clock.run(2)
-        assert not saying.is_said
+        assert not saying.has_ended()
         if upload is None:
             house.calls.hang_up(anna.live, EndCall, None)
         else:
             await upload.write(b"abc")
             await upload.finish(upload.room.id)
         await house.clock.run(0.5)
-        assert not saying.is_said  # there is time to send the file
+        assert not saying.has_ended()  # there is time to send the file
         anna.say("here it is")
         await house.clock.run(1)
-        assert saying.is_said
+        assert saying.has_ended()
 
 
 async def test_it_waits_for_nobody_for_ever() -> None:
@@ -142,9 +141,9 @@ async def test_it_waits_for_nobody_for_ever() -> None:
     house.files.begin(anna.live, name="a", claimed="", size=3, voice=False)
     async with goodbye(house) as saying:
         await house.clock.run(PATIENCE - 0.1)
-        assert not saying.is_said
+        assert not saying.has_ended()
         await house.clock.run(0.2)
-        assert saying.is_said
+        assert saying.has_ended()
         assert berta.link.closed is None
 
 
@@ -158,4 +157,4 @@ async def test_it_is_over_at_once_without_anybody_and_in_a_hurry(why: str, after
         await house.clock.run(after)
         setattr(saying, why, True)
         await house.clock.run(0.1)
-        assert saying.is_said
+        assert saying.has_ended()

@@ -37,7 +37,7 @@ SET: Final = {
 _LOADED: Final = "honest guests meet it (the log and the metrics say so), or an attack is stopped too late"
 TUNED: Final = {
     "DRAIN_SECONDS": "with several workers: longer if many guests return at once, shorter for quick restarts",
-    "STOP_NOTICE": "guests need longer for a goodbye, or a stop must be quick; whoever stops the server has to wait longer",
+    "STOP_NOTICE": "guests need longer for a goodbye (whoever stops the server has to wait), or it must be quick",
     "STOP_PATIENCE": "with `STOP_NOTICE`",
     "STOP_AWAY": "your restarts take longer",
     "MATCH_PATIENCE": "with several workers: `0` if guests are few",

@@ -17,8 +17,12 @@ STARTS_WITHIN = 30.0
 
 _SERVING = re.compile(r"serving on http://\S+:(\d+)")
 _NO_FRICTION = {
-    **{"proof_of_work": "off", "new_device_seconds": "0", "repeat_partners": "0", "skip_partners": "0"},
-    **{"stop_notice": "0", "stop_patience": "0"},
+    "proof_of_work": "off",
+    "new_device_seconds": "0",
+    "repeat_partners": "0",
+    "skip_partners": "0",
+    "stop_notice": "0",
+    "stop_patience": "0",
 }
 """One machine fills the server with guests who leave at once and say the same, and nobody waits for it to stop.
 

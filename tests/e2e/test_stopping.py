@@ -1,4 +1,4 @@
-"""What guests see of a server that stops: how long there is, what becomes of their conversation, and that they are back."""
+"""What guests see of a server that stops: how much time there is, what becomes of their talk, and that they return."""
 
 from __future__ import annotations
 

@@ -374,6 +374,7 @@ async def uploaded(*pieces: bytes, claimed: str = "", name: str = "file") -> tup
         name=name,
         claimed=claimed,
         voice=False,
+        ended=lambda _: None,
     )
     for piece in pieces:
         await upload.write(piece)

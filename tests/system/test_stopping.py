@@ -150,11 +150,10 @@ async def test_sessions_and_conversations_of_redis_outlive_the_stop(
     assert await ended(first) == 0
     second = start_process(**settings).wait_until_ready()
     async with running(second) as server:
-        for account in (anna, berta):
-            back = await server.connect(account, resume={"roomId": room["roomId"], "seq": 0})
-            assert (await back.next("connection:established"))["room"]["roomId"] == room["roomId"]
-            await back.until("room:resumed")
-        assert (await back.until("chat:message"))["content"] == "before the end"
+        back = [await server.connect(who, resume={"roomId": room["roomId"], "seq": 0}) for who in (anna, berta)]
+        for client in back:
+            assert (await client.next("connection:established"))["room"]["roomId"] == room["roomId"]
+        assert (await back[1].until("chat:message"))["content"] == "before the end"
 
 
 async def test_with_another_machine_guests_are_sent_there_over_the_draining_time(
