@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Most tests wait for servers most of the time, so two at once take little more than half the time, also on two cores.
+TESTS_AT_ONCE ?= 2
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -46,7 +48,7 @@ test: $(DEV) $(CLIENT) ## run all tests, including those in a browser (ARGS="-k 
 	@$(PY) -m tests.support.postgres >/dev/null || true
 	@$(PY) -m tests.media.exiftool >/dev/null || true
 	@$(PY) -m tests.metrics.prometheus >/dev/null || true
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(TESTS_AT_ONCE) --dist loadfile $(ARGS)
 	cd web && CI=1 npm run --silent --if-present test
 
 e2e: $(DEV) $(CLIENT) ## run only the tests in a browser
