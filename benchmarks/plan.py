@@ -96,6 +96,13 @@ class Plan:
 
     flood: float = 10.0
 
+    coming_guests: int = 500
+    coming_seconds: float = 600.0
+    coming_first: float = 60.0
+    """When memory is read first, in seconds after the first guests come."""
+
+    builds_image: bool = True
+
     idle_guests: int = 10_000
     scrape_window: float = 20.0
     idle_window: float = 60.0
@@ -162,6 +169,10 @@ QUICK = Plan(
     sessions=100,
     searches=200,
     flood=3.0,
+    builds_image=False,
+    coming_guests=100,
+    coming_seconds=30.0,
+    coming_first=15.0,
     idle_guests=1000,
     scrape_window=3.0,
     idle_window=20.0,

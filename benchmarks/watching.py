@@ -114,13 +114,19 @@ async def _scraped(port: int, every: float) -> AsyncIterator[Scrapes]:
 
 async def _scrape(port: int, scrapes: Scrapes) -> None:
     began = time.perf_counter()
+    answer = await read_metrics(port)
+    scrapes.milliseconds.append((time.perf_counter() - began) * 1000)
+    scrapes.size = len(answer)
+
+
+async def read_metrics(port: int) -> bytes:
+    """Return an answer of /metrics, headers included."""
     reader, writer = await asyncio.open_connection(ADDRESS, port)
     try:
         writer.write(f"GET /metrics HTTP/1.1\r\nHost: {ADDRESS}:{port}\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read(-1)
     finally:
         writer.close()
-    scrapes.milliseconds.append((time.perf_counter() - began) * 1000)
-    scrapes.size = len(answer)
     if not answer.startswith(b"HTTP/1.1 200 ") or b"passerby_messages_total" not in answer:
         raise MeasurementError(f"no metrics: {answer[:200].decode(errors='replace')}")
+    return answer

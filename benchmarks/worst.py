@@ -38,6 +38,12 @@ def events() -> Iterator[tuple[str, str]]:
     yield "lone surrogates", '42["chat:message",{"type":"text","content":"' + "\\ud800a" * (ROOM // 7) + '"}]'
     yield "depth", '42["chat:message",' + "[" * (ROOM // 2) + "]" * (ROOM // 2) + "]"
     yield "lists", '42["user:match",[' + ",".join(["[]"] * (ROOM // 3)) + "]]"
+    yield "steps", '42["consent:open",{"steps":[' + ",".join(['"links"'] * (ROOM // 8)) + "]}]"
+    yield (
+        "addressee",
+        '42["consent:answer",{"step":"links","allowed":true,"userId":"' + "\\ud800a" * (ROOM // 7) + '"}]',
+    )
+    yield "addressees", ('42["consent:answer",{"step":"links","allowed":true' + ',"userId":"g"' * (ROOM // 13) + "}]")
     yield "lines", offer("a=\r\n" * 16_000)
     yield "candidates", offer("a=candidate:1 1 udp 1 198.51.100.3 6 typ relay\r\n" * 900)
     yield "parameters", offer(("a=fmtp:96 " + ";".join(["L=1"] * 12) + "\r\n") * 990)
