@@ -26,6 +26,10 @@ class Networks:
 
     def __init__(self, networks: Iterable[str]) -> None:
         """`networks` are CIDR. Raises ValueError when an entry is not a network."""
+        self.change(networks)
+
+    def change(self, networks: Iterable[str]) -> None:
+        """Be other ones from now on. Raises ValueError."""
         self._networks = [ipaddress.ip_network(network, strict=False) for network in networks]
 
     def __bool__(self) -> bool:
@@ -60,6 +64,11 @@ class ClientAddress:
         self._trusted = Networks(trusted)
         self._has_complained = False
         self._has_doubted = False
+
+    def trust(self, networks: Iterable[str]) -> None:
+        """Trust proxies of these networks only, from now on. Raises ValueError."""
+        self._trusted.change(networks)
+        self._has_complained = self._has_doubted = False
 
     def is_proxy(self, peer: str) -> bool:
         """Return whether `peer` is a trusted proxy."""

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import signal
+import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import uvicorn
 from msgspec.structs import replace
 
-from passerby import collection
+from passerby import collection, reloading
 from passerby.addresses import ClientAddress, Networks
 from passerby.assembly import Assembly, Cluster, adapters
 from passerby.background import Background, Stopping
@@ -34,6 +35,7 @@ from passerby.matching.preferences import Preferences
 from passerby.measures import Refusals
 from passerby.moderation.export import signing_key
 from passerby.nodes.asking import Asking
+from passerby.nodes.bus import VERSION
 from passerby.nodes.edges import Edges
 from passerby.nodes.moving import Moving
 from passerby.nodes.reporting import Reporting
@@ -42,6 +44,7 @@ from passerby.nodes.rounds import SEARCHES, STATISTICS, Rounds
 from passerby.nodes.uploads import Uploads
 from passerby.realtime.gateway import GUEST_RATES, Gateway
 from passerby.realtime.links import Publisher
+from passerby.reloading import Change, Reloading
 from passerby.settings import SettingsError
 from passerby.socketio import Options, Refusal, Request, Server
 from passerby.socketio.handshake import join_headers
@@ -59,7 +62,7 @@ if TYPE_CHECKING:
     from passerby.metrics.server import Metrics
     from passerby.nodes.bus import Bus
     from passerby.nodes.membership import Membership
-    from passerby.settings import Settings
+    from passerby.settings import Configuration, Settings
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -107,8 +110,18 @@ class Crew(Handover, Protocol):
 class Application:
     """The ASGI application and all its services. `start` and `stop` must run in the same event loop."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None, crew: Crew | None = None) -> None:
-        """Create all objects; nothing runs until `start`. `crew` are the other workers of this machine, if any."""
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        crew: Crew | None = None,
+        *,
+        connections: int | None = None,
+    ) -> None:
+        """Create all objects; nothing runs until `start`. `crew` are the other workers of this machine, if any.
+
+        `connections` is how many there can be, if that is less than MAX_CONNECTIONS.
+        """
         self.crew = crew
         self.moving: Moving | None = None
         self.asking: Asking | None = None
@@ -143,7 +156,10 @@ class Application:
             address=self._address_of,
             sid_prefix="" if crew is None else crew.tag,
         )
-        gateway = Gateway(
+        self._rates = {name: settings.rate(name) for name in (*GUEST_RATES, "uploads")}
+        """Of each guest."""
+        self._events = AddressLimit(settings.rate("address_events"), clock)
+        self.gateway = gateway = Gateway(
             namespace=self.server.namespace("/"),
             guests=services.guests,
             rooms=services.rooms,
@@ -162,8 +178,8 @@ class Application:
             background=background,
             text_limit=settings.text_limit,
             preferences=Preferences(services.limits.matching),
-            rates={name: settings.rate(name) for name in GUEST_RATES},
-            addresses=AddressLimit(settings.rate("address_events"), clock),
+            rates=self._rates,
+            addresses=self._events,
             connects=self._connects.take,
             reporting=services.adapters.buckets["reports"].take,
             refusals=self.refusals,
@@ -172,7 +188,7 @@ class Application:
             self._join(services.adapters.cluster, gateway)
         self.guard = Guard(
             stall_timeout=settings.stall_timeout,
-            connections=settings.max_connections,
+            connections=connections or settings.max_connections,
             address_connections=settings.per_address(settings.max_address_connections),
             address=self._address,
             scheduler=self.watch,
@@ -225,10 +241,13 @@ class Application:
                 self.moderation,
                 clock,
                 self.refusals,
+                VERSION,
+                services.adapters.kept.database.revision,
             ),
             cors_origin=settings.cors_origin,
             root_path=settings.root_path,
         )
+        self._reloading = Reloading(settings, self._changes())
 
     def _moderation(self, settings: Settings, clock: Clock) -> Moderation:
         services = self.services
@@ -271,7 +290,7 @@ class Application:
             matchmaking=services.matchmaking,
             recovery=services.recovery,
             reports=services.reports,
-            rates={name: services.settings.rate(name) for name in (*GUEST_RATES, "uploads")},
+            rates=self._rates,
             clock=clock,
             background=background,
         )
@@ -346,6 +365,46 @@ class Application:
 
     def _address_of(self, request: Request) -> str:
         return self._address.of(request.peer, request.header(b"x-forwarded-for"))
+
+    # ── changed settings ──────────────────────────────────────────────────────────────────────────
+
+    def _changes(self) -> list[Change]:
+        guests = {"limits_scale", *(f"limit_{name}" for name in self._rates)}
+        connections = {"limits_scale", "max_connections", "max_address_connections"}
+        return [
+            *reloading.changes(self.services, None if self.crew is None else self.crew.number),
+            Change(frozenset(guests), self._change_rates),
+            Change(frozenset(connections), self._change_connections),
+            Change(frozenset({"limits_scale", "packet_rate"}), self._change_pace),
+            Change(
+                frozenset({"limits_scale", "limit_address_events"}),
+                lambda new: self._events.change(new.rate("address_events")),
+            ),
+            Change(
+                frozenset({"limits_scale", "limit_moderation"}),
+                lambda new: self.moderation.requests.change(new.rate("moderation")),
+            ),
+            Change(frozenset({"trusted_proxies"}), lambda new: self._address.trust(new.trusted_proxies)),
+            Change(
+                frozenset({"moderate_addresses"}), lambda new: self.moderation.networks.change(new.moderate_addresses)
+            ),
+            Change(frozenset({"text_limit"}), lambda new: setattr(self.gateway, "text_limit", new.text_limit)),
+        ]
+
+    def _change_rates(self, settings: Settings) -> None:
+        self._rates.update({name: settings.rate(name) for name in self._rates})
+        reloading.change_buckets(self.services, settings, GUEST_RATES)
+
+    def _change_connections(self, settings: Settings) -> None:
+        self.guard.change(make_room(settings.max_connections), settings.per_address(settings.max_address_connections))
+
+    def _change_pace(self, settings: Settings) -> None:
+        engine = self.server.engine
+        engine.options = replace(engine.options, packet_rate=settings.packet_rate * settings.limits_scale)
+
+    def reload(self, found: Configuration) -> None:
+        """Take over what has changed of the settings, and say in the log what that is."""
+        self.services.settings = self._reloading.reread(found)
 
     # ── ASGI ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -655,6 +714,7 @@ async def serve(
     settings: Settings,
     *,
     ready: Callable[[Listeners], None] | None = None,
+    reread: Callable[[], Configuration] | None = None,
     sockets: list[socket.socket] | None = None,
     crew: Crew | None = None,
 ) -> None:
@@ -662,22 +722,33 @@ async def serve(
 
     With `sockets`, which listen already, it serves there instead, and `ready` is not called. If others serve its
     clients meanwhile, workers of this machine or other machines, it tells them over DRAIN_SECONDS to come back. A
-    process that is alone tells its guests STOP_NOTICE before it stops.
+    process that is alone tells its guests STOP_NOTICE before it stops. After SIGHUP it takes over what `reread` says.
     """
     if sockets is not None:
         await _serve(settings, sockets, crew)
         return
     listeners = listen(settings.host, settings.port)
     try:
-        await _serve(settings, listeners.sockets, crew, None if ready is None else partial(ready, listeners))
+        await _serve(settings, listeners.sockets, crew, None if ready is None else partial(ready, listeners), reread)
     finally:
         listeners.close()
 
 
+def _obey(application: Application, reread: Callable[[], Configuration] | None) -> None:
+    """Read the settings again after SIGHUP, if it is this process that is asked to."""
+    if reread is not None and sys.platform != "win32":
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, lambda: application.reload(reread()))
+
+
 async def _serve(
-    settings: Settings, sockets: list[socket.socket], crew: Crew | None, ready: Callable[[], None] | None = None
+    settings: Settings,
+    sockets: list[socket.socket],
+    crew: Crew | None,
+    ready: Callable[[], None] | None = None,
+    reread: Callable[[], Configuration] | None = None,
 ) -> None:
-    application = Application(replace(settings, max_connections=make_room(settings.max_connections)), crew=crew)
+    application = Application(settings, crew=crew, connections=make_room(settings.max_connections))
     reads = None if crew is None else partial(HandingReads, handover=crew)
     config = uvicorn.Config(
         application,
@@ -698,6 +769,7 @@ async def _serve(
     if application.metrics is not None:
         await application.metrics.start()
     asyncio.get_running_loop().set_exception_handler(application.watch.handle)
+    _obey(application, reread)
     collection.tune()
     if crew is not None:
         # A session that only this worker's memory had would be unknown to the others.

@@ -112,7 +112,7 @@ _CHECK_TIMEOUT: Final = 2.0
 """Seconds for an adapter's `check`."""
 _SESSION_DELAY: Final = 0.1
 """Seconds that a change of a session waits for others, if the session is written to Redis."""
-_LINKS: Final = "file links"
+LINKS: Final = "file links"
 """What the key of links to files is derived for."""
 _BUS_WAIT: Final = 1.0
 """Seconds at the start until the other nodes have to find this one by themselves, if the bus cannot be used."""
@@ -269,7 +269,7 @@ def _blobs(settings: Settings, clock: Clock, redis: Redis | None) -> BlobStore:
         raise SettingsError(f"FILE_DIRECTORY={settings.file_directory or ''!r}: {error.strerror}") from error
 
 
-def _built_in_hooks(settings: Settings) -> list[Hook]:
+def built_in_hooks(settings: Settings) -> list[Hook]:
     """Return the lists that look at messages. Raises SettingsError."""
     hooks: list[Hook] = []
     if settings.word_list is not None:
@@ -289,19 +289,37 @@ def _built_in_hooks(settings: Settings) -> list[Hook]:
     return hooks
 
 
-def _hooks(settings: Settings, clock: Clock) -> list[Hook]:
-    """Return the operator's own code and service that look at messages. Raises SettingsError."""
+def own_hooks() -> list[Hook]:
+    """Return the operator's own code that looks at messages. Raises SettingsError."""
     hooks: list[Hook] = []
     for point in metadata.entry_points(group=_HOOKS):
         try:
             hooks.append(point.load()())
         except Exception as error:
             raise SettingsError(f"the hook {point.name!r} of {_HOOKS} cannot be made: {error}") from error
-    if settings.hook_url is not None and settings.hook_secret is not None:
-        from passerby.safety.hook_http import HttpHook  # noqa: PLC0415 - only if it is used
-
-        hooks.append(HttpHook(settings.hook_url, settings.hook_secret, settings.hook_checks, clock))
     return hooks
+
+
+def hook_services(settings: Settings, clock: Clock) -> list[Hook]:
+    """Return the operator's service that looks at messages, if there is one."""
+    if settings.hook_url is None or settings.hook_secret is None:
+        return []
+    from passerby.safety.hook_http import HttpHook  # noqa: PLC0415 - only if it is used
+
+    return [HttpHook(settings.hook_url, settings.hook_secret, settings.hook_checks, clock)]
+
+
+def quotas(settings: Settings) -> Quotas:
+    """Return the limits of files."""
+    return Quotas(
+        file=settings.file_limit,
+        room=settings.room_files_limit,
+        guest=settings.guest_files_limit,
+        address=settings.per_address(settings.address_files_limit),
+        process=settings.files_limit,
+        pixels=settings.picture_pixels,
+        seconds=settings.voice_limit,
+    )
 
 
 def limits(settings: Settings) -> Limits:
@@ -367,7 +385,7 @@ class Assembly:
         is_durable = adapters.log.is_durable
         gate = Gate(clock, is_open=not is_durable)
         self.tokens = tokens
-        self._links = Links(tokens.derive(_LINKS), clock, settings.root_path)
+        self.links = Links(tokens.derive_all(LINKS), clock, settings.root_path)
         self.guests = Guests(
             adapters.store,
             tokens,
@@ -381,18 +399,10 @@ class Assembly:
         )
         self.files = Files(
             adapters.blobs,
-            self._links,
+            self.links,
             clock,
             background,
-            quotas=Quotas(
-                file=settings.file_limit,
-                room=settings.room_files_limit,
-                guest=settings.guest_files_limit,
-                address=settings.per_address(settings.address_files_limit),
-                process=settings.files_limit,
-                pixels=settings.picture_pixels,
-                seconds=settings.voice_limit,
-            ),
+            quotas=quotas(settings),
             ttl=settings.file_ttl,
             rate=settings.rate("uploads"),
         )
@@ -439,7 +449,7 @@ class Assembly:
             undo=settings.undo_seconds,
             observers=(
                 *(self.files, self.calls, self.consent, self.meetings),
-                *([] if self.checks is None else [self.checks]),
+                self.checks,
                 *self.skips.observers,
             ),
             changed=self.guests.touch,
@@ -599,16 +609,14 @@ class Assembly:
         elif not live.has_moved:
             self.matchmaking.avoid(live, root)
 
-    def _make_checks(self, settings: Settings) -> Checks | None:
-        """Return the checks by hooks; None if there are no hooks. Raises SettingsError."""
-        built_in, hooks = _built_in_hooks(settings), _hooks(settings, self.clock)
-        if not built_in and not hooks:
-            return None
+    def _make_checks(self, settings: Settings) -> Checks:
+        """Return the checks by hooks, of which there may be none. Raises SettingsError."""
+        self.own_hooks = own_hooks()
         return Checks(
-            hooks,
+            [*self.own_hooks, *hook_services(settings, self.clock)],
             self.clock,
             self.background,
-            built_in=built_in,
+            built_in=built_in_hooks(settings),
             deadline=settings.hook_timeout,
             fails_open=settings.hook_fails == "open",
             noticed=lambda live, rule: self.reports.notice(live, "hook", rule),
@@ -624,7 +632,7 @@ class Assembly:
 
     def _adopt_secrets(self, secrets: tuple[str, ...]) -> None:
         self.tokens.adopt(secrets)
-        self._links.adopt(derive(secret, _LINKS) for secret in secrets)
+        self.links.adopt(derive(secret, LINKS) for secret in secrets)
 
     def _admit(self, live: LiveGuest) -> None:
         """Let a search of the guest begin, or raise StoppingError, ClosedError or RateLimitedError."""
@@ -668,8 +676,7 @@ class Assembly:
         self.background.repeat("sweep of sessions", self.presence.sweep)
         self.background.repeat("sweep of files", self._sweep_files)
         self.background.repeat("removal of old evidence", self.retention.keep)
-        if self.memory.is_limited:
-            self.background.repeat("look at memory", self.memory.keep)
+        self.background.repeat("look at memory", self.memory.keep)
         if not self.adapters.kept.database.is_off:
             self.background.repeat("writing of reports", self.reports.keep)
             self.background.repeat("look at sanctions", self.bans.keep)
@@ -735,8 +742,7 @@ class Assembly:
         await step("forgetting all files", self._forget_files, _STEP_TIMEOUT)
         await step("end of background work", lambda: background.wind_down(_STEP_TIMEOUT), None)
         await step("last writing of reports", self.reports.stop, _STEP_TIMEOUT)
-        if self.checks is not None:
-            await step("closing of hooks", self.checks.close, _STEP_TIMEOUT)
+        await step("closing of hooks", self.checks.close, _STEP_TIMEOUT)
         await step("last writing of sessions", self.writer.flush, _STEP_TIMEOUT)
         for name, adapter in self.adapters.all().items():
             if not await step(f"closing of {name}", adapter.close, _STEP_TIMEOUT):

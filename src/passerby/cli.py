@@ -29,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     flags = vars(_parser().parse_args(arguments))
     command, url = flags.pop("command"), flags.pop("url", None)
-    found = settings.examine(os.environ, flags)
+
+    def read() -> settings.Configuration:
+        return settings.examine(os.environ, dict(flags))
+
+    found = read()
     if command == "config":
         return _quietly(lambda: _config(flags["action"] or "", found))
     chosen = found.settings
@@ -37,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(found.problems)
         return USAGE_ERROR
     if command == "serve":
-        return _serve(chosen, found.warnings)
+        return _serve(chosen, found.warnings, read)
     _complain(found.warnings)
     return _quietly(lambda: _run(command, chosen, url, flags))
 
@@ -158,7 +162,7 @@ def _others(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> li
     return [add, reset, disable, *rest, transparency]
 
 
-def _serve(chosen: settings.Settings, warnings: Sequence[str]) -> int:
+def _serve(chosen: settings.Settings, warnings: Sequence[str], reread: Callable[[], settings.Configuration]) -> int:
     logs.configure(chosen.log_level, chosen.log_format)
     log.info(f"passerby {__version__} starts", extra={"settings": settings.changed(chosen)})  # noqa: G004 - as below
     for warning in warnings:
@@ -173,11 +177,11 @@ def _serve(chosen: settings.Settings, warnings: Sequence[str]) -> int:
 
     try:
         if chosen.worker_count > 1:
-            return parent.run(chosen, ready)
+            return parent.run(chosen, ready, reread)
         from passerby import app  # noqa: PLC0415 - the parent of workers needs nothing of it
 
         with asyncio.Runner(loop_factory=new_event_loop()) as runner:
-            runner.run(app.serve(chosen, ready=ready))
+            runner.run(app.serve(chosen, ready=ready, reread=reread))
     except settings.SettingsError as error:
         _complain(str(error).splitlines())
         return USAGE_ERROR

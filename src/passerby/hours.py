@@ -86,6 +86,10 @@ class Hours:
 
     def __init__(self, ranges: Sequence[str], zone: str) -> None:
         """Without ranges guests can always meet. Raises HoursError."""
+        self.change(ranges, zone)
+
+    def change(self, ranges: Sequence[str], zone: str) -> None:
+        """Have other hours from now on. Raises HoursError."""
         self._ranges = sorted((parse_range(text) for text in ranges), key=lambda each: each.begin)
         self._zone = zone_of(zone)
         self._is_always = not ranges or _fill_the_week(self._ranges)

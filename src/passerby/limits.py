@@ -51,6 +51,13 @@ class TokenBucket:
         self.reserve = (rate.burst - 1) * self.interval + _ROUNDING
         self.ready_at = now - self.reserve
 
+    def change(self, rate: Rate, now: float) -> None:
+        """Have another rate from `now` on. Tokens that were taken, and are not refilled yet, count."""
+        taken = max(0.0, self.ready_at + self.reserve - now) / self.interval
+        self.interval = 1 / rate.per_second
+        self.reserve = (rate.burst - 1) * self.interval + _ROUNDING
+        self.ready_at = now - self.reserve + taken * self.interval
+
     def take(self, now: float) -> float:
         """Take one token. Return 0.0, or if there is none, the seconds until the next one."""
         if self.ready_at > now:
@@ -98,6 +105,14 @@ class AddressLimit:
         self._clock = clock
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
+    def change(self, rate: Rate) -> None:
+        """Have another rate from now on, also for addresses that are known."""
+        multiples = {1 / (self._rate.scaled(multiple).per_second): multiple for _, multiple in _MULTIPLES}
+        now = self._clock.monotonic()
+        for bucket in self._buckets.values():
+            bucket.change(rate.scaled(multiples[bucket.interval]), now)
+        self._rate = rate
+
     def take(self, address: str) -> float:
         """Take one token for `address`. Return 0.0, or if there is none, the seconds until the next one.
 
@@ -131,11 +146,15 @@ class AddressCount:
 
     def __init__(self, limit: int, total: int) -> None:
         """Allow `limit` for each address. All have `total`, of which one wider network must not have more than 3/4."""
+        self._counts: dict[str, int] = {}
+        self.change(limit, total)
+
+    def change(self, limit: int, total: int) -> None:
+        """Have other limits from now on. Who has more keeps it."""
         self._limits = {
             multiple: max(limit, min(limit * multiple, total * 3 // 4)) if multiple > 1 else limit
             for _, multiple in _MULTIPLES
         }
-        self._counts: dict[str, int] = {}
 
     def take(self, address: str, size: int = 1) -> bool:
         """Count `size` more for `address`; return False, and count nothing, if it would have more than it may."""

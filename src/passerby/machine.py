@@ -57,16 +57,11 @@ class MemoryBudget:
 
     def __init__(self, limit: int, clock: Clock, read: Callable[[], int] = resident) -> None:
         """`limit` is in bytes; 0: there is none. `read` returns the bytes that the process takes."""
-        self._limit = limit
+        self.limit = limit
         self._clock = clock
         self._read = read
         self._refused = Sampled(log.warning, "memory is short: a newcomer or an upload was refused", clock.monotonic)
         self.is_short = False
-
-    @property
-    def is_limited(self) -> bool:
-        """Return whether there is a limit."""
-        return self._limit > 0
 
     async def keep(self) -> None:
         """Look, then wait for a second."""
@@ -75,10 +70,11 @@ class MemoryBudget:
 
     def look(self) -> None:
         """Notice whether memory is short now."""
-        if not self._limit:
+        if not self.limit:
+            self.is_short = False
             return
         used = self._read()
-        was_short, self.is_short = self.is_short, used >= self._limit * (_EASY if self.is_short else _SHORT)
+        was_short, self.is_short = self.is_short, used >= self.limit * (_EASY if self.is_short else _SHORT)
         if self.is_short and not was_short:
             log.error("memory nears MEMORY_LIMIT: newcomers and uploads are refused", extra={"bytes": used})
         elif was_short and not self.is_short:

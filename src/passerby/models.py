@@ -298,7 +298,7 @@ class MatchingLimits(Struct, rename="camel", frozen=True, kw_only=True):
     only: Annotated[bool, Meta(description="Whether a guest may choose that nothing is given up")]
 
 
-class Limits(Struct, rename="camel", frozen=True, kw_only=True):
+class Limits(Struct, rename="camel", kw_only=True):
     """Limits for clients; all are settings. Sent on connect, and returned by `GET /api/limits`.
 
     Times are in seconds and may have a fraction.

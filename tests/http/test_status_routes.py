@@ -7,6 +7,7 @@ import pytest
 
 from passerby import __version__
 from passerby.limits import Rate
+from passerby.nodes.bus import VERSION
 
 if TYPE_CHECKING:
     from tests.conftest import StartServer
@@ -209,3 +210,41 @@ async def test_nothing_outside_of_the_clients_files_is_served(shared_server: Run
         answer = await shared_server.http.get(path)
         assert answer.status_code in {400, 404}
         assert "import" not in answer.text
+
+
+async def test_the_version_names_what_it_shares_with_others(server: InsideServer) -> None:
+    answer = await server.http.get("/api/version")
+    assert answer.status_code == 200
+    assert answer.json()["data"] == {
+        "version": __version__,
+        "frames": VERSION,
+        "database": "0001",
+        "schema": {"openapi": "/schema/openapi.json", "asyncapi": "/schema/asyncapi.json"},
+    }
+    for path in answer.json()["data"]["schema"].values():
+        assert (await server.http.get(path)).json()["info"]["version"] == __version__
+
+
+async def test_the_revision_is_that_of_a_database_that_was_made(server: InsideServer) -> None:
+    database = server.application.services.adapters.kept.database
+    async with database.read() as session:
+        found = await session.connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+        assert [row[0] for row in found] == [database.revision]
+
+
+async def test_paths_are_those_of_the_site_and_there_may_be_no_database(start_server: StartServer) -> None:
+    server = await start_server(root_path="/chat", database_url="none")
+    data = (await server.http.get("/chat/api/version")).json()["data"]
+    assert data["database"] is None
+    for path in data["schema"].values():
+        assert (await server.http.get(path)).status_code == 200
+
+
+async def test_it_is_alive_while_it_is_not_ready(server: InsideServer) -> None:
+    for path in ("/health", "/health/live", "/health/ready"):
+        assert (await server.http.get(path)).status_code == 200
+    server.application.services.farewell._closes_at = 1e9
+    ready = await server.http.get("/health/ready")
+    assert (ready.status_code, ready.json()["message"]) == (503, "Not available now: new guests")
+    for path in ("/health", "/health/live"):
+        assert (await server.http.get(path)).json()["data"]["status"] == "ok"

@@ -45,11 +45,15 @@ class Ice:
     ) -> None:
         """TURN is used only if `turn` and `secret` are set."""
         self._clock = clock
+        self._relay = relay
+        self.change(stun=stun, turn=turn, secret=secret, ttl=ttl)
+
+    def change(self, *, stun: tuple[str, ...], turn: tuple[str, ...], secret: str | None, ttl: float) -> None:
+        """Use other servers from now on."""
         self._stun = stun
         self._turn = turn
         self._secret = secret
         self._ttl = ttl
-        self._relay = relay
 
     def servers(self, guest_id: str) -> IceServers:
         """Return the servers for a guest, with new credentials."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_VERSIONS: Final = Path(__file__).with_name("migrations") / "versions"
 OFF: Final = "none"
 """The value of `DATABASE_URL` for no database."""
 MEMORY: Final = "sqlite:///"
@@ -94,6 +95,8 @@ class Database:
         """`url` is `DATABASE_URL`. Nothing is opened. Raises SettingsError if a driver is missing."""
         self._clock = clock
         self.is_off = url == OFF
+        self.revision = None if self.is_off else max(path.name for path in _VERSIONS.glob("*_*.py")).partition("_")[0]
+        """Of the tables that this version needs; None without a database."""
         self.is_sqlite = url is None or url.startswith("sqlite:")
         self._is_memory = url == MEMORY
         self.file: Path | None = None

@@ -101,7 +101,8 @@ class Files(RoomObserver):
         self._clock = SteadyClock(clock)  # a wall clock that is set ends no file
         self._background = background
         self._ttl = ttl
-        self._rate = rate
+        self.rate = rate
+        """Of uploads, for each guest."""
         self.space = Space(quotas)
         self.elsewhere: Elsewhere = Nowhere()
         """The rooms on other nodes."""
@@ -209,7 +210,7 @@ class Files(RoomObserver):
             raise quotas.too_large()
         self.check_new()
         now = self._clock.monotonic()
-        bucket = guest.buckets.setdefault("uploads", TokenBucket(self._rate, now))
+        bucket = guest.buckets.setdefault("uploads", TokenBucket(self.rate, now))
         wait = bucket.take(now)
         if wait:
             raise RateLimitedError(wait, "files", limit="uploads")

@@ -26,10 +26,10 @@ PATH: Final = "/api/temp-files"
 class Links:
     """Signs and verifies links."""
 
-    def __init__(self, key: bytes, clock: Clock, root_path: str = "") -> None:
-        """Sign with `key`. Links begin with `root_path`."""
+    def __init__(self, keys: Iterable[bytes], clock: Clock, root_path: str = "") -> None:
+        """Sign with the first of `keys`, and accept the others. Links begin with `root_path`."""
         self._path = root_path + PATH
-        self._keys = [key]
+        self._keys = list(keys)
         self._clock = SteadyClock(clock)
         self._timestamps = Timestamps(clock)
 
@@ -43,6 +43,10 @@ class Links:
     def adopt(self, keys: Iterable[bytes]) -> None:
         """Sign with the first from now on, and accept the others; older links stay valid."""
         self._keys = list(dict.fromkeys((*keys, *self._keys)))
+
+    def change(self, keys: Iterable[bytes]) -> None:
+        """Sign with the first from now on, and accept the others; no other link is valid any more."""
+        self._keys = list(keys)
 
     def info(self, file: StoredFile) -> FileInfo:
         """Return the file's information for the room's members, with signed links."""

@@ -206,6 +206,11 @@ class Space:
         """Files that guests have sent since the start, and their bytes."""
         self.addresses = AddressCount(quotas.address, quotas.process)
 
+    def change(self, quotas: Quotas) -> None:
+        """Have other limits from now on. What is stored stays."""
+        self.quotas = quotas
+        self.addresses.change(quotas.address, quotas.process)
+
     def reserve(self, room_files: RoomFiles, owner: str, address: str, size: int | None) -> Reservation:
         """Return a reservation for one of `owner`'s files. It holds nothing until bytes come.
 

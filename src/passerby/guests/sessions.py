@@ -100,7 +100,7 @@ class Guests:
         self._clock = clock
         self._answers = AnswerLimit(clock, _ANSWER_LIMIT)
         self._ttl = session_ttl
-        self._limit = limit
+        self.limit = limit
         self.created = 0
         """Sessions that this process has created."""
         self._creating = 0
@@ -160,7 +160,7 @@ class Guests:
         ahead = self._creating  # whom the store may not count yet: else of many at once all would fit
         self._creating += 1
         try:
-            if await self._store.count() + ahead >= self._limit:
+            if await self._store.count() + ahead >= self.limit:
                 await self._replace()
             await self._store.save(guest, self._ttl)
         finally:

@@ -96,6 +96,11 @@ class Tokens:
         if accepted != self._accepted:
             self._accept(*accepted)
 
+    def change(self, secret: str, previous: str | None) -> None:
+        """Sign with `secret` from now on, and accept `previous`; no other is accepted any more."""
+        self.secret = secret
+        self._accept(secret, previous)
+
     def derive(self, purpose: str) -> bytes:
         """Return a key for another purpose, derived from the tokens' secret."""
         return derive(self.secret, purpose)

@@ -24,11 +24,13 @@ from passerby.http.models import (
     Readiness,
     ReceiptQuestion,
     ReportStatus,
+    SchemaPaths,
     Searching,
     SocketStats,
     StatsData,
     TraitsUpdate,
     UsernameData,
+    Version,
 )
 from passerby.models import BanNotice, House
 from passerby.realtime.examples import COUNTS, FILE_INFO, LATER, LIMITS, ME, MY_NAME, NOW, ONLINE, SESSION, TOKEN
@@ -58,6 +60,12 @@ _EXAMPLES: Final = (
     ),
     SocketStats(connections=9, websocket=8, polling=1, guests=9, rooms=3, waiting=3),
     Health(status="ok", version=__version__, uptime=86400.5, redis="off"),
+    Version(
+        version=__version__,
+        frames=1,
+        database="0001",
+        schema=SchemaPaths(openapi="/schema/openapi.json", asyncapi="/schema/asyncapi.json"),
+    ),
     Readiness(status="ready", redis="off"),
     LIMITS,
     FILE_INFO,

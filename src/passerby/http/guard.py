@@ -121,6 +121,11 @@ class Guard:
         self._scheduler = scheduler
         self._loop: _Loop | None = None
 
+    def change(self, connections: int, address_connections: int) -> None:
+        """Have other limits from now on. Who is connected stays."""
+        self._limit = connections
+        self.addresses.change(address_connections, connections)
+
     def bind(self, loop: asyncio.AbstractEventLoop) -> _Loop:
         """Return what uvicorn's protocols use instead of `loop`. All connections have the same loop."""
         if self._loop is None:

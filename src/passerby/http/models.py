@@ -167,6 +167,22 @@ class Health(Struct, rename="camel", frozen=True):
     redis: RedisState
 
 
+class SchemaPaths(Struct, rename="camel", frozen=True):
+    """Where the documents for client writers are, for this server's origin."""
+
+    openapi: str
+    asyncapi: str
+
+
+class Version(Struct, rename="camel", frozen=True):
+    """Which version answers, and what it understands."""
+
+    version: str
+    frames: Annotated[int, Meta(description="Version of what nodes tell each other; the one before is understood")]
+    database: Annotated[str | None, Meta(description="Revision of the database's tables; null without a database")]
+    schema: SchemaPaths
+
+
 class Readiness(Struct, rename="camel", frozen=True):
     """All storage adapters can serve, if need be from the memory of the process."""
 

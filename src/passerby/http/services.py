@@ -74,6 +74,10 @@ class Services(NamedTuple):
     moderation: Moderation
     clock: Clock
     refusals: Refusals
+    frames: int
+    """Version of what nodes tell each other."""
+    revision: str | None
+    """Of the database's tables; None without a database."""
 
     def redis_state(self) -> RedisState:
         """Return whether Redis is in use."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from litestar import Controller, Request, get
 from litestar.di import NamedDependency
@@ -21,10 +21,12 @@ from passerby.http.models import (
     MatchingStatus,
     OnlineUsersData,
     Readiness,
+    SchemaPaths,
     Searching,
     SocketStats,
     StatsData,
     Success,
+    Version,
 )
 from passerby.http.probes import HEADER, PATH, PAUSE, Seen
 from passerby.http.refusals import TOKEN, refusals
@@ -32,6 +34,7 @@ from passerby.http.services import Services
 from passerby.models import MODES, Guest, Limits
 from passerby.realtime.asyncapi import asyncapi, servers
 
+_SCHEMA: Final = "/schema/asyncapi.json"
 _STARTED = time.monotonic()
 _ASYNCAPI = asyncapi()
 
@@ -122,9 +125,28 @@ class StatusController(Controller):
             ),
         )
 
-    @get("/health", operation_id="getHealth", summary="Liveness", opt={"limit": None})
+    @get("/api/version", operation_id="getVersion", summary="Get which version this is", responses=refusals())
+    async def version(self, services: NamedDependency[Services]) -> Success[Version]:
+        """Return the version, what it shares with other nodes and with the database, and where its documents are."""
+        root = services.server.engine.options.root_path
+        schema = SchemaPaths(openapi=f"{root}/schema/openapi.json", asyncapi=f"{root}{_SCHEMA}")
+        return Success(
+            success=True,
+            data=Version(version=__version__, frames=services.frames, database=services.revision, schema=schema),
+        )
+
+    @get("/health", operation_id="getHealth", summary="Health", opt={"limit": None})
     async def health(self, services: NamedDependency[Services]) -> Success[Health]:
         """Answer 200 while the process runs; `uptime` is in seconds."""
+        return self._health(services)
+
+    @get("/health/live", operation_id="getLiveness", summary="Liveness", opt={"limit": None})
+    async def live(self, services: NamedDependency[Services]) -> Success[Health]:
+        """Answer as `/health`: a process that does not answer is to be started again."""
+        return self._health(services)
+
+    @staticmethod
+    def _health(services: Services) -> Success[Health]:
         uptime = round(time.monotonic() - _STARTED, 3)
         redis = services.redis_state()
         return Success(success=True, data=Health(status="ok", version=__version__, uptime=uptime, redis=redis))
@@ -137,7 +159,10 @@ class StatusController(Controller):
         responses=refusals(UnavailableError, limited=False),
     )
     async def ready(self, services: NamedDependency[Services]) -> Success[Readiness]:
-        """Answer 200 while all storage adapters can serve, also without Redis; 503 names those that cannot."""
+        """Answer 200 while guests may come: all storage adapters can serve, also without Redis. 503 says what cannot.
+
+        Before a stop that guests are told of it is 503, too.
+        """
         failing = [name for name, is_well in (await services.check()).items() if not is_well]
         if failing:
             raise UnavailableError(failing)
@@ -164,7 +189,7 @@ class StatusController(Controller):
 
         return Stream(pieces(), media_type="application/json")
 
-    @get("/schema/asyncapi.json", include_in_schema=False)
+    @get(_SCHEMA, include_in_schema=False)
     async def document(self, request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
         """Return the AsyncAPI document of the Socket.IO events."""
         host = request.headers.get("host") or "localhost"

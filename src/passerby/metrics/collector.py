@@ -65,7 +65,7 @@ class Parts(NamedTuple):
     files: Files
     reports: Reports
     bans: BanList
-    checks: Checks | None
+    checks: Checks
     background: Background
     engine: Engine
     guard: Guard
@@ -199,12 +199,11 @@ class Collector(Base):
         cases = {"guest": reports.taken, "server": reports.noticed}
         yield self._counters("passerby_reports", "Reports, by who has noticed something", "source", cases)
         yield self._gauge("passerby_bans", "Bans that are in force", parts.bans.bans)
-        if checks is not None:
-            verdicts = {"passed": checks.passed, "held": checks.held}
-            yield self._counters("passerby_checks", "What hooks have checked, by verdict", "verdict", verdicts)
-            yield self._counter(
-                "passerby_hooks_unanswered", "Questions that a hook has not answered in time", checks.unanswered
-            )
+        verdicts = {"passed": checks.passed, "held": checks.held}
+        yield self._counters("passerby_checks", "What hooks have checked, by verdict", "verdict", verdicts)
+        yield self._counter(
+            "passerby_hooks_unanswered", "Questions that a hook has not answered in time", checks.unanswered
+        )
 
     # ── what it rests on ──────────────────────────────────────────────────────────────────────────
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from passerby.limits import Rate
 
 
 class Buckets(Protocol):
     """The token buckets of all addresses for one limit. An IPv6 address is in three, see `limits.AddressLimit`."""
+
+    def change(self, rate: Rate) -> None:
+        """Allow another rate for each address from now on."""
 
     async def take(self, address: str) -> float:
         """Take one token for `address`. Return 0.0, or if there is none, the seconds until the next one.

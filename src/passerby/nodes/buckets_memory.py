@@ -16,7 +16,8 @@ class MemoryBuckets:
 
     def __init__(self, rate: Rate, clock: Clock) -> None:
         """Allow `rate` for each address."""
-        self.take_at_once = AddressLimit(rate, clock).take
+        limit = AddressLimit(rate, clock)
+        self.take_at_once, self.change = limit.take, limit.change
 
     async def take(self, address: str) -> float:
         """See Buckets."""

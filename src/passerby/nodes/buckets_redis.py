@@ -52,6 +52,11 @@ class RedisBuckets:
         self._arguments: dict[float, tuple[Part, Part]] = {}
         """What the script gets of a bucket, by its interval: each of three kinds has another."""
 
+    def change(self, rate: Rate) -> None:
+        """See Buckets."""
+        self._own.change(rate)
+        self._arguments.clear()
+
     async def take(self, address: str) -> float:
         """See Buckets."""
         if not self._others:

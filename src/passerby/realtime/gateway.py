@@ -107,7 +107,7 @@ class Gateway:
         bans: BanList,
         farewell: Farewell,
         reports: Reports,
-        checks: Checks | None,
+        checks: Checks,
         repeats: Repeats,
         matchmaking: Matchmaking,
         presence: Presence,
@@ -122,7 +122,7 @@ class Gateway:
         reporting: Callable[[str], Awaitable[float]],
         refusals: Refusals,
     ) -> None:
-        """`text_limit` is in characters. `checks` are those of hooks, None if there is none.
+        """`text_limit` is in characters. `checks` are those of hooks.
 
         `rates` has one rate for each of GUEST_RATES. `addresses` limits events. `connects(address)` limits CONNECT
         packets: it returns 0.0, or the seconds to wait; `reporting(address)` does so for reports.
@@ -142,7 +142,7 @@ class Gateway:
         self._stats = stats
         self._monotonic = clock.monotonic
         self._background = background
-        self._text_limit = text_limit
+        self.text_limit = text_limit
         self._preferences = preferences
         self._rates = rates
         self._addresses = addresses
@@ -465,9 +465,9 @@ class Gateway:
             return self._send_file(member, payload, ack)
         if not isinstance(content, str):
             raise InvalidInputError(Code.INVALID_PAYLOAD, "Expected text as content", field="content")
-        text = clean_text(content, self._text_limit)
-        if self._checks is not None and ("text" in self._checks.kinds or self._checks.is_busy(member)):
-            self._check(self._checks, member, payload, text, ack)
+        text = clean_text(content, self.text_limit)
+        if "text" in self._checks.kinds or self._checks.is_busy(member):
+            self._check(member, payload, text, ack)
         else:
             self._send_text(member, payload, text, ack)
         return None
@@ -481,12 +481,7 @@ class Gateway:
             self._rooms.send(member, "text", text, payload.client_id, ack)
 
     def _check(
-        self,
-        checks: Checks,
-        member: Member,
-        payload: chat_events.SendMessage,
-        content: str | dict[str, Any],
-        ack: Ack | None,
+        self, member: Member, payload: chat_events.SendMessage, content: str | dict[str, Any], ack: Ack | None
     ) -> None:
         """Let hooks look at a message before it is delivered. Raises RateLimitedError."""
 
@@ -516,7 +511,7 @@ class Gateway:
                 languages=_spoken(member),
             )
 
-        checks.check(member, item, deliver, refuse, content=content, client_id=payload.client_id)
+        self._checks.check(member, item, deliver, refuse, content=content, client_id=payload.client_id)
 
     def _hold(
         self,
@@ -546,12 +541,12 @@ class Gateway:
         if live.membership() is not member:
             raise ConflictError(Code.NOT_IN_ROOM, "The conversation is over")
         checks = self._checks
-        if checks is not None and (
+        if (
             not checks.kinds.isdisjoint(("picture", "file"))
             or ("text" in checks.kinds and text_of(content))
             or checks.is_busy(member)
         ):
-            self._check(checks, member, payload, content, ack)
+            self._check(member, payload, content, ack)
         else:
             self._deliver_file(member, payload, content, ack)
 

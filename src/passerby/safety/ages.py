@@ -66,6 +66,10 @@ class AgeChecks:
         self._secret = secret.encode()
         self._use = use
 
+    def change(self, secret: str) -> None:
+        """Share another secret with the provider from now on."""
+        self._secret = secret.encode()
+
     def begin(self) -> str:
         """Return the state of a new check, for the provider to give back."""
         signed = secrets.token_bytes(16) + int(self._clock.time() + LIFETIME).to_bytes(4)

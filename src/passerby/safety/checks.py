@@ -109,25 +109,39 @@ class Checks(RoomObserver):
         they cannot check is held, and they never rest, or one guest could switch them off for all.
         `noticed` is called with the author of what was held, and why.
         """
-        without = ALLOW if fails_open else _LATER
-        self._hooks = [
-            *(_Asked(hook, clock, without=_LATER, rests=False) for hook in built_in),
-            *(_Asked(hook, clock, without=without, rests=True) for hook in hooks),
-        ]
-        self.kinds: frozenset[ItemKind] = frozenset(kind for asked in self._hooks for kind in asked.hook.kinds)
-        """What hooks look at: nothing else needs to be given to `check`, unless something is being checked."""
+        self._clock = clock
         self._background = background
-        self._deadline = deadline
         self._noticed = noticed
+        self._hooks: list[_Asked] = []
+        self._unanswered = 0
+        """Questions that hooks have not answered which are not asked any more."""
+        self.kinds: frozenset[ItemKind]
+        """What hooks look at: nothing else needs to be given to `check`, unless something is being checked."""
+        self.change(hooks, built_in=built_in, deadline=deadline, fails_open=fails_open)
         self.held = self.passed = 0
         """Items that were held, and those that were delivered."""
         self._lines: dict[Member, deque[_Waiting]] = {}
         """What is being checked of each author, in order."""
 
+    def change(
+        self, hooks: Sequence[Hook], *, built_in: Sequence[Hook], deadline: float, fails_open: bool
+    ) -> list[Hook]:
+        """Ask other hooks from now on; return those that are not asked any more, once they have answered."""
+        before = [asked.hook for asked in self._hooks]
+        self._unanswered = self.unanswered
+        without = ALLOW if fails_open else _LATER
+        self._hooks = [
+            *(_Asked(hook, self._clock, without=_LATER, rests=False) for hook in built_in),
+            *(_Asked(hook, self._clock, without=without, rests=True) for hook in hooks),
+        ]
+        self._deadline = deadline
+        self.kinds = frozenset(kind for asked in self._hooks for kind in asked.hook.kinds)
+        return [hook for hook in before if all(asked.hook is not hook for asked in self._hooks)]
+
     @property
     def unanswered(self) -> int:
         """Return how many questions the hooks have not answered."""
-        return sum(asked.unanswered for asked in self._hooks)
+        return self._unanswered + sum(asked.unanswered for asked in self._hooks)
 
     def is_busy(self, author: Member) -> bool:
         """Return whether something of `author` is being checked: what follows must wait for it."""

@@ -69,13 +69,17 @@ class Pressure:
         `mode` is PROOF_OF_WORK. At most `most` addresses and networks are counted.
         """
         self._monotonic = clock.monotonic
-        self._mode = mode
-        self._rates = address, address.scaled(_NETWORK)
-        self._house_rate = house
+        self.change(mode, address, house)
         self._most = most
         self._key = secrets.token_bytes(32)
         self._counts: OrderedDict[bytes, _Count] = OrderedDict()
         self._house = _Count()
+
+    def change(self, mode: Literal["auto", "always", "off"], address: Rate, house: Rate) -> None:
+        """Ask for work at other times from now on."""
+        self._mode = mode
+        self._rates = address, address.scaled(_NETWORK)
+        self._house_rate = house
 
     @property
     def house(self) -> int:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from passerby import logs
 from passerby.listening import Listeners, listen
 from passerby.workers import valkey
 from passerby.workers.backoff import Backoff
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
-    from passerby.settings import Settings
+    from passerby.settings import Configuration, Settings
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ _START_LIMIT: Final = 60.0
 """Seconds without a beat that a worker has to start."""
 _STOP_LIMIT: Final = 60.0
 """Seconds for a worker to end after it has drained: longer than all steps of its end together."""
+FIXED: Final = ("host", "port", "workers", "redis_url", "redis_prefix", "embedded_memory")
+"""Settings that are this process's own, or that all workers need alike while they are replaced."""
 _PROGRAM: Final = "passerby.workers.worker"
 _TAG_CHARACTERS: Final = string.ascii_letters + string.digits
 
@@ -99,10 +102,20 @@ class Parent:
     """Runs the workers of `settings` until SIGTERM or SIGINT."""
 
     def __init__(
-        self, settings: Settings, ready: Callable[[Listeners], None], program: Sequence[str] = ("-m", _PROGRAM)
+        self,
+        settings: Settings,
+        ready: Callable[[Listeners], None],
+        program: Sequence[str] = ("-m", _PROGRAM),
+        reread: Callable[[], Configuration] | None = None,
     ) -> None:
-        """`ready` is called with where they listen once all workers serve. Python runs `program` as a worker."""
+        """`ready` is called with where they listen once all workers serve. Python runs `program` as a worker.
+
+        `reread` returns the settings of which those hold that were read at the start.
+        """
         self._settings = settings
+        self._given = settings
+        """Without what this process adds for its Valkey."""
+        self._reread = reread
         self._program = program
         self._ready = ready
         self._children = Children()
@@ -314,6 +327,8 @@ class Parent:
         while True:
             await self._restart.wait()
             self._restart.clear()
+            if not self._read_again():
+                continue
             log.info("the workers are replaced, one after the other")
             for place in self._places:
                 is_replaced = not self._end.is_set() and await self._replace(place)
@@ -324,6 +339,25 @@ class Parent:
                     break
             else:
                 log.info("the workers are replaced")
+
+    def _read_again(self) -> bool:
+        """Let the next workers have the settings as they are now. Return False if these are wrong."""
+        if self._reread is None:
+            return True
+        found = self._reread()
+        if found.settings is None:
+            for problem in found.problems:
+                log.error("the settings are wrong, so no worker is replaced", extra={"problem": problem})
+            return False
+        for name in FIXED:
+            if getattr(found.settings, name) != getattr(self._given, name):
+                log.warning("a setting needs a restart to change", extra={"setting": name.upper()})
+        self._given = new = replace(found.settings, **{name: getattr(self._given, name) for name in FIXED})
+        if self._valkey is not None:
+            new = replace(new, redis_url=self._valkey.url, jwt_secret=new.jwt_secret or self._settings.jwt_secret)
+        self._settings = new
+        logs.configure(new.log_level, new.log_format)
+        return True
 
     async def _replace(self, place: Place) -> bool:
         """Start the next worker of a place; once it serves, let the present one drain, and wait for its end."""
@@ -397,8 +431,10 @@ def _refuse(reason: str) -> int:
     return USAGE_ERROR
 
 
-def run(settings: Settings, ready: Callable[[Listeners], None]) -> int:
+def run(
+    settings: Settings, ready: Callable[[Listeners], None], reread: Callable[[], Configuration] | None = None
+) -> int:
     """Serve with several workers until SIGTERM or SIGINT; return the exit code. Raises ListenError."""
     # Python's own event loop: libuv would take SIGCHLD for itself.
     with asyncio.Runner() as runner:
-        return runner.run(Parent(settings, ready).run())
+        return runner.run(Parent(settings, ready, reread=reread).run())
