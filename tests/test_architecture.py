@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(passerby.__file__).parent
 
 SHELLS = (
-    *("passerby.__main__", "passerby.app", "passerby.cli", "passerby.commands", "passerby.health", "passerby.schema"),
+    *("passerby.__main__", "passerby.app", "passerby.cli", "passerby.commands", "passerby.health"),
+    *("passerby.reloading", "passerby.schema"),
 )
 """Entry points of processes and commands. Only other entry points import them."""
 WORKERS = "passerby.workers"

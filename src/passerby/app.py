@@ -552,9 +552,10 @@ class Application:
         except ListenError as error:
             raise SettingsError(error.strerror) from error
         except OSError as error:
-            is_elsewhere = error.errno == errno.EADDRNOTAVAIL
-            name = f"METRICS_HOST={settings.metrics_host}" if is_elsewhere else f"METRICS_PORT={port}"
-            raise SettingsError(f"{name}: {error.strerror or error}") from error
+            reason = error.strerror or error
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise SettingsError(f"METRICS_HOST={settings.metrics_host}: {reason}") from error
+            raise SettingsError(f"METRICS_PORT={port}: {reason}") from error
         self.metrics = metrics
 
     def log(self, step: str) -> None:
