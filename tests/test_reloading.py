@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,13 +17,13 @@ from passerby.app import Application
 from passerby.limits import Rate
 from passerby.reloading import Change, Reloading
 from passerby.settings import Configuration, Settings, SettingsError, examine
+from passerby.workers.parent import FIXED
 from tests.support.clock import ManualClock
 from tests.support.server import SECRET, RunningServer, http_client
 from tests.support.valkey import until as support_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from tests.support.server import ServerProcess
 
@@ -113,6 +115,17 @@ async def test_a_change_is_the_same_as_a_start_with_it(name: str, tmp_path: Path
     assert state(changed) == state(Application(new, ManualClock()))
     assert state(changed) != before
     assert changed.services.settings == new
+
+
+def test_the_documents_say_what_can_change() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "upgrading.md").read_text(encoding="utf-8")
+    one, workers = text.split("**One process** takes over")[1].split("**With workers**")
+    table = one.split("\n\n")[1]
+    rows = "".join(re.sub(r"; the pages of.*", "", line) for line in table.splitlines())
+    said = {name.lower() for name in re.findall(r"`([A-Z_]+)`", rows)}
+    rates = {name for name in Settings.__struct_fields__ if name.startswith("limit_")}
+    assert said | rates == Application(BASE, ManualClock())._reloading.names
+    assert {name.lower() for name in re.findall(r"`([A-Z_]+)`", workers.split("\n\n")[0])} == set(FIXED)
 
 
 async def test_guests_and_addresses_that_are_here_have_the_new_rates_and_what_they_took_counts() -> None:

@@ -527,6 +527,20 @@ async def test_the_parent_is_told_to_replace_its_workers(example: Example, shell
     assert shell.noted == ["pip install --upgrade passerby", "systemctl show --property MainPID --value passerby"]
 
 
+@with_text("bin/passerby config check\nsystemctl restart")
+async def test_one_process_is_upgraded(example: Example, shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "opt" / "passerby" / "bin").mkdir(parents=True)
+    shell.stand_in("pip", "systemctl")
+    for name in ("pip", "passerby"):
+        (tmp_path / "opt" / "passerby" / "bin" / name).symlink_to(tmp_path / "bin" / name)
+    output = await shell.run(replaced(example.text, {"/opt/": f"{tmp_path}/opt/"}))
+    assert "the settings are right" in output
+    assert shell.noted == [
+        f"pip install --upgrade ./passerby-{__version__}-py3-none-any.whl[workers]",
+        "systemctl restart passerby",
+    ]
+
+
 @with_text("docker compose up --detach --build --wait")
 async def test_compose_gets_its_secrets(example: Example, shell: Shell) -> None:
     shutil.copytree(ROOT / "deploy", shell.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("secrets", ".env"))
@@ -818,6 +832,14 @@ async def test_curl_asks_about_a_report(example: Example, shell: Shell, start_se
     changes = {"http://localhost:3001": server.url, "GEZDG-NBVGY-…": receipt}
     answer = json.loads(await shell.run(replaced(example.text, changes)))
     assert answer["data"]["state"] == "waiting"
+
+
+@with_text("https://chat.example/api/version")
+async def test_curl_asks_for_the_version(example: Example, shell: Shell, start_server: StartServer) -> None:
+    server = await start_server()
+    command, answer = example.text.removeprefix("$ ").split("\n", 1)
+    output = await shell.run(replaced(command, {"https://chat.example": server.url}))
+    assert builtin(msgspec.json.decode(output)) == msgspec.json.decode(answer)
 
 
 @with_text("curl -X PUT")
