@@ -15,7 +15,7 @@ from litestar.exceptions import NotFoundException
 from litestar.response import Response
 
 from passerby.http.examples import EXAMPLES
-from passerby.http.models import HTTP_MODELS, Readiness
+from passerby.http.models import HTTP_MODELS, Readiness, Version
 from passerby.http.moderation_models import CONSOLE_MODELS
 from passerby.realtime.asyncapi import components
 
@@ -67,7 +67,7 @@ class Documents:
 
 def document(framework: dict[str, Any]) -> dict[str, Any]:
     """Return the document, made from the framework's, which is not changed."""
-    models = components((*HTTP_MODELS, Readiness, *CONSOLE_MODELS), f"{_PREFIX}{{name}}")
+    models = components((*HTTP_MODELS, Readiness, Version, *CONSOLE_MODELS), f"{_PREFIX}{{name}}")
     for model in models.values():
         for field in model.get("properties", {}).values():
             if field.get("default", ...) is None:

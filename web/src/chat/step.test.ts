@@ -456,7 +456,7 @@ describe('the connection', () => {
         ready: true,
         stopping: { told, over: false },
       });
-      expect(emitted(run(state, write('goodbye')).effects, 'chat:message')).toHaveLength(1);
+      expect(emitted(run(state, write('goodbye')).effects)).toMatchObject([['chat:message', {}]]);
       const gone = run(state, over, DOWN);
       expect(gone.effects).toEqual([{ do: 'disconnect' }]);
       expect(gone.state).toMatchObject({ link: 'reconnecting', stopping: { told, over: true } });
