@@ -16,7 +16,9 @@ import pytest
 
 from passerby import logs
 from passerby.guests.store_memory import MemorySessionStore
+from passerby.limits import Rate
 from passerby.logs import SAMPLE
+from passerby.measures import CROWD
 from passerby.moderation.staff import Moderator
 from passerby.summary import Summary
 from tests.database.conftest import opened
@@ -216,7 +218,7 @@ async def test_an_operator_reads_each_step_of_a_server(start_process: Callable[.
 async def test_refusals_and_closings_are_summed_up(caplog: pytest.LogCaptureFixture) -> None:
     clock = ManualClock()
     closings: Counter[str] = Counter()
-    summary = Summary(clock, {"connections ended": lambda: closings})
+    summary = Summary(clock, {"connections ended": lambda: closings}, list)
     caplog.set_level(logging.INFO)
     keeping = asyncio.ensure_future(repeat(summary))
     for happened in (["stalled", "stalled", "replaced"], [], ["stalled"]):
@@ -246,3 +248,30 @@ async def test_the_log_holds_no_values_of_statements_and_no_urls_of_hooks(tmp_pa
         logging.getLogger("passerby").debug("the level is the lowest")
     assert "the level is the lowest" in log.getvalue()
     assert SAID not in log.getvalue()
+
+
+async def test_a_limit_that_many_guests_meet_is_named_and_one_flood_is_not(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await start_server(
+        limit_messages=Rate(1, 0.001), limit_events=Rate(2, 0.001), limit_refusals=Rate(100, 10)
+    )
+    summary = server.application._summary()
+
+    async def meets(client: Client, event: str, error: str) -> None:
+        """Ask until it is too often."""
+        for _ in range(5):
+            await client.emit(event, {"type": "text", "content": "hello"})
+        await client.until(error, code="rate_limited")
+
+    guests = [client for _, client in [await server.visitor() for _ in range(CROWD)]]
+    for client in guests:
+        await meets(client, "chat:message", "chat:error")
+    for _ in range(CROWD):
+        await meets(guests[0], "get:stats", "get:stats:error")
+    summary.tell()
+    (line,) = [record for record in caplog.records if "many guests" in record.message]
+    assert (line.levelname, vars(line)["limit"]) == ("WARNING", "messages")
+    caplog.clear()
+    summary.tell()
+    assert not [record for record in caplog.records if "many guests" in record.message]

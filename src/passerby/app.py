@@ -501,6 +501,7 @@ class Application:
                 "rate limits met": lambda: refusals.limits,
                 "connections ended": lambda: engine.closings,
             },
+            refusals.crowded,
         )
 
     async def prepare_metrics(self) -> None:

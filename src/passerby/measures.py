@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from passerby.errors import Code, RateLimitedError
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from passerby.errors import PasserbyError
+
+
+CROWD: Final = 10
+"""Guests, or addresses, who meet the same limit in a minute: so many at once are hardly all hostile."""
 
 
 class Histogram:
@@ -45,11 +49,13 @@ class Refusals:
         """HTTP requests, by code."""
         self.limits: Counter[str] = Counter()
         """By the name of the rate limit."""
+        self._who: dict[str, set[int]] = {}
+        """Who has met each limit lately, as hashes."""
 
-    def event(self, error: PasserbyError) -> None:
-        """An event is refused."""
+    def event(self, error: PasserbyError, who: str) -> None:
+        """An event of the guest `who` is refused."""
         self.events[error.code] += 1
-        self._limit(error)
+        self._limit(error, who)
 
     def connect(self, code: Code) -> None:
         """A guest is refused who wants to connect."""
@@ -57,11 +63,19 @@ class Refusals:
         if code is Code.RATE_LIMITED:
             self.limits["connects"] += 1
 
-    def request(self, code: Code, error: Exception | None = None) -> None:
-        """An HTTP request is refused."""
+    def request(self, code: Code, error: Exception | None = None, who: str = "") -> None:
+        """An HTTP request of the address `who` is refused."""
         self.requests[code] += 1
-        self._limit(error)
+        self._limit(error, who)
 
-    def _limit(self, error: Exception | None) -> None:
+    def _limit(self, error: Exception | None, who: str) -> None:
         if isinstance(error, RateLimitedError):
             self.limits[error.limit] += 1
+            met = self._who.setdefault(error.limit, set())
+            if len(met) < CROWD:
+                met.add(hash(who))
+
+    def crowded(self) -> list[str]:
+        """Return the limits that many have met since the last call: too many to be all floods."""
+        before, self._who = self._who, {}
+        return sorted(limit for limit, met in before.items() if len(met) >= CROWD)

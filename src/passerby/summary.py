@@ -10,7 +10,7 @@ from passerby.clock import sleep
 from passerby.logs import SAMPLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from passerby.clock import Clock
 
@@ -20,9 +20,15 @@ log = logging.getLogger(__name__)
 class Summary:
     """Logs how often each kind has happened since the last look."""
 
-    def __init__(self, clock: Clock, counts: Mapping[str, Callable[[], Counter[str]]]) -> None:
-        """`counts` returns how often each kind has happened since the start, by the message of the line."""
+    def __init__(
+        self, clock: Clock, counts: Mapping[str, Callable[[], Counter[str]]], crowded: Callable[[], Iterable[str]]
+    ) -> None:
+        """`counts` returns how often each kind has happened since the start, by the message of the line.
+
+        `crowded` returns the rate limits that many have met since it was called last.
+        """
         self._clock = clock
+        self._crowded = crowded
         self._counts = counts
         self._before: dict[str, Counter[str]] = {}
 
@@ -39,3 +45,5 @@ class Summary:
             self._before[message] = now
             if more:
                 log.info(message, extra={"counts": dict(more.most_common())})
+        for limit in self._crowded():
+            log.warning("many guests meet a rate limit: it may be too low", extra={"limit": limit})

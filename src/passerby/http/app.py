@@ -197,7 +197,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...], root_path: str =
     def counted(handle: _Handle) -> _Handle:
         def refuse(request: Request[Any, Any, Any], error: Any) -> Response[Failure]:  # noqa: ANN401 - as registered
             response = handle(request, error)
-            services.refusals.request(response.content.code, error)
+            services.refusals.request(response.content.code, error, services.address_of(request))
             return response
 
         return refuse

@@ -411,7 +411,7 @@ class Gateway:
         payload: object,
         ack: Ack | None,
     ) -> None:
-        self._refusals.event(error)
+        self._refusals.event(error, live.guest.id)
         fields: dict[str, Any] = {"message": error.message, "code": error.code}
         if error.field is not None and family is match_events.MatchError:
             fields["field"] = error.field
