@@ -67,7 +67,7 @@ async def test_a_conversation_in_memory_has_time_for_a_goodbye(ending: Street) -
     for visitor in (anna, berta, carla):
         visitor.expect_complaint(f"{BROKEN_CONNECTION}|503|401")
     stopping = asyncio.create_task(ending.server.stop())
-    await sees_countdown(anna, "There is time to say goodbye")
+    await sees_countdown(anna, "Time to say goodbye")
     assert await violations(anna.page) == []
     await carla.part("start").click()
     await expect(carla.part("stopping")).to_contain_text("Nothing new can begin")

@@ -30,7 +30,7 @@ const german = (f: Formats): Words => {
     },
     stopping: {
       kept: 'Der Server startet gleich neu. Dieses Gespräch geht danach weiter.',
-      lost: 'Der Server startet gleich neu, und dann endet dieses Gespräch. Zeit, sich zu verabschieden.',
+      lost: 'Der Server startet gleich neu, und dieses Gespräch endet. Zeit für einen Abschied.',
       alone: 'Der Server startet gleich neu. Bis dahin kann nichts Neues beginnen.',
       away: 'Der Server wird neu gestartet. Gleich bist du wieder da.',
       left: (seconds) => f.clock(Math.ceil(seconds)),

@@ -44,7 +44,7 @@ const english = (f: Formats) => {
     /** The server is about to stop, or has stopped. */
     stopping: {
       kept: 'The server restarts in a moment. This conversation goes on afterwards.',
-      lost: 'The server restarts in a moment, and this conversation ends then. There is time to say goodbye.',
+      lost: 'The server restarts in a moment, and this conversation ends. Time to say goodbye.',
       alone: 'The server restarts in a moment. Nothing new can begin until then.',
       away: 'The server is being restarted. You will be back in a moment.',
       left: (seconds: number): string => f.clock(Math.ceil(seconds)),
