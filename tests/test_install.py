@@ -30,10 +30,12 @@ NAME: Final = f"passerby-{__version__}"
 WHEEL: Final = f"{NAME}-py3-none-any.whl"
 PATIENCE: Final = 60
 MEBI: Final = 1 << 20
+RECORDS: Final = {".sources", ".built"}
+"""What the build leaves about itself."""
 
 
 def client_files(static: Path) -> set[str]:
-    return {path.relative_to(static).as_posix() for path in static.rglob("*") if path.is_file()} - {".sources"}
+    return {path.relative_to(static).as_posix() for path in static.rglob("*") if path.is_file()} - RECORDS
 
 
 def copy(to: Path) -> Path:
@@ -177,7 +179,15 @@ def remove_console(source: Path) -> None:
     (source / "src" / "passerby" / "static" / "moderate.html").unlink()
 
 
-@pytest.mark.parametrize("spoil", [remove_client, change_client, remove_console])
+def remove_script(source: Path) -> None:
+    max((source / "src" / "passerby" / "static" / "assets").glob("*.js")).unlink()
+
+
+def spoil_script(source: Path) -> None:
+    max((source / "src" / "passerby" / "static" / "assets").glob("*.js")).write_text("half of")
+
+
+@pytest.mark.parametrize("spoil", [remove_client, change_client, remove_console, remove_script, spoil_script])
 @pytest.mark.parametrize("target", ["wheel", "sdist"])
 def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path, spoil: Callable[[Path], None], target: str) -> None:
     source = copy(tmp_path / "source")
@@ -201,8 +211,23 @@ def test_without_sources_what_is_built_is_taken(wheel: Path, tmp_path: Path) -> 
     source = copy(tmp_path)
     shutil.rmtree(source / "web")
     assert built(source, "wheel").read_bytes() == wheel.read_bytes()
+    remove_script(source)
+    assert "there are neither its sources (" in build(source, "wheel").stderr
     remove_client(source)
     assert "there are neither its sources (" in build(source, "wheel").stderr
+
+
+def test_what_the_build_has_not_made_is_not_packed(wheel: Path, tmp_path: Path) -> None:
+    source = copy(tmp_path)
+    static = source / "src" / "passerby" / "static"
+    for name in ("notes.html", "assets/older-12345678.js", "secrets/key.pem"):
+        (static / name).parent.mkdir(exist_ok=True)
+        (static / name).write_text("a stranger")
+    assert built(source, "wheel").read_bytes() == wheel.read_bytes()
+    with tarfile.open(built(source, "sdist")) as archive:
+        names = archive.getnames()
+    prefix = f"{NAME}/src/passerby/static/"
+    assert {name.removeprefix(prefix) for name in names if name.startswith(prefix)} == client_files(STATIC) | RECORDS
 
 
 def test_an_editable_install_builds_nothing(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import logging
 import re
+import subprocess
 import sys
 from collections import Counter
 from contextlib import contextmanager
@@ -275,3 +276,11 @@ async def test_a_limit_that_many_guests_meet_is_named_and_one_flood_is_not(
     caplog.clear()
     summary.tell()
     assert not [record for record in caplog.records if "many guests" in record.message]
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_the_database_library_does_not_tell_what_it_is_made_of(level: str) -> None:
+    source = f"from passerby import logs; logs.configure({level!r}, 'json'); import passerby.database.opening"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+
+    assert "alembic" not in done.stderr

@@ -10,7 +10,7 @@ import pytest
 
 from passerby.background import Background
 from passerby.errors import StorageFullError, UnavailableError
-from passerby.machine import ClockWatch, DiskWatch, MemoryBudget, resident
+from passerby.machine import FRESH, ClockWatch, DiskWatch, MemoryBudget, resident
 from tests.support.clock import ManualClock, turns
 from tests.support.conversation import Two
 
@@ -66,6 +66,56 @@ def test_what_is_refused_says_when_to_try_again() -> None:
     with pytest.raises(StorageFullError) as full:
         budget.check_upload()
     assert full.value.retry_after == 30
+
+
+async def test_whoever_comes_between_two_looks_is_counted() -> None:
+    clock, looks = ManualClock(), 0
+
+    def read() -> int:
+        nonlocal looks
+        looks += 1
+        return used
+
+    used = 0
+    budget = MemoryBudget(1000, clock, read)
+    budget.look()
+    used = 960
+    budget.check_session()  # what was seen is good for a moment
+    budget.check_upload()
+    assert looks == 1
+    await clock.run(FRESH)
+    for _ in range(100):
+        with pytest.raises(UnavailableError):
+            budget.check_session()
+        with pytest.raises(StorageFullError):
+            budget.check_upload()
+    assert looks == 2
+    used = 0
+    await clock.run(FRESH)
+    budget.check_session()
+
+
+def test_an_upload_is_refused_that_would_not_fit() -> None:
+    budget = MemoryBudget(1000, ManualClock(), lambda: 500)
+    budget.check_upload(449)
+    with pytest.raises(StorageFullError):
+        budget.check_upload(450)
+    budget.check_session()
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+async def test_a_file_that_does_not_fit_into_memory_is_refused_if_it_is_to_be_there(
+    start_server: StartServer, tmp_path: Path, where: str
+) -> None:
+    server = await start_server(memory_limit=1 << 30, file_store=where, file_directory=str(tmp_path))
+    two = await Two.meet(server)
+    memory = server.application.services.memory
+    memory._read = lambda: 970 << 20
+    memory.look()
+
+    statuses = [(await two.put(bytes(size), "a.bin")).status_code for size in (1 << 20, 9 << 20)]
+
+    assert statuses == [201, 201 if where == "disk" else 507]
 
 
 def test_the_system_says_what_the_process_takes() -> None:

@@ -1,8 +1,9 @@
 """Puts the built web client into every wheel and sdist; hatchling calls it (pyproject.toml).
 
 The client is built with npm if src/passerby/static is not that of the sources in web/. Its build leaves there a list of
-the sources with their hashes, `.sources` (web/scripts/sources.ts), so whoever has both needs no Node: that is so in an
-sdist, and after `make`. Without web/, what is in static is taken as it is. An editable install takes nothing and builds
+the sources with their hashes, `.sources`, and one of the built files, `.built` (web/scripts/sources.ts). So whoever has
+all of them needs no Node: that is so in an sdist, and after `make`. Only built files are packed, whatever else is in
+static. An editable install takes nothing and builds
 nothing: `make` builds its client.
 """
 
@@ -27,7 +28,8 @@ PAGES: Final = ("index.html", "moderate.html")
 """The guests' page and the console."""
 _FOLDERS: Final = ("public", "scripts", "src")
 _SUFFIXES: Final = {".html", ".js", ".json", ".ts"}
-_RECORD: Final = ".sources"
+_SOURCES: Final = ".sources"
+_BUILT: Final = ".built"
 _INSTALLED: Final = Path("node_modules", ".installed")
 """What the Makefile leaves when the packages are those of package-lock.json."""
 _HELP: Final = "install it, or take a wheel or an sdist of a release, which have the client in them"
@@ -36,11 +38,15 @@ _HELP: Final = "install it, or take a wheel or an sdist of a release, which have
 class ClientHook(BuildHookInterface[BuilderConfig]):
     """Runs before each wheel and sdist."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling names them
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Make sure that the client is there. Raises SystemExit with one line that says what is missing."""
         if version != "editable":
             root = Path(self.root)
-            ensure(root / "web", root / "src" / "passerby" / "static")
+            static = root / "src" / "passerby" / "static"
+            ensure(root / "web", static)
+            records = [_SOURCES, _BUILT] if self.target_name == "sdist" else []
+            names = [*(path for _, path in _listed(static / _BUILT)), *records]
+            build_data["artifacts"] += [f"/{(static / name).relative_to(root).as_posix()}" for name in names]
 
 
 def ensure(web: Path, static: Path) -> None:
@@ -48,27 +54,36 @@ def ensure(web: Path, static: Path) -> None:
     if not web.is_dir():
         if not _is_whole(static):
             _fail(f"the web client is missing: there are neither its sources ({web}) nor built files ({static})")
-    elif not (_is_whole(static) and _recorded(static) == set(_lines(web))):
+    elif not (_is_whole(static) and set(_listed(static / _SOURCES)) == set(_lines(web))):
         _build(web)
         if not _is_whole(static):
             _fail(f"`npm run build` has not made {' and '.join(PAGES)} in {static}")
 
 
 def _is_whole(static: Path) -> bool:
-    return all((static / page).is_file() for page in PAGES)
+    """Return whether all built files are there, as they were built."""
+    built = _listed(static / _BUILT)
+    return {path for _, path in built}.issuperset(PAGES) and all(
+        (static / path).is_file() and _hash(static / path) == digest for digest, path in built
+    )
 
 
-def _recorded(static: Path) -> set[str]:
-    record = static / _RECORD
-    return set(record.read_text(encoding="utf-8").splitlines()) if record.is_file() else set()
+def _listed(record: Path) -> list[tuple[str, str]]:
+    """Return the hashes and paths of a record; none if there is no record."""
+    lines = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
+    return [(digest, path) for digest, _, path in (line.partition("  ") for line in lines)]
 
 
-def _lines(web: Path) -> Iterator[str]:
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _lines(web: Path) -> Iterator[tuple[str, str]]:
     """Yield what the record says of these sources."""
     top = (path for path in web.iterdir() if path.suffix in _SUFFIXES)
     for path in (*top, *(path for folder in _FOLDERS for path in (web / folder).rglob("*"))):
         if path.is_file() and not path.name.startswith("."):
-            yield f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(web).as_posix()}"
+            yield _hash(path), path.relative_to(web).as_posix()
 
 
 def _build(web: Path) -> None:

@@ -197,8 +197,8 @@ class Application:
         self.watch.on_lost(self.guard.extend)
         self.watch.on_lost(services.calls.extend)
         self._stopping = Stopping(background, self._stop)
-        self.polling = Polling(self.server.engine)
-        self.client_files = http.client_files()
+        self.polling = Polling(self.server.engine, self._failed)
+        self.client_files = http.client_files(self.refusals.request)
         self.door = Door(
             services.bans,
             services.proofs,
@@ -425,6 +425,7 @@ class Application:
             await http.redirect(f"{root}/", scope, send)
             return
         if self._stopping.has_begun:  # over a connection that was open before
+            self.refusals.request(http.STOPPED.code)
             await http.STOPPED.send(send)
             return
         client = scope.get("client")
@@ -435,10 +436,15 @@ class Application:
                 else:
                     await refusal(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - of any part outside Litestar, which answers its own
-            number = http.new_request_id()
-            self.services.background.failed("request", error, request_id=number)
-            self.refusals.request(Code.INTERNAL)
-            await http.failure(number).send(send)  # uvicorn refuses it and closes the connection if an answer has begun
+            # If an answer has begun, uvicorn refuses this one and closes the connection.
+            await http.failure(self._failed(error)).send(send)
+
+    def _failed(self, error: Exception) -> str:
+        """Log and count a request that has failed; return what its answer has in common with the line in the log."""
+        number = http.new_request_id()
+        self.services.background.failed("request", error, request_id=number)
+        self.refusals.request(Code.INTERNAL)
+        return number
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["path"].rstrip("/") == "/socket.io":

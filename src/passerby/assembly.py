@@ -552,6 +552,8 @@ class Assembly:
         self.calls.check_new = self.farewell.check
         self.guests.check_new = self._admit_session
         self.files.check_new = self._admit_upload
+        if settings.files_in == "memory":
+            self.files.space.check_memory = self.memory.check_upload
 
     def _make_newcomers(self, settings: Settings) -> Newcomers:
         """Raises SettingsError."""

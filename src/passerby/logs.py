@@ -57,8 +57,11 @@ def configure(level: str, style: str, worker: int | None = None) -> None:
         logging.getLogger(library).setLevel(max(logging.WARNING, root.level))
 
 
-_TALKATIVE: Final = ("uvicorn", "aiosqlite", "sqlalchemy", "asyncpg", "httpx", "httpcore")
-"""Libraries that log at INFO and DEBUG what no log may have: addresses of clients, values of statements, whole URLs."""
+_TALKATIVE: Final = ("uvicorn", "alembic", "aiosqlite", "sqlalchemy", "asyncpg", "httpx", "httpcore")
+"""Libraries that log at INFO and DEBUG what no log may have: addresses of clients, values of statements, whole URLs.
+
+Alembic tells what it is made of, at each start.
+"""
 
 
 class Sampled:

@@ -186,7 +186,9 @@ async def test_a_body_that_trickles_in_is_answered_and_ended(
     monkeypatch.setattr("passerby.http.guard.PART_TIMEOUT", 0.5)
     server = await start_server()
     async with Line.open(port_of(server)) as line:
-        line.write(request_head("POST", "/api/guest", [HOST, ("Content-Length", "1000")]))
+        line.write(
+            request_head("POST", "/api/guest", [HOST, ("Content-Type", "application/json"), ("Content-Length", "1000")])
+        )
 
         async def trickle() -> None:
             while True:

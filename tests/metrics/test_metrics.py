@@ -8,17 +8,22 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
+from unittest import mock
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from passerby.errors import Code
+from passerby.metrics.server import CONNECTIONS
 from passerby.socketio.closing import CLOSINGS
 from tests.metrics.test_watching import DASHBOARD, DOCUMENT, RULES
 from tests.support.client import RefusedError
 from tests.support.ports import free_port
+from tests.support.sio_client import Line, read_answer, request_head
 from tests.support.workers import Workers
 
 if TYPE_CHECKING:
@@ -109,8 +114,28 @@ async def test_messages_are_counted_also_when_the_room_is_over(server: InsideSer
     assert told.value("passerby_messages_total") == 4
     assert told.value("passerby_rooms_opened_total") == 2
     assert told.value("passerby_room_length_seconds_count") == 1
-    assert told.value("passerby_undelivered_messages_total") == 3
+    assert told.value("passerby_undelivered_messages_total") == 0  # the author is told that it is over, and no more
     assert told.value("passerby_turn_seconds_count") > 0
+
+
+async def test_messages_that_do_not_arrive_are_counted_if_their_author_is_told(start_server: StartServer) -> None:
+    server = await start_server(metrics_port=0, grace=0.1)
+    (_, one), (_, other), _ = await server.pair()
+    await one.say("hello")
+    await other.cut()
+    assert len((await one.until("room:closed"))["undelivered"]) == 1
+    assert (await scrape(server)).value("passerby_undelivered_messages_total") == 1
+
+    server = await start_server(metrics_port=0)
+    (anna, one), (_, other), _ = await server.pair()
+    await one.say("hello")
+    await one.cut()
+    await other.until("room:partner_away")
+    await other.emit("leave-room")
+    await other.until("chat:clear:confirmed")
+    assert (await scrape(server)).value("passerby_undelivered_messages_total") == 1
+    one = await server.connect(anna)
+    assert len((await one.until("room:closed"))["undelivered"]) == 1
 
 
 async def test_replays_and_their_gaps_are_counted(start_server: StartServer) -> None:
@@ -150,6 +175,57 @@ async def test_refusals_are_counted_by_code_and_place(start_server: StartServer)
     assert told.value("passerby_limits_hit_total", limit="matching") >= 1
     assert told.labels("code") <= set(Code)
     assert told.labels("reason") <= {closing.code for closing in CLOSINGS}
+
+
+async def test_refusals_outside_the_routes_are_counted_too(
+    server: InsideServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (anna, one), _, room = await server.pair()
+    link = (await server.http.put(f"/api/files/{room['roomId']}", content=b"hello", headers=anna.headers)).json()
+    target = link["data"]["fileUrl"]
+    assert (await server.http.post("/")).status_code == 405
+    assert (await server.http.delete("/icon.svg")).status_code == 405
+    assert (await server.http.get(target, headers={"Range": "bytes=9-"})).status_code == 416
+    assert (await one.ask("nobody:knows:this", 1))["code"] == "not_found"
+    async with Line.open(urlsplit(server.url).port or 0) as line:
+        line.write(b"nonsense\r\n\r\n")
+        assert (await read_answer(line.reader)).status == 400
+    monkeypatch.setattr("passerby.socketio.polling.Polling._answer", mock.AsyncMock(side_effect=OSError))
+    failed = await server.http.get("/socket.io/?EIO=4&transport=polling")
+    assert (failed.status_code, failed.json()["reason"]) == (500, "internal")
+    assert re.fullmatch(r"[0-9a-f]{16}", failed.headers["request-id"])
+    monkeypatch.setattr("passerby.background.Stopping.has_begun", True)
+    assert (await server.http.get("/health")).status_code == 503
+    monkeypatch.undo()
+
+    told = await scrape(server)
+
+    for at, code, count in (
+        ("request", "method_not_allowed", 2),
+        ("request", "range_not_satisfiable", 1),
+        ("event", "not_found", 1),
+        ("connection", "http_error", 1),
+        ("request", "internal", 1),
+        ("request", "unavailable", 1),
+    ):
+        assert told.value("passerby_refusals_total", at=at, code=code) == count, code
+    assert told.value("passerby_failures_total") == 1
+
+
+async def test_a_request_that_comes_too_late_is_counted(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("passerby.http.guard.PART_TIMEOUT", 0.1)
+    server = await start_server(metrics_port=0)
+    async with Line.open(urlsplit(server.url).port or 0) as line:
+        line.write(
+            request_head(
+                "POST", "/api/guest", [("Host", "h"), ("Content-Type", "application/json"), ("Content-Length", "9")]
+            )
+        )
+        assert (await read_answer(line.reader)).status == 408
+
+    assert (await scrape(server)).value("passerby_refusals_total", at="connection", code="request_timeout") == 1
 
 
 async def test_what_a_client_does_not_read_is_counted_in_bytes(server: InsideServer) -> None:
@@ -226,6 +302,97 @@ async def test_other_paths_say_where_they_are(server: InsideServer) -> None:
         answer = await http.get(f"http://127.0.0.1:{server.application.metrics.port}/")
 
     assert (answer.status_code, answer.text) == (404, "The metrics are at /metrics\n")
+
+
+def port_of(server: InsideServer) -> int:
+    """Return the port of the metrics."""
+    assert server.application.metrics is not None
+    return server.application.metrics.port
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+async def test_metrics_can_only_be_read(server: InsideServer, method: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.request(method, f"http://127.0.0.1:{port_of(server)}/metrics")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert "passerby_" not in answer.text
+
+
+async def test_a_head_has_no_body(server: InsideServer) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.head(f"http://127.0.0.1:{port_of(server)}/metrics")
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) > 1000
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (b"application/openmetrics-text", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        (
+            b"application/openmetrics-text; version=1.0.0; escaping=allow-utf-8; q=0.6, text/plain",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+        *(
+            (accept, "text/plain; version=0.0.4; charset=utf-8")
+            for accept in (
+                *(b"\xff", b"", b";;==,,;", b"text/plain; version=x; escaping=\xff", b"text/plain; version=1.0.0"),
+                *(b"application/openmetrics-text; version=99", b"application/openmetrics-text; version=1.x"),
+            )
+        ),
+    ],
+)
+async def test_whatever_is_accepted_there_are_metrics(server: InsideServer, accept: bytes, kind: str) -> None:
+    async with Line.open(port_of(server)) as line:
+        line.write(b"GET /metrics HTTP/1.1\r\nHost: h\r\nAccept: " + accept + b"\r\n\r\n")
+        answer = await read_answer(line.reader)
+
+    assert (answer.status, answer.headers["content-type"]) == (200, kind)
+    assert b"passerby_rooms" in answer.body
+    assert answer.body.endswith(b"# EOF\n") == ("openmetrics" in kind)
+
+
+async def test_some_metrics_can_be_asked_for(server: InsideServer) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        names = {"name[]": ["passerby_rooms", "passerby_messages_total", "passerby_nobody_knows"]}
+        answer = await http.get(f"http://127.0.0.1:{port_of(server)}/metrics", params=names)
+
+    assert {family.name for family in Scrape(answer.text).families} == {"passerby_rooms", "passerby_messages"}
+
+
+async def test_an_upgrade_is_no_reason_to_write_lines(server: InsideServer, caplog: pytest.LogCaptureFixture) -> None:
+    head = request_head("GET", "/metrics", [("Host", "h"), ("Upgrade", "websocket"), ("Connection", "upgrade")])
+    for _ in range(5):
+        async with Line.open(port_of(server)) as line:
+            line.write(head)
+            assert (await read_answer(line.reader)).status == 200
+
+    assert not [record for record in caplog.records if "WebSocket" in record.message or "Unsupported" in record.message]
+
+
+async def test_connections_that_ask_nothing_do_not_stop_scrapes(server: InsideServer) -> None:
+    async with AsyncExitStack() as stack:
+        lines = []
+        for number in range(3 * CONNECTIONS):
+            line = await stack.enter_async_context(Line.open(port_of(server)))
+            if number % 2:
+                line.write(b"GET /metrics HTTP/1.1\r\nHost:")
+            lines.append(line)
+            if number >= CONNECTIONS:  # the oldest goes
+                assert await lines[number - CONNECTIONS].read_all() == b""
+
+        assert (await scrape(server)).value("passerby_guests") == 0
+
+
+async def test_a_connection_that_asks_nothing_ends(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("passerby.http.guard.PART_TIMEOUT", 0.1)
+    server = await start_server(metrics_port=0)
+    async with Line.open(port_of(server)) as silent, Line.open(port_of(server)) as slow:
+        slow.write(b"GET /metrics HTTP/1.1\r\nHost:")
+        for line in (silent, slow):
+            assert await line.read_all() == b""
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

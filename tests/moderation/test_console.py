@@ -73,6 +73,13 @@ async def test_behind_tls_the_cookie_is_secure(start_server: StartServer) -> Non
     await browser.http.aclose()
 
 
+@pytest.mark.parametrize("host", ["x:99999", "x:abc", ""])
+async def test_whatever_the_host_is_called_a_moderator_logs_in(office: Office, host: str) -> None:
+    browser = await office.moderator()
+    browser.http.headers["Host"] = host
+    assert (await browser.log_in()).status_code == 200
+
+
 @pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"code": "000000"}, {"name": "eva"}, {"code": "x"}])
 async def test_what_was_wrong_is_not_said(office: Office, wrong: dict[str, str]) -> None:
     browser = await office.moderator()

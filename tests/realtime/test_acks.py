@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import jsonschema_rs
 import msgspec
 import pytest
 
+from passerby.chat.events import ChatError
+from passerby.errors import Code
 from passerby.limits import Rate
+from passerby.realtime.asyncapi import asyncapi
 from passerby.realtime.contract import ANSWERS, INBOUND
 from passerby.realtime.examples import EXAMPLES
 
@@ -16,7 +20,13 @@ if TYPE_CHECKING:
     from tests.conftest import StartServer
     from tests.support.server import InsideServer
 
-SDP = "v=0\r\n"
+DOCUMENT = asyncapi()
+
+
+def check(event: type[Event], answer: object) -> None:
+    """Raise ValidationError if the document says that an acknowledgement of `event` is otherwise."""
+    told = DOCUMENT["components"]["messages"][event.__name__]["x-ack"]
+    jsonschema_rs.validator_for({"components": DOCUMENT["components"], **told}).validate(answer)
 
 
 @pytest.mark.parametrize("event", INBOUND, ids=lambda event: event.event)
@@ -27,6 +37,7 @@ async def test_every_event_is_acknowledged_in_a_conversation_and_without_one(
 
     for client in (alone, one):
         answer = await client.ask(event.event, msgspec.to_builtins(EXAMPLES[event]))
+        check(event, answer)
         if "code" in answer:
             assert answer["message"]
         elif event.event in ANSWERS:
@@ -41,7 +52,22 @@ async def test_an_event_without_its_argument_is_acknowledged_too(server: InsideS
 
     answer = await one.ask(event.event)
 
+    check(event, answer)
     assert answer == {} or {"message", "code"} <= answer.keys()
+
+
+@pytest.mark.parametrize("event", INBOUND, ids=lambda event: event.event)
+def test_the_document_tells_acceptance_and_refusal_apart(event: type[Event]) -> None:
+    answer = ANSWERS.get(event.event)
+    accepted = {} if answer is None else msgspec.to_builtins(EXAMPLES[answer])
+    refused = msgspec.to_builtins(ChatError(message="Not now", code=Code.RATE_LIMITED, retry_after=1.5, client_id="c"))
+
+    for good in (accepted, refused):
+        check(event, good)
+    wrong: tuple[object, ...] = ({"message": "no code"}, {"code": "rate_limited"}, [], None)
+    for bad in wrong:
+        with pytest.raises(jsonschema_rs.ValidationError):
+            check(event, bad)
 
 
 async def test_what_succeeds_is_acknowledged_after_its_answer(server: InsideServer) -> None:

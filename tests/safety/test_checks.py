@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passerby.errors import Code, NotFoundError
+from passerby.safety.acks import Acks
 from passerby.safety.checks import MOST_WAITING, Checks
 from passerby.safety.hook import ALLOW, Item, ItemKind, Verdict
 from passerby.safety.hook_pdq import PictureList, PictureListError
@@ -204,12 +205,15 @@ async def test_the_same_message_sent_again_is_checked_once(start_server: StartSe
 
     service.answer = later
     two = await meet(start_server, service)
-    await say(two, "once", "a")
-    await say(two, "once", "a")
+    message = {"type": "text", "content": "once", "clientId": "a"}
+    asked = [asyncio.ensure_future(two.one.ask("chat:message", message)) for _ in range(3)]
+    await turns()  # they are sent
+    await asyncio.sleep(0)  # they are sent
     await two.one.emit("consent:answer", {"step": "links", "allowed": True})  # it is handled after the two
     await two.other.until("consent:answered")
     gate.set()
-    await two.one.until("chat:message:sent")
+    sent = await two.one.until("chat:message:sent")
+    assert await asyncio.gather(*asked) == [sent] * 3
     assert len(service.asked) == 1
 
 
@@ -608,6 +612,7 @@ async def ten_checks(hooks: Checks, house: House, item: Callable[[], Awaitable[I
             lambda error: became.append(error.code),
             content=number,
             client_id=None,
+            acks=Acks(None),
         )
         await house.background.settle()
     return became
@@ -695,6 +700,7 @@ async def test_what_is_allowed_is_delivered_once_and_in_order(steps: list[tuple[
                 lambda _error, number=number: held.append(number),  # type: ignore[misc]
                 content=text,
                 client_id=str(number),
+                acks=Acks(None),
             )
         await house.background.settle()
         assert delivered == [number for number, (text, _) in enumerate(steps) if text == "good"]

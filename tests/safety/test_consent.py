@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -211,6 +212,59 @@ async def test_the_end_of_the_room_forgets_what_waits(server: InsideServer) -> N
     await answer(two.other, "links", allowed=True)
     assert (await two.other.until("consent:error"))["code"] == "not_in_room"
     assert server.application.services.consent._sides == {}
+
+
+@pytest.mark.parametrize(("allowed", "code"), [(True, None), (False, "consent_declined")])
+async def test_a_message_that_was_sent_again_is_answered_as_often(
+    server: InsideServer, *, allowed: bool, code: str | None
+) -> None:
+    two = await meet(server)
+    message = {"type": "text", "content": LINK, "clientId": "first"}
+    asked = [asyncio.ensure_future(two.one.ask("chat:message", message)) for _ in range(3)]
+    for _ in asked:
+        await two.one.until("consent:waiting")
+    await answer(two.other, "links", allowed=allowed)
+
+    answers = await asyncio.gather(*asked)
+
+    assert answers == [answers[0]] * 3
+    assert (answers[0].get("code"), answers[0]["clientId"]) == (code, "first")
+    await two.one.say("later")
+    await two.other.until("chat:message", content="later")
+    assert names(two.one).count("chat:message:sent") == 1 + allowed
+    assert names(two.other).count("chat:message") == 1 + allowed
+
+
+@pytest.mark.parametrize(
+    "leaves", ["the author", "the partner", "the partner, who blocks", "the session of the partner"]
+)
+async def test_the_author_of_what_waits_is_told_that_the_room_is_over(server: InsideServer, leaves: str) -> None:
+    two = await meet(server)
+    message = {"type": "text", "content": LINK, "clientId": "first"}
+    asked = [asyncio.ensure_future(two.one.ask("chat:message", message)) for _ in range(2)]
+    for _ in asked:
+        await two.one.until("consent:waiting")
+    if leaves == "the session of the partner":
+        await server.http.delete("/api/guest/me", headers=two.berta.headers)
+    else:
+        who = two.one if leaves == "the author" else two.other
+        await who.emit("chat:block" if "block" in leaves else "leave-room")
+
+    error = await two.one.until("chat:error")
+
+    assert (error["code"], error["clientId"]) == ("not_in_room", "first")
+    assert await asyncio.gather(*asked) == [error, error]
+    assert server.application.services.consent._sides == {}
+
+
+async def test_of_a_call_that_waits_only_its_end_is_told(server: InsideServer) -> None:
+    two = await meet(server)
+    await call(two.one)
+    await two.other.until("consent:ask")
+    await two.other.emit("leave-room")
+    await two.one.until("chat:cleared")
+    await two.one.ask("get:stats")
+    assert not [name for name, _ in two.one.heard if name in ("chat:error", "webrtc:error", "webrtc:call-reject")]
 
 
 # ── calls ─────────────────────────────────────────────────────────────────────────────────────────

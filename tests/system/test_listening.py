@@ -55,6 +55,9 @@ def test_several_addresses_and_a_unix_socket_at_once(folder: Path, workers: str)
         for host in ("127.0.0.1", "127.0.0.2", "[::1]"):
             assert health(f"http://{host}:{port}") == 200
         assert health("http://chat.example", path) == 200
+        with httpx.Client(transport=httpx.HTTPTransport(uds=path), timeout=PATIENCE) as client:
+            documents = [client.get("http://x/schema/asyncapi.json", headers={"Host": name}) for name in ("x:y", "x:1")]
+        assert [document.json()["servers"]["this"]["host"] for document in documents] == ["localhost", "x:1"]
         mode = Path(path).stat().st_mode
         assert (stat.S_ISSOCK(mode), stat.S_IMODE(mode)) == (True, 0o660)
         assert process.terminate() == 0

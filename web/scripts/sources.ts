@@ -1,5 +1,6 @@
-// Writes beside the built files which sources they were built from, as `sha256sum` would. With it, what packs the server
-// (tools/client_hook.py) knows whether the client is that of these sources, also where there is no Node.
+// Writes beside the built files which sources they were built from, and which files were built, as `sha256sum` would.
+// With it, what packs the server (tools/client_hook.py) knows whether the client is that of these sources, and whole,
+// also where there is no Node.
 import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
@@ -22,6 +23,21 @@ async function sources(root: string): Promise<string[]> {
     .sort();
 }
 
+async function built(folder: string): Promise<string[]> {
+  return (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile() && !entry.name.startsWith('.'))
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .sort();
+}
+
+async function hashes(root: string, paths: string[]): Promise<string> {
+  const lines = paths.map(async (path) => {
+    const hash = createHash('sha256').update(await readFile(join(root, path)));
+    return `${hash.digest('hex')}  ${path}\n`;
+  });
+  return (await Promise.all(lines)).join('');
+}
+
 export function recordSources(): Plugin {
   let root = '';
   let folder = '';
@@ -32,12 +48,13 @@ export function recordSources(): Plugin {
       root = config.root;
       folder = resolve(config.root, config.build.outDir);
     },
-    async closeBundle() {
-      const lines = (await sources(root)).map(async (path) => {
-        const hash = createHash('sha256').update(await readFile(join(root, path)));
-        return `${hash.digest('hex')}  ${path}\n`;
-      });
-      await writeFile(join(folder, '.sources'), (await Promise.all(lines)).join(''));
+    closeBundle: {
+      order: 'post',
+      sequential: true, // when the files are compressed, too
+      async handler() {
+        await writeFile(join(folder, '.built'), await hashes(folder, await built(folder)));
+        await writeFile(join(folder, '.sources'), await hashes(root, await sources(root)));
+      },
     },
   };
 }

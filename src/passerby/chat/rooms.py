@@ -481,7 +481,9 @@ class Rooms:
         seconds = self._undo if undo and self._park(member) else 0.0
         try:
             self._tell_left(member, reason, seconds)
-            partner.live.notice = self._closed(partner, reason, f"{guest.guest.username} has left")
+            notice = partner.live.notice = self._closed(partner, reason, f"{guest.guest.username} has left")
+            if not partner.is_here:  # else they have just been told that it is over, and not what is lost
+                self.undelivered += len(notice.undelivered)
         finally:
             if not seconds:
                 self._close(member.room)
@@ -531,6 +533,7 @@ class Rooms:
         message = f"{guest.guest.username} did not come back"
         try:
             notice = partner.live.notice = self._closed(partner, "partner_offline", message)
+            self.undelivered += len(notice.undelivered)
             member.room.tell(partner, replace(notice, reason="user_disconnected"))
         finally:
             self._close(member.room)
@@ -540,6 +543,7 @@ class Rooms:
         try:
             for member in room.members:
                 notice = self._closed(member, "partner_offline", "A part of the conversation was lost")
+                self.undelivered += len(notice.undelivered)
                 room.tell(member, notice)
                 member.live.notice = None if member.is_here else notice
         finally:
@@ -555,7 +559,6 @@ class Rooms:
         gone = member.partner
         guest = gone.guest
         lost = [read_identity(message) for message in gone.pending[-MAX_PENDING:]]
-        self.undelivered += len(lost)
         return RoomClosed(
             user_id=guest.id,
             username=guest.username,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import sqlite3
 from pathlib import Path
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-# At INFO it tells at each start what it is made of.
-logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def engine(where: str | Path, *, is_memory: bool, busy: int) -> AsyncEngine:

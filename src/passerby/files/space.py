@@ -195,6 +195,10 @@ def room_closed() -> ConflictError:
     return ConflictError(Code.ROOM_CLOSED, "The conversation is over")
 
 
+def _boundless(_size: int) -> None:
+    """There is memory."""
+
+
 class Space:
     """Counts the bytes used by files and held by uploads."""
 
@@ -205,6 +209,8 @@ class Space:
         self.stored = self.stored_bytes = 0
         """Files that guests have sent since the start, and their bytes."""
         self.addresses = AddressCount(quotas.address, quotas.process)
+        self.check_memory: Callable[[int], None] = _boundless
+        """Raises StorageFullError if the process has no memory for so many bytes, if they are to be in memory."""
 
     def change(self, quotas: Quotas) -> None:
         """Have other limits from now on. What is stored stays."""
@@ -227,6 +233,7 @@ class Space:
 
     def check(self, room_files: RoomFiles, owner: str, address: str, size: int) -> None:
         """Raise StorageFullError or TooLargeError (room_storage_full, guest_storage_full) if `size` more do not fit."""
+        self.check_memory(size)
         quotas = self.quotas
         if self.used + size > quotas.process:
             raise StorageFullError

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from litestar import Litestar, Request, Response, Router
 from litestar.config.cors import CORSConfig
 from litestar.connection import ASGIConnection
+from litestar.datastructures import URL
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
@@ -109,6 +110,18 @@ class Answer:
         await send(self._body)
 
 
+class _Request(Request[Any, Any, Any]):
+    """A request whose `url` cannot fail: the framework's own is made of Host, which may be anything."""
+
+    @property
+    def url(self) -> URL:
+        """Return path and query, at `localhost`."""
+        query = self.scope["query_string"].decode("latin-1")
+        return URL.from_components(
+            scheme=self.scope["scheme"], netloc="localhost", path=self.scope["path"], query=query
+        )
+
+
 def _device(request: Request[Any, Any, Any]) -> dict[str, str]:
     """Return what a browser is to keep that was refused."""
     device = request.state.get("device")
@@ -158,9 +171,9 @@ def is_forbidden_preflight(application: Litestar, scope: MutableMapping[str, Any
     return origin != "" and not cors.is_origin_allowed(origin)
 
 
-def client_files() -> Assets:
-    """Read the built web client; there are no files if it is not built."""
-    return Assets(STATIC, _SECURITY_HEADERS)
+def client_files(refused: Callable[[Code], object]) -> Assets:
+    """Read the built web client; there are no files if it is not built. `refused` is told the code of each refusal."""
+    return Assets(STATIC, _SECURITY_HEADERS, refused)
 
 
 def console_headers() -> Headers:
@@ -184,7 +197,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...], root_path: str =
 
     async def typed(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Refuse a body whose type a page of another site could send without a preflight (Fetch §2.2.2)."""
-        if "data" in handler.parsed_fn_signature.parameters and _is_not_json(connection):
+        if "data" in handler.parsed_fn_signature.parameters and await _is_not_json(connection):
             raise UnsupportedTypeError(Code.UNSUPPORTED_MEDIA_TYPE, "Send JSON, with Content-Type: application/json")
 
     def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:
@@ -252,6 +265,7 @@ def create(services: Services, *, cors_origin: tuple[str, ...], root_path: str =
                 }
             ),
         ),
+        request_class=_Request,
         logging_config=None,
         debug=False,
     )
@@ -281,13 +295,15 @@ def _allowed(value: bytes, scope: Scope) -> bytes:
     return ", ".join(sorted(methods)).encode()
 
 
-def _is_not_json(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+async def _is_not_json(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
     """Return whether there is a body, and its Content-Type is neither application/json nor one of `+json`."""
     headers = connection.headers
-    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
-        return False
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind != "application/json" and not kind.endswith("+json")
+    if kind == "application/json" or kind.endswith("+json"):
+        return False
+    if "transfer-encoding" in headers:  # only the body itself says whether there is one
+        return not isinstance(connection, Request) or await connection.body() != b""
+    return headers.get("content-length", "0") != "0"
 
 
 def _refused(request: Request[Any, Any, Any], error: PasserbyError) -> Response[Failure]:

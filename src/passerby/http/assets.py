@@ -111,9 +111,10 @@ class Asset(Struct, frozen=True):
 class Assets:
     """The files of one directory and those below it. There are none if there is no directory."""
 
-    def __init__(self, directory: Path, headers: Headers) -> None:
-        """Read all files. Every answer gets `headers`."""
+    def __init__(self, directory: Path, headers: Headers, refused: Callable[[Code], object] | None = None) -> None:
+        """Read all files. Every answer gets `headers`. `refused` is called with the code of each refusal."""
         self._headers = headers
+        self._refused = refused
         self._assets: dict[str, Asset] = {}
         for path in sorted(directory.rglob("[!.]*")):  # what begins with a dot is of the build, and served to nobody
             if path.is_file() and not (path.suffix in CODINGS and path.with_suffix("").is_file()):
@@ -137,10 +138,17 @@ class Assets:
         send: Callable[[Message], Awaitable[None]],
         more: Headers | None = None,
     ) -> None:
-        """Answer one HTTP request (ASGI); 405 for any method but GET and HEAD. `more` are instead of our headers."""
+        """Answer one HTTP request (ASGI); 405 for any method but GET, HEAD and OPTIONS.
+
+        `more` are instead of our headers.
+        """
         if scope["method"] in ("GET", "HEAD"):
             status, headers, body = asset.answer(scope["headers"])
+        elif scope["method"] == "OPTIONS":
+            status, headers, body = 204, [_ALLOW], b""
         else:
+            if self._refused is not None:
+                self._refused(Code.METHOD_NOT_ALLOWED)
             status, headers, body = 405, _REFUSAL_HEADERS, _REFUSAL
         await send(
             {
@@ -153,10 +161,11 @@ class Assets:
 
 
 _REFUSAL: Final = encode(Failure(success=False, message="Method Not Allowed", code=Code.METHOD_NOT_ALLOWED))
+_ALLOW: Final = (b"allow", b"GET, HEAD, OPTIONS")
 _REFUSAL_HEADERS: Final[Headers] = [
     (b"content-type", b"application/json"),
     (b"content-length", b"%d" % len(_REFUSAL)),
-    (b"allow", b"GET, HEAD"),
+    _ALLOW,
     (b"cache-control", b"no-store"),
 ]
 

@@ -464,7 +464,9 @@ def _answer(request: Request[Any, Any, Any], services: Services, file: StoredFil
     if asked is not None and request.headers.get("if-range", tag) == tag:
         status, start, stop = _range(asked, file.size)
     if status == BadRangeError.status:
-        told = encode(Failure.of(BadRangeError()))
+        refused = BadRangeError()
+        services.refusals.request(refused.code)
+        told = encode(Failure.of(refused))
         headers |= {"content-range": f"bytes */{file.size}", "content-length": str(len(told))}
         return Stream(iter((told,)), status_code=status, headers=headers, media_type="application/json")
     if status == 206:  # noqa: PLR2004 - Partial Content

@@ -97,8 +97,9 @@ class Guard:
         address_connections: int = 1_000,
         address: ClientAddress | None = None,
         scheduler: Scheduler | None = None,
+        full: str = "MAX_CONNECTIONS are open",
     ) -> None:
-        """Times are in seconds, of `scheduler` or else of the running event loop.
+        """Times are in seconds, of `scheduler` or else of the running event loop. `full` is logged at the limit.
 
         `address` finds the clients behind trusted proxies.
 
@@ -117,7 +118,7 @@ class Guard:
         self.buffer = memoryview(bytearray(READ_SIZE))
         self.logger = _SampledLogger()
         self._limit = connections
-        self._full = Sampled(log.warning, "connections refused: MAX_CONNECTIONS are open")
+        self._full = Sampled(log.warning, f"connections refused: {full}")
         self._scheduler = scheduler
         self._loop: _Loop | None = None
 
@@ -426,7 +427,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     @property
-    def _is_answering(self) -> bool:
+    def is_answering(self) -> bool:
+        """Return whether the application answers a request."""
         return self._answering is not None and not self._answering.response_complete
 
     def _tell_application(self) -> None:
@@ -470,7 +472,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     @property
     def is_between_requests(self) -> bool:
         """Return whether all that came is answered, and the answers have left: the connection could begin here."""
-        if self._refusal is not None or self._in_message or self.pipeline or self._is_answering:
+        if self._refusal is not None or self._in_message or self.pipeline or self.is_answering:
             return False
         return not self._wire.is_closing() and not self._wire.get_write_buffer_size()
 
@@ -512,12 +514,16 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self.transport.write(head.encode() + body)
         self.transport.close()
 
+    def _count_and_answer(self, answer: _Answer) -> None:
+        self._guard.refusals[answer.code] += 1
+        self._answer(answer)
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """Answer a broken request, unless the connection is already cut, or another answer has begun."""
-        if self._is_answering:
+        if self.is_answering:
             self.transport.abort()
         elif not self.transport.is_closing():
-            self._answer(_BROKEN)
+            self._count_and_answer(_BROKEN)
 
     # ── request heads ─────────────────────────────────────────────────────────────────────────────
 
@@ -604,12 +610,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         Only if nothing else is to be sent: the WebSocket would not know who waits until it is.
         """
         self._late.discard(self)
-        if self._is_answering or self._wire.get_write_buffer_size():
+        if self.is_answering or self._wire.get_write_buffer_size():
             self.transport.abort()
             return
         guard = self._guard
         client = guard.through_proxy(self._peer, self.headers)
         if client is not None and not guard.addresses.take(client):
+            guard.refusals[Code.RATE_LIMITED] += 1
             self._answer(_TOO_MANY, _RETRY)
             return
         self._client = client
@@ -634,4 +641,4 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         elif self._in_head or self.cycle.response_started or self.pipeline:
             self.transport.abort()
         else:
-            self._answer(_LATE)
+            self._count_and_answer(_LATE)

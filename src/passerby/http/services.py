@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from litestar.connection import ASGIConnection
 
@@ -31,6 +32,12 @@ from passerby.safety.reports import Reports
 from passerby.socketio import Server
 from passerby.socketio.origins import Origins
 from passerby.stats.statistics import Statistics
+
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+"""RFC 9110 §7.2, of RFC 3986 §3.2.2 only names that DNS has, and addresses."""
+_LONGEST_HOST: Final = 261
+"""Characters of a name in DNS, and of a port."""
+_LAST_PORT: Final = 65_535
 
 
 class Services(NamedTuple):
@@ -92,10 +99,17 @@ class Services(NamedTuple):
     def is_secure(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
         """Return whether the client uses HTTPS, as reported by trusted proxies."""
         peer = connection.client.host if connection.client else ""
-        if connection.url.scheme == "https":
+        if connection.scope["scheme"] == "https":  # not of `connection.url`, which fails for a Host that is no host
             return True
         forwarded = connection.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip().lower()
         return forwarded == "https" and self.address.is_proxy(peer)
+
+    @staticmethod
+    def host_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        """Return `Host` if it is the name or the address of a server; `localhost` if it is missing or anything else."""
+        host = connection.headers.get("host", "")
+        found = _HOST.fullmatch(host) if len(host) <= _LONGEST_HOST else None
+        return host if found is not None and int(found["port"] or 0) <= _LAST_PORT else "localhost"
 
     @staticmethod
     def forwarded_for(connection: ASGIConnection[Any, Any, Any, Any]) -> str:

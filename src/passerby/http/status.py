@@ -192,7 +192,6 @@ class StatusController(Controller):
     @get(_SCHEMA, include_in_schema=False)
     async def document(self, request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
         """Return the AsyncAPI document of the Socket.IO events."""
-        host = request.headers.get("host") or "localhost"
         options = services.server.engine.options
         path = options.root_path + options.path
-        return {**_ASYNCAPI, "servers": servers(host, path, is_secure=services.is_secure(request))}
+        return {**_ASYNCAPI, "servers": servers(services.host_of(request), path, is_secure=services.is_secure(request))}

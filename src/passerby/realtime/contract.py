@@ -39,8 +39,11 @@ class Auth(Token, frozen=True):
     ] = []
 
 
-class Accepted(Struct, frozen=True):
-    """The acknowledgement of an event that was accepted, if it has no answer of its own."""
+class Accepted(Struct, frozen=True, forbid_unknown_fields=True):
+    """The acknowledgement of an event that was accepted, if it has no answer of its own: an object with nothing in it.
+
+    No refusal is one, so the document can tell the two apart.
+    """
 
 
 INBOUND: tuple[type[Event], ...] = (*matching.INBOUND, *chat.INBOUND, *stats.INBOUND, *calls.INBOUND, *safety.INBOUND)

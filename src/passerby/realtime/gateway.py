@@ -20,6 +20,7 @@ from passerby.errors import (
     ConflictError,
     InternalError,
     InvalidInputError,
+    NotFoundError,
     PasserbyError,
     RateLimitedError,
     UnavailableError,
@@ -33,6 +34,7 @@ from passerby.matching import events as match_events
 from passerby.realtime.contract import ANSWERS, Accepted, Auth, Token
 from passerby.realtime.links import SocketLink
 from passerby.safety import events as safety_events
+from passerby.safety.acks import Acks
 from passerby.safety.consent import Held
 from passerby.safety.hook import Item
 from passerby.safety.links import has_link
@@ -90,6 +92,9 @@ class _Admission(msgspec.Struct, frozen=True):
     token_expires: float
     resume: chat_events.Resume | None
     features: list[str]
+
+
+_NO_SUCH_EVENT: Final = NotFoundError(Code.NOT_FOUND, "There is no such event")
 
 
 class Gateway:
@@ -441,7 +446,8 @@ class Gateway:
             self._refuse(socket.data, chat_events.ChatError, limited, None, ack)
         else:
             if ack is not None:
-                ack(chat_events.ChatError(message="There is no such event", code=Code.NOT_FOUND))
+                self._refusals.event(_NO_SUCH_EVENT)
+                ack(chat_events.ChatError(message=_NO_SUCH_EVENT.message, code=_NO_SUCH_EVENT.code))
 
     def _malformed(self, socket: Socket, event: str, error: Exception, ack: Ack | None) -> None:
         """Send an error for an event with an invalid payload."""
@@ -484,16 +490,17 @@ class Gateway:
         self, member: Member, payload: chat_events.SendMessage, content: str | dict[str, Any], ack: Ack | None
     ) -> None:
         """Let hooks look at a message before it is delivered. Raises RateLimitedError."""
+        acks = Acks(ack)
 
         def refuse(error: PasserbyError) -> None:
-            self._refuse(member.live, chat_events.ChatError, error, payload, ack)
+            self._refuse(member.live, chat_events.ChatError, error, payload, acks)
 
         def deliver() -> None:
             try:
                 if isinstance(content, str):
-                    self._send_text(member, payload, content, ack)
+                    self._send_text(member, payload, content, acks)
                 else:
-                    self._deliver_file(member, payload, content, ack)
+                    self._deliver_file(member, payload, content, acks)
             except Exception as error:  # noqa: BLE001 - any error is reported to the client
                 refuse(self._known(payload.event, error))
 
@@ -511,7 +518,8 @@ class Gateway:
                 languages=_spoken(member),
             )
 
-        self._checks.check(member, item, deliver, refuse, content=content, client_id=payload.client_id)
+        client_id = payload.client_id
+        self._checks.check(member, item, deliver, refuse, content=content, client_id=client_id, acks=acks)
 
     def _hold(
         self,
@@ -522,18 +530,19 @@ class Gateway:
         ack: Ack | None,
     ) -> None:
         """Let a message wait until the partner allows it. Raises ConflictError (consent_pending)."""
+        acks = Acks(ack)
         size = len(content.encode()) if isinstance(content, str) else _FILE_CONTENT
 
         def deliver() -> None:
             try:
-                self._rooms.send(member, payload.type, content, payload.client_id, ack)
+                self._rooms.send(member, payload.type, content, payload.client_id, acks)
             except Exception as error:  # noqa: BLE001 - any error is reported to the client
                 refuse(self._known(payload.event, error))
 
         def refuse(error: PasserbyError) -> None:
-            self._refuse(member.live, chat_events.ChatError, error, payload, ack)
+            self._refuse(member.live, chat_events.ChatError, error, payload, acks)
 
-        self._consent.wait(member, Held(step, deliver, refuse, payload.client_id, size))
+        self._consent.wait(member, Held(step, deliver, refuse, payload.client_id, size, acks))
 
     async def _send_file(self, member: Member, payload: chat_events.SendMessage, ack: Ack | None) -> None:
         live = member.live

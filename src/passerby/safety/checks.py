@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from passerby.errors import PasserbyError
     from passerby.live import LiveGuest, Member, Room
     from passerby.models import Rule
+    from passerby.safety.acks import Acks
     from passerby.safety.hook import Hook, ItemKind
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class _Waiting(Struct, eq=False):
     deliver: Callable[[], None]
     refuse: Callable[[PasserbyError], None]
     client_id: str | None
+    acks: Acks
     content: object
     """What is checked: with the same client id, but another content, it is another message."""
     verdict: Verdict | None = None
@@ -156,21 +158,23 @@ class Checks(RoomObserver):
         *,
         content: object,
         client_id: str | None,
+        acks: Acks,
     ) -> None:
         """Ask the hooks about an item, then `deliver` it, or `refuse` it with the reason; after those before it.
 
-        One with the same `client_id` and `content` that is being checked is answered instead of the one before: its
-        author has come back.
+        `acks` are those that `deliver` and `refuse` call. One with the same `client_id` and `content` that is being
+        checked already is the same message, sent again: it is delivered or refused once, and all `acks` are called.
         Raises RateLimitedError if too many of this author are being checked.
         """
         line = self._lines.setdefault(author, deque())
         again = next((one for one in line if client_id and (one.client_id, one.content) == (client_id, content)), None)
         if again is not None:
-            again.deliver, again.refuse = deliver, refuse
+            acks.join(again.acks)
+            again.deliver, again.refuse, again.acks = deliver, refuse, acks  # of the connection of now
             return
         if len(line) >= MOST_WAITING:
             raise RateLimitedError(_RETRY, "messages that are being checked", limit="checks")
-        waiting = _Waiting(deliver, refuse, client_id, content)
+        waiting = _Waiting(deliver, refuse, client_id, acks, content)
         line.append(waiting)
         self._background.start("check of a message", self._check(author, item, waiting))
 

@@ -1,6 +1,6 @@
 """The consent ladder: before the first link, picture, file, voice note or call of each side the other one is asked.
 
-What the other has not allowed waits here, and never leaves the server: it is not logged, not numbered, and not
+What the other has not allowed waits here, and never leaves the server: it is not logged, not numbered, and not yet
 acknowledged to its author. So nothing is lost if the process ends meanwhile: the author's client sends it again.
 Only a recipient whose client can ask is asked. Others get everything, except the steps that the operator has closed.
 """
@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from passerby.errors import Code, ConflictError
-from passerby.live import CONSENT, RoomObserver
+from passerby.live import CONSENT, RoomObserver, not_in_room
 from passerby.models import Step
 from passerby.safety.events import ConsentAnswered, ConsentAsked, ConsentWaiting, ConsentWithdrawn
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from passerby.clock import Clock
     from passerby.errors import PasserbyError
     from passerby.live import LiveGuest, Member, Room
+    from passerby.safety.acks import Acks
     from passerby.safety.pressure import Pressure
 
     Note = Callable[[str, int, str, bytes | None], None]
@@ -49,6 +50,8 @@ class Held(Struct, eq=False):
     """Of a message. One with the same id takes the place of the one before."""
     size: int = 0
     """Bytes that it holds."""
+    acks: Acks | None = None
+    """Those of a message, which `deliver` and `refuse` call; None: it is something else."""
 
 
 class _Answers(Struct, array_like=True):
@@ -176,6 +179,8 @@ class Consent(RoomObserver):
         waiting = side.waiting.get(step, [])
         again = next((one for one in waiting if held.client_id and one.client_id == held.client_id), None)
         if again is not None:
+            if held.acks is not None and again.acks is not None:
+                held.acks.join(again.acks)
             waiting[waiting.index(again)] = held
         else:
             others = [one for each in side.waiting.values() for one in each]
@@ -294,12 +299,16 @@ class Consent(RoomObserver):
 
     def room_lost(self, room: Room) -> None:
         """See RoomObserver. The authors' clients send again what waited."""
-        self.room_closed(room)
-
-    def room_closed(self, room: Room) -> None:
-        """See RoomObserver. Nothing that waited was acknowledged."""
         for member in room.members:
             self._sides.pop(member, None)
+
+    def room_closed(self, room: Room) -> None:
+        """See RoomObserver. Authors are told of messages that waited; of calls they are told by `calls`."""
+        for member in room.members:
+            side = self._sides.pop(member, None)
+            for held in [] if side is None else [one for waiting in side.waiting.values() for one in waiting]:
+                if held.acks is not None:
+                    self._background.attempt("refusal of what waited", held.refuse, not_in_room())
 
 
 def declined() -> ConflictError:

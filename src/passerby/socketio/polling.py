@@ -43,9 +43,10 @@ log = logging.getLogger(__name__)
 class Polling:
     """Serves GET (open a session, wait for packets), POST (send packets) and OPTIONS (CORS preflight)."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Serve `engine`'s sessions."""
+    def __init__(self, engine: Engine, failed: Callable[[Exception], str] | None = None) -> None:
+        """Serve `engine`'s sessions. `failed` logs a failure, and returns what the answer names it by: Request-Id."""
         self._engine = engine
+        self._failed = failed
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -54,7 +55,7 @@ class Polling:
             await self._preflight(request, send)
             return
         status, body, content_type = 200, b"", _TEXT
-        retry_after = None
+        retry_after = number = None
         try:
             body_or_none = await self._answer(request, receive)
         except _RefusedError as error:
@@ -65,8 +66,11 @@ class Polling:
                 b"application/json",
                 refusal.retry_after,
             )
-        except Exception:
-            log.exception("polling failed")
+        except Exception as error:
+            if self._failed is None:
+                log.exception("polling failed")
+            else:
+                number = self._failed(error)
             status, body, content_type = _FAILED.status, _FAILED.body(), b"application/json"
         else:
             if body_or_none is None:
@@ -78,6 +82,8 @@ class Polling:
             (b"cache-control", b"no-store"),
             *self._engine.origins.cors_headers(request),
         ]
+        if number is not None:
+            headers.append((b"request-id", number.encode()))
         if retry_after is not None:
             headers.append((b"retry-after", str(math.ceil(retry_after)).encode()))
         await _respond(send, status, headers, body)

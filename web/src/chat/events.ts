@@ -97,8 +97,12 @@ function chatError(state: State, event: ChatError): Step {
     const ms = (retryAfter ?? DEFAULT_PAUSE_S) * 1000;
     return hold(state, conversation, clientId, ms);
   }
-  // We have lost track of where we are; a new connection begins with being told.
-  if (code === 'not_in_room') return [state, [{ do: 'connect' }]];
+  if (code === 'not_in_room') {
+    // It waited for the partner of an earlier conversation, which is over by now.
+    if (clientId && !unsent(conversation).some(({ key }) => key === clientId)) return [state, []];
+    // We have lost track of where we are; a new connection begins with being told.
+    return [state, [{ do: 'connect' }]];
+  }
   if (clientId === undefined) return [{ ...state, notice: code }, []];
   return proceed({
     ...state,

@@ -245,6 +245,13 @@ describe('a conversation', () => {
     expect(run(state, established(false)).state.conversation?.ending).toBe('away');
   });
 
+  it('does not care for a message of an earlier conversation, which is over', () => {
+    const late: ChatError = { message: '', code: 'not_in_room', clientId: 'earlier' };
+    const { state, effects } = run(talking(), write('a'), event('chat:error', late));
+    expect(effects).toEqual([]);
+    expect(lineStates(state)).toEqual(['sending']);
+  });
+
   it('shows that the partner types, and forgets it after a while', () => {
     const typing = event('chat:typing:start', { userId: 'guest_them', username: '' });
     const { state, effects } = run(talking(), typing);
