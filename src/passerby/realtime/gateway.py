@@ -446,7 +446,7 @@ class Gateway:
             self._refuse(socket.data, chat_events.ChatError, limited, None, ack)
         else:
             if ack is not None:
-                self._refusals.event(_NO_SUCH_EVENT, live.guest.id)
+                self._refusals.event(_NO_SUCH_EVENT, socket.data.guest.id)
                 ack(chat_events.ChatError(message=_NO_SUCH_EVENT.message, code=_NO_SUCH_EVENT.code))
 
     def _malformed(self, socket: Socket, event: str, error: Exception, ack: Ack | None) -> None:
