@@ -11,6 +11,7 @@ import pytest
 from passerby.calls.events import EndCall, SendOffer, SessionDescription
 from passerby.errors import Code, StoppingError
 from passerby.guests.events import ConnectionClosing
+from passerby.models import Wish
 from tests.support.clock import turns
 from tests.support.house import House, Person
 
@@ -30,7 +31,11 @@ class Goodbye:
         self.is_empty = False
         self.saying = asyncio.ensure_future(
             house.farewell.say(
-                notice=NOTICE, patience=PATIENCE, away=AWAY, is_over=lambda: self.is_hurried or self.is_empty
+                notice=NOTICE,
+                patience=PATIENCE,
+                away=AWAY,
+                keeps=False,
+                is_over=lambda: self.is_hurried or self.is_empty,
             )
         )
 
@@ -63,6 +68,7 @@ async def test_everybody_is_told_and_it_ends_with_the_notice() -> None:
             assert (event.code, event.closes_in, event.kept) == (Code.SERVER_SHUTTING_DOWN, NOTICE, False)
             assert isinstance(event.return_in, float)
             assert NOTICE + AWAY <= event.return_in <= NOTICE + AWAY + 1
+            assert not person.link.closed
         anna.say("goodbye")
         assert berta.link.texts() == ["goodbye"]
         await house.clock.run(NOTICE - 0.1)
@@ -118,6 +124,8 @@ async def test_what_is_under_way_gets_its_time(what: str) -> None:
     async with goodbye(house) as saying:
         assert {told(anna).closes_in, told(berta).closes_in} == {PATIENCE}
         assert {told(carla).closes_in, told(dora).closes_in} == {NOTICE}
+        for person in (anna, berta, carla, dora):  # nobody comes back before the process has ended
+            assert PATIENCE + AWAY <= (told(person).return_in or 0) <= PATIENCE + AWAY + 1
         await house.clock.run(NOTICE + 0.1)
         assert {carla.link.closed, dora.link.closed} == {Code.SERVER_SHUTTING_DOWN}
         assert {anna.link.closed, berta.link.closed} == {None}
@@ -129,9 +137,11 @@ async def test_what_is_under_way_gets_its_time(what: str) -> None:
             await upload.write(b"abc")
             await upload.finish(upload.room.id)
         await house.clock.run(0.5)
+        for person in (anna, berta):
+            assert person.link.last(ConnectionClosing).closes_in == pytest.approx(2, abs=0.1)
         assert not saying.has_ended()  # there is time to send the file
         anna.say("here it is")
-        await house.clock.run(1)
+        await house.clock.run(2)
         assert saying.has_ended()
 
 
@@ -157,4 +167,37 @@ async def test_it_is_over_at_once_without_anybody_and_in_a_hurry(why: str, after
         await house.clock.run(after)
         setattr(saying, why, True)
         await house.clock.run(0.1)
+        assert saying.has_ended()
+
+
+async def test_nobody_is_matched_any_more_and_searches_wait() -> None:
+    house = House(match_interests=4, match_language=6)
+    carla, dora = await house.visitor("Carla"), await house.visitor("Dora")
+    await carla.search(Wish(interests=("tea",)))
+    async with goodbye(house):
+        assert carla.live.ticket is None
+        assert carla.live.suspended is not None
+        carla.drop()
+        await carla.connect()
+        house.farewell.greet(carla.live)
+        await house.clock.run(NOTICE)
+        with pytest.raises(StoppingError):
+            await dora.search()
+        assert carla.live.member is None
+        assert carla.live.suspended is not None
+
+
+async def test_a_call_that_ends_early_gives_no_more_time_than_others_have() -> None:
+    house = House(consent=("none",))
+    anna, berta = await house.pair()
+    house.calls.offer(anna.live, OFFER)
+    async with goodbye(house) as saying:
+        await house.clock.run(3)
+        house.calls.hang_up(anna.live, EndCall, None)
+        await house.clock.run(0.1)
+        for person in (anna, berta):
+            assert person.link.last(ConnectionClosing).closes_in == pytest.approx(NOTICE - 3, abs=0.2)
+        await house.clock.run(NOTICE - 3.2)
+        assert not saying.has_ended()
+        await house.clock.run(0.2)
         assert saying.has_ended()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +16,16 @@ import msgspec
 import pytest
 
 from passerby.app import Application
+from passerby.background import Background
 from passerby.limits import Rate
 from passerby.reloading import Change, Reloading
 from passerby.settings import Configuration, Settings, SettingsError, examine
 from passerby.workers.parent import FIXED
-from tests.support.clock import ManualClock
+from tests.support.client import PATIENCE
+from tests.support.clock import ManualClock, turns
 from tests.support.server import SECRET, RunningServer, http_client
 from tests.support.valkey import until as support_until
+from tests.support.workers import workers_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -51,7 +56,7 @@ OTHERS: dict[str, Any] = {
 """Another value of each setting that is no number and no rate."""
 FILES = {"word_list": "colour\n", "picture_list": "0" * 64 + "\n"}
 LOG = {"log_level", "log_format"}
-NAMES = sorted(Application(BASE, ManualClock())._reloading.names - LOG)
+NAMES = sorted(Application(BASE, ManualClock()).reloading.names - LOG)
 
 
 def other(name: str, tmp_path: Path) -> object:
@@ -91,11 +96,11 @@ def state(application: Application) -> dict[str, object]:
         "links": services.links._keys,
         "hooks": [
             (type(asked.hook), asked.hook.kinds, asked._without, vars(asked.hook).get("_url"))
-            for asked in services.checks._hooks
+            for asked in services.checks._hooks.members
         ],
         "deadline": services.checks._deadline,
         "kinds": services.checks.kinds,
-        "hook secret": [vars(asked.hook).get("_secret") for asked in services.checks._hooks],
+        "hook secret": [vars(asked.hook).get("_secret") for asked in services.checks._hooks.members],
         "age": services.newcomers.checks and services.newcomers.checks._secret,
         "proxies": application._address._trusted._networks,
         "options": application.server.engine.options,
@@ -111,7 +116,7 @@ async def test_a_change_is_the_same_as_a_start_with_it(name: str, tmp_path: Path
     new = msgspec.structs.replace(BASE, **{name: other(name, tmp_path)})
     changed = Application(BASE, ManualClock())
     before = state(changed)
-    changed.reload(Configuration(new, [], [], []))
+    await changed.reloading.take(Configuration(new, [], [], []))
     assert state(changed) == state(Application(new, ManualClock()))
     assert state(changed) != before
     assert changed.services.settings == new
@@ -124,7 +129,7 @@ def test_the_documents_say_what_can_change() -> None:
     rows = "".join(re.sub(r"; the pages of.*", "", line) for line in table.splitlines())
     said = {name.lower() for name in re.findall(r"`([A-Z_]+)`", rows)}
     rates = {name for name in Settings.__struct_fields__ if name.startswith("limit_")}
-    assert said | rates == Application(BASE, ManualClock())._reloading.names
+    assert said | rates == Application(BASE, ManualClock()).reloading.names
     assert {name.lower() for name in re.findall(r"`([A-Z_]+)`", workers.split("\n\n")[0])} == set(FIXED)
 
 
@@ -137,7 +142,7 @@ async def test_guests_and_addresses_that_are_here_have_the_new_rates_and_what_th
         assert limit.take_at_once(address) > 0
     rate = Rate(2 * burst, BASE.limit_address_sessions.per_second)
     doubled = msgspec.structs.replace(BASE, limit_address_sessions=rate)
-    application.reload(Configuration(doubled, [], [], []))
+    await application.reloading.take(Configuration(doubled, [], [], []))
     for address in ("192.0.2.1", "2001:db8::1"):
         taken = 0
         while not limit.take_at_once(address):
@@ -148,8 +153,8 @@ async def test_guests_and_addresses_that_are_here_have_the_new_rates_and_what_th
 async def test_what_is_wrong_changes_nothing_and_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     application = Application(BASE, ManualClock())
     before = state(application)
-    application.reload(examine({"PORT": "eighty", "TEXT_LIMIT": "7"}))
-    application.reload(
+    await application.reloading.take(examine({"PORT": "eighty", "TEXT_LIMIT": "7"}))
+    await application.reloading.take(
         Configuration(msgspec.structs.replace(BASE, word_list=str(tmp_path / "no"), text_limit=7), [], [], [])
     )
     assert state(application) == before
@@ -162,7 +167,7 @@ async def test_what_needs_a_restart_is_named_each_time_and_keeps_its_value(caplo
     application = Application(BASE, ManualClock())
     for _ in range(2):
         caplog.clear()
-        application.reload(
+        await application.reloading.take(
             Configuration(msgspec.structs.replace(BASE, port=80, jwt_secret=None, text_limit=7), [], [], [])
         )
         assert {vars(record)["setting"] for record in caplog.records if record.levelname == "WARNING"} == {
@@ -172,18 +177,44 @@ async def test_what_needs_a_restart_is_named_each_time_and_keeps_its_value(caplo
         assert application.services.settings == msgspec.structs.replace(BASE, text_limit=7)
 
 
-def test_the_first_change_alone_may_fail() -> None:
-    def fail(_: Settings) -> None:
+async def test_what_is_read_is_read_before_anything_changes_and_beside_the_event_loop() -> None:
+    threads: list[int] = []
+
+    def fail(_: Settings) -> Callable[[], object]:
+        threads.append(threading.get_ident())
         raise SettingsError("no")
 
     taken: list[Settings] = []
     reloading = Reloading(
         BASE,
-        [Change(frozenset({"word_list"}), fail, each_time=True), Change(frozenset({"text_limit"}), taken.append)],
+        [Change(frozenset({"text_limit"}), taken.append), Change(frozenset({"word_list"}), prepare=fail)],
+        Background(ManualClock()),
+        taken.append,
     )
-    with pytest.raises(SettingsError):
-        reloading.take(msgspec.structs.replace(BASE, text_limit=7))
-    assert (taken, reloading.settings) == ([], BASE)
+    await reloading.take(Configuration(msgspec.structs.replace(BASE, text_limit=7), [], [], []))
+    assert taken == []
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+async def test_many_who_ask_at_once_have_the_settings_read_twice() -> None:
+    background, read, may_go = Background(ManualClock()), 0, threading.Event()
+
+    def reread() -> Configuration:
+        nonlocal read
+        read += 1
+        may_go.wait(PATIENCE)
+        return Configuration(BASE, [], [], [])
+
+    reloading = Reloading(BASE, [], background, lambda _: None)
+    for _ in range(50):
+        reloading.ask(reread)
+    await turns()
+    for _ in range(50):
+        reloading.ask(reread)
+    may_go.set()
+    await background.settle()
+    assert read == 2
 
 
 # ── with a real process ───────────────────────────────────────────────────────────────────────────
@@ -290,3 +321,43 @@ async def test_workers_are_replaced_and_have_the_new_settings(
         await server.reload("the settings are wrong, so no worker is replaced", text_limit=-1)
         assert (await guests.http.get("/health")).status_code == 200
     assert server.process.terminate() == 0
+
+
+async def test_settings_that_no_new_worker_can_have_do_not_stay(
+    start_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    """A worker that dies afterwards is followed by one with the settings of before."""
+    server = Configured(start_process, tmp_path, workers="2", drain_seconds=0.2)
+    await server.reload("the other workers are not replaced", word_list=str(tmp_path / "nowhere"))
+    (worker, *_) = workers_of(server.process.pid)
+    started = len(server.records("Redis is in use"))
+    os.kill(worker, signal.SIGKILL)
+    await until(lambda: len(server.records("Redis is in use")) > started)
+    assert len(workers_of(server.process.pid)) == 2
+    async with http_client(server.process.url) as http:
+        assert (await http.get("/health")).status_code == 200
+    assert server.process.terminate() == 0
+
+
+async def test_a_pipe_cannot_be_read_again(start_process: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=lambda: pipe.write_text("text_limit = 7\n"))
+    writing.start()
+    process = start_process("--config", str(pipe)).wait_until_ready()
+    writing.join()
+    os.kill(process.pid, signal.SIGHUP)
+    assert process.wait_for("nothing is taken over")
+    async with http_client(process.url) as http:
+        assert (await http.get("/api/limits")).json()["data"]["textLength"] == 7
+    assert process.terminate() == 0
+
+
+async def test_a_signal_that_comes_before_it_serves_ends_nothing(start_process: Callable[..., ServerProcess]) -> None:
+    process = start_process()
+    assert process.wait_for("starts")
+    for _ in range(20):
+        os.kill(process.pid, signal.SIGHUP)
+        await asyncio.sleep(0.01)
+    process.wait_until_ready()
+    assert process.terminate() == 0

@@ -74,6 +74,8 @@ CONSOLE_FILE: Final = "/moderate.html"
 CONSOLE_PATHS: Final = ("/moderate", "/moderate/", CONSOLE_FILE)
 _LOOK: Final = 0.05
 """Seconds between two looks whether a process that drains should hurry."""
+_HEAR: Final = 0.2
+"""Seconds in which what another process has said at the same time is heard."""
 _LEAST: Final = 1.0
 """Seconds that open HTTP connections have at least to go to other workers."""
 _CLOSE_TIMEOUT: Final = 10.0
@@ -99,6 +101,13 @@ class Crew(Handover, Protocol):
 
     ends: frozenset[str] | None
     """The node ids of all workers of this machine once all of them end; None before."""
+    keeps: bool
+    """Whether what they have in Redis outlives them all."""
+    may_leave: bool
+    """Whether all have parted."""
+
+    def part(self) -> None:
+        """Say that no guest of this worker is waited for any more, before all of them end."""
 
     def drain(self) -> None:
         """Take no new clients from now on."""
@@ -247,7 +256,7 @@ class Application:
             cors_origin=settings.cors_origin,
             root_path=settings.root_path,
         )
-        self._reloading = Reloading(settings, self._changes())
+        self.reloading = Reloading(settings, self._changes(), background, self._hold)
 
     def _moderation(self, settings: Settings, clock: Clock) -> Moderation:
         services = self.services
@@ -310,7 +319,7 @@ class Application:
             background=background,
         )
         if services.settings.files_in == "redis":
-            Uploads(
+            uploads = Uploads(
                 bus=bus,
                 requests=requests,
                 asking=self.asking,
@@ -320,6 +329,7 @@ class Application:
                 background=background,
                 upload_timeout=services.settings.upload_timeout,
             )
+            services.rooms_of_uploads_elsewhere = uploads.rooms
         services.adapters.loops["keeping of homes"] = moving.keep
         redis = services.adapters.redis
         # Without the lease another node may have taken over whoever is away; there is one, unless this node is alone.
@@ -360,7 +370,10 @@ class Application:
         self.services.adapters.loops["round of searches"] = pulse.keep
 
     def _allow(self, request: Request) -> Refusal | None:
-        wait = self._connects.take_at_once(self._address_of(request))
+        address = self._address_of(request)
+        wait = self._connects.take_at_once(address)
+        if wait:
+            self.refusals.meet("address_connects", address)
         return Refusal(6, Code.RATE_LIMITED, "Too Many Requests", status=429, retry_after=wait) if wait else None
 
     def _address_of(self, request: Request) -> str:
@@ -402,9 +415,8 @@ class Application:
         engine = self.server.engine
         engine.options = replace(engine.options, packet_rate=settings.packet_rate * settings.limits_scale)
 
-    def reload(self, found: Configuration) -> None:
-        """Take over what has changed of the settings, and say in the log what that is."""
-        self.services.settings = self._reloading.reread(found)
+    def _hold(self, settings: Settings) -> None:
+        self.services.settings = settings
 
     # ── ASGI ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -598,23 +610,47 @@ class Application:
     async def _stop_watch(self) -> None:
         self.watch.stop()
 
+    async def leave(self) -> None:
+        """Let other nodes know that this one takes no guests any more; they may say the same in this moment."""
+        cluster = self.services.adapters.cluster
+        if cluster is not None:
+            cluster.membership.leave()
+            await asyncio.sleep(_HEAR)  # also for what the parent has said before the signal
+
     def is_followed(self) -> bool:
         """Return whether other processes serve who comes now: workers of this machine, or other machines."""
         crew, cluster = self.crew, self.services.adapters.cluster
         if crew is not None and crew.ends is None:
             return True
         here = () if crew is None or crew.ends is None else crew.ends
-        return cluster is not None and not set(cluster.membership.others()).issubset(here)
+        return cluster is not None and not cluster.membership.staying().issubset(here)
 
     async def say_farewell(self, is_urgent: Callable[[], bool]) -> None:
-        """Tell the guests that nobody serves them soon, and let what is under way end; see `farewell`."""
-        settings, engine = self.services.settings, self.server.engine
-        await self.services.farewell.say(
+        """Tell the guests that nobody serves them soon, and let what is under way end; see `farewell`.
+
+        Of several workers none ends before all have said it: guests of one are connected to another.
+        """
+        services, crew = self.services, self.crew
+        settings, farewell = services.settings, services.farewell
+        until = asyncio.get_running_loop().time() + max(settings.stop_notice, settings.stop_patience)
+        await farewell.say(
             notice=settings.stop_notice,
             patience=settings.stop_patience,
             away=settings.stop_away,
-            is_over=lambda: is_urgent() or not engine.sessions,
+            keeps=services.adapters.log.is_durable and (crew is None or crew.keeps),
+            is_over=lambda: is_urgent() or not self._is_anybody_here(),
         )
+        if crew is not None:
+            farewell.part_with_all()
+            crew.part()
+            while not (crew.may_leave or is_urgent()) and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110 - a signal
+                await asyncio.sleep(_LOOK)
+
+    def _is_anybody_here(self) -> bool:
+        services = self.services
+        if self.server.engine.sessions or services.files.is_uploading:
+            return True
+        return any(live.link is not None for live in services.guests.lives())  # over another worker's connection
 
     async def drain(self, seconds: float, is_urgent: Callable[[], bool]) -> None:
         """Tell the clients to come back, one after the other over `seconds`, so that not all come back at once.
@@ -629,8 +665,10 @@ class Application:
         begun = loop.time()
         for number, sid in enumerate(sids):
             due = begun + seconds * number / len(sids)
-            while engine.sessions and not is_urgent() and (wait := due - loop.time()) > 0:  # noqa: ASYNC110 - a signal
+            while engine.sessions and self.is_followed() and not is_urgent() and (wait := due - loop.time()) > 0:  # noqa: ASYNC110 - a signal
                 await asyncio.sleep(min(wait, _LOOK))
+            if not self.is_followed():  # the others leave, too
+                return
             engine.dismiss(sid)
 
 
@@ -651,12 +689,11 @@ class _Uvicorn(uvicorn.Server):
         application = self._application
         crew = application.crew
         application.log("the server stops" if crew is None else "the worker drains")
-        if crew is not None:
-            await asyncio.sleep(_LOOK)  # what the parent has said before the signal is read meanwhile
+        await application.leave()
         if application.is_followed():
             self._close_ports()  # before clients are told to reconnect
             await self._drain()
-        else:
+        if not application.is_followed():  # or not any more
             await application.say_farewell(lambda: self._is_urgent)
             self._close_ports()
         await application.stop()
@@ -682,8 +719,11 @@ class _Uvicorn(uvicorn.Server):
         try:
             async with asyncio.timeout(max(settings.drain_seconds, settings.stop_patience, _LEAST)):
                 await self._application.drain(settings.drain_seconds, lambda: self._is_urgent)
-                await leaving
+                if self._application.is_followed():
+                    await leaving
         except TimeoutError:
+            pass
+        finally:
             leaving.cancel()
 
     async def _wait_for_requests(self, crew: Crew | None, seconds: float) -> None:
@@ -746,7 +786,7 @@ def _obey(application: Application, reread: Callable[[], Configuration] | None) 
     """Read the settings again after SIGHUP, if it is this process that is asked to."""
     if reread is not None and sys.platform != "win32":
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, lambda: application.reload(reread()))
+        loop.add_signal_handler(signal.SIGHUP, application.reloading.ask, reread)
 
 
 async def _serve(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
@@ -548,12 +548,20 @@ class Assembly:
     def _ask_before_beginnings(self, settings: Settings) -> None:
         """Build what knows whether anything may begin: nothing does near MEMORY_LIMIT, and before a stop."""
         self.memory = MemoryBudget(settings.memory_limit, self.clock)
-        self.farewell = Farewell(self.guests, self.calls, self.files, self.clock, keeps=self.adapters.log.is_durable)
+        self.rooms_of_uploads_elsewhere: Callable[[], Iterable[str]] = tuple
+        """Returns the ids of rooms here with an upload under way that comes to another node."""
+        self.farewell = Farewell(self.guests, self.matchmaking, self.clock, busy_rooms=self._busy_rooms)
         self.calls.check_new = self.farewell.check
         self.guests.check_new = self._admit_session
         self.files.check_new = self._admit_upload
         if settings.files_in == "memory":
             self.files.space.check_memory = self.memory.check_upload
+
+    def _busy_rooms(self) -> Iterator[str]:
+        """Yield the ids of rooms with a call or an upload under way."""
+        yield from self.calls.rooms()
+        yield from self.files.rooms_of_uploads()
+        yield from self.rooms_of_uploads_elsewhere()
 
     def _make_newcomers(self, settings: Settings) -> Newcomers:
         """Raises SettingsError."""

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -30,10 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = vars(_parser().parse_args(arguments))
     command, url = flags.pop("command"), flags.pop("url", None)
 
-    def read() -> settings.Configuration:
-        return settings.examine(os.environ, dict(flags))
-
-    found = read()
+    found = settings.examine(os.environ, flags)
     if command == "config":
         return _quietly(lambda: _config(flags["action"] or "", found))
     chosen = found.settings
@@ -41,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(found.problems)
         return USAGE_ERROR
     if command == "serve":
-        return _serve(chosen, found.warnings, read)
+        return _serve(chosen, found.warnings, lambda: settings.examine(os.environ, flags, again=True))
     _complain(found.warnings)
     return _quietly(lambda: _run(command, chosen, url, flags))
 
@@ -163,6 +161,8 @@ def _others(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> li
 
 
 def _serve(chosen: settings.Settings, warnings: Sequence[str], reread: Callable[[], settings.Configuration]) -> int:
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is somebody who reads the settings again
     logs.configure(chosen.log_level, chosen.log_format)
     log.info(f"passerby {__version__} starts", extra={"settings": settings.changed(chosen)})  # noqa: G004 - as below
     for warning in warnings:

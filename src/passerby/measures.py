@@ -57,11 +57,18 @@ class Refusals:
         self.events[error.code] += 1
         self._limit(error, who)
 
-    def connect(self, code: Code) -> None:
-        """A guest is refused who wants to connect."""
+    def connect(self, code: Code, who: str) -> None:
+        """A guest of the address `who` is refused who wants to connect."""
         self.connects[code] += 1
         if code is Code.RATE_LIMITED:
-            self.limits["connects"] += 1
+            self.meet("connects", who)
+
+    def meet(self, limit: str, who: str) -> None:
+        """A guest, or an address, meets a rate limit."""
+        self.limits[limit] += 1
+        met = self._who.setdefault(limit, set())
+        if len(met) < CROWD:
+            met.add(hash(who))
 
     def request(self, code: Code, error: Exception | None = None, who: str = "") -> None:
         """An HTTP request of the address `who` is refused."""
@@ -70,10 +77,7 @@ class Refusals:
 
     def _limit(self, error: Exception | None, who: str) -> None:
         if isinstance(error, RateLimitedError):
-            self.limits[error.limit] += 1
-            met = self._who.setdefault(error.limit, set())
-            if len(met) < CROWD:
-                met.add(hash(who))
+            self.meet(error.limit, who)
 
     def crowded(self) -> list[str]:
         """Return the limits that many have met since the last call: too many to be all floods."""

@@ -6,6 +6,7 @@ themselves.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -15,13 +16,12 @@ import msgspec
 
 from passerby import logs
 from passerby.assembly import LINKS, built_in_hooks, hook_services, limits, quotas
-from passerby.clock import sleep
 from passerby.guests.tokens import derive
 from passerby.settings import SettingsError, changed
 
 if TYPE_CHECKING:
     from passerby.assembly import Assembly
-    from passerby.safety.hook import Hook
+    from passerby.background import Background
     from passerby.settings import Configuration, Settings
 
 log = logging.getLogger(__name__)
@@ -41,78 +41,95 @@ class Change(NamedTuple):
     """Settings that are taken over together."""
 
     names: frozenset[str]
-    take: Callable[[Settings], object]
-    """Raises SettingsError if that is not possible; then nothing has changed."""
-    each_time: bool = False
-    """Also if the settings are the same: what they name may have changed."""
+    take: Callable[[Settings], object] = _always
+    """Takes them over. It cannot fail."""
+    prepare: Callable[[Settings], Callable[[], object]] | None = None
+    """Runs in a thread: reads what the settings name, and returns what takes that over. Raises SettingsError."""
     fits: Callable[[Settings], bool] = _always
     """Returns whether the process can take these over."""
 
 
-class Reloaded(NamedTuple):
-    """Names of settings that have changed."""
-
-    taken: list[str]
-    left: list[str]
-    """Those that need a restart."""
-
-
 class Reloading:
-    """Takes over what can be taken over."""
+    """Takes over what can be taken over, one reading after the other."""
 
-    def __init__(self, settings: Settings, changes: Iterable[Change]) -> None:
-        """`settings` hold now. Only the first of `changes` may fail."""
-        self.settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        changes: Iterable[Change],
+        background: Background,
+        held: Callable[[Settings], object],
+    ) -> None:
+        """`settings` hold now; `held` is called with those that hold after each reading."""
+        self._settings = settings
         self._changes = tuple(changes)
+        self._background = background
+        self._held = held
+        self._is_reading = self._is_asked = False
 
     @property
     def names(self) -> frozenset[str]:
         """Return the settings that can be taken over."""
         return frozenset(name for change in self._changes for name in change.names)
 
-    def take(self, new: Settings) -> Reloaded:
-        """Take over what has changed. Raises SettingsError; then nothing is taken over.
+    def ask(self, reread: Callable[[], Configuration]) -> None:
+        """Read the settings again. Who asks while they are being read has them read once more, whatever the number."""
+        self._is_asked = True
+        if not self._is_reading:
+            self._is_reading = True
+            self._background.start("reading of the settings", self._read(reread))
 
-        What is left keeps its value, so it is named the next time, too.
+    async def _read(self, reread: Callable[[], Configuration]) -> None:
+        try:
+            while self._is_asked:
+                self._is_asked = False
+                await self.take(await asyncio.to_thread(reread))
+        finally:
+            self._is_reading = False
+
+    async def take(self, found: Configuration) -> None:
+        """Take over what has changed, all or nothing, and say in the log what that is.
+
+        What is left keeps its value, so it is named the next time, too. Files are read beside the event loop.
         """
-        changed = {name for name in new.__struct_fields__ if getattr(new, name) != getattr(self.settings, name)}
+        new, before = found.settings, self._settings
+        if new is None:
+            _complain(found.problems)
+            return
+        different = {name for name in new.__struct_fields__ if getattr(new, name) != getattr(before, name)}
         fitting = [change for change in self._changes if change.fits(new)]
-        taken = {name for change in fitting for name in change.names & changed}
-        holds = msgspec.structs.replace(self.settings, **{name: getattr(new, name) for name in taken})
+        taken = {name for change in fitting for name in change.names & different}
+        holds = msgspec.structs.replace(before, **{name: getattr(new, name) for name in taken})
+        try:
+            prepared = [await asyncio.to_thread(change.prepare, holds) for change in fitting if change.prepare]
+        except SettingsError as error:
+            _complain(str(error).splitlines())
+            return
+        for take in prepared:
+            take()
         for change in fitting:
-            if change.each_time or change.names & taken:
+            if change.names & taken:
                 change.take(holds)
-        self.settings = holds
-        return Reloaded(sorted(taken), sorted(changed - taken))
+        self._settings = holds
+        self._held(holds)
+        said = changed(holds)
+        told = {name.upper(): said.get(name.upper(), "(default)") for name in sorted(taken)}
+        log.info("the settings were read again", extra={"settings": told})
+        for name in sorted(different - taken):
+            log.warning("a setting needs a restart to change", extra={"setting": name.upper()})
 
-    def reread(self, found: Configuration) -> Settings:
-        """Take over what has changed, and say in the log what that is; return the settings that hold now."""
-        problems = found.problems
-        if found.settings is not None:
-            try:
-                taken, left = self.take(found.settings)
-            except SettingsError as error:
-                problems = str(error).splitlines()
-            else:
-                said = changed(self.settings)
-                told = {name.upper(): said.get(name.upper(), "(default)") for name in taken}
-                log.info("the settings were read again", extra={"settings": told})
-                for name in left:
-                    log.warning("a setting needs a restart to change", extra={"setting": name.upper()})
-                return self.settings
-        for problem in problems:
-            log.error("the settings are wrong, so nothing is taken over", extra={"problem": problem})
-        return self.settings
+
+def _complain(problems: Iterable[str]) -> None:
+    for problem in problems:
+        log.error("the settings are wrong, so nothing is taken over", extra={"problem": problem})
 
 
 def changes(services: Assembly, worker: int | None) -> list[Change]:
-    """Return what services can take over; the first may fail. `worker` is the number of this process among several."""
-    hooks = Change(_OF_HOOKS, partial(_change_hooks, services), each_time=True)
+    """Return what services can take over. `worker` is the number of this process among several."""
     pressure = {"proof_of_work", "calm_address_sessions", "calm_sessions"}
     rates = {"limits_scale", "limit_uploads", *(f"limit_address_{name}" for name in services.adapters.buckets)}
     told = {"limits_scale", "text_limit", "file_limit", "voice_limit", "picture_pixels", *_FILES}
     return [
-        hooks,
+        Change(_OF_HOOKS, prepare=partial(_read_lists, services)),
         Change(
             frozenset({"log_level", "log_format"}), lambda new: logs.configure(new.log_level, new.log_format, worker)
         ),
@@ -132,25 +149,22 @@ def changes(services: Assembly, worker: int | None) -> list[Change]:
             partial(_change_age_secret, services),
             fits=lambda new: services.newcomers.checks is not None and new.age_secret is not None,
         ),
-        Change(_READ_WHEN_NEEDED, lambda _: None),
+        Change(_READ_WHEN_NEEDED),
     ]
 
 
-def _change_hooks(services: Assembly, settings: Settings) -> None:
-    gone = services.checks.change(
-        [*services.own_hooks, *hook_services(settings, services.clock)],
-        built_in=built_in_hooks(settings),
-        deadline=settings.hook_timeout,
-        fails_open=settings.hook_fails == "open",
-    )
-    for hook in gone:
-        services.background.start("closing of a hook", _close_later(services, hook, settings.hook_timeout))
+def _read_lists(services: Assembly, settings: Settings) -> Callable[[], object]:
+    lists = built_in_hooks(settings)
 
+    def take() -> None:
+        services.checks.change(
+            [*services.own_hooks, *hook_services(settings, services.clock)],
+            built_in=lists,
+            deadline=settings.hook_timeout,
+            fails_open=settings.hook_fails == "open",
+        )
 
-async def _close_later(services: Assembly, hook: Hook, seconds: float) -> None:
-    """Close a hook that may have been asked just before."""
-    await sleep(services.clock, seconds)
-    await hook.close()
+    return take
 
 
 def _change_ice(services: Assembly, settings: Settings) -> None:

@@ -548,10 +548,15 @@ class Configuration(Struct, frozen=True):
     """Every setting, in order."""
 
 
-def examine(environment: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Configuration:
-    """Return the settings of flags, environment and file, and everything that is wrong with them; see `sources`."""
+def examine(
+    environment: Mapping[str, str], flags: Mapping[str, str | None] | None = None, *, again: bool = False
+) -> Configuration:
+    """Return the settings of flags, environment and file, and everything that is wrong with them; see `sources`.
+
+    If they are read `again`, what was a pipe is a problem: it is empty now.
+    """
     hints = get_type_hints(Settings, include_extras=True)
-    found = collect(list(hints), SECRETS, environment, flags or {})
+    found = collect(list(hints), SECRETS, environment, flags or {}, again=again)
     problems, wrong, chosen = list(found.problems), set(found.wrong), {}
     for name in hints:
         given = found.given.get(name)

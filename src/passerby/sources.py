@@ -68,12 +68,17 @@ _Layer = dict[str, Given]
 
 
 def collect(
-    names: Collection[str], secrets: Collection[str], environment: Mapping[str, str], flags: Mapping[str, str | None]
+    names: Collection[str],
+    secrets: Collection[str],
+    environment: Mapping[str, str],
+    flags: Mapping[str, str | None],
+    *,
+    again: bool = False,
 ) -> Found:
     """Return what is given for the settings `names`. For a secret, `<name>_file` may name the file that has it.
 
     From the strongest to the weakest: flags, `PASSERBY_<NAME>`, `<NAME>`, the file of `--config` or PASSERBY_CONFIG.
-    Empty variables count as unset.
+    Empty variables count as unset. A second time (`again`) the file must be one that can be read twice.
     """
     found = Found({}, [], set(), [])
     # In the order of the settings, for errors.
@@ -86,7 +91,7 @@ def collect(
         },
         _variables(known, environment, PREFIX),
         _plain(known, environment, found),
-        _toml(known, environment, flags, found),
+        _toml(known, environment, flags, found, again=again),
     ]
     for name in names:
         if not (name.endswith(_FILE) and name.removesuffix(_FILE) in secrets):
@@ -236,13 +241,21 @@ def _slips(names: Collection[str], environment: Mapping[str, str]) -> Iterator[s
 
 
 def _toml(
-    names: Collection[str], environment: Mapping[str, str], flags: Mapping[str, str | None], found: Found
+    names: Collection[str],
+    environment: Mapping[str, str],
+    flags: Mapping[str, str | None],
+    found: Found,
+    *,
+    again: bool,
 ) -> _Layer:
     label, place = "--config", flags.get("config")
     if place is None:
         label, place = CONFIG, environment.get(CONFIG)
         if not place:
             return {}
+    if again and Path(place).exists() and not Path(place).is_file():
+        found.problems.append(f"{label}={shorten(place)}: is no file that can be read again")
+        return {}
     try:
         content = tomllib.loads(_read(place, _LARGEST_CONFIG))
     except _UnreadableError as error:

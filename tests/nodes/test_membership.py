@@ -166,6 +166,20 @@ async def test_nodes_find_each_other(club: Club) -> None:
     assert anna.gone == ben.gone == []
 
 
+async def test_who_leaves_says_so_and_is_alive(club: Club) -> None:
+    anna, ben, carl = await three(club)
+    assert anna.membership.staying() == {"ben", "carl"}
+    ben.membership.leave()
+    async with asyncio.timeout(PATIENCE):
+        while anna.membership.staying() != {"carl"} or carl.membership.staying() != {"anna"}:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.01)
+    assert anna.membership.alive() == carl.membership.alive() == {"anna", "ben", "carl"}
+    assert ben.membership.staying() == {"anna", "carl"}
+    await ben.membership.close()
+    await anna.until(lambda: anna.gone == ["ben"])
+    assert anna.membership.staying() == {"carl"}
+
+
 async def test_they_renew_by_themselves(club: Club) -> None:
     anna, ben = await club.node("anna"), await club.node("ben")
     anna.membership.start()

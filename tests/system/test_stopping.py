@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.support.server import ServerProcess
 
+SDP = "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
 NOTICE = 3.0
 """Seconds: enough to ask for several things on a busy machine before it is over."""
 WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
@@ -57,6 +58,7 @@ async def ended(process: ServerProcess) -> int:
 
 @WORKERS
 async def test_guests_are_told_and_nothing_begins(process: ServerProcess, workers: str) -> None:
+    del workers
     async with running(process) as server:
         (_, one), (_, other), _ = await server.pair()
         searching = await server.newcomer()
@@ -67,7 +69,7 @@ async def test_guests_are_told_and_nothing_begins(process: ServerProcess, worker
             assert event["code"] == "server_shutting_down"
             assert NOTICE - 1 <= event["closesIn"] <= NOTICE
             assert event["closesIn"] + 2 <= event["returnIn"] <= event["closesIn"] + 3
-            assert event["kept"] is (workers == "2")
+            assert event["kept"] is False  # the Valkey of the workers ends with them
         await one.say("goodbye")
         assert (await other.until("chat:message"))["content"] == "goodbye"
 
@@ -172,3 +174,60 @@ async def test_with_another_machine_guests_are_sent_there_over_the_draining_time
     async with running(second) as server:
         back = await server.connect(anna, resume={"roomId": room["roomId"], "seq": 0})
         assert (await back.next("connection:established"))["room"]["roomId"] == room["roomId"]
+
+
+async def test_machines_that_are_stopped_together_tell_their_guests(
+    start_process: Callable[..., ServerProcess], valkey_url: str
+) -> None:
+    settings = {"STOP_NOTICE": str(NOTICE), "DRAIN_SECONDS": "5", "REDIS_URL": valkey_url}
+    processes = [start_process(**settings).wait_until_ready() for _ in range(2)]
+    async with running(processes[0]) as one, running(processes[1]) as other:
+        guests = [(await one.visitor())[1], (await other.visitor())[1]]
+        for process in processes:
+            os.kill(process.pid, signal.SIGTERM)
+        for client in guests:
+            event = await client.until("connection:closing")
+            assert (event["kept"], event["closesIn"] > 0) == (True, True)
+    assert [await ended(process) for process in processes] == [0, 0]
+
+
+@pytest.mark.parametrize("what", ["call", "upload"])
+async def test_what_is_under_way_between_two_workers_gets_its_time(
+    start_process: Callable[..., ServerProcess], what: str
+) -> None:
+    """The room is on one worker, connections and uploads come to any of them."""
+    process = start_process(
+        WORKERS="2", STOP_NOTICE="2", STOP_PATIENCE="30", STOP_AWAY="2", CONSENT="none", MATCH_PATIENCE="0"
+    ).wait_until_ready()
+    port = urlsplit(process.url).port or 0
+    async with running(process) as server, AsyncExitStack() as stack:
+        (anna, one), (_, other), room = await server.pair()
+        lines = []
+        if what == "call":
+            await one.emit("webrtc:offer", {"offer": {"type": "offer", "sdp": SDP}, "type": "audio"})
+            await other.until("webrtc:offer")
+        else:
+            for number in range(4):  # connections of their own: each comes to one of the workers
+                line = await stack.enter_async_context(Line.open(port))
+                fields = [("Host", "h"), ("Content-Length", "3"), ("X-File-Name", f"{number}.txt")]
+                line.write(request_head("PUT", f"/api/files/{room['roomId']}", [*fields, *anna.headers.items()]) + b"a")
+                await line.drain()
+                lines.append(line)
+            await server.stats(anna)
+            await asyncio.sleep(0.5)  # the workers ask each other, and tell nobody when they have
+        os.kill(process.pid, signal.SIGTERM)
+        for client in (one, other):
+            assert (await client.until("connection:closing"))["closesIn"] > 20
+        await asyncio.sleep(2)  # longer than the notice
+        assert one.is_open
+        assert other.is_open
+        if what == "call":
+            await one.emit("webrtc:call-end", {})
+        for line in lines:
+            line.write(b"bc")
+            answer = await read_answer(line.reader)
+            assert answer.status == 201
+        for client in (one, other):
+            assert (await client.until("connection:closing"))["closesIn"] <= 3
+            await client.gone()
+    assert await ended(process) == 0

@@ -184,6 +184,11 @@ class Files(RoomObserver):
         self._uploads.add(upload)
         return upload
 
+    @property
+    def is_uploading(self) -> bool:
+        """Return whether an upload is under way."""
+        return bool(self._uploads)
+
     def rooms_of_uploads(self) -> Iterator[str]:
         """Yield the id of the room of each upload that is under way."""
         return (upload.room.id for upload in self._uploads)

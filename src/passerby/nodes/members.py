@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 GOODBYE: Final = 20
 GONE: Final = 21
 NEW: Final = 22
+LEAVING: Final = 23
 
 _OUTAGE: Final = 2.0
 """Seconds without a look after which the others get a whole lease to renew theirs: they had no way to."""
@@ -54,6 +55,8 @@ class Members:
         self._versions: dict[str, int] = {self.node: VERSION}
         self._ended: dict[str, float] = {}
         """When nodes have gone lately: a look that began before may still have seen them."""
+        self._leaving: set[str] = set()
+        """Those of the others that take no guests any more."""
         self._gone: list[Callable[[str, bool], None]] = []
         self._expired: list[Callable[[], None]] = []
         self._own_until = math.inf
@@ -65,6 +68,7 @@ class Members:
         bus.take(GOODBYE, self._take_goodbye)
         bus.take(GONE, self._take_gone)
         bus.take(NEW, self._take_new)
+        bus.take(LEAVING, self._take_leaving)
 
     # ── the port ──────────────────────────────────────────────────────────────────────────────────
 
@@ -75,6 +79,10 @@ class Members:
     def others(self) -> AbstractSet[str]:
         """See Membership."""
         return self._until.keys()
+
+    def staying(self) -> set[str]:
+        """See Membership."""
+        return self._until.keys() - self._leaving
 
     def version(self, node: str) -> int:
         """See Membership."""
@@ -110,6 +118,11 @@ class Members:
         for other in self._until:
             self._bus.send(other, (NEW,))
 
+    def leave(self) -> None:
+        """See Membership."""
+        for other in self._until:
+            self._bus.send(other, (LEAVING,))
+
     def tell_goodbye(self) -> None:
         """Tell all nodes that this one goes."""
         for other in self._until:
@@ -144,6 +157,7 @@ class Members:
     def lose(self, node: str, *, is_certain: bool = True) -> None:
         """A node is gone; nobody else is told."""
         self._versions.pop(node, None)
+        self._leaving.discard(node)
         is_known = self._until.pop(node, None) is not None or node not in self._ended
         self._ended[node] = self._now()
         self._bus.gone(node)
@@ -154,6 +168,10 @@ class Members:
 
     def _take_goodbye(self, node: str, _: Frame) -> None:
         self.lose(node)
+
+    def _take_leaving(self, node: str, _: Frame) -> None:
+        if node in self._until:
+            self._leaving.add(node)
 
     def _take_new(self, node: str, _: Frame) -> None:
         if node not in self._until:

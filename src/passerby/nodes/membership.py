@@ -38,6 +38,12 @@ class Membership(Protocol):
     def others(self) -> AbstractSet[str]:
         """Return the ids of all of them but this one: a view, so to ask whether there are any costs nothing."""
 
+    def staying(self) -> set[str]:
+        """Return the ids of the others, without those that have said that they take no guests any more."""
+
+    def leave(self) -> None:
+        """Say to the others that this node takes no guests any more; it is alive for some time."""
+
     def version(self, node: str) -> int:
         """Return the version of the frames of a node that is alive; 0 if it is not known."""
 

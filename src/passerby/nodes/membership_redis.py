@@ -50,6 +50,8 @@ class RedisMembership:
         self._members = members = Members(bus, background, now)
         self.alive = members.alive
         self.others = members.others
+        self.staying = members.staying
+        self.leave = members.leave
         self.version = members.version
         self.on_gone = members.on_gone
         self.on_expired = members.on_expired

@@ -30,6 +30,8 @@ from passerby.models import StoredFile
 from passerby.nodes.requests import PATIENCE, NodeLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from passerby.background import Background
     from passerby.chat.rooms import Rooms
     from passerby.clock import Timer
@@ -159,6 +161,10 @@ class Uploads(RoomObserver):
         # Otherwise it notices that something is lost, or it waits until the longest upload is over.
         with contextlib.suppress(NodeLostError, TimeoutError):
             await self._requests.ask(home, "upload.abort", argument, PATIENCE)
+
+    def rooms(self) -> Iterator[str]:
+        """Yield the id of each room here with an upload that comes to another node."""
+        return (lent.reservation.room.id for lent in self.lent.values())
 
     # ── where the room is ─────────────────────────────────────────────────────────────────────────
 

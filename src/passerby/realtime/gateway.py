@@ -251,7 +251,7 @@ class Gateway:
             await self._authenticate(socket)
         except ConnectError as error:
             if isinstance(error.data, dict):
-                self._refusals.connect(error.data["code"])
+                self._refusals.connect(error.data["code"], socket.address)
             raise
 
     async def _authenticate(self, socket: Socket) -> None:

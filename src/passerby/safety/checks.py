@@ -91,6 +91,17 @@ class _Asked:
         return verdict
 
 
+class _Team:
+    """The hooks that are asked, until others are."""
+
+    def __init__(self, members: list[_Asked]) -> None:
+        self.members = members
+        self.asking = 0
+        """Items about which they are being asked."""
+        self.gone: list[Hook] = []
+        """Those of them to close when nobody asks them any more."""
+
+
 class Checks(RoomObserver):
     """What is being checked in all rooms."""
 
@@ -114,7 +125,7 @@ class Checks(RoomObserver):
         self._clock = clock
         self._background = background
         self._noticed = noticed
-        self._hooks: list[_Asked] = []
+        self._hooks = _Team([])
         self._unanswered = 0
         """Questions that hooks have not answered which are not asked any more."""
         self.kinds: frozenset[ItemKind]
@@ -125,25 +136,32 @@ class Checks(RoomObserver):
         self._lines: dict[Member, deque[_Waiting]] = {}
         """What is being checked of each author, in order."""
 
-    def change(
-        self, hooks: Sequence[Hook], *, built_in: Sequence[Hook], deadline: float, fails_open: bool
-    ) -> list[Hook]:
-        """Ask other hooks from now on; return those that are not asked any more, once they have answered."""
-        before = [asked.hook for asked in self._hooks]
+    def change(self, hooks: Sequence[Hook], *, built_in: Sequence[Hook], deadline: float, fails_open: bool) -> None:
+        """Ask other hooks from now on. Those before are closed once all that they were asked is answered."""
         self._unanswered = self.unanswered
-        without = ALLOW if fails_open else _LATER
-        self._hooks = [
-            *(_Asked(hook, self._clock, without=_LATER, rests=False) for hook in built_in),
-            *(_Asked(hook, self._clock, without=without, rests=True) for hook in hooks),
-        ]
+        before, without = self._hooks, ALLOW if fails_open else _LATER
+        self._hooks = _Team(
+            [
+                *(_Asked(hook, self._clock, without=_LATER, rests=False) for hook in built_in),
+                *(_Asked(hook, self._clock, without=without, rests=True) for hook in hooks),
+            ]
+        )
         self._deadline = deadline
-        self.kinds = frozenset(kind for asked in self._hooks for kind in asked.hook.kinds)
-        return [hook for hook in before if all(asked.hook is not hook for asked in self._hooks)]
+        self.kinds = frozenset(kind for asked in self._hooks.members for kind in asked.hook.kinds)
+        stay = [asked.hook for asked in self._hooks.members]
+        before.gone = [asked.hook for asked in before.members if all(asked.hook is not hook for hook in stay)]
+        self._close_gone(before)
+
+    def _close_gone(self, team: _Team) -> None:
+        if not team.asking:
+            gone, team.gone = team.gone, []
+            for hook in gone:
+                self._background.start(f"closing of {hook.name}", hook.close())
 
     @property
     def unanswered(self) -> int:
         """Return how many questions the hooks have not answered."""
-        return self._unanswered + sum(asked.unanswered for asked in self._hooks)
+        return self._unanswered + sum(asked.unanswered for asked in self._hooks.members)
 
     def is_busy(self, author: Member) -> bool:
         """Return whether something of `author` is being checked: what follows must wait for it."""
@@ -191,14 +209,20 @@ class Checks(RoomObserver):
     async def _ask(self, item: Item) -> Verdict:
         """Ask one hook after the other: the built-in ones are the first, and cost the least."""
         parts = [item, _text_beside(item)] if item.beside else [item]
-        for asked in self._hooks:
-            for part in parts:
-                if part.kind not in asked.hook.kinds:
-                    continue
-                verdict = await asked.check(part, self._deadline)
-                if verdict.holds:
-                    return verdict
-        return ALLOW
+        team = self._hooks
+        team.asking += 1
+        try:
+            for asked in team.members:
+                for part in parts:
+                    if part.kind not in asked.hook.kinds:
+                        continue
+                    verdict = await asked.check(part, self._deadline)
+                    if verdict.holds:
+                        return verdict
+            return ALLOW
+        finally:
+            team.asking -= 1
+            self._close_gone(team)
 
     def _go_on(self, author: Member) -> None:
         """Deliver or refuse what is at the beginning of the line."""
@@ -234,7 +258,7 @@ class Checks(RoomObserver):
 
     async def close(self) -> None:
         """Release the hooks."""
-        for asked in self._hooks:
+        for asked in self._hooks.members:
             await self._background.finish(f"closing of {asked.hook.name}", asked.hook.close, self._deadline)
 
 

@@ -20,6 +20,8 @@ from passerby.models import RULES, Rule
 from passerby.safety.hook import ALLOW, Item, ItemKind, Verdict
 from passerby.safety.links import MOST_LABELS, hosts
 
+MOST_BYTES: Final = 4_194_304
+"""Maximum bytes of a file: a hundred thousand words."""
 MOST_ENTRIES: Final = 100_000
 """Maximum lines of a list."""
 _UNSEEN: Final = regex.compile(r"[\p{Mn}\p{Me}\p{Cf}\p{Default_Ignorable_Code_Point}]")
@@ -114,7 +116,11 @@ class WordList:
     def read(cls, path: str) -> WordList:
         """Read a file. Raises WordListError."""
         try:
-            return cls(Path(path).read_text(encoding="utf-8-sig"))
+            with Path(path).open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+            if len(content) > MOST_BYTES:
+                raise WordListError(f"has more than {MOST_BYTES:,} bytes")
+            return cls(content.decode("utf-8-sig"))
         except OSError as error:
             raise WordListError(error.strerror or "cannot be read") from error
         except UnicodeDecodeError as error:

@@ -20,7 +20,20 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from passerby.http.handover import Outcome
-from passerby.workers.messages import BEAT, Beat, Draining, Ending, Gone, Lines, Ready, Refused, Roster, encode
+from passerby.workers.messages import (
+    BEAT,
+    Beat,
+    Draining,
+    Ending,
+    Gone,
+    Leave,
+    Lines,
+    Parted,
+    Ready,
+    Refused,
+    Roster,
+    encode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -57,6 +70,10 @@ class Crew:
         self.tag = begin.tag
         self.ends: frozenset[str] | None = None
         """The node ids of all workers of this machine once all of them end; None before."""
+        self.keeps = False
+        """Whether what they have in Redis outlives them all."""
+        self.may_leave = False
+        """Whether all have parted."""
         self._folder = begin.folder
         self._line = line
         self._lines = lines
@@ -124,7 +141,9 @@ class Crew:
                     log.exception("telling of a worker that has ended failed")
 
         elif isinstance(message, Ending):
-            self.ends = frozenset(message.nodes)
+            self.ends, self.keeps = frozenset(message.nodes), message.keeps
+        elif isinstance(message, Leave):
+            self.may_leave = True
 
     def refuse(self, reason: str) -> None:
         """The worker cannot start with these settings, and says why. Then nothing works any more."""
@@ -141,6 +160,10 @@ class Crew:
         """Take no new clients from now on."""
         self._is_draining = True
         self._tell(Draining())
+
+    def part(self) -> None:
+        """Say that no guest of this worker is waited for any more, before all of them end."""
+        self._tell(Parted())
 
     async def close(self) -> None:
         """Talk to nobody any more."""

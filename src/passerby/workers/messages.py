@@ -53,6 +53,12 @@ class Ending(Struct, tag="ending"):
 
     nodes: list[str]
     """The node ids of all of them."""
+    keeps: bool = False
+    """Whether what they have in Redis outlives them."""
+
+
+class Leave(Struct, tag="leave"):
+    """All workers have parted with their guests: they may end."""
 
 
 # ── from a worker ─────────────────────────────────────────────────────────────────────────────────
@@ -72,13 +78,17 @@ class Draining(Struct, tag="draining"):
     """It takes no new clients, and will end."""
 
 
+class Parted(Struct, tag="parted"):
+    """It waits for none of its guests any more; those of others may be connected to it."""
+
+
 class Refused(Struct, tag="refused"):
     """It cannot start with these settings, for a reason that is one line."""
 
     reason: str
 
 
-Message = Begin | Roster | Gone | Ending | Ready | Beat | Draining | Refused
+Message = Begin | Roster | Gone | Ending | Leave | Ready | Beat | Draining | Parted | Refused
 
 BEAT: Final = 0.5
 """Seconds between two beats."""

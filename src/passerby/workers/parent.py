@@ -33,8 +33,10 @@ from passerby.workers.messages import (
     Draining,
     Ending,
     Gone,
+    Leave,
     Lines,
     Message,
+    Parted,
     Ready,
     Refused,
     Roster,
@@ -74,6 +76,8 @@ class Worker:
         """Empty until it is ready."""
         self.is_ready = asyncio.Event()
         self.is_draining = False
+        self.has_parted = False
+        """Whether it waits for none of its guests any more, at the end of all."""
         self.left = asyncio.Event()
         """It has ended, or drains, or is followed by another one."""
         self.silence = 0
@@ -241,6 +245,7 @@ class Parent:
         if worker.node:
             self._tell_all(Gone(tag=worker.tag, node=worker.node))
         self._tell_roster()
+        self._let_leave()
 
     async def _read(self, worker: Worker, reader: asyncio.StreamReader) -> None:
         lines = Lines()
@@ -261,12 +266,21 @@ class Parent:
             worker.is_draining = True
             worker.left.set()
             self._tell_roster()
+        elif isinstance(message, Parted):
+            worker.has_parted = True
+            self._let_leave()
         elif isinstance(message, Refused):
             if self._is_announced:
                 log.error("a worker cannot start", extra={"worker": worker.number, "reason": message.reason})
             else:
                 self._refusal = message.reason
                 self._end.set()
+
+    def _let_leave(self) -> None:
+        """Let all workers end together, once none of them waits for guests: those of one are connected to another."""
+        ending = (worker for worker in self._workers if worker.node and not worker.is_draining)
+        if self._end.is_set() and all(worker.has_parted for worker in ending):
+            self._tell_all(Leave())
 
     def _tell_all(self, message: Message) -> None:
         for worker in self._workers:
@@ -327,6 +341,7 @@ class Parent:
         while True:
             await self._restart.wait()
             self._restart.clear()
+            before = self._given, self._settings
             if not self._read_again():
                 continue
             log.info("the workers are replaced, one after the other")
@@ -336,6 +351,8 @@ class Parent:
                     return
                 if not is_replaced:
                     log.error("the other workers are not replaced: a new one does not start")
+                    if place is self._places[0]:
+                        self._given, self._settings = before  # nobody can start with the new ones
                     break
             else:
                 log.info("the workers are replaced")
@@ -411,8 +428,11 @@ class Parent:
 
     async def _drain(self) -> None:
         self._listeners.close()  # the workers have the port as long as they say goodbye to guests, and no longer
-        self._tell_all(Ending([worker.node for worker in self._workers if worker.node]))
-        self._signal_all()
+        nodes = [worker.node for worker in self._workers if worker.node]
+        self._tell_all(Ending(nodes, keeps=self._valkey is None))
+        for worker in self._workers:
+            if not worker.is_draining:  # else it has had the signal, and a second one would let it hurry
+                worker.child.send(self._signal)
         await asyncio.gather(*(self._ends(worker) for worker in self._workers))
 
 

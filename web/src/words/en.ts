@@ -43,11 +43,14 @@ const english = (f: Formats) => {
     },
     /** The server is about to stop, or has stopped. */
     stopping: {
-      kept: 'The server restarts in a moment. This conversation goes on afterwards.',
-      lost: 'The server restarts in a moment, and this conversation ends. Time to say goodbye.',
-      alone: 'The server restarts in a moment. Nothing new can begin until then.',
-      away: 'The server is being restarted. You will be back in a moment.',
-      left: (seconds: number): string => f.clock(Math.ceil(seconds)),
+      soon: 'The server restarts soon.',
+      in: (seconds: number): string => `The server restarts in ${f.clock(seconds)}.`,
+      kept: 'This conversation goes on afterwards.',
+      lost: 'This conversation ends then.',
+      alone: 'Nothing new can begin until then.',
+      away: 'The server is being restarted.',
+      back: 'You will be back soon.',
+      backIn: (seconds: number): string => `Back in ${f.clock(seconds)}.`,
     },
     start: {
       title: 'Say hello to a passer-by.',

@@ -87,16 +87,19 @@ export function stageText(words: Words, { search, preferences, limits }: State):
   return words.search.stage[stage](interests, told(preferences, limits));
 }
 
-/** What a guest is told of a server that stops. */
+/** What a guest is told of a server that stops; with the seconds that are left, if they are shown. */
 export function stoppingText(
   words: Words,
   { view, conversation }: State,
   stopping: Stopping,
+  left: number | null = null,
 ): string {
-  const { kept, lost, alone, away } = words.stopping;
-  if (stopping.over) return away;
-  if (view !== 'conversation' || !conversation || conversation.ending) return alone;
-  return stopping.told.kept ? kept : lost;
+  const told = words.stopping;
+  if (stopping.over) return `${told.away} ${left === null ? told.back : told.backIn(left)}`;
+  const when = left === null ? told.soon : told.in(left);
+  if (view !== 'conversation' || !conversation || conversation.ending)
+    return `${when} ${told.alone}`;
+  return `${when} ${stopping.told.kept ? told.kept : told.lost}`;
 }
 
 /** A wait of which nobody needs to be told. */
