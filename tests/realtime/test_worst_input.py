@@ -462,6 +462,8 @@ ROUTES = {
     ("GET", "/api/moderate/templates"): "",
     ("GET", "/schema/asyncapi.json"): "",
     ("GET", "/health"): "",
+    ("GET", "/health/live"): "",
+    ("GET", "/api/version"): "",
     ("GET", "/api/limits"): "",
     ("GET", "/api/matching"): "",
     ("GET", "/api/stats/online-users"): "",

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -155,34 +156,46 @@ async def test_a_worker_that_is_told_to_end_drains_and_is_replaced(start_workers
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_the_parent_drains_all_within_the_time_and_exits_with_0(
-    start_workers: StartWorkers, number: signal.Signals
-) -> None:
-    crew = start_workers(2, "--drain-seconds", "2")
+async def test_the_parent_ends_all_and_exits_with_0(start_workers: StartWorkers, number: signal.Signals) -> None:
+    """Nobody takes the clients then, so nothing is spread. What guests are told: tests/system/test_stopping.py."""
+    crew = start_workers(2)
     pids = crew.all()
-    ends = []
-    clients = []
-    async with asyncio.timeout(20):
-        for _ in range(10):
-            opening = WebSocketClient.open(crew.port)
-            clients.append(opening)
-            client = await opening.__aenter__()
+    async with asyncio.timeout(20), AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(WebSocketClient.open(crew.port)) for _ in range(10)]
+        for client in clients:
             await client.receive()
-            ends.append(asyncio.ensure_future(_when_closed(client)))
-        begun = time.monotonic()
+        ends = [asyncio.ensure_future(_when_closed(client)) for client in clients]
         os.kill(crew.process.pid, number)
         closed = await asyncio.gather(*ends)
         code = await asyncio.to_thread(crew.process.wait)
-    for opening in clients:
-        await opening.__aexit__(None, None, None)
 
     assert code == 0
     assert {reason for _, reason in closed} == {(1012, "server_shutting_down")}
-    times = [when - begun for when, _ in closed]
-    assert max(times) - min(times) > 0.5, "spread over the time"
-    assert max(times) < 2 + 1
     assert not any(map(runs, pids))
     assert not any('"error"' in line or "Traceback" in line for line in crew.process.lines)
+
+
+async def test_a_worker_drains_within_the_time_while_others_serve(start_workers: StartWorkers) -> None:
+    crew = start_workers(2, "--drain-seconds", "2")
+    async with asyncio.timeout(30), AsyncExitStack() as stack:
+        ends: dict[str, list[asyncio.Future[tuple[float, tuple[int | None, str]]]]] = {}
+        while len(ends) < 2 or min(map(len, ends.values())) < 5:
+            client = await stack.enter_async_context(WebSocketClient.open(crew.port))
+            sid = sid_of(str(await client.receive()))
+            ends.setdefault(tag(sid), []).append(asyncio.ensure_future(_when_closed(client)))
+        worker, begun = crew.workers()[0], time.monotonic()
+        os.kill(worker, signal.SIGTERM)
+        await asyncio.wait([end for those in ends.values() for end in those], return_when=asyncio.FIRST_COMPLETED)
+        (those,) = [those for those in ends.values() if any(end.done() for end in those)]
+        closed = await asyncio.gather(*those)
+        times = [when - begun for when, _ in closed]
+        assert {reason for _, reason in closed} == {(1012, "server_shutting_down")}
+        assert max(times) - min(times) > 0.5, "spread over the time"
+        assert max(times) < 2 + 2
+        (others,) = [others for others in ends.values() if others is not those]
+        assert not any(end.done() for end in others)
+        for end in others:
+            end.cancel()
 
 
 async def _when_closed(client: WebSocketClient) -> tuple[float, tuple[int | None, str]]:

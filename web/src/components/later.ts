@@ -41,3 +41,6 @@ export const loadDoor = (): Promise<typeof import('./Door.svelte')> =>
 
 export const loadFoot = (): Promise<typeof import('./Foot.svelte')> =>
   withWords(import('./Foot.svelte'));
+
+export const loadStopping = (): Promise<typeof import('./Stopping.svelte')> =>
+  withWords(import('./Stopping.svelte'));

@@ -28,16 +28,6 @@ const german = (f: Formats): Words => {
       stopped: 'Nicht verbunden',
       waits: 'Was du schreibst, geht raus, sobald die Verbindung wieder da ist.',
     },
-    stopping: {
-      soon: 'Der Server startet bald neu.',
-      in: (seconds) => `Der Server startet in ${f.clock(seconds)} neu.`,
-      kept: 'Dieses Gespräch geht danach weiter.',
-      lost: 'Dieses Gespräch endet dann.',
-      alone: 'Bis dahin kann nichts Neues beginnen.',
-      away: 'Der Server wird neu gestartet.',
-      back: 'Bald bist du wieder da.',
-      backIn: (seconds) => `Zurück in ${f.clock(seconds)}.`,
-    },
     start: {
       title: 'Sag Hallo im Vorbeigehen.',
       lede: 'Ein fremder Mensch, ein Gespräch. Ohne Anmeldung, und wenn ihr auseinandergeht, bleibt nichts zurück.',

@@ -41,17 +41,6 @@ const english = (f: Formats) => {
       stopped: 'Not connected',
       waits: 'What you write is sent when the connection is back.',
     },
-    /** The server is about to stop, or has stopped. */
-    stopping: {
-      soon: 'The server restarts soon.',
-      in: (seconds: number): string => `The server restarts in ${f.clock(seconds)}.`,
-      kept: 'This conversation goes on afterwards.',
-      lost: 'This conversation ends then.',
-      alone: 'Nothing new can begin until then.',
-      away: 'The server is being restarted.',
-      back: 'You will be back soon.',
-      backIn: (seconds: number): string => `Back in ${f.clock(seconds)}.`,
-    },
     start: {
       title: 'Say hello to a passer-by.',
       lede: 'One stranger, one conversation. No sign-up, and nothing is kept when you part.',

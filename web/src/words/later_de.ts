@@ -48,6 +48,16 @@ const later = (f: Formats): LaterWords => {
       'Worauf bist du ein bisschen stolz?',
       'Auf welche Erfindung könntest du nicht verzichten?',
     ],
+    stopping: {
+      soon: 'Der Server startet bald neu.',
+      in: (seconds) => `Der Server startet in ${f.clock(seconds)} neu.`,
+      kept: 'Dieses Gespräch geht danach weiter.',
+      lost: 'Dieses Gespräch endet dann.',
+      alone: 'Bis dahin kann nichts Neues beginnen.',
+      away: 'Der Server wird neu gestartet.',
+      back: 'Bald bist du wieder da.',
+      backIn: (seconds) => `Zurück in ${f.clock(seconds)}.`,
+    },
     link: {
       title: 'Du verlässt Passerby',
       leads: 'Dieser Link führt zu',

@@ -57,6 +57,17 @@ const later = (f: Formats) => {
       'What are you a little proud of?',
       'Which invention could you not live without?',
     ]),
+    /** The server is about to stop, or has stopped. */
+    stopping: {
+      soon: 'The server restarts soon.',
+      in: (seconds: number): string => `The server restarts in ${f.clock(seconds)}.`,
+      kept: 'This conversation goes on afterwards.',
+      lost: 'This conversation ends then.',
+      alone: 'Nothing new can begin until then.',
+      away: 'The server is being restarted.',
+      back: 'You will be back soon.',
+      backIn: (seconds: number): string => `Back in ${f.clock(seconds)}.`,
+    },
     /** Between a link and where it leads. */
     link: {
       title: 'You are leaving Passerby',

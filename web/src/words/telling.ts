@@ -3,7 +3,7 @@ import type { Attachment } from '../chat/attachments';
 import type { Conversation } from '../chat/conversation';
 import type { SharedFile } from '../chat/files';
 import { told } from '../chat/preferences';
-import type { State, Stopping } from '../chat/state';
+import type { State } from '../chat/state';
 import type { Trouble } from '../chat/trouble';
 import { extensionOf } from '../text/extension';
 import type { Limits, ReportStatus, Shared } from '../wire/types';
@@ -85,21 +85,6 @@ export function stageText(words: Words, { search, preferences, limits }: State):
   const interests = preferences.interests.map((interest) => isolate(interest, words.dir));
   const stage = search.stage === 'interests' && interests.length === 0 ? 'language' : search.stage;
   return words.search.stage[stage](interests, told(preferences, limits));
-}
-
-/** What a guest is told of a server that stops; with the seconds that are left, if they are shown. */
-export function stoppingText(
-  words: Words,
-  { view, conversation }: State,
-  stopping: Stopping,
-  left: number | null = null,
-): string {
-  const told = words.stopping;
-  if (stopping.over) return `${told.away} ${left === null ? told.back : told.backIn(left)}`;
-  const when = left === null ? told.soon : told.in(left);
-  if (view !== 'conversation' || !conversation || conversation.ending)
-    return `${when} ${told.alone}`;
-  return `${when} ${stopping.told.kept ? told.kept : told.lost}`;
 }
 
 /** A wait of which nobody needs to be told. */
