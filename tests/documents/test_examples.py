@@ -15,11 +15,13 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
 import tomllib
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
@@ -519,7 +521,8 @@ async def test_the_doctor_has_the_secrets_of_the_service(example: Example, shell
 @with_text("pip install --upgrade passerby\nkill -HUP")
 async def test_the_parent_is_told_to_replace_its_workers(example: Example, shell: Shell) -> None:
     """A process that only waits stands for the parent."""
-    parent = await asyncio.create_subprocess_exec("sleep", "600")
+    default = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
+    parent = await asyncio.create_subprocess_exec("sleep", "600", preexec_fn=default)
     shell.stand_in("pip")
     shell.stand_in("systemctl", says=str(parent.pid))
     await shell.run(example.text)

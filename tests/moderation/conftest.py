@@ -29,15 +29,16 @@ class Browser:
         self.name = name
         self.http = httpx.AsyncClient(base_url=f"{server.url}{root}")
         self.csrf = ""
+        self.used = ""
+        """The code of the setup, which counts no more."""
 
     async def set_up(self, role: Role) -> None:
         """Make the moderator, and follow the link."""
         token = await self.server.application.services.logins.invite(self.name, role, "test")
         about = (await self.http.get(f"/api/moderate/setup/{token}")).json()["data"]
         self.totp = pyotp.TOTP(about["secret"])
-        answer = await self.http.post(
-            f"/api/moderate/setup/{token}", json={"password": PASSWORD, "code": self.totp.now()}
-        )
+        self.used = self.totp.now()
+        answer = await self.http.post(f"/api/moderate/setup/{token}", json={"password": PASSWORD, "code": self.used})
         assert answer.status_code == 200, answer.text
 
     async def log_in(self, **changes: str) -> httpx.Response:
