@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ async def test_who_is_not_trusted_is_the_client(server: InsideServer) -> None:
         f"{time.time():.0f}.",
         "9" * 5000 + ".0",
     ],
+    ids=itertools.count(),  # some have the time in them: two processes that collect the tests must call them the same
 )
 async def test_for_all_others_it_does_not_exist(shared_server: RunningServer, wrong: str) -> None:
     headers = {HEADER: wrong} if wrong else {}
