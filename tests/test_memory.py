@@ -32,6 +32,7 @@ OF_ADDRESSES = ("passerby.limits.", "passerby.safety.pressure.")
 @pytest.fixture
 def no_collection() -> Iterator[None]:
     """Let nothing be collected until the test ends."""
+    gc.unfreeze()  # what a test before has hidden from it
     gc.collect()
     gc.disable()
     yield

@@ -34,7 +34,11 @@ STORAGE_KEY = "passerby.3"
 async def end_session(page: Page, url: str, token: str | None) -> None:
     """End a session by its token, if it has not ended yet."""
     if token is not None:
-        await page.request.delete(f"{url}/api/guest/me", headers={"authorization": f"Bearer {token}"})
+        address, headers = f"{url}/api/guest/me", {"authorization": f"Bearer {token}"}
+        try:
+            await page.request.delete(address, headers=headers)
+        except Error:  # over a connection that was kept, and that the server has closed in this moment
+            await page.request.delete(address, headers=headers)
 
 
 SAY_AT_ONCE = """
