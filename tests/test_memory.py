@@ -29,10 +29,6 @@ OF_ADDRESSES = ("passerby.limits.", "passerby.safety.pressure.")
 """What is kept of an address for a time, so that a new session is no way out."""
 
 
-OF_THE_FRAMEWORK = ("passerby.http.app._Request",)
-"""A request is in cycles of the framework's own; an idle moment collects it."""
-
-
 @pytest.fixture
 def no_collection() -> Iterator[None]:
     """Let nothing be collected until the test ends."""
@@ -54,9 +50,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[InsideServer]
 def parts() -> Counter[str]:
     """Count all objects of Passerby's own classes that are alive, but for what runs anyway."""
     names = (f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
-    return Counter(
-        name for name in names if name.startswith("passerby.") and not name.startswith(OF_ADDRESSES + OF_THE_FRAMEWORK)
-    )
+    return Counter(name for name in names if name.startswith("passerby.") and not name.startswith(OF_ADDRESSES))
 
 
 async def leave(server: InsideServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -328,7 +329,20 @@ def _name(parameter: str) -> str:
     return _NAMES.get(parameter, parameter)
 
 
+def _let_go(error: ValidationException) -> None:
+    """Break a cycle of the framework: it keeps errors in the frames that they refer to, and those have the request."""
+    cause = error.__cause__
+    if cause is None:
+        return
+    for frame, _ in traceback.walk_tb(cause.__traceback__):
+        for kept in list(frame.f_locals.values()):
+            if isinstance(kept, Exception):
+                kept.__traceback__ = None
+    cause.__traceback__ = None
+
+
 def _invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Response[Failure]:
+    _let_go(error)
     details = error.extra if isinstance(error.extra, list) else []
     if any(isinstance(detail, dict) and detail.get("message") == "'data'" for detail in details):
         return Response(Failure(success=False, message="A body is missing", code=Code.INVALID_PAYLOAD), status_code=400)
