@@ -89,6 +89,12 @@ class Crew(Handover, Protocol):
     """1 is the first worker."""
     tag: str
     """Begins the `sid`s of this worker."""
+    ends: frozenset[str] | None
+    """The node ids of all workers of this machine once all of them end; None before."""
+    keeps: bool
+    """Whether what they have in Redis outlives them all."""
+    may_leave: bool
+    """Whether all have parted."""
 
     def on_gone(self, callback: Callable[[str], object]) -> None:
         """Call `callback(node id)` as soon as another worker has ended, whatever the reason."""
@@ -98,13 +104,6 @@ class Crew(Handover, Protocol):
 
     async def serve(self, node: str, adopt: Callable[[socket.socket, bytes], Awaitable[object]]) -> None:
         """Serve from now on as the node `node`. `adopt(connection, data)` takes connections of the others."""
-
-    ends: frozenset[str] | None
-    """The node ids of all workers of this machine once all of them end; None before."""
-    keeps: bool
-    """Whether what they have in Redis outlives them all."""
-    may_leave: bool
-    """Whether all have parted."""
 
     def part(self) -> None:
         """Say that no guest of this worker is waited for any more, before all of them end."""
@@ -406,7 +405,7 @@ class Application:
 
     def _change_rates(self, settings: Settings) -> None:
         self._rates.update({name: settings.rate(name) for name in self._rates})
-        reloading.change_buckets(self.services, settings, GUEST_RATES)
+        reloading.change_guests(self.services, self._rates)
 
     def _change_connections(self, settings: Settings) -> None:
         self.guard.change(make_room(settings.max_connections), settings.per_address(settings.max_address_connections))

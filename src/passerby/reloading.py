@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +22,7 @@ from passerby.settings import SettingsError, changed
 if TYPE_CHECKING:
     from passerby.assembly import Assembly
     from passerby.background import Background
+    from passerby.limits import Rate
     from passerby.settings import Configuration, Settings
 
 log = logging.getLogger(__name__)
@@ -37,11 +38,15 @@ def _always(_settings: Settings) -> bool:
     return True
 
 
+def _nothing(_settings: Settings) -> None:
+    """What is read when it is needed is taken over by itself."""
+
+
 class Change(NamedTuple):
     """Settings that are taken over together."""
 
     names: frozenset[str]
-    take: Callable[[Settings], object] = _always
+    take: Callable[[Settings], object] = _nothing
     """Takes them over. It cannot fail."""
     prepare: Callable[[Settings], Callable[[], object]] | None = None
     """Runs in a thread: reads what the settings name, and returns what takes that over. Raises SettingsError."""
@@ -126,7 +131,7 @@ def _complain(problems: Iterable[str]) -> None:
 def changes(services: Assembly, worker: int | None) -> list[Change]:
     """Return what services can take over. `worker` is the number of this process among several."""
     pressure = {"proof_of_work", "calm_address_sessions", "calm_sessions"}
-    rates = {"limits_scale", "limit_uploads", *(f"limit_address_{name}" for name in services.adapters.buckets)}
+    rates = {"limits_scale", *(f"limit_address_{name}" for name in services.adapters.buckets)}
     told = {"limits_scale", "text_limit", "file_limit", "voice_limit", "picture_pixels", *_FILES}
     return [
         Change(_OF_HOOKS, prepare=partial(_read_lists, services)),
@@ -184,18 +189,15 @@ def _change_pressure(services: Assembly, settings: Settings) -> None:
 def _change_rates(services: Assembly, settings: Settings) -> None:
     for name, buckets in services.adapters.buckets.items():
         buckets.change(settings.rate(f"address_{name}"))
-    services.files.rate = settings.rate("uploads")
-    change_buckets(services, settings, ("uploads",))
 
 
-def change_buckets(services: Assembly, settings: Settings, names: Iterable[str]) -> None:
-    """Let the guests who are here have other rates."""
+def change_guests(services: Assembly, rates: Mapping[str, Rate]) -> None:
+    """Let the guests who are here have other rates, by their names."""
+    services.files.rate = rates["uploads"]
     now = services.clock.monotonic()
-    for name in names:
-        rate = settings.rate(name)
-        for live in services.guests.lives():
-            if (bucket := live.buckets.get(name)) is not None:
-                bucket.change(rate, now)
+    for live in services.guests.lives():
+        for name, bucket in live.buckets.items():
+            bucket.change(rates[name], now)
 
 
 def _change_limits(services: Assembly, settings: Settings) -> None:
