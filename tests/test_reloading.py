@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import threading
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +22,12 @@ from passerby.settings import Configuration, Settings, SettingsError, examine
 from passerby.workers.parent import FIXED
 from tests.support.client import PATIENCE
 from tests.support.clock import ManualClock, turns
-from tests.support.server import SECRET, RunningServer, http_client
+from tests.support.server import SECRET, http_client, running
 from tests.support.valkey import until as support_until
 from tests.support.workers import workers_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from tests.support.server import ServerProcess
 
@@ -245,16 +244,6 @@ class Configured:
         return self.records(said)[-1]
 
 
-@asynccontextmanager
-async def guests_of(process: ServerProcess) -> AsyncIterator[RunningServer]:
-    async with http_client(process.url) as http:
-        server = RunningServer(process.url, http)
-        try:
-            yield server
-        finally:
-            await server.close()
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async def holds() -> bool:
         return condition()
@@ -268,7 +257,7 @@ async def test_a_conversation_goes_on_while_limits_lists_and_secrets_change(
     words = tmp_path / "words"
     words.write_text("colour\n")
     server = Configured(start_process, tmp_path, word_list=str(words), consent=["none"])
-    async with guests_of(server.process) as guests:
+    async with running(server.process) as guests:
         (anna, one), (_, other), _ = await guests.pair()
         await one.say("a flower")
         await other.until("chat:message")
@@ -310,7 +299,7 @@ async def test_workers_are_replaced_and_have_the_new_settings(
     start_process: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     server = Configured(start_process, tmp_path, workers="2", drain_seconds=0.2)
-    async with guests_of(server.process) as guests:
+    async with running(server.process) as guests:
         assert (await guests.http.get("/api/limits")).json()["data"]["textLength"] == 1000
         await server.reload("the workers are replaced, one after the other", text_limit=5, redis_prefix="x")
         await until(lambda: any(record["message"] == "the workers are replaced" for record in server.process.records()))

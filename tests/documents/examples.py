@@ -138,9 +138,8 @@ class Shell:
     def noted(self) -> list[str]:
         return self._calls.read_text(encoding="utf-8").splitlines() if self._calls.exists() else []
 
-    async def run(self, text: str, **environment: str) -> str:
-        """Run commands, which must succeed; return what they print."""
-        process = await asyncio.create_subprocess_exec(
+    async def _start(self, text: str, environment: dict[str, str]) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             *("sh", "-eu", "-c", text),
             cwd=self.folder,
             env=self.environment | environment,
@@ -148,6 +147,10 @@ class Shell:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
+
+    async def run(self, text: str, **environment: str) -> str:
+        """Run commands, which must succeed; return what they print."""
+        process = await self._start(text, environment)
         output, errors = await asyncio.wait_for(process.communicate(), 2 * START_PATIENCE)
         assert process.returncode == 0, errors.decode() + output.decode()
         return output.decode()
@@ -157,14 +160,7 @@ class Shell:
 
         Return what was printed before. Its exit code must be 0.
         """
-        process = await asyncio.create_subprocess_exec(
-            *("sh", "-eu", "-c", text),
-            cwd=self.folder,
-            env=self.environment | environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        process = await self._start(text, environment)
         assert process.stdout is not None
         assert process.stderr is not None
         said: list[str] = []

@@ -253,6 +253,17 @@ class ServerProcess:
         self.wait()
 
 
+@asynccontextmanager
+async def running(process: ServerProcess) -> AsyncIterator[RunningServer]:
+    """Return clients of a process; they are closed at the end."""
+    async with http_client(process.url) as http:
+        server = RunningServer(process.url, http)
+        try:
+            yield server
+        finally:
+            await server.close()
+
+
 def settings_names() -> set[str]:
     """Return the environment variables of all settings; tests must not inherit them."""
     return {name.upper() for name in Settings.__struct_fields__}

@@ -6,13 +6,13 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.server import RunningServer, http_client
+from tests.support.server import running
 from tests.support.sio_client import Line, read_answer, request_head
 from tests.support.valkey import valkey
 
@@ -40,16 +40,6 @@ def process(start_process: Callable[..., ServerProcess], request: pytest.Fixture
     return start_process(
         WORKERS=workers, STOP_NOTICE=str(NOTICE), STOP_PATIENCE="30", STOP_AWAY="2", CONSENT="none"
     ).wait_until_ready()
-
-
-@asynccontextmanager
-async def running(process: ServerProcess) -> AsyncIterator[RunningServer]:
-    async with http_client(process.url) as http:
-        server = RunningServer(process.url, http)
-        try:
-            yield server
-        finally:
-            await server.close()
 
 
 async def ended(process: ServerProcess) -> int:

@@ -353,6 +353,7 @@ class Parent:
                     log.error("the other workers are not replaced: a new one does not start")
                     if place is self._places[0]:
                         self._given, self._settings = before  # nobody can start with the new ones
+                        logs.configure(self._settings.log_level, self._settings.log_format)
                     break
             else:
                 log.info("the workers are replaced")
