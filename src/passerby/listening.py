@@ -75,39 +75,24 @@ def listen(host: str, port: int) -> Listeners:
 
     `port` 0 is a free one, the same at each address. `::` takes IPv4, too, unless `host` names IPv4 addresses.
     """
-    last: ListenError | None = None
-    for _ in range(_ATTEMPTS):
-        listeners = Listeners()
-        try:
-            _listen(listeners, addresses_of(host), port)
-        except ListenError as error:
-            listeners.close()
-            if port or error.errno != errno.EADDRINUSE or not listeners.port:
-                raise
-            last = error  # the port that is free at one address is not at another
-        else:
-            return listeners
-    raise last or AssertionError
-
-
-def _listen(listeners: Listeners, addresses: Sequence[str], port: int) -> None:
-    for place in resolve("HOST", [address for address in addresses if not address.startswith(UNIX)]):
-        try:
-            listener = bind(place, port or listeners.port)
-        except OSError as error:
-            if error.errno == errno.EAFNOSUPPORT and place.is_one_of_several:
-                continue  # a family that this system lacks
-            reason = (error.strerror or str(error)).lower()
-            if isinstance(error, PermissionError) and port:
-                reason += f". Below {_UNPRIVILEGED} that needs more rights: use another PORT behind a proxy"
-            shown = f"{place.shown}:{port or listeners.port}"
-            raise ListenError(error.errno, f"cannot listen at {shown}: {reason}") from None
-        listener.listen(_BACKLOG)
-        listeners.add(listener)
-    for address in addresses:
-        if address.startswith(UNIX):
-            path = address.removeprefix(UNIX)
-            listeners.add(_listen_unix(path), path)
+    addresses, listeners = addresses_of(host), Listeners()
+    places = resolve("HOST", [address for address in addresses if not address.startswith(UNIX)])
+    try:
+        for _, listener in take(places, port, backlog=_BACKLOG):
+            listeners.add(listener)
+        for address in addresses:
+            if address.startswith(UNIX):
+                path = address.removeprefix(UNIX)
+                listeners.add(_listen_unix(path), path)
+    except TakenError as error:
+        reason = (error.strerror or str(error)).lower()
+        if port and error.errno in (errno.EACCES, errno.EPERM):
+            reason += f". Below {_UNPRIVILEGED} that needs more rights: use another PORT behind a proxy"
+        raise ListenError(error.errno, f"cannot listen at {error.place.shown}:{error.port}: {reason}") from None
+    except ListenError:
+        listeners.close()
+        raise
+    return listeners
 
 
 class Place(NamedTuple):
@@ -167,6 +152,53 @@ def bind(place: Place, port: int, *, is_shared: bool = False) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+class TakenError(OSError):
+    """An address cannot be taken."""
+
+    def __init__(self, error: OSError, place: Place, port: int) -> None:
+        """`error` is the system's."""
+        super().__init__(error.errno, error.strerror or str(error))
+        self.place = place
+        self.port = port
+
+
+def take(
+    places: Sequence[Place], port: int, *, backlog: int | None, is_shared: bool = False
+) -> list[tuple[Place, socket.socket]]:
+    """Take all places, or none; `port` 0 is one that is free at each. Raises TakenError.
+
+    Without a `backlog` it is not listened yet.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _take(places, port, backlog, is_shared=is_shared)
+        except TakenError as error:
+            if port or error.errno != errno.EADDRINUSE:
+                raise
+            # The port that is free at one address is not at another.
+    return _take(places, port, backlog, is_shared=is_shared)
+
+
+def _take(
+    places: Sequence[Place], port: int, backlog: int | None, *, is_shared: bool
+) -> list[tuple[Place, socket.socket]]:
+    taken: list[tuple[Place, socket.socket]] = []
+    for place in places:
+        try:
+            listener = bind(place, port, is_shared=is_shared)
+            taken.append((place, listener))
+            if backlog is not None:
+                listener.listen(backlog)
+        except OSError as error:
+            if error.errno == errno.EAFNOSUPPORT and place.is_one_of_several:
+                continue  # a family that this system lacks
+            for _, listener in taken:
+                listener.close()
+            raise TakenError(error, place, port) from None
+        port = listener.getsockname()[1]
+    return taken
 
 
 # ── Unix sockets ──────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,6 @@ Who can reach it could otherwise take the descriptors of guests, so its connecti
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +17,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector as Base
 
 from passerby.http.guard import Guard, GuardedHttpProtocol, Reads, http_factory
-from passerby.listening import bind, resolve
+from passerby.listening import resolve, take
 from passerby.metrics.collector import Collector
 from passerby.sources import addresses_of
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 
-    from passerby.listening import Place
     from passerby.metrics.collector import Parts
 
     Headers = Sequence[tuple[bytes, bytes]]
@@ -35,8 +33,6 @@ log = logging.getLogger(__name__)
 
 PATH: Final = "/metrics"
 _BACKLOG: Final = 16
-_ATTEMPTS: Final = 20
-"""How often a free port is looked for that is free at all addresses."""
 CONNECTIONS: Final = 32
 """Connections at once: more Prometheus servers than anybody has. One more ends the oldest that asks nothing."""
 _MOST_CONNECTIONS: Final = 2 * CONNECTIONS
@@ -133,34 +129,12 @@ class Metrics:
         """Take all addresses of `host`; 0 is any port that is free, the same at each. Raises OSError.
 
         `is_followed`: a worker that replaces this one starts before this one drains, and takes the same addresses.
-        """
-        places = await asyncio.to_thread(resolve, "METRICS_HOST", addresses_of(host))
-        for attempt in range(_ATTEMPTS):
-            try:
-                self._take(places, port, is_shared=is_followed)
-            except OSError as error:
-                self.release()
-                if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
-                    raise
-            else:
-                return
-
-    def _take(self, places: Sequence[Place], port: int, *, is_shared: bool) -> None:
-        """Take all addresses. Raises OSError.
-
         One that is shared does not listen yet: all requests go to the one before it until then.
         """
+        places = await asyncio.to_thread(resolve, "METRICS_HOST", addresses_of(host))
         self.port = port
-        for place in places:
-            try:
-                listener = bind(place, self.port, is_shared=is_shared)
-            except OSError as error:
-                if error.errno == errno.EAFNOSUPPORT and place.is_one_of_several:
-                    continue  # a family that this system lacks
-                raise
+        for place, listener in take(places, port, backlog=None if is_followed else _BACKLOG, is_shared=is_followed):
             self._listeners.append(listener)
-            if not is_shared:
-                listener.listen(_BACKLOG)
             self.port = listener.getsockname()[1]
             self._places.append(f"http://{place.shown}:{self.port}{PATH}")
 
